@@ -1,0 +1,1 @@
+"""dvdgan: DVD-GAN, a class-conditional video GAN that makes a whole clip in one forward pass."""

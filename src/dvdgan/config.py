@@ -1,0 +1,496 @@
+"""The configuration: one tree of typed models, read from YAML presets and overridden by ``field=value``.
+
+Every check names the field it is about. Where the paper (Clark, Donahue, Simonyan 2019, arXiv 1907.06571v2) fixes a
+value, the field's help says so; where it is silent, the help says what was chosen.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+# Channel multipliers per block, BigGAN's table (Brock et al. 2018, appendix B); 32 and 16 px are ours.
+GENERATOR_MULTIPLIERS = {
+    32: [8, 4, 2],
+    64: [16, 8, 4, 2],
+    128: [16, 8, 4, 2, 1],
+    256: [16, 8, 8, 4, 2, 1],
+    512: [16, 8, 8, 4, 2, 1, 1],
+}
+DISCRIMINATOR_MULTIPLIERS = {
+    8: [1, 2],
+    16: [1, 2, 4],
+    32: [1, 2, 4, 8],
+    64: [1, 2, 4, 8, 16],
+    128: [1, 2, 4, 8, 16, 16],
+    256: [1, 2, 4, 8, 8, 16, 16],
+    512: [1, 1, 2, 4, 8, 8, 16, 16],
+}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message is one line per fault and names the field and the mend."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+
+class GeneratorConfig(_Model):
+    """The generator G (paper, section 3.1)."""
+
+    z_dim: int = Field(120, ge=1)
+    """Size of the latent z ~ N(0, I). Paper: 120."""
+    embed_dim: int = Field(120, ge=0)
+    """Size of the learned class embedding e(y). Paper: 120. Ignored when network.classes is 0."""
+    width: int = Field(96, ge=1)
+    """Base width ch, in channels; every layer has a multiple of it. Not in the paper; BigGAN's is 96."""
+    multipliers: list[int] | None = None
+    """Output channels of each stage, in units of width. Not in the paper; default: BigGAN's table for the size."""
+    stem_multiplier: int = Field(16, ge=1)
+    """Channels ch0 of the first 4x4 tensor, in units of width. Not in the paper; BigGAN's is 16."""
+    recurrent_at: list[int] | Literal["all"] = "all"
+    """Resolutions whose stage begins with a ConvGRU (4 is the first stage). Paper: all. No effect when frames is 1."""
+    blocks_per_stage: Literal[1, 2] = 2
+    """Residual blocks per stage; the last one doubles the size. Paper: 2. BigGAN: 1."""
+    upsample: Literal["bilinear", "nearest"] = "bilinear"
+    """How a residual block doubles the size. Paper's figure: bilinear. BigGAN: nearest."""
+    norm_statistics: Literal["per_step", "shared"] = "per_step"
+    """Batch statistics: one set per time step (as in the paper's first version), or one shared by all steps."""
+    spectral_norm: bool = True
+    """Spectral normalisation of all of G's convolutions and linear layers (embeddings excepted). Paper: on."""
+    skip: Literal["conv", "identity"] = "conv"
+    """Skip path of a residual block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
+    output_norm: Literal["conditional", "plain"] = "conditional"
+    """Batch norm before the last convolution: class-conditional (paper), or with its own gain and bias (BigGAN)."""
+    attention: Literal["none", "spatial", "separable", "full"] = "none"
+    """Self-attention: spatial per frame (BigGAN), separable over H, W and T or full over T, H, W (paper's v1)."""
+    attention_at: int = Field(64, ge=4)
+    """Resolution, in pixels, at which the attention stands (after the stage that reaches it; 4: before the first)."""
+    hierarchical_z: bool = False
+    """Split z into equal chunks, one for the first layer and one per block, as BigGAN does. Paper: off."""
+    gate_bias: Literal["zero", "log_uniform"] = "zero"
+    """Start of the update gates' bias: zero, or spread over memories of 1 to T - 1 frames, against frozen clips."""
+    time_code: int = Field(0, ge=0)
+    """Channels of a sine and cosine code of time beside the first input (even; 0 turns it off, as in the paper)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> GeneratorConfig:
+        _check_multipliers(self.multipliers)
+        if self.time_code % 2:
+            raise ValueError(f"time_code must be even (sines and cosines), not {self.time_code}")
+        if isinstance(self.recurrent_at, list):
+            for size in self.recurrent_at:
+                _check_power_of_two("recurrent_at", size, 4, 256)
+        _check_power_of_two("attention_at", self.attention_at, 4, 512)
+        return self
+
+
+class SpatialConfig(_Model):
+    """The spatial discriminator D_S: k single frames at full resolution (paper, section 3.2)."""
+
+    frames: int = Field(8, ge=1)
+    """Number k of distinct random frames judged per clip. Paper: 8."""
+    width: int = Field(96, ge=1)
+    """Base width, in channels. Not in the paper; BigGAN's is 96."""
+    multipliers: list[int] | None = None
+    """Output channels of each block, in units of width; the first log2(size / 4) blocks halve the size."""
+    skip: Literal["conv", "identity"] = "conv"
+    """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
+    attention_at: int | None = None
+    """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SpatialConfig:
+        _check_multipliers(self.multipliers)
+        if self.attention_at is not None:
+            _check_power_of_two("attention_at", self.attention_at, 4, 256)
+        return self
+
+
+class TemporalConfig(_Model):
+    """The temporal discriminator D_T: the whole clip after the downsampling phi (paper, section 3.2)."""
+
+    pool: Literal[1, 2, 4] = 2
+    """Side of the average pooling phi, in pixels. Paper: 2."""
+    width: int = Field(96, ge=1)
+    """Base width, in channels. Not in the paper; BigGAN's is 96."""
+    multipliers: list[int] | None = None
+    """Output channels of each block, in units of width; the first log2(size / pool / 4) blocks halve the size."""
+    blocks_3d: int = Field(2, ge=0)
+    """How many of the first blocks are 3-D, with 3x3x3 kernels. Paper: 2."""
+    halve_time: bool = False
+    """Whether 3-D blocks that halve the size halve time too. Not in the paper; DGMR's do."""
+    reduce_time: Literal["sum", "mean"] = "sum"
+    """How scores combine over time. Not in the paper; DGMR sums."""
+    skip: Literal["conv", "identity"] = "conv"
+    """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
+    frame_differences: bool = False
+    """Show D_T the difference to the frame before beside RGB (zero for the first frame). Paper: off."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TemporalConfig:
+        _check_multipliers(self.multipliers)
+        return self
+
+
+class NetworkConfig(_Model):
+    """The three networks and what they share."""
+
+    size: int = 64
+    """Height and width of a frame, in pixels: a power of two from 32 to 512."""
+    frames: int = Field(12, ge=1)
+    """Frames per clip. 1 is the image mode: no recurrence, and D_S alone judges."""
+    classes: int = Field(0, ge=0)
+    """Number of classes; 0 is unconditional. `dvdgan train` takes it from the data."""
+    generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
+    """The generator G."""
+    spatial: SpatialConfig | None = Field(default_factory=SpatialConfig)
+    """The spatial discriminator D_S; null leaves it out."""
+    temporal: TemporalConfig | None = Field(default_factory=TemporalConfig)
+    """The temporal discriminator D_T; null leaves it out."""
+
+    @model_validator(mode="after")
+    def _check(self) -> NetworkConfig:
+        _check_power_of_two("size", self.size, 32, 512)
+        if self.spatial is None and self.temporal is None:
+            raise ValueError("spatial and temporal are both null: at least one discriminator is needed")
+        if self.frames == 1 and self.temporal is not None:
+            raise ValueError("frames=1 is the image mode, which has no temporal discriminator: set network.temporal=null")
+        if self.spatial is not None and self.spatial.frames > self.frames:
+            raise ValueError(
+                f"spatial.frames ({self.spatial.frames}) is more than frames ({self.frames}): "
+                f"D_S judges distinct frames; set network.spatial.frames={self.frames} or less"
+            )
+        stages = _log2(self.size // 4)
+        g = self.generator
+        if len(self.generator_multipliers) != stages:
+            raise ValueError(
+                f"generator.multipliers needs {stages} numbers for size {self.size}, not {len(self.generator_multipliers)}"
+            )
+        if isinstance(g.recurrent_at, list):
+            for resolution in g.recurrent_at:
+                if resolution >= self.size:
+                    raise ValueError(f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}")
+        if g.attention != "none" and g.attention_at >= self.size:
+            raise ValueError(f"generator.attention_at ({g.attention_at}) must be below size ({self.size})")
+        if g.attention == "spatial" and g.attention_at < 8:
+            raise ValueError("generator.attention_at must be 8 or more for spatial attention")
+        if g.hierarchical_z and g.z_dim % (stages * g.blocks_per_stage + 1):
+            raise ValueError(
+                f"generator.z_dim ({g.z_dim}) must be a multiple of {stages * g.blocks_per_stage + 1}, the number of "
+                "chunks (one per block and one for the first layer), with hierarchical_z"
+            )
+        if self.spatial is not None:
+            _check_depth("spatial", self.spatial_multipliers, self.size)
+            at = self.spatial.attention_at
+            if at is not None and not 4 <= at < self.size:
+                raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below size ({self.size})")
+        if self.temporal is not None:
+            _check_depth("temporal", self.temporal_multipliers, self.size // self.temporal.pool)
+        return self
+
+    @property
+    def generator_multipliers(self) -> list[int]:
+        """Output channels of each of G's stages, in units of its width."""
+        return self.generator.multipliers or GENERATOR_MULTIPLIERS[self.size]
+
+    @property
+    def spatial_multipliers(self) -> list[int]:
+        """Output channels of each of D_S's blocks, in units of its width."""
+        assert self.spatial is not None
+        return self.spatial.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size]
+
+    @property
+    def temporal_multipliers(self) -> list[int]:
+        """Output channels of each of D_T's blocks, in units of its width."""
+        assert self.temporal is not None
+        return self.temporal.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size // self.temporal.pool]
+
+
+class DataConfig(_Model):
+    """Which clips, and how windows are cut from them."""
+
+    source: str | None = None
+    """`phenomena`, or the path of a folder of clips or of a packed store. Set by --data."""
+    stride: int = Field(1, ge=1)
+    """Take every stride-th frame. Paper: 2 for Kinetics-600 synthesis."""
+    crop: Literal["center", "random"] = "center"
+    """Where the square is cut from a frame whose short side was resized to size."""
+    flip: bool = False
+    """Mirror clips left to right at random. Wrong for data whose classes name a direction."""
+    sampling: Literal["by_clip", "by_class"] = "by_clip"
+    """Draw each clip equally often, or each class. Fakes get their labels from the same distribution."""
+    fps: float = Field(12.0, gt=0)
+    """Frames per second at which samples are written."""
+    seed: int = Field(0, ge=0)
+    """Seed of the rendered data (phenomena)."""
+    clips_per_class: int = Field(400, ge=1)
+    """How many clips of each class of the rendered data are made before training (phenomena)."""
+
+
+class EmaConfig(_Model):
+    """The moving average of G's weights, which is what samples."""
+
+    decay: float = Field(0.9999, ge=0, lt=1)
+    """Decay per G step. Paper: 0.9999."""
+    start: int = Field(0, ge=0)
+    """G step until which the average is a copy of G. Paper: 20,000."""
+    warmup: bool = True
+    """Use min(decay, (1 + n) / (10 + n)) after n steps, so that short runs are usable."""
+
+
+class RegularisationConfig(_Model):
+    """Options that the paper does not use; all off by default."""
+
+    r1: float = Field(0.0, ge=0)
+    """Weight gamma of the R1 gradient penalty on real clips, gamma / 2 * |grad|^2."""
+    r2: float = Field(0.0, ge=0)
+    """Weight gamma of the R2 gradient penalty on generated clips."""
+    every: int = Field(16, ge=1)
+    """Apply R1 and R2 at every n-th discriminator step, n times as strong (lazily)."""
+    lecam: float = Field(0.0, ge=0)
+    """Weight of the LeCam penalty, which pulls scores to the moving average of the other side's."""
+    lecam_decay: float = Field(0.99, ge=0, lt=1)
+    """Decay of LeCam's moving averages per discriminator step."""
+    augment: list[Literal["color", "translation", "cutout"]] = []
+    """DiffAugment's transforms, one draw per clip, on real and generated clips."""
+
+
+class TrainingConfig(_Model):
+    """The training loop (paper, section 4)."""
+
+    seed: int = Field(0, ge=0)
+    """Seed of the initialisation and of every draw in training."""
+    steps: int = Field(300_000, ge=1)
+    """Generator steps. Paper: about 300,000 for synthesis."""
+    batch_size: int = Field(512, ge=1)
+    """Clips per step. Paper: 512."""
+    d_steps: int = Field(2, ge=1)
+    """Discriminator steps per generator step. Paper: 2."""
+    loss: Literal["hinge", "relativistic"] = "hinge"
+    """Hinge loss (paper), or R3GAN's relativistic pairing loss (wants r1 and r2)."""
+    lr_g: float = Field(1e-4, gt=0)
+    """Adam's learning rate for G. Paper: 1e-4."""
+    lr_d: float = Field(5e-4, gt=0)
+    """Adam's learning rate for both discriminators. Paper: 5e-4."""
+    beta1: float = Field(0.0, ge=0, lt=1)
+    """Adam's beta1. Paper's predecessor BigGAN: 0."""
+    beta2: float = Field(0.999, ge=0, lt=1)
+    """Adam's beta2. Paper's predecessor BigGAN: 0.999."""
+    adam_eps: float = Field(1e-6, gt=0)
+    """Adam's epsilon. BigGAN: 1e-6."""
+    lr_decay: Literal["none", "linear", "cosine"] = "none"
+    """How the learning rates go to zero between decay_start and the last step."""
+    decay_start: int = Field(0, ge=0)
+    """G step from which learning rates decay."""
+    ema: EmaConfig = Field(default_factory=EmaConfig)
+    """The moving average of G's weights."""
+    regularisation: RegularisationConfig = Field(default_factory=RegularisationConfig)
+    """R1, R2, LeCam and DiffAugment."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 autocast or fp32; auto takes the quicker one on this device, measured at the start of a run."""
+    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
+    """Layout of convolutions; auto takes the quicker one on this device, measured at the start of a run."""
+    log_every: int = Field(10, ge=1)
+    """Steps between lines of the log."""
+    sample_every: int = Field(250, ge=1)
+    """Steps between sample sheets and clips."""
+    checkpoint_every: int = Field(250, ge=1)
+    """Steps between checkpoints."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """How many of the newest checkpoints are kept."""
+    sample_clips: int = Field(2, ge=1)
+    """Clips per class on the sample sheets (at most 32 classes are shown)."""
+    statistics_batches: int = Field(16, ge=1)
+    """Batches over which the batch statistics of a finished model are re-estimated."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        reg = self.regularisation
+        if self.loss == "relativistic" and (reg.r1 == 0 or reg.r2 == 0 or reg.every != 1):
+            raise ValueError(
+                "loss=relativistic is stable only with both gradient penalties at every step: set "
+                "training.regularisation.r1 and .r2 above 0 and .every=1"
+            )
+        if self.loss == "relativistic" and reg.lecam:
+            raise ValueError("regularisation.lecam goes with loss=hinge: set training.regularisation.lecam=0")
+        if self.lr_decay != "none" and self.decay_start >= self.steps:
+            raise ValueError(f"decay_start ({self.decay_start}) must be below steps ({self.steps})")
+        return self
+
+
+class Config(_Model):
+    """A whole configuration: what `dvdgan train` reads and what a model directory keeps."""
+
+    name: str = "custom"
+    """Name of the preset."""
+    description: str = ""
+    """One line that says what it is for."""
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    """The networks."""
+    data: DataConfig = Field(default_factory=DataConfig)
+    """The clips."""
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    """The training."""
+
+    def to_yaml(self) -> str:
+        """The whole tree as YAML text; `load_config` reads it back to an equal configuration."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
+
+    def updated(self, **sections: dict[str, Any]) -> Config:
+        """A validated copy with fields of `network`, `data` or `training` replaced.
+
+        Raises:
+            ConfigError: the result is not valid.
+        """
+        tree = self.model_dump(mode="json")
+        for section, fields in sections.items():
+            tree[section].update(fields)
+        return parse_config(tree)
+
+
+def parse_config(tree: Any, where: str = "configuration") -> Config:
+    """Validate a tree of plain dicts.
+
+    Args:
+        tree: what a YAML file holds.
+        where: the file's name, for messages.
+
+    Raises:
+        ConfigError: naming each wrong field.
+    """
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{where}: expected fields (name: value), found {type(tree).__name__}")
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{where}: {_explain(fault)}" for fault in error.errors())) from None
+
+
+def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a preset by name, or a YAML file by path, and apply `field=value` overrides.
+
+    Args:
+        preset: a name from `preset_names`, or the path of a YAML file (ends in .yaml or .yml).
+        overrides: such as ``training.batch_size=8``; values are YAML (numbers, lists, null, true).
+
+    Raises:
+        ConfigError: no such preset, unreadable YAML, an unknown or contradictory field.
+    """
+    if preset.endswith((".yaml", ".yml")):
+        where = preset
+        try:
+            text = Path(preset).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{preset}: cannot be read ({error})") from None
+    else:
+        names = preset_names()
+        if preset not in names:
+            near = difflib.get_close_matches(preset, names, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"presets are {', '.join(names)}"
+            raise ConfigError(f"there is no preset {preset!r}; {hint} (a file's name must end in .yaml)")
+        where = f"preset {preset}"
+        text = _preset_dir().joinpath(f"{preset}.yaml").read_text(encoding="utf-8")
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+    config = parse_config(tree if tree is not None else {}, where)
+    return override(config, overrides)
+
+
+def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
+    """Apply `field=value` texts to a configuration and validate the result.
+
+    Raises:
+        ConfigError: a text without `=`, an unknown field (near ones are suggested), or an invalid value.
+    """
+    tree = config.model_dump(mode="json")
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r} is not an override: write field=value, such as training.batch_size=8")
+        _set_field(tree, path.strip(), yaml.safe_load(value))
+    return parse_config(tree, "override" if overrides else "configuration")
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the package, sorted."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _preset_dir().iterdir() if entry.name.endswith(".yaml"))
+
+
+def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, str]:
+    """Every leaf field's dotted path and its help text."""
+    paths: dict[str, str] = {}
+    for name, info in model.model_fields.items():
+        inner = _submodel(info.annotation)
+        if inner is not None:
+            paths.update(field_paths(inner, f"{prefix}{name}."))
+        else:
+            paths[f"{prefix}{name}"] = info.description or ""
+    return paths
+
+
+def _submodel(annotation: Any) -> type[BaseModel] | None:
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+
+
+def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
+    *parents, leaf = path.split(".")
+    known = field_paths()
+    sections = {p.rsplit(".", depth)[0] for p in known for depth in range(1, p.count(".") + 1)}
+    if path not in known and path not in sections:
+        same_leaf = [p for p in known if p.rsplit(".", 1)[-1] == leaf]
+        near = same_leaf or difflib.get_close_matches(path, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`dvdgan fields` lists them all"
+        raise ConfigError(f"there is no field {path!r}; {hint}")
+    node = tree
+    for parent in parents:
+        if node.get(parent) is None:  # a discriminator that the preset leaves out
+            node[parent] = {}
+        node = node[parent]
+    node[leaf] = value
+
+
+def _explain(fault: Any) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path, field_paths(), n=1, cutoff=0.5)
+        message = "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
+    elif fault["type"] != "value_error":
+        message += f" (found {fault['input']!r})"
+    return f"{path}: {message}" if path else message
+
+
+def _preset_dir() -> Any:
+    return resources.files("dvdgan") / "presets"
+
+
+def _log2(number: int) -> int:
+    return number.bit_length() - 1
+
+
+def _check_power_of_two(field: str, value: int, low: int, high: int) -> None:
+    if value & (value - 1) or not low <= value <= high:
+        raise ValueError(f"{field} must be a power of two from {low} to {high}, not {value}")
+
+
+def _check_multipliers(multipliers: list[int] | None) -> None:
+    if multipliers is not None and (not multipliers or min(multipliers) < 1):
+        raise ValueError(f"multipliers must be a list of numbers of 1 or more, not {multipliers}")
+
+
+def _check_depth(field: str, multipliers: list[int], size: int) -> None:
+    if len(multipliers) < _log2(size // 4):
+        raise ValueError(
+            f"{field}.multipliers needs at least {_log2(size // 4)} numbers to bring {size} px to 4 px, "
+            f"not {len(multipliers)}"
+        )

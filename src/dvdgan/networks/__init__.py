@@ -1,0 +1,16 @@
+"""The networks of the paper and of its relatives. They know nothing of data or training."""
+
+from dvdgan.networks.discriminators import SpatialDiscriminator, TemporalDiscriminator, choose_frames
+from dvdgan.networks.generator import Generator
+from dvdgan.networks.layers import fold_spectral_norm, power_iterate
+from dvdgan.networks.statistics import estimate_statistics
+
+__all__ = [
+    "Generator",
+    "SpatialDiscriminator",
+    "TemporalDiscriminator",
+    "choose_frames",
+    "estimate_statistics",
+    "fold_spectral_norm",
+    "power_iterate",
+]

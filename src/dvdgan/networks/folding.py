@@ -1,0 +1,34 @@
+"""Time folds into the batch here and nowhere else: only this module knows the order.
+
+The order is time-major: index ``n = t * B + b``. One time step's batch is then contiguous, which the recurrence wants.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def fold_time(clip: Tensor) -> Tensor:
+    """``[B, T, ...]`` to ``[T * B, ...]``."""
+    return clip.transpose(0, 1).flatten(0, 1)
+
+
+def unfold_time(folded: Tensor, frames: int) -> Tensor:
+    """``[T * B, ...]`` back to ``[B, T, ...]``; the inverse of `fold_time`."""
+    return folded.unflatten(0, (frames, -1)).transpose(0, 1)
+
+
+def repeat_over_time(per_clip: Tensor, frames: int) -> Tensor:
+    """``[B, ...]`` to ``[T * B, ...]``: every frame of a clip gets the clip's value, in `fold_time`'s order."""
+    return per_clip.expand(frames, *per_clip.shape).flatten(0, 1)
+
+
+def by_step(folded: Tensor, frames: int) -> Tensor:
+    """``[T * B, ...]`` to a view ``[T, B, ...]``, whose item t is the batch of one time step."""
+    return folded.unflatten(0, (frames, -1))
+
+
+def from_steps(steps: list[Tensor]) -> Tensor:
+    """T tensors ``[B, ...]``, one per time step, to ``[T * B, ...]``."""
+    return torch.cat(steps)

@@ -1,0 +1,264 @@
+"""Layers with spectrally normalised weights, conditional batch norm, self-attention.
+
+Spectral normalisation (Miyato et al. 2018) is split in two, so that no forward pass has a side effect: `power_iterate`
+moves the singular vector estimates u and v, once per optimiser step; a forward pass divides by sigma = u W v, with
+gradients through W. Evaluation, a second forward and activation checkpointing therefore change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dvdgan.networks.folding import by_step
+
+SPECTRAL_EPS = 1e-6  # BigGAN's
+NORM_EPS = 1e-5  # BigGAN's
+
+
+class SpectralWeight(nn.Module):
+    """A weight ``[out, ...]`` that is divided by its largest singular value as an ``[out, rest]`` matrix.
+
+    Args:
+        shape: the weight's shape.
+        spectral_norm: divide by sigma; False leaves a plain weight (a folded model).
+    """
+
+    u: Tensor
+    v: Tensor
+
+    def __init__(self, shape: tuple[int, ...], spectral_norm: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape))
+        self.spectral_norm = spectral_norm
+        if spectral_norm:
+            self.register_buffer("u", torch.empty(shape[0]))
+            self.register_buffer("v", torch.empty(math.prod(shape[1:])))
+
+    def sigma(self) -> Tensor:
+        """The estimate u W v of the largest singular value, a scalar with gradient to the weight."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return torch.dot(self.u, self.weight.flatten(1) @ self.v)
+
+    def effective_weight(self) -> Tensor:
+        """The weight that convolves: ``weight / sigma``, of the weight's shape."""
+        return self.weight / self.sigma() if self.spectral_norm else self.weight
+
+    @torch.no_grad()
+    def power_iterate(self, iterations: int = 1) -> None:
+        """Move u and v towards the first singular vectors by some power iterations."""
+        if not self.spectral_norm:
+            return
+        matrix = self.weight.flatten(1)
+        for _ in range(iterations):
+            self.v.copy_(F.normalize(self.u @ matrix, dim=0, eps=SPECTRAL_EPS))
+            self.u.copy_(F.normalize(matrix @ self.v, dim=0, eps=SPECTRAL_EPS))
+
+    @torch.no_grad()
+    def fold(self, iterations: int) -> None:
+        """Replace the weight by ``weight / sigma``, after power iterations that let sigma settle; drop u and v."""
+        if self.spectral_norm:
+            self.power_iterate(iterations)
+            self.weight.copy_(self.effective_weight())
+            self.spectral_norm = False
+            del self.u, self.v
+
+    def initialise(self, generator: torch.Generator | None) -> None:
+        """Orthogonal weight (paper, section 3.3), zero bias, u and v at the weight's singular vectors."""
+        nn.init.orthogonal_(self.weight, generator=generator)
+        if getattr(self, "bias", None) is not None:
+            nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+        if self.spectral_norm:
+            self.u.normal_(generator=generator)
+            self.v.zero_()
+            self.power_iterate(8)
+
+
+class Linear(SpectralWeight):
+    """``[..., in]`` to ``[..., out]``."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, spectral_norm: bool = True) -> None:
+        super().__init__((outputs, inputs), spectral_norm)
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        return F.linear(x, self.effective_weight(), self.bias)
+
+
+class Embedding(SpectralWeight):
+    """Integer labels ``[B]`` to rows ``[B, features]``; floating weights over classes ``[B, classes]`` to mixtures."""
+
+    def __init__(self, classes: int, features: int, spectral_norm: bool) -> None:
+        super().__init__((classes, features), spectral_norm)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """Look labels up, or mix rows."""
+        weight = self.effective_weight()
+        return labels @ weight if labels.is_floating_point() else F.embedding(labels, weight)
+
+
+class Conv2d(SpectralWeight):
+    """Convolution with square kernel and same padding, ``[N, in, H, W]`` to ``[N, out, H, W]``."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True, spectral_norm: bool = True) -> None:
+        super().__init__((outputs, inputs, kernel, kernel), spectral_norm)
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.padding = kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        return F.conv2d(x, self.effective_weight(), self.bias, padding=self.padding)
+
+
+class Conv3d(SpectralWeight):
+    """Convolution over time too, cubic kernel and same padding, ``[N, in, T, H, W]`` to ``[N, out, T, H, W]``."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True) -> None:
+        super().__init__((outputs, inputs, kernel, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.padding = kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        return F.conv3d(x, self.effective_weight(), self.bias, padding=self.padding)
+
+
+class BatchNorm(nn.Module):
+    """Batch norm over folded frames whose gain and bias may depend on a condition (paper, section 3.1; BigGAN).
+
+    In training mode it uses the batch's statistics and keeps nothing. In evaluation mode it uses standing statistics,
+    which `dvdgan.networks.statistics` estimates and which are part of a finished model. With several sets of
+    statistics (one per time step), a step beyond the last uses the last set.
+
+    Args:
+        channels: C.
+        condition: size D of the condition, or 0 for a gain and bias of the layer's own.
+        sets: number of statistics sets: T for one per time step, 1 for one shared by all.
+        spectral_norm: of the linear layers that predict gain and bias.
+    """
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, channels: int, condition: int, sets: int, spectral_norm: bool) -> None:
+        super().__init__()
+        self.sets = sets
+        self.conditional = condition > 0
+        if self.conditional:
+            self.gain = Linear(condition, channels, bias=False, spectral_norm=spectral_norm)
+            self.bias = Linear(condition, channels, bias=False, spectral_norm=spectral_norm)
+        else:
+            self.gain = nn.Parameter(torch.ones(channels))
+            self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mean", torch.zeros(sets, channels))
+        self.register_buffer("var", torch.ones(sets, channels))
+        self.observer: list[tuple[Tensor, Tensor]] | None = None  # filled by dvdgan.networks.statistics
+
+    def affine(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Gain ``[B or 1, C]``, which is 1 for a zero condition, and bias of the same shape."""
+        if self.conditional:
+            return 1 + self.gain(condition), self.bias(condition)
+        return self.gain[None], self.bias[None]
+
+    def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
+        """Normalise ``[T * B, C, H, W]`` and apply the affine map of condition ``[B, D]``."""
+        if self.training:
+            mean, var = self._batch_statistics(x, frames)
+        else:
+            steps = torch.arange(frames, device=x.device).clamp_(max=self.sets - 1)
+            mean, var = self.mean[steps], self.var[steps]
+        with torch.autocast(x.device.type, enabled=False):
+            gain, bias = self.affine(condition)
+            scale = torch.rsqrt(var + NORM_EPS)[:, None] * gain  # [T or 1, B or 1, C]
+            shift = bias - mean[:, None] * scale
+        scale, shift = scale.to(x.dtype)[..., None, None], shift.to(x.dtype)[..., None, None]
+        return torch.addcmul(shift, by_step(x, frames), scale).flatten(0, 1)
+
+    def _batch_statistics(self, x: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance of the batch in fp32, ``[T, C]``, or ``[1, C]`` when shared."""
+        per_pixel = by_step(x, frames if self.sets > 1 else 1).permute(0, 1, 3, 4, 2).flatten(1, 3).float()
+        mean = per_pixel.mean(1)
+        var = (per_pixel.square().mean(1) - mean.square()).clamp_min(0)
+        if self.observer is not None:
+            self.observer.append((mean.detach(), var.detach()))
+        return mean, var
+
+
+class SelfAttention(nn.Module):
+    """Self-attention (BigGAN, section "non-local block"; paper v1, appendix): ``x + gamma * o(attend(x))``, gamma from 0.
+
+    Args:
+        channels: C, a multiple of 8.
+        over: which positions see each other: ``frame`` (all of one frame; keys and values 2x2 max-pooled, as in
+            BigGAN), ``clip`` (all of a clip), ``height``, ``width`` or ``time`` (one axis).
+        spectral_norm: of its four 1x1 convolutions.
+    """
+
+    def __init__(self, channels: int, over: str, spectral_norm: bool = True) -> None:
+        super().__init__()
+        self.over = over
+        self.theta = Conv2d(channels, channels // 8, 1, bias=False, spectral_norm=spectral_norm)
+        self.phi = Conv2d(channels, channels // 8, 1, bias=False, spectral_norm=spectral_norm)
+        self.g = Conv2d(channels, channels // 2, 1, bias=False, spectral_norm=spectral_norm)
+        self.o = Conv2d(channels // 2, channels, 1, bias=False, spectral_norm=spectral_norm)
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor, frames: int = 1) -> Tensor:
+        """``[T * B, C, H, W]`` to the same shape; T matters only where clips or time are attended over."""
+        query, key, value = self.theta(x), self.phi(x), self.g(x)
+        if self.over == "frame":
+            key, value = F.max_pool2d(key, 2), F.max_pool2d(value, 2)
+        attended = F.scaled_dot_product_attention(
+            self._tokens(query, frames), self._tokens(key, frames), self._tokens(value, frames), scale=1.0
+        )
+        return x + self.gamma * self.o(self._image(attended, frames, value.shape[1], x.shape[-2:]))
+
+    def _axes(self) -> tuple[int, ...]:
+        """Order of [T, B, C, H, W]'s axes as (batch axes…, token axes…, channels)."""
+        return {
+            "frame": (0, 1, 3, 4, 2),
+            "clip": (1, 0, 3, 4, 2),
+            "height": (0, 1, 4, 3, 2),
+            "width": (0, 1, 3, 4, 2),
+            "time": (1, 3, 4, 0, 2),
+        }[self.over]
+
+    def _batch_axes(self) -> int:
+        return {"frame": 2, "clip": 1, "height": 3, "width": 3, "time": 3}[self.over]
+
+    def _tokens(self, x: Tensor, frames: int) -> Tensor:
+        """``[T * B, C, H, W]`` to ``[batches, tokens, C]``."""
+        ordered, batches = by_step(x, frames).permute(self._axes()), self._batch_axes()
+        return ordered.flatten(batches, 3).flatten(0, batches - 1)
+
+    def _image(self, tokens: Tensor, frames: int, channels: int, size: torch.Size) -> Tensor:
+        """``[batches, tokens, C]`` back to ``[T * B, C, H, W]``."""
+        axes = self._axes()
+        full = (frames, tokens.numel() // (frames * channels * size[0] * size[1]), channels, *size)
+        ordered = tokens.reshape([full[axis] for axis in axes])
+        return ordered.permute([axes.index(axis) for axis in range(5)]).flatten(0, 1)
+
+
+def initialise(network: nn.Module, generator: torch.Generator | None = None) -> None:
+    """Initialise every spectrally normalised weight of a network, unless it is on the meta device."""
+    for module in network.modules():
+        if isinstance(module, SpectralWeight) and not module.weight.is_meta:
+            module.initialise(generator)
+
+
+def power_iterate(network: nn.Module, iterations: int = 1) -> None:
+    """One power iteration (or several) for every spectrally normalised weight: call after each optimiser step."""
+    for module in network.modules():
+        if isinstance(module, SpectralWeight):
+            module.power_iterate(iterations)
+
+
+def fold_spectral_norm(network: nn.Module, iterations: int = 30) -> None:
+    """Make every weight plain, ``weight / sigma``, in place; what is left needs no spectral normalisation."""
+    for module in network.modules():
+        if isinstance(module, SpectralWeight):
+            module.fold(iterations)

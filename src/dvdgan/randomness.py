@@ -1,0 +1,30 @@
+"""Random draws keyed by what they are for, never by what was drawn before.
+
+Every draw in dvdgan comes from a generator whose key names its purpose: (seed, what, step, sample). Nothing then depends
+on batch size, on how many workers there are, or on what was drawn for sample sheets, and a resumed run draws what an
+uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import torch
+
+
+def keyed_rng(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
+    """A NumPy generator for one draw.
+
+    Args:
+        seed: the run's seed, >= 0.
+        purpose: what is drawn, such as ``"z"``; different purposes are independent.
+        numbers: step, sample index and the like, each >= 0.
+    """
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *numbers])
+
+
+def torch_generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
+    """A CPU `torch.Generator` seeded by the same key as `keyed_rng`'s."""
+    state = keyed_rng(seed, purpose, *numbers).integers(0, 2**63 - 1)
+    return torch.Generator().manual_seed(int(state))

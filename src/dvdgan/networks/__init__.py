@@ -2,7 +2,7 @@
 
 from dvdgan.networks.discriminators import SpatialDiscriminator, TemporalDiscriminator, choose_frames
 from dvdgan.networks.generator import Generator
-from dvdgan.networks.layers import fold_spectral_norm, power_iterate
+from dvdgan.networks.layers import fold_spectral_norm, power_iterate, use_channels_last
 from dvdgan.networks.statistics import estimate_statistics
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "estimate_statistics",
     "fold_spectral_norm",
     "power_iterate",
+    "use_channels_last",
 ]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dvdgan.networks.layers import BatchNorm, Conv2d, Conv3d
+from dvdgan.networks.layers import BatchNormReLU, Conv2d, Conv3d
 
 
 class GeneratorBlock(nn.Module):
@@ -19,7 +19,7 @@ class GeneratorBlock(nn.Module):
         inputs: channels in.
         outputs: channels out and in between.
         condition: size of the condition of the batch norms.
-        sets: statistics sets of the batch norms (see `BatchNorm`).
+        sets: statistics sets of the batch norms (see `BatchNormReLU`).
         upsample: ``bilinear`` or ``nearest`` doubles the size; None keeps it.
         learned_skip: 1x1 convolution on the skip path even where nothing changes shape.
         spectral_norm: on all its weights.
@@ -37,17 +37,17 @@ class GeneratorBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.upsample = upsample
-        self.norm1 = BatchNorm(inputs, condition, sets, spectral_norm)
+        self.norm1 = BatchNormReLU(inputs, condition, sets, spectral_norm)
         self.conv1 = Conv2d(inputs, outputs, 3, spectral_norm=spectral_norm)
-        self.norm2 = BatchNorm(outputs, condition, sets, spectral_norm)
+        self.norm2 = BatchNormReLU(outputs, condition, sets, spectral_norm)
         self.conv2 = Conv2d(outputs, outputs, 3, spectral_norm=spectral_norm)
         needed = learned_skip or inputs != outputs or upsample is not None
         self.skip = Conv2d(inputs, outputs, 1, spectral_norm=spectral_norm) if needed else None
 
     def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
         """``[T * B, inputs, H, W]`` and condition ``[B, D]`` to ``[T * B, outputs, H', W']``."""
-        h = self._up(torch.relu(self.norm1(x, condition, frames)))
-        h = torch.relu(self.norm2(self.conv1(h), condition, frames))
+        h = self._up(self.norm1(x, condition, frames))
+        h = self.norm2(self.conv1(h), condition, frames)
         return self.conv2(h) + self._up(x if self.skip is None else self.skip(x))
 
     def _up(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dvdgan.config import NetworkConfig
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.folding import repeat_over_time, unfold_time
-from dvdgan.networks.layers import BatchNorm, Conv2d, Embedding, Linear, SelfAttention, initialise
+from dvdgan.networks.layers import BatchNormReLU, Conv2d, Embedding, Linear, SelfAttention, initialise
 from dvdgan.networks.recurrent import ConvGRU
 
 
@@ -116,7 +116,7 @@ class Generator(nn.Module):
             )
             self._attend_after(str(2 * size), g.attention_at == 2 * size, channels[index + 1])
         sets = config.frames if g.norm_statistics == "per_step" else 1
-        self.norm = BatchNorm(channels[-1], condition if g.output_norm == "conditional" else 0, sets, g.spectral_norm)
+        self.norm = BatchNormReLU(channels[-1], condition if g.output_norm == "conditional" else 0, sets, g.spectral_norm)
         self.to_rgb = Conv2d(channels[-1], 3, 3, spectral_norm=g.spectral_norm)
 
         initialise(self, generator)
@@ -160,7 +160,7 @@ class Generator(nn.Module):
             constant = x.shape[0] == batch
             x = stage(x, conditions[index * per_stage : (index + 1) * per_stage], frames, constant)
             x = self._attend(x, str(8 * 2**index), x.shape[0] // batch)
-        x = torch.relu(self.norm(x, conditions[-1], frames))
+        x = self.norm(x, conditions[-1], frames)
         return torch.tanh(unfold_time(self.to_rgb(x), frames))
 
     def _attend(self, x: Tensor, size: str, frames: int) -> Tensor:

@@ -127,8 +127,8 @@ class Conv3d(SpectralWeight):
         return F.conv3d(x, self.effective_weight(), self.bias, padding=self.padding)
 
 
-class BatchNorm(nn.Module):
-    """Batch norm over folded frames whose gain and bias may depend on a condition (paper, section 3.1; BigGAN).
+class BatchNormReLU(nn.Module):
+    """Batch norm, then ReLU, over folded frames; gain and bias may depend on a condition (paper, section 3.1; BigGAN).
 
     In training mode it uses the batch's statistics and keeps nothing. In evaluation mode it uses standing statistics,
     which `dvdgan.networks.statistics` estimates and which are part of a finished model. With several sets of
@@ -165,27 +165,75 @@ class BatchNorm(nn.Module):
         return self.gain[None], self.bias[None]
 
     def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
-        """Normalise ``[T * B, C, H, W]`` and apply the affine map of condition ``[B, D]``."""
-        if self.training:
-            mean, var = self._batch_statistics(x, frames)
-        else:
-            steps = torch.arange(frames, device=x.device).clamp_(max=self.sets - 1)
-            mean, var = self.mean[steps], self.var[steps]
+        """Normalise ``[T * B, C, H, W]``, apply the affine map of condition ``[B, D]``, clip at zero."""
         with torch.autocast(x.device.type, enabled=False):
             gain, bias = self.affine(condition)
-            scale = torch.rsqrt(var + NORM_EPS)[:, None] * gain  # [T or 1, B or 1, C]
-            shift = bias - mean[:, None] * scale
-        scale, shift = scale.to(x.dtype)[..., None, None], shift.to(x.dtype)[..., None, None]
-        return torch.addcmul(shift, by_step(x, frames), scale).flatten(0, 1)
+        if self.training:
+            y, mean, var = _NormaliseBatch.apply(x, gain, bias, frames, self.sets > 1)
+            if self.observer is not None:
+                self.observer.append((mean, var))
+            return y
+        steps = torch.arange(frames, device=x.device).clamp_(max=self.sets - 1)
+        scale = torch.rsqrt(self.var[steps] + NORM_EPS)[:, None] * gain  # [T, B or 1, C]
+        shift = bias - self.mean[steps][:, None] * scale
+        return _affine(x, scale, shift, frames).relu_()
 
-    def _batch_statistics(self, x: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance of the batch in fp32, ``[T, C]``, or ``[1, C]`` when shared."""
-        per_pixel = by_step(x, frames if self.sets > 1 else 1).permute(0, 1, 3, 4, 2).flatten(1, 3).float()
-        mean = per_pixel.mean(1)
-        var = (per_pixel.square().mean(1) - mean.square()).clamp_min(0)
-        if self.observer is not None:
-            self.observer.append((mean.detach(), var.detach()))
-        return mean, var
+
+class _NormaliseBatch(torch.autograd.Function):
+    """Normalise by batch statistics, then gain and bias per sample, then ReLU, in few passes over memory.
+
+    With x' = (x − mean) / std and y = relu(gain · x' + bias), and dy masked where y = 0, the backward pass is
+    dx = (gain · dy − <gain · dy> − x' <gain · dy · x'>) / std, < > being the mean over a statistics group. All sums
+    over pixels are taken once, per frame, sample and channel.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, gain: Tensor, bias: Tensor, frames: int, per_step: bool):  # type: ignore[override]
+        """``[T * B, C, H, W]``, gain and bias ``[B or 1, C]`` to y, mean and biased variance ``[T or 1, C]``."""
+        group = (1,) if per_step else (0, 1)
+        count = x.numel() // x.shape[1] // (frames if per_step else 1)
+        mean = _pixel_sums(x, frames).sum(group) / count  # [T, C] or [C]
+        var = (_pixel_sums(x * x, frames).sum(group) / count - mean.square()).clamp_min_(0)
+        mean, var = mean.view(-1, 1, x.shape[1]), var.view(-1, 1, x.shape[1])
+        rstd = torch.rsqrt(var + NORM_EPS)
+        scale = rstd * gain
+        y = _affine(x, scale, bias - mean * scale, frames).relu_()
+        ctx.save_for_backward(x, y, gain, mean, rstd)
+        ctx.frames, ctx.group, ctx.count = frames, group, count
+        mean_out, var_out = mean.squeeze(1), var.squeeze(1)
+        ctx.mark_non_differentiable(mean_out, var_out)
+        return y, mean_out, var_out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, dy: Tensor, *_: Tensor):  # type: ignore[override]
+        """Gradients of x, gain and bias."""
+        x, y, gain, mean, rstd = ctx.saved_tensors
+        dy = torch.ops.aten.threshold_backward(dy, y, 0)
+        sum_dy = _pixel_sums(dy, ctx.frames)  # [T, B, C]
+        sum_dy_x = (_pixel_sums(dy * x, ctx.frames) - mean * sum_dy) * rstd  # sums of dy · x'
+        d_gain, d_bias = sum_dy_x.sum(0), sum_dy.sum(0)
+        if gain.shape[0] == 1:
+            d_gain, d_bias = d_gain.sum(0, keepdim=True), d_bias.sum(0, keepdim=True)
+        mean_g = (gain * sum_dy).sum(ctx.group).view(mean.shape) / ctx.count
+        mean_gx = (gain * sum_dy_x).sum(ctx.group).view(mean.shape) / ctx.count
+        dx = _affine(x, -rstd.square() * mean_gx, rstd * (rstd * mean * mean_gx - mean_g), ctx.frames)
+        return _affine(dy, rstd * gain, dx, ctx.frames), d_gain, d_bias, None, None
+
+
+def _pixel_sums(x: Tensor, frames: int) -> Tensor:
+    """Sums over height and width, ``[T, B, C]`` in fp32, of ``[T * B, C, H, W]``.
+
+    They accumulate in fp32 and are rounded once to x's precision: asking for fp32 would copy all of x first.
+    """
+    return by_step(x.sum((2, 3)).float(), frames)
+
+
+def _affine(x: Tensor, scale: Tensor, shift: Tensor, frames: int) -> Tensor:
+    """scale · x + shift of ``[T * B, C, H, W]``; scale is ``[T or 1, B or 1, C]``, shift too, or of x's shape."""
+    scale = scale.to(x.dtype)[..., None, None]
+    shift = by_step(shift, frames) if shift.dim() == 4 else shift.to(x.dtype)[..., None, None]
+    return torch.addcmul(shift, by_step(x, frames), scale).flatten(0, 1)
 
 
 class SelfAttention(nn.Module):
@@ -262,3 +310,11 @@ def fold_spectral_norm(network: nn.Module, iterations: int = 30) -> None:
     for module in network.modules():
         if isinstance(module, SpectralWeight):
             module.fold(iterations)
+
+
+def use_channels_last(network: nn.Module) -> None:
+    """Lay every convolution's weights out channels last; activations follow the weights."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in network.parameters():
+        if parameter.dim() in formats:
+            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])

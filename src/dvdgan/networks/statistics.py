@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from dvdgan.networks.layers import BatchNorm
+from dvdgan.networks.layers import BatchNormReLU
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def estimate_statistics(generator: nn.Module, batches: Iterable[tuple[Tensor, Te
     Raises:
         ValueError: there is no batch.
     """
-    norms = [module for module in generator.modules() if isinstance(module, BatchNorm)]
+    norms = [module for module in generator.modules() if isinstance(module, BatchNormReLU)]
     moments: list[list[Tensor]] = [[] for _ in norms]  # per norm: sums of mean and of mean square, [sets, C]
     generator.train()
     count = 0
@@ -53,7 +53,7 @@ def statistics_of(generator: nn.Module) -> dict[str, Tensor]:
     return {
         f"{name}.{kind}": getattr(module, kind).clone()
         for name, module in generator.named_modules()
-        if isinstance(module, BatchNorm)
+        if isinstance(module, BatchNormReLU)
         for kind in ("mean", "var")
     }
 

@@ -1,0 +1,154 @@
+"""Bounce: glossy balls fall, bounce off a floor at a fixed height and off the frame's sides, and never touch each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dvdgan.data.phenomena.palettes import Palette, pick_palette, recolour, to_uint8
+from dvdgan.data.phenomena.shapes import (
+    REAL,
+    coverage,
+    draw_light,
+    draw_room,
+    from_hsv,
+    hsv,
+    hue_gap,
+    mix,
+    pixel_grid,
+    shading,
+    soft_disc,
+)
+
+FLOOR_Y = 0.86
+"""Height of the floor in every clip: where a ball's lower edge turns, in frame heights from the top."""
+
+_MAX_BALLS = 2
+
+
+def _ball_hues(rng: np.random.Generator, palette: Palette) -> np.ndarray:
+    """Two linear RGB colours ``[2, 3]`` from the palette whose hues are well apart from each other and the ground."""
+    order, turn, value = rng.permutation(len(palette.tones)), rng.uniform(110.0, 170.0), rng.uniform(0.72, 0.9, 2)
+    hue, saturation, brightness = hsv(palette.tones[order])
+    ground_hue, ground_saturation, _ = (float(v) for v in hsv(palette.ground[1]))
+
+    def fits(i: int, taken: list[float]) -> bool:
+        clear = ground_saturation < 0.12 or hue_gap(hue[i], ground_hue) >= 50.0
+        return saturation[i] >= 0.4 and clear and all(hue_gap(hue[i], other) >= 75.0 for other in taken)
+
+    chosen: list[float] = []
+    vivid: list[float] = []
+    for i in range(len(order)):
+        if len(chosen) < _MAX_BALLS and fits(i, chosen):
+            chosen.append(float(hue[i]))
+            vivid.append(float(np.clip(saturation[i], 0.62, 0.85)))
+    while len(chosen) < _MAX_BALLS:
+        chosen.append((chosen[0] + turn) % 360.0 if chosen else (ground_hue + turn) % 360.0)
+        vivid.append(0.68)
+    return np.stack([from_hsv(*parts) for parts in zip(chosen, vivid, value)])
+
+
+def _fall(time: np.ndarray, gravity: float, flight: int, first: float) -> np.ndarray:
+    """Height over the floor of a ball's lower edge, ``[T]``.
+
+    Each contact leaves the ball a flight one frame shorter than the last, a restitution of about 0.92; as flights last
+    whole frames, every contact falls equally near to a frame, and that frame shows the ball at the floor.
+
+    Args:
+        time: ``[T]``, in frames.
+        gravity: acceleration, frame heights per frame squared.
+        flight: how long the arc that ends at the first contact lasts, in frames.
+        first: time of the first contact.
+    """
+    begun = first - np.cumsum([flight, *range(-flight, 0)])  # of every arc, and at last of the rest
+    arc = np.clip(np.searchsorted(begun, time, side="right") - 1, 0, flight)
+    since, lasts = time - begun[arc], flight - arc
+    return np.maximum(0.5 * gravity * since * (lasts - since), 0.0)
+
+
+def _reflect(position: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Fold an unbounded coordinate into [low, high] as elastic walls would."""
+    span = high - low
+    return low + span - np.abs((position - low) % (2.0 * span) - span)
+
+
+def _motion(rng: np.random.Generator, count: int, radius: np.ndarray, frames: int) -> np.ndarray:
+    """The balls' centres ``[T, count, 2]``.
+
+    The first contact and an apex fall inside the first 12 frames, and contacts fall near enough to a frame that the
+    lowest frame shows the ball at the floor.
+    """
+    gravity = rng.uniform(0.0145, 0.017)
+    time = np.arange(frames, dtype=float)
+    ways = rng.permutation([-1.0, 1.0])
+    centres = np.empty((frames, count, 2))
+    for i in range(_MAX_BALLS):
+        flight = int(rng.integers(11, 14))
+        rising, place, off, start, drift = rng.uniform(size=5)
+        if i >= count:
+            continue
+        r = radius[i]
+        # Either the apex comes first and the contact half an arc later, or the contact and then the next apex.
+        early, late = (0.5 * flight + 1.8, 9.2) if rising < 0.5 else (1.8, 9.7 - 0.5 * flight)
+        contact = np.clip(round(early + place * (late - early)) + 0.4 * (off - 0.5), early, late)
+        centres[:, i, 1] = FLOOR_Y - r - _fall(time, gravity, flight, contact)
+        if count == 1:
+            path = r + start * (1.0 - 2.0 * r) + ways[i] * (0.018 + 0.03 * drift) * time
+            centres[:, i, 0] = _reflect(path, r, 1.0 - r)
+        else:
+            # A lane each: a sideways drift that fades, short enough that the ball stays on its side for ever.
+            inner = 0.5 - 0.02 - r
+            outward = inner - (inner - r) * (0.2 + 0.5 * start)
+            travel = (outward - r) + 0.95 * (inner - r) * drift if ways[i] < 0 else (inner - outward)
+            path = outward + ways[i] * travel * (1.0 - np.exp(-time / 26.0))
+            x = _reflect(path, r, inner + 1.0)
+            centres[:, i, 0] = x if i == 0 else 1.0 - x
+    return centres
+
+
+def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, dict]:
+    """Draw a clip of one or two bouncing balls.
+
+    Args:
+        rng: where the scene comes from.
+        size: height and width in pixels.
+        frames: number of frames T.
+
+    Returns:
+        The clip, uint8 ``[T, size, size, 3]``, and the truth: ``center`` ``[T, N, 2]`` and ``radius`` ``[N]`` in frame
+        heights, ``floor`` (the y of the floor), ``hue`` ``[N]`` in degrees.
+    """
+    palette = pick_palette(rng)
+    light = draw_light(rng, palette)
+    ground = recolour(palette.ground, 0.0, 0.55)
+    room = draw_room(rng, ground, light, (0.7, 0.77))
+    colours = _ball_hues(rng, palette)
+    count = 1 + int(rng.uniform() < 0.5)
+    drawn = rng.uniform(0.0, 1.0, _MAX_BALLS)
+    radius = 0.14 + 0.04 * drawn[:1] if count == 1 else 0.112 + 0.033 * drawn
+    centres = _motion(rng, count, radius, frames)
+
+    x, y = (g.astype(REAL) for g in pixel_grid(size))
+    clip = np.broadcast_to(room.paint(size), (frames, size, size, 3)).copy()
+    shade = (0.3 * palette.shadow + 0.06).astype(REAL)
+    for i in range(count):
+        cx, cy = (centres[:, i, k, None, None].astype(REAL) for k in (0, 1))
+        height = (FLOOR_Y - radius[i] - cy) / 0.4
+        away = -light.direction[0] * 0.22 * height
+        radii = (radius[i] * (0.95 + 0.5 * height), radius[i] * (0.24 + 0.12 * height))
+        shadow = soft_disc(x, y, (cx + away, FLOOR_Y - 0.004), radii, 0.35 + 0.6 * np.minimum(height, 1.0))
+        depth = (0.82 - 0.5 * np.minimum(height, 1.0)) * shadow
+        clip *= (1.0 - depth[..., None] * (1.0 - shade)).astype(REAL)
+    for i in range(count):
+        cx, cy = (centres[:, i, k, None, None].astype(REAL) for k in (0, 1))
+        nx, ny = (x - cx) / REAL(radius[i]), (y - cy) / REAL(radius[i])
+        square = nx * nx + ny * ny
+        t, v, u = np.nonzero(square < (1.0 + 1.0 / (size * radius[i])) ** 2)
+        square = square[t, v, u]
+        away = np.sqrt(square)
+        shrink = 1.0 / np.maximum(away, 1.0)
+        normal = (nx[t, 0, u] * shrink, ny[t, v, 0] * shrink, np.sqrt(np.maximum(1.0 - square, 0.0)))
+        factor, gloss = shading(normal, light)
+        ball = colours[i].astype(REAL) * factor + gloss
+        clip[t, v, u] = mix(clip[t, v, u], ball, coverage((away - 1.0) * REAL(radius[i]), size))
+    truth = {"center": centres, "radius": radius, "floor": FLOOR_Y, "hue": hsv(colours[:count])[0]}
+    return to_uint8(clip), truth

@@ -1,0 +1,297 @@
+"""Where clips come from: the rendered phenomena, a folder of files, or a packed store; all end in a `ClipDataset`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dvdgan.config import DataConfig
+from dvdgan.data import phenomena
+from dvdgan.data.clips import ClipDataset
+from dvdgan.data.store import ClipStore, StoreError, StoreWriter, is_store
+from dvdgan.data.video import CLIP_SUFFIXES, DataError, open_clip, write_mp4
+
+PHENOMENA = "phenomena"
+"""The source that dvdgan renders itself."""
+
+RENDER_VERSION = 1
+"""Raised when stores that were rendered before must be rendered again although the scenes' code is the same."""
+
+_READ_VERSION = 1  # raised when folders that were packed before must be packed again
+_FEW_CLIPS = 48  # below this, starting processes costs more than they save
+_SHOWN_SKIPS = 10
+
+_log = logging.getLogger(__name__)
+
+
+def open_dataset(
+    config: DataConfig, size: int, frames: int, cache: str | Path, progress: bool = True, seed: int = 0
+) -> ClipDataset:
+    """Open the clips that `config.source` names, rendering or packing them first where needed.
+
+    Rendered clips and folders go to a packed store at `cache`, which is used again as long as it was made from the same
+    settings and the same files. A packed store is read where it is.
+
+    Args:
+        config: the source, and how windows are cut.
+        size: height and width of a window, in pixels.
+        frames: frames per window.
+        cache: directory of the packed store that may be made.
+        progress: show a progress bar on stderr while rendering or packing.
+        seed: seed of every draw of the data set (`config.seed` is that of the rendered scenes).
+
+    Raises:
+        DataError: there is no such source, nothing in it can be used, or no clip is long enough.
+    """
+    if config.source is None:
+        raise DataError(f"no clips are named: set data.source to {PHENOMENA}, a folder of clips or a packed store")
+    if config.source == PHENOMENA:
+        span = max(2, (frames - 1) * config.stride + 1)
+        store = _cached_phenomena(Path(cache), size, span, config, progress)
+    elif is_store(config.source):
+        store = ClipStore.open(config.source)
+    else:
+        store = _cached_folder(Path(config.source), Path(cache), size, progress)
+    return ClipDataset(store, frames, size, config.stride, config.crop, config.flip, config.sampling, seed)
+
+
+def pack_folder(path: str | Path, out: str | Path, size: int, progress: bool = True) -> ClipStore:
+    """Pack a folder of clips into a store.
+
+    Each subfolder is a class, in the order of their names; clips may lie deeper in it. Clips flat in the folder
+    have no class. Hidden files and files of other kinds are ignored. A clip that cannot be read is skipped, logged, and
+    listed in the store's index with the reason.
+
+    Args:
+        path: the folder.
+        out: the store's directory; a store that is there is replaced.
+        size: short side of the packed frames, in pixels.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        DataError: no such folder, or no clip in it that can be read.
+        StoreError: `out` is something else than a store.
+    """
+    path = Path(path)
+    files, classes = list_clips(path)
+    with StoreWriter(out, size, classes, _about_folder(path, files, size)) as writer:
+        for file, label in _with_progress(files, f"packing {path.name} at {size} px", progress):
+            source = file.relative_to(path).as_posix()
+            if classes and label is None:
+                writer.skip(source, "lies beside the class folders, so it has no class")
+                continue
+            try:
+                fps, clip = open_clip(file, size)
+                writer.add(clip, label or 0, source, fps)
+            except ValueError as error:  # a ClipError, or frames that change size
+                writer.skip(source, getattr(error, "reason", str(error)))
+        _report(path, writer.skipped)
+        if not len(writer):
+            first = writer.skipped[0]
+            raise DataError(
+                f"{path}: none of its {len(files)} clips can be used; the first, {first['source']}: {first['reason']}"
+            )
+        if dropped := writer.drop_unused_classes():
+            _log.warning("%s: left out classes without a clip that can be read: %s", path, ", ".join(dropped))
+    return ClipStore.open(out)
+
+
+def list_clips(folder: str | Path) -> tuple[list[tuple[Path, int | None]], list[str]]:
+    """The clips of a folder, by name only: nothing is opened.
+
+    Args:
+        folder: a folder with one subfolder per class, or with clips.
+
+    Returns:
+        Sorted files with the index of their class (None for files in no class folder), and the sorted class names.
+
+    Raises:
+        DataError: no such folder, or no file in it with the suffix of a clip.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: {'is a file; name its folder' if folder.exists() else 'no such folder'}")
+    flat: list[tuple[Path, int | None]] = []
+    by_class: dict[str, list[Path]] = {}
+    for file in sorted(folder.rglob("*")):
+        parts = file.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if hidden or file.suffix.lower() not in CLIP_SUFFIXES or not file.is_file():
+            continue
+        if len(parts) == 1:
+            flat.append((file, None))
+        else:
+            by_class.setdefault(parts[0], []).append(file)
+    classes = sorted(by_class)
+    files = flat + [(file, label) for label, name in enumerate(classes) for file in by_class[name]]
+    if not files:
+        raise DataError(f"{folder}: no clips in it (files that end in {', '.join(CLIP_SUFFIXES)})")
+    return files, classes
+
+
+def render_phenomena(
+    out_folder: str | Path,
+    size: int,
+    frames: int,
+    clips_per_class: int,
+    seed: int = 0,
+    split: str = "train",
+    fps: float = 12.0,
+    progress: bool = True,
+) -> Path:
+    """Render the phenomena as files: ``OUT/class/000123.mp4``, and beside it ``000123.npz`` with its truth.
+
+    The folder can be used as a source: the reader of folders ignores .npz files.
+
+    Args:
+        out_folder: the folder to write to.
+        size: height and width, in pixels.
+        frames: frames per clip.
+        clips_per_class: clips of each class.
+        seed: the data set's seed.
+        split: ``train`` or ``heldout``.
+        fps: frames per second of the files.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: an argument is out of its range.
+    """
+    out = Path(out_folder)
+    rendered = _render_all(size, frames, clips_per_class, seed, split)
+    for (label, index), clip in _with_progress(rendered, f"rendering at {size} px", progress, _count(clips_per_class)):
+        write_mp4(out / label / f"{index:06d}.mp4", clip.clip, fps)
+        truth: dict[str, Any] = {name: np.asarray(value) for name, value in clip.truth.items()}
+        np.savez_compressed(out / label / f"{index:06d}.npz", **truth)
+    return out
+
+
+def _cached_phenomena(cache: Path, size: int, frames: int, config: DataConfig, progress: bool) -> ClipStore:
+    about = {
+        "source": PHENOMENA,
+        "split": "train",
+        "seed": config.seed,
+        "clips_per_class": config.clips_per_class,
+        "size": size,
+        "frames": frames,
+        "version": f"{RENDER_VERSION}-{_phenomena_digest()}",
+    }
+    if (store := _same_store(cache, about)) is not None:
+        return store
+    classes = list(phenomena.CLASSES)
+    rendered = _render_all(size, frames, config.clips_per_class, config.seed, "train")
+    total = _count(config.clips_per_class)
+    with StoreWriter(cache, size, classes, about) as writer:
+        for (label, index), clip in _with_progress(rendered, f"rendering {PHENOMENA} at {size} px", progress, total):
+            writer.add(clip.clip, classes.index(label), f"{label}/{index:06d}", config.fps)
+    return ClipStore.open(cache)
+
+
+def _cached_folder(folder: Path, cache: Path, size: int, progress: bool) -> ClipStore:
+    files, _ = list_clips(folder)
+    store = _same_store(cache, _about_folder(folder, files, size))
+    return store if store is not None else pack_folder(folder, cache, size, progress)
+
+
+def _same_store(path: Path, about: dict[str, Any]) -> ClipStore | None:
+    """The store at `path` if it is whole and was made from the same things."""
+    try:
+        store = ClipStore.open(path)
+    except StoreError:
+        return None
+    return store if store.about == about else None
+
+
+def _about_folder(folder: Path, files: list[tuple[Path, int | None]], size: int) -> dict[str, Any]:
+    """What a packed folder is known by: names, sizes and times of its files."""
+    digest = hashlib.sha256()
+    for file, _ in files:
+        status = file.stat()
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return {
+        "source": "folder",
+        "folder": str(folder.resolve()),
+        "size": size,
+        "files": len(files),
+        "digest": digest.hexdigest(),
+        "version": _READ_VERSION,
+    }
+
+
+def _phenomena_digest() -> str:
+    """A digest of the code that renders: when it changes, so do the clips."""
+    digest = hashlib.sha256()
+    for module in sorted(Path(phenomena.__file__).parent.glob("*.py")):
+        digest.update(module.name.encode() + b"\0" + module.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _count(clips_per_class: int) -> int:
+    return clips_per_class * len(phenomena.CLASSES)
+
+
+def _render_all(
+    size: int, frames: int, clips_per_class: int, seed: int, split: str
+) -> Iterator[tuple[tuple[str, int], phenomena.Rendered]]:
+    """Render all clips in order, class by class, on every core."""
+    keys = [(label, index) for label in phenomena.CLASSES for index in range(clips_per_class)]
+    settings = {"seed": seed, "size": size, "frames": frames, "split": split}
+    try:
+        yield from zip(keys, _in_processes(phenomena.render, keys, settings))
+    except ValueError as error:
+        raise DataError(f"{PHENOMENA}: {error}") from None
+
+
+def _in_processes(function: Callable[..., Any], keys: list[Any], settings: dict[str, Any]) -> Iterator[Any]:
+    """``function(*key, **settings)`` for each key, in order; in this process where others cannot be started."""
+    workers = os.cpu_count() or 1
+    done = 0
+    if workers > 1 and len(keys) >= _FEW_CLIPS:
+        pool = None
+        try:
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+            waiting: deque[Future[Any]] = deque()
+            todo = iter(keys)
+            while done < len(keys):
+                free = 4 * workers - len(waiting)  # few wait, so that memory stays bounded
+                waiting.extend(pool.submit(function, *key, **settings) for key in islice(todo, free))
+                yield waiting.popleft().result()
+                done += 1
+        except (BrokenProcessPool, OSError) as error:  # no semaphores, no memory, or a script without a main guard
+            _log.warning("rendering in one process, since others could not be started (%s)", error)
+        finally:
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+    for key in keys[done:]:
+        yield function(*key, **settings)
+
+
+def _report(folder: Path, skipped: list[dict[str, str]]) -> None:
+    for entry in skipped[:_SHOWN_SKIPS]:
+        _log.warning("%s: skipped %s: %s", folder, entry["source"], entry["reason"])
+    if len(skipped) > _SHOWN_SKIPS:
+        _log.warning("%s: skipped %d more; the store's index.json lists them", folder, len(skipped) - _SHOWN_SKIPS)
+
+
+def _with_progress(items: Iterable[Any], title: str, shown: bool, total: int | None = None) -> Iterator[Any]:
+    """The items, under a progress bar on stderr."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
+        yield from progress.track(items, total=total, description=title)

@@ -1,0 +1,148 @@
+"""From seeds to pixels: what the pipeline and the sample sheets of a training share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dvdgan.networks import Generator, estimate_statistics
+from dvdgan.networks.statistics import statistics_of
+from dvdgan.randomness import keyed_rng
+
+TruncationKind = Literal["scale", "resample"]
+
+
+def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: TruncationKind = "scale") -> Tensor:
+    """One latent per seed, the same whatever the batch that it is made in.
+
+    Args:
+        seeds: one per clip, each >= 0.
+        z_dim: size of a latent.
+        truncation: 1 is none. With ``scale`` the standard deviation of z (as in the paper's figure, 0.44); with
+            ``resample`` the threshold beyond which a component is drawn again (BigGAN).
+        kind: which of the two.
+
+    Returns:
+        ``[len(seeds), z_dim]``, fp32.
+
+    Raises:
+        ValueError: truncation is not above 0 (and at most 1 with ``scale``).
+    """
+    if truncation <= 0 or (kind == "scale" and truncation > 1):
+        raise ValueError(f"truncation must be above 0 and at most 1, not {truncation}")
+    rows = np.stack([_latent(keyed_rng(seed, "latent"), z_dim, truncation, kind) for seed in seeds])
+    return torch.from_numpy(rows.astype(np.float32))
+
+
+def _latent(rng: np.random.Generator, z_dim: int, truncation: float, kind: TruncationKind) -> np.ndarray:
+    z = rng.standard_normal(z_dim)
+    if kind == "scale":
+        return z * truncation
+    while (beyond := np.abs(z) > truncation).any():
+        z[beyond] = rng.standard_normal(int(beyond.sum()))
+    return z
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Autocast to bfloat16 for precision ``bf16``; nothing for ``fp32``."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def to_uint8(clips: Tensor) -> np.ndarray:
+    """Network clips ``[N, T, 3, H, W]`` in [−1, 1] to uint8 ``[N, T, H, W, 3]``."""
+    pixels = clips.detach().float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return pixels.permute(0, 1, 3, 4, 2).contiguous().cpu().numpy()
+
+
+def from_uint8(clips: np.ndarray, device: torch.device | None = None) -> Tensor:
+    """uint8 ``[N, T, H, W, 3]`` to network clips ``[N, T, 3, H, W]`` in [−1, 1], fp32."""
+    pixels = torch.from_numpy(np.ascontiguousarray(clips)).to(device)
+    return pixels.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1)
+
+
+@torch.no_grad()
+def make_clips(
+    network: Generator,
+    z: Tensor,
+    labels: Tensor | None,
+    frames: int | None = None,
+    batch_size: int = 16,
+    precision: str = "fp32",
+) -> np.ndarray:
+    """Run a generator over latents in batches.
+
+    Args:
+        network: a finished generator in evaluation mode.
+        z: latents ``[N, z_dim]``.
+        labels: ``[N]`` integers, ``[N, classes]`` mixtures, or None.
+        frames: number of frames; by default the network's.
+        batch_size: clips per forward pass.
+        precision: ``fp32`` or ``bf16``.
+
+    Returns:
+        uint8 ``[N, T, H, W, 3]``.
+    """
+    device = next(network.parameters()).device
+    parts = []
+    with autocast(device, precision):
+        for start in range(0, len(z), batch_size):
+            part = slice(start, start + batch_size)
+            y = None if labels is None else labels[part].to(device)
+            parts.append(to_uint8(network(z[part].to(device), y, frames)))
+    return np.concatenate(parts)
+
+
+def settle_statistics(
+    network: Generator,
+    class_weights: Sequence[float] | None,
+    truncation: float = 1.0,
+    kind: TruncationKind = "scale",
+    batches: int = 16,
+    batch_size: int = 32,
+    seed: int = 0,
+    precision: str = "fp32",
+) -> dict[str, Tensor]:
+    """Estimate a generator's standing statistics for one truncation, in place.
+
+    Args:
+        network: a generator, whose batch norms are set.
+        class_weights: relative frequency of each class; None when unconditional.
+        truncation: see `latents`.
+        kind: see `latents`.
+        batches: number of batches.
+        batch_size: clips per batch.
+        seed: of the latents and labels drawn.
+        precision: ``fp32`` or ``bf16``.
+
+    Returns:
+        The statistics, for `load_statistics`.
+    """
+    device = next(network.parameters()).device
+    with autocast(device, precision):
+        estimate_statistics(network, _draws(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device))
+    return statistics_of(network)
+
+
+def _draws(
+    z_dim: int,
+    class_weights: Sequence[float] | None,
+    truncation: float,
+    kind: TruncationKind,
+    batches: int,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    for batch in range(batches):
+        rng = keyed_rng(seed, "statistics", batch)
+        z = np.stack([_latent(rng, z_dim, truncation, kind) for _ in range(batch_size)]).astype(np.float32)
+        labels = None
+        if class_weights is not None:
+            p = np.asarray(class_weights, float) / np.sum(class_weights)
+            labels = torch.from_numpy(rng.choice(len(p), batch_size, p=p)).to(device)
+        yield torch.from_numpy(z).to(device), labels

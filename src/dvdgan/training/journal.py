@@ -1,0 +1,83 @@
+"""The log of a run: one JSON object per line, and the averages between two lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Journal:
+    """``log.jsonl`` of a run.
+
+    Args:
+        path: the file; appended to.
+        step: the step that training starts from; later lines, of an interrupted run, are cut off.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        kept = [line for line in read_journal(path) if line["step"] <= step] if path.exists() else []
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        os.replace(partial, path)
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line; it must have a ``step``."""
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log; a last line that was cut off by an interruption is left out."""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                return
+
+
+class Means:
+    """Running means of scalars and of per-class values between two lines of the log. JSON-serialisable."""
+
+    def __init__(self, state: dict[str, list[float]] | None = None) -> None:
+        self.sums: dict[str, list[float]] = state or {}
+
+    def add(self, values: dict[str, float | Tensor]) -> None:
+        """Take in one value of each name."""
+        names = list(values)
+        numbers = torch.stack([torch.as_tensor(values[name], dtype=torch.float32).cpu() for name in names]).tolist()
+        for name, number in zip(names, numbers):
+            entry = self.sums.setdefault(name, [0.0, 0])
+            entry[0] += number
+            entry[1] += 1
+
+    def add_by_class(self, name: str, values: Tensor, labels: Tensor | None, classes: list[str]) -> None:
+        """Take in values ``[B]``, averaged per class (name/class) and over all (name)."""
+        for index, value in enumerate(values.tolist()):
+            keys = [name] if labels is None else [name, f"{name}/{classes[int(labels[index])]}"]
+            for key in keys:
+                entry = self.sums.setdefault(key, [0.0, 0])
+                entry[0] += value
+                entry[1] += 1
+
+    def mean(self, name: str) -> float | None:
+        """The mean of one name so far; None without values."""
+        total, count = self.sums.get(name, (0.0, 0))
+        return total / count if count else None
+
+    def take(self) -> dict[str, float]:
+        """All means; starts anew."""
+        means = {name: total / count for name, (total, count) in self.sums.items()}
+        self.sums = {}
+        return means

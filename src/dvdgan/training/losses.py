@@ -1,0 +1,61 @@
+"""Losses on scores. A discriminator's score of a clip is one number; scores come as ``[B]`` in fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def hinge_d(real: Tensor, fake: Tensor) -> Tensor:
+    """E[relu(1 − D(x))] + E[relu(1 + D(G(z)))] (paper, section 3.3)."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def hinge_g(fake: Tensor) -> Tensor:
+    """−E[D(G(z))]: no hinge for G (paper, section 3.3)."""
+    return -fake.mean()
+
+
+def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
+    """E[softplus(D(G(z)) − D(x))], real and fake paired by position (Huang et al. 2024, R3GAN, equation 2)."""
+    return F.softplus(fake - real).mean()
+
+
+def relativistic_g(real: Tensor, fake: Tensor) -> Tensor:
+    """E[softplus(D(x) − D(G(z)))]: the same with the roles exchanged."""
+    return F.softplus(real - fake).mean()
+
+
+def gradient_penalty(judge: Callable[[Tensor], Tensor], seen: Tensor) -> Tensor:
+    """E[|grad of the score with respect to what the discriminator sees|²], differentiable (Mescheder et al. 2018).
+
+    R1 is this on real clips and R2 on generated ones, times gamma / 2. Runs outside autocast, in fp32.
+
+    Args:
+        judge: scores ``[B]`` of views.
+        seen: views ``[B, …]``: the k frames, or the pooled clip, before augmentation.
+    """
+    with torch.autocast(seen.device.type, enabled=False):
+        seen = seen.detach().float().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(judge(seen).sum(), seen, create_graph=True)
+    return gradient.square().flatten(1).sum(1).mean()
+
+
+class LeCam:
+    """LeCam regularisation (Tseng et al. 2021): λ · (E[relu(D(x) − a_F)²] + E[relu(a_R − D(G(z)))²]).
+
+    a_R and a_F are moving averages of the scores of real and generated clips.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.real = self.fake = 0.0
+
+    def __call__(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The penalty, without λ, of scores ``[B]``; moves the averages first."""
+        self.real = self.decay * self.real + (1 - self.decay) * float(real.detach().mean())
+        self.fake = self.decay * self.fake + (1 - self.decay) * float(fake.detach().mean())
+        return F.relu(real - self.fake).square().mean() + F.relu(self.real - fake).square().mean()

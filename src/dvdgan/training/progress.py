@@ -1,0 +1,54 @@
+"""The progress bar of a training: on a terminal a bar with the time left, elsewhere a line per log entry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+
+class ProgressDisplay:
+    """Shows how far a training is and when it will end.
+
+    Args:
+        step: steps done.
+        steps: steps in all.
+        seconds: seconds trained so far.
+        minutes: the budget, or None.
+    """
+
+    def __init__(self, step: int, steps: int, seconds: float, minutes: float | None) -> None:
+        self.first_step, self.first_seconds = step, seconds
+        self.steps, self.minutes = steps, minutes
+        self.console = Console()
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
+        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.task = self.bar.add_task("training", total=1.0, completed=self._done(step, seconds), status="")
+
+    def __enter__(self) -> ProgressDisplay:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
+
+    def show(self, step: int, seconds: float, line: dict[str, Any] | None) -> None:
+        """Move the bar; with a line of the log, say its main figures."""
+        left = self._seconds_left(step, seconds)
+        status = f"step {step}, {left / 60:.1f} min left"
+        self.bar.update(self.task, completed=self._done(step, seconds), status=status)
+        if line is not None and not self.console.is_terminal:
+            losses = " ".join(f"{name[5:]} {value:.2f}" for name, value in line.items() if name.startswith("loss_"))
+            motion = f", motion {line['motion_ratio']:.2f} of real" if "motion_ratio" in line else ""
+            pace = (seconds - self.first_seconds) / max(step - self.first_step, 1)
+            print(f"{status}, {pace:.2f} s a step, losses {losses}{motion}", flush=True)
+
+    def _done(self, step: int, seconds: float) -> float:
+        by_time = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return min(max(step / self.steps, by_time), 1.0)
+
+    def _seconds_left(self, step: int, seconds: float) -> float:
+        pace = (seconds - self.first_seconds) / max(step - self.first_step, 1)
+        left = pace * (self.steps - step)
+        return max(0.0, min(left, 60 * self.minutes - seconds) if self.minutes else left)

@@ -1,0 +1,127 @@
+"""What a run shows of itself: sheets and clips at fixed seeds, and the finished model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dvdgan import __version__
+from dvdgan.config import Config
+from dvdgan.data.clips import ClipDataset
+from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
+from dvdgan.data.video import write_clip
+from dvdgan.models import Model, save_model
+from dvdgan.networks import Generator
+from dvdgan.networks.statistics import load_statistics
+from dvdgan.sampling import latents, make_clips, settle_statistics
+from dvdgan.training.steps import Learner
+
+SHOWN_CLASSES = 32
+TRUNCATIONS = (1.0, 0.8, 0.6, 0.44)  # those whose statistics a model keeps; 0.44 is the paper's figure's
+
+
+def class_weights(dataset: ClipDataset, sampling: str) -> list[float]:
+    """Relative frequency of each class in training; empty when unconditional."""
+    if not dataset.classes:
+        return []
+    counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
+    return [1.0] * len(counts) if sampling == "by_class" else counts.astype(float).tolist()
+
+
+def finished_generator(learner: Learner, weights: list[float]) -> Generator:
+    """The averaged generator with spectral norm folded in and standing statistics for truncation 1."""
+    network = learner.ema.folded_generator(learner.generator)
+    settle(network, learner, weights, 1.0)
+    return network
+
+
+def settle(network: Generator, learner: Learner, weights: list[float], truncation: float) -> dict[str, torch.Tensor]:
+    """Estimate standing statistics with the run's settings."""
+    t = learner.config.training
+    return settle_statistics(
+        network,
+        weights or None,
+        truncation,
+        batches=t.statistics_batches,
+        batch_size=min(t.batch_size, 64),
+        seed=t.seed,
+        precision=learner.precision,
+    )
+
+
+def write_samples(network: Generator, learner: Learner, classes: list[str], folder: Path, step: int) -> None:
+    """Write ``step-<step>.png`` (a row per clip, time to the right) and ``step-<step>.mp4`` (a mosaic)."""
+    per_class = learner.config.training.sample_clips
+    if classes:
+        shown = np.unique(np.linspace(0, len(classes) - 1, min(len(classes), SHOWN_CLASSES)).astype(int))
+        labels = torch.from_numpy(np.repeat(shown, per_class))
+        names = [classes[int(label)] for label in labels]
+    else:
+        labels, names = None, [f"seed {seed}" for seed in range(4 * per_class)]
+    clips = make_clips(network, latents(range(len(names)), network.z_dim), labels, precision=learner.precision)
+    _write(clips, names, folder / f"step-{step:08d}", learner.config, per_class)
+
+
+def write_real_samples(dataset: ClipDataset, config: Config, folder: Path) -> None:
+    """Write ``real.png`` and ``real.mp4``: training clips, laid out as the samples are."""
+    per_class = config.training.sample_clips
+    if dataset.classes:
+        shown = np.unique(np.linspace(0, len(dataset.classes) - 1, min(len(dataset.classes), SHOWN_CLASSES)).astype(int))
+        groups = [(dataset.classes[int(k)], dataset.reference(int(k), per_class)) for k in shown]
+    else:
+        groups = [("clip", dataset.reference(0, 4 * per_class))]
+    names = [name for name, clips in groups for _ in clips]
+    _write(np.concatenate([clips for _, clips in groups]), names, folder / "real", config, per_class)
+
+
+def _write(clips: np.ndarray, names: list[str], stem: Path, config: Config, per_class: int) -> None:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    scale = max(1, 64 // config.network.size)
+    write_image(stem.with_suffix(".png"), clip_sheet(clips, names, columns=min(config.network.frames, 12), scale=scale))
+    if clips.shape[1] > 1:
+        columns = per_class * max(1, round(np.sqrt(len(clips)) / per_class))
+        write_clip(stem.with_suffix(".mp4"), clip_grid(clips, columns=columns, scale=2 * scale), config.data.fps)
+
+
+def write_model(
+    network: Generator, learner: Learner, classes: list[str], weights: list[float], directory: Path, facts: dict[str, Any]
+) -> None:
+    """Write the finished model directory, with statistics for several truncations and a card.
+
+    Args:
+        network: from `finished_generator`.
+        learner: the run's.
+        classes: class names.
+        weights: from `class_weights`.
+        directory: where to.
+        facts: what the card says of the training, by heading.
+    """
+    statistics = {truncation: settle(network, learner, weights, truncation) for truncation in TRUNCATIONS}
+    load_statistics(network, statistics[1.0])
+    save_model(
+        Model(network, learner.config, classes, weights, statistics, card(learner.config, classes, facts)), directory
+    )
+
+
+def card(config: Config, classes: list[str], facts: dict[str, Any]) -> str:
+    """A model card: what it makes, what it was trained on, for how long."""
+    network = config.network
+    what = "images" if network.frames == 1 else f"clips of {network.frames} frames"
+    lines = [
+        f"# {config.name}",
+        "",
+        f"A DVD-GAN generator: {what} of {network.size}×{network.size} pixels, "
+        + (f"{len(classes)} classes: {', '.join(classes)}." if classes else "unconditional."),
+        "",
+        *[f"- {heading}: {fact}" for heading, fact in facts.items()],
+        f"- Written by dvdgan {__version__}",
+        "",
+        "```bash",
+        'dvdgan generate --model THIS_DIRECTORY --num 4 --out clips.mp4',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

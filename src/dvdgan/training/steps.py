@@ -1,0 +1,205 @@
+"""One discriminator step and one generator step (paper, sections 3.3 and 4)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dvdgan.config import Config
+from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, power_iterate, use_channels_last
+from dvdgan.randomness import torch_generator
+from dvdgan.sampling import autocast
+from dvdgan.training import losses
+from dvdgan.training.augment import diff_augment
+from dvdgan.training.checkpoint import gather, scatter
+from dvdgan.training.draws import Draws
+from dvdgan.training.ema import WeightAverage
+
+
+class Learner:
+    """The networks of a run with their optimisers and the average of G's weights.
+
+    Args:
+        config: the run's configuration.
+        device: where to train.
+        precision: ``fp32`` or ``bf16`` (autocast).
+        memory_format: ``contiguous`` or ``channels_last``.
+    """
+
+    def __init__(self, config: Config, device: torch.device, precision: str, memory_format: str) -> None:
+        self.config, self.device, self.precision = config, device, precision
+        network, t = config.network, config.training
+        self.generator = Generator(network, torch_generator(t.seed, "init/generator"))
+        self.judges: dict[str, Any] = {}
+        if network.spatial is not None:
+            self.judges["spatial"] = SpatialDiscriminator(network, torch_generator(t.seed, "init/spatial"))
+        if network.temporal is not None:
+            self.judges["temporal"] = TemporalDiscriminator(network, torch_generator(t.seed, "init/temporal"))
+        for net in self.networks.values():
+            net.to(device)
+            if memory_format == "channels_last":
+                use_channels_last(net)
+        betas = (t.beta1, t.beta2)
+        d_parameters = [p for judge in self.judges.values() for p in judge.parameters()]
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "adam_g": torch.optim.Adam(self.generator.parameters(), t.lr_g, betas, t.adam_eps, fused=True),
+            "adam_d": torch.optim.Adam(d_parameters, t.lr_d, betas, t.adam_eps, fused=True),
+        }
+        self.ema = WeightAverage(self.generator, t.ema)
+        self.lecam = {name: losses.LeCam(t.regularisation.lecam_decay) for name in self.judges}
+        self.last_real: tuple[Tensor, Tensor | None] | None = None
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """G and the discriminators by name."""
+        return {"generator": self.generator, **self.judges}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor that a checkpoint holds."""
+        return gather(self.networks, self.optimisers, self.ema.parameters)
+
+    def numbers(self) -> dict[str, Any]:
+        """Every other number that a checkpoint holds."""
+        return {"lecam": {name: [state.real, state.fake] for name, state in self.lecam.items()}}
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Load what `tensors` and `numbers` gave."""
+        scatter(tensors, self.networks, self.optimisers, self.ema.parameters)
+        for name, (real, fake) in numbers["lecam"].items():
+            self.lecam[name].real, self.lecam[name].fake = real, fake
+
+    def set_learning_rates(self, step: int) -> tuple[float, float]:
+        """Set and return G's and D's learning rates of a G step, counted from 0."""
+        t = self.config.training
+        factor = decay_factor(step, t.steps, t.decay_start, t.lr_decay)
+        for name, rate in (("adam_g", t.lr_g), ("adam_d", t.lr_d)):
+            for group in self.optimisers[name].param_groups:
+                group["lr"] = rate * factor
+        return t.lr_g * factor, t.lr_d * factor
+
+    def discriminator_step(self, real: Tensor, labels: Tensor | None, fake_labels: Tensor | None, d_step: int) -> dict:
+        """Update both discriminators.
+
+        Args:
+            real: clips ``[B, T, 3, H, W]`` in [−1, 1].
+            labels: their classes ``[B]``, or None.
+            fake_labels: the classes to generate ``[B]``, or None.
+            d_step: discriminator steps done so far.
+
+        Returns:
+            Scalars by name: per discriminator the loss and the mean scores of real and fake.
+        """
+        t = self.config.training
+        draws = Draws(t.seed, d_step * len(real), len(real), "d")
+        penalise = (t.regularisation.r1 or t.regularisation.r2) and d_step % t.regularisation.every == 0
+        self.last_real = (real, labels)
+        z = draws.latent(self.generator.z_dim).to(self.device)
+        with torch.no_grad(), autocast(self.device, self.precision):
+            fake = self.generator(z, fake_labels).float()
+        both_labels = None if labels is None or fake_labels is None else torch.cat([labels, fake_labels])
+
+        scalars: dict[str, Tensor] = {}
+        total = torch.zeros((), device=self.device)
+        shown = [self._augment(real, draws, "real"), self._augment(fake, draws, "fake")]
+        for name, judge in self.judges.items():
+            with autocast(self.device, self.precision):
+                seen = torch.cat([self._view(judge, clip, draws, side) for clip, side in zip(shown, ("real", "fake"))])
+                real_score, fake_score = judge(seen, both_labels).float().chunk(2)
+            d_loss = losses.hinge_d if t.loss == "hinge" else losses.relativistic_d
+            loss = d_loss(real_score, fake_score)
+            if t.regularisation.lecam:
+                loss = loss + t.regularisation.lecam * self.lecam[name](real_score, fake_score)
+            if penalise:
+                for weight, clip, y, side in (
+                    (t.regularisation.r1, real, labels, "real"),
+                    (t.regularisation.r2, fake, fake_labels, "fake"),
+                ):
+                    if weight:
+                        view = self._view(judge, clip, draws, side)
+                        penalty = losses.gradient_penalty(lambda seen, j=judge, y=y: j(seen, y), view)
+                        scalars[f"penalty_{side}_{name}"] = penalty.detach()
+                        loss = loss + weight / 2 * t.regularisation.every * penalty
+            total = total + loss
+            scalars |= {
+                f"loss_{name}": loss.detach(),
+                f"real_{name}": real_score.detach().mean(),
+                f"fake_{name}": fake_score.detach().mean(),
+            }
+        self._descend("adam_d", total, list(self.judges.values()))
+        return scalars
+
+    def generator_step(self, fake_labels: Tensor | None, batch_size: int, step: int) -> tuple[dict, Tensor]:
+        """Update G and its average.
+
+        Args:
+            fake_labels: the classes to generate ``[B]``, or None.
+            batch_size: B.
+            step: G steps done so far.
+
+        Returns:
+            Scalars by name, and the generated clips ``[B, T, 3, H, W]``, detached.
+        """
+        t = self.config.training
+        draws = Draws(t.seed, step * batch_size, batch_size, "g")
+        z = draws.latent(self.generator.z_dim).to(self.device)
+        for judge in self.judges.values():
+            judge.requires_grad_(False)
+        with autocast(self.device, self.precision):
+            fake = self.generator(z, fake_labels)
+        shown = self._augment(fake.float(), draws, "fake")
+        total = torch.zeros((), device=self.device)
+        scalars: dict[str, Tensor] = {}
+        for name, judge in self.judges.items():
+            with autocast(self.device, self.precision):
+                score = judge(self._view(judge, shown, draws, "fake"), fake_labels).float()
+            if t.loss == "hinge":
+                loss = losses.hinge_g(score)
+            else:
+                assert self.last_real is not None
+                real, labels = self.last_real
+                with torch.no_grad(), autocast(self.device, self.precision):
+                    seen = self._view(judge, self._augment(real, draws, "real"), draws, "real")
+                    real_score = judge(seen, labels).float()
+                loss = losses.relativistic_g(real_score, score)
+            total = total + loss
+            scalars[f"loss_g_{name}"] = loss.detach()
+        self._descend("adam_g", total, [self.generator])
+        for judge in self.judges.values():
+            judge.requires_grad_(True)
+        self.ema.update(self.generator, step)
+        return scalars, fake.detach().float()
+
+    def gradient_norms(self) -> dict[str, float]:
+        """Norm of each network's gradient at its last step."""
+        return {
+            f"grad_{name}": float(torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None]))
+            for name, net in self.networks.items()
+        }
+
+    def _descend(self, optimiser: str, loss: Tensor, networks: list[nn.Module]) -> None:
+        self.optimisers[optimiser].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimisers[optimiser].step()
+        for network in networks:
+            power_iterate(network)
+
+    def _augment(self, clip: Tensor, draws: Draws, side: str) -> Tensor:
+        transforms = self.config.training.regularisation.augment
+        return diff_augment(clip, transforms, draws.augmentation(side)) if transforms else clip
+
+    def _view(self, judge: nn.Module, clip: Tensor, draws: Draws, side: str) -> Tensor:
+        if isinstance(judge, SpatialDiscriminator):
+            return judge.view(clip, draws.frame_noise(side, clip.shape[1]))
+        assert isinstance(judge, TemporalDiscriminator)
+        return judge.view(clip)
+
+
+def decay_factor(step: int, steps: int, start: int, kind: str) -> float:
+    """Factor on the learning rates at G step ``step`` of ``steps``: 1 until ``start``, then down to 0."""
+    if kind == "none" or step < start:
+        return 1.0
+    done = min((step - start) / max(steps - start, 1), 1.0)
+    return 1.0 - done if kind == "linear" else 0.5 * (1 + math.cos(math.pi * done))

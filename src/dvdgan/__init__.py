@@ -1,3 +1,22 @@
 """dvdgan: DVD-GAN, a class-conditional video GAN that makes a whole clip in one forward pass."""
 
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+__all__ = ["Clips", "Pipeline", "load", "load_config", "train"]
+
+if TYPE_CHECKING:
+    from dvdgan.config import load_config
+    from dvdgan.pipeline import Clips, Pipeline, load
+    from dvdgan.training import train
+
+_HOMES = {"Clips": "pipeline", "Pipeline": "pipeline", "load": "pipeline", "load_config": "config", "train": "training"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names when they are first used, so that ``import dvdgan`` is quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dvdgan' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"dvdgan.{_HOMES[name]}"), name)

@@ -22,7 +22,7 @@ from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.store import ClipStore, StoreError, StoreWriter, is_store
-from dvdgan.data.video import CLIP_SUFFIXES, DataError, open_clip, write_mp4
+from dvdgan.data.video import CLIP_SUFFIXES, DataError, atomic_path, open_clip, write_mp4
 
 PHENOMENA = "phenomena"
 """The source that dvdgan renders itself."""
@@ -177,7 +177,8 @@ def render_phenomena(
     for (label, index), clip in _with_progress(rendered, f"rendering at {size} px", progress, _count(clips_per_class)):
         write_mp4(out / label / f"{index:06d}.mp4", clip.clip, fps)
         truth: dict[str, Any] = {name: np.asarray(value) for name, value in clip.truth.items()}
-        np.savez_compressed(out / label / f"{index:06d}.npz", **truth)
+        with atomic_path(out / label / f"{index:06d}.npz") as temporary:
+            np.savez_compressed(temporary, **truth)
     return out
 
 

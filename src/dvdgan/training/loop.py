@@ -18,6 +18,7 @@ import torch
 from dvdgan.config import Config, load_config
 from dvdgan.data.clips import ClipDataset, Prefetcher
 from dvdgan.data.sources import open_dataset
+from dvdgan.devices import pick_device
 from dvdgan.sampling import from_uint8
 from dvdgan.training import precision
 from dvdgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint, save_checkpoint
@@ -237,23 +238,6 @@ class Run:
         write_model(network, self.learner, self.dataset.classes, self.weights, self.out / "model", facts)
         self.say(f"{self.step} steps, {self.seconds / 60:.1f} minutes of training; the model is in {self.out / 'model'}")
         return self.out / "model"
-
-
-def pick_device(name: str | None) -> torch.device:
-    """The named device; for None the accelerator that PyTorch finds, else the CPU.
-
-    Raises:
-        TrainingError: PyTorch does not know the device, or it is not there.
-    """
-    try:
-        if name is None:
-            found = torch.accelerator.current_accelerator(check_available=True)
-            return found if found is not None else torch.device("cpu")
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"--device {name}: not usable here ({str(error).splitlines()[0]})") from None
-    return device
 
 
 def _start_or_resume(config: Config, out: Path, device: torch.device, say: Callable[[str], None]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dvdgan.data.phenomena.palettes import Palette, pick_palette, recolour, to_uint8
+from dvdgan.data.phenomena.palettes import pick_palette, recolour, to_uint8
 from dvdgan.data.phenomena.shapes import (
     REAL,
     coverage,
@@ -25,26 +25,24 @@ FLOOR_Y = 0.86
 _MAX_BALLS = 2
 
 
-def _ball_hues(rng: np.random.Generator, palette: Palette) -> np.ndarray:
-    """Two linear RGB colours ``[2, 3]`` from the palette whose hues are well apart from each other and the ground."""
-    order, turn, value = rng.permutation(len(palette.tones)), rng.uniform(110.0, 170.0), rng.uniform(0.72, 0.9, 2)
-    hue, saturation, brightness = hsv(palette.tones[order])
-    ground_hue, ground_saturation, _ = (float(v) for v in hsv(palette.ground[1]))
+def _ball_colours(rng: np.random.Generator, tones: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """Two linear RGB colours ``[2, 3]`` from the tones, whose hues are well apart from each other and the ground."""
+    order, turn, value = rng.permutation(len(tones)), rng.uniform(0.0, 15.0), rng.uniform(0.72, 0.9, 2)
+    hue, saturation, _ = hsv(tones[order])
+    ground_hue, ground_saturation, _ = hsv(ground)
+    tinted = ground_hue[ground_saturation >= 0.1]
+    chosen: list[tuple[float, float]] = []
 
-    def fits(i: int, taken: list[float]) -> bool:
-        clear = ground_saturation < 0.12 or hue_gap(hue[i], ground_hue) >= 50.0
-        return saturation[i] >= 0.4 and clear and all(hue_gap(hue[i], other) >= 75.0 for other in taken)
+    def clearance(h: float) -> float:
+        gaps = [hue_gap(h, g) / 50.0 for g in tinted] + [hue_gap(h, other) / 75.0 for other, _ in chosen]
+        return min(gaps, default=1.0)
 
-    chosen: list[float] = []
-    vivid: list[float] = []
-    for i in range(len(order)):
-        if len(chosen) < _MAX_BALLS and fits(i, chosen):
-            chosen.append(float(hue[i]))
-            vivid.append(float(np.clip(saturation[i], 0.62, 0.85)))
-    while len(chosen) < _MAX_BALLS:
-        chosen.append((chosen[0] + turn) % 360.0 if chosen else (ground_hue + turn) % 360.0)
-        vivid.append(0.68)
-    return np.stack([from_hsv(*parts) for parts in zip(chosen, vivid, value)])
+    for h, s in zip(hue, saturation):
+        if len(chosen) < _MAX_BALLS and s >= 0.4 and clearance(h) >= 1.0:
+            chosen.append((h, np.clip(s, 0.62, 0.85)))
+    while len(chosen) < _MAX_BALLS:  # the palette has no such tone: the hue that is furthest from all
+        chosen.append((max(turn + 15.0 * np.arange(24), key=clearance), 0.68))
+    return np.stack([from_hsv(h, s, v) for (h, s), v in zip(chosen, value)])
 
 
 def _fall(time: np.ndarray, gravity: float, flight: int, first: float) -> np.ndarray:
@@ -119,9 +117,9 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
     """
     palette = pick_palette(rng)
     light = draw_light(rng, palette)
-    ground = recolour(palette.ground, 0.0, 0.55)
+    ground = recolour(palette.ground, 0.0, 0.42)
     room = draw_room(rng, ground, light, (0.7, 0.77))
-    colours = _ball_hues(rng, palette)
+    colours = _ball_colours(rng, palette.tones, ground)
     count = 1 + int(rng.uniform() < 0.5)
     drawn = rng.uniform(0.0, 1.0, _MAX_BALLS)
     radius = 0.14 + 0.04 * drawn[:1] if count == 1 else 0.112 + 0.033 * drawn

@@ -46,7 +46,7 @@ class _World:
 
     def lit(self, picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The picture under uneven light: broad pools of the key light's colour and of tinted shade."""
-        shade = smoothstep(0.3, -2.0, self.gloom.grid(x, y)) * 0.55
+        shade = smoothstep(0.3, -2.0, self.gloom.grid(x, y)) * 0.45
         return mix(picture, picture * (0.25 + 0.75 * self.palette.shadow.astype(np.float32)), shade)
 
 
@@ -95,9 +95,9 @@ class _Dunes(_World):
         fold = self.across[0] * x + (self.across[1] * y)[:, None] + self.bending * self.bend.grid(x, y)
         swell = self.swell.grid(x, y)
         crest = np.sin(fold + 0.7 * np.sin(fold))
-        height = 0.032 * crest + 0.014 * swell
+        height = 0.034 * crest + 0.017 * swell
         lit = relief(height.astype(np.float32), float(x[1] - x[0]), self.light)
-        colour = ramp(self.stops, 0.5 + 0.24 * self.hue.grid(x, y) + 0.23 * crest)
+        colour = ramp(self.stops, 0.5 + 0.2 * self.hue.grid(x, y) + 0.3 * crest)
         shade = np.clip(lit, 0.12, 1.6)[..., None]
         picture = colour * shade * self.palette.light + 0.25 * (1 - np.minimum(shade, 1)) * self.palette.shadow
         return self.lit(picture.astype(np.float32), x, y)
@@ -116,8 +116,8 @@ class _Hills(_World):
         self.clouds = Waves.draw(rng, 10, 1.2, 0.24, 1.0, (1.6, 0.7))
         self.warm = self.by_luma[3 + int(rng.integers(2))]
         self.haze = 0.62 * self.ground[0] + 0.36 * self.warm
-        far = 0.5 * self.ground[1] + 0.5 * self.tones[0]
-        self.slopes = np.stack([far, self.tones[1], self.by_luma[0], self.tones[2]])
+        far = 0.35 * self.ground[1] + 0.5 * self.tones[0]
+        self.slopes = np.stack([far, 0.7 * self.tones[1], self.by_luma[0], 0.6 * self.tones[2]])
 
     def paint(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         rows, pitch = y[:, None], float(x[1] - x[0])
@@ -287,7 +287,7 @@ def _world(rng: np.random.Generator) -> _World:
 
 def _zoom(rng: np.random.Generator, size: int, frames: int, direction: int) -> tuple[np.ndarray, dict]:
     path = _eased(rng, frames)
-    log_scale = direction * path * rng.uniform(0.62, 0.9) * _extent(frames, 0.3) + rng.uniform(-0.15, 0.15)
+    log_scale = direction * path * rng.uniform(0.68, 0.95) * _extent(frames, 0.3) + rng.uniform(-0.15, 0.15)
     home, fixed = rng.uniform(-0.12, 0.12, 2), rng.uniform(-0.12, 0.12, 2)
     scale = np.exp(-log_scale)
     centre = home - scale[:, None] * fixed

@@ -136,9 +136,9 @@ def shading(normal: tuple[np.ndarray, np.ndarray, np.ndarray], light: Light) -> 
     nx, ny, nz = normal
     lx, ly, lz = light.direction
     facing = nx * lx + ny * ly + nz * lz
-    lambert = np.clip((facing + 0.18) / 1.18, 0.0, 1.0) ** 1.25
+    lambert = np.clip((facing + 0.25) / 1.25, 0.0, 1.0) ** 1.15
     under = 0.5 + 0.5 * ny
-    ambient = mix(0.36 * light.sky, 0.4 * light.bounce, under) * (0.55 + 0.45 * nz)[..., None]
+    ambient = mix(0.36 * light.sky, 0.4 * light.bounce, under) * (0.65 + 0.35 * nz)[..., None]
     half = np.array([lx, ly, lz + 1.0])
     hx, hy, hz = half / np.linalg.norm(half)
     highlight = np.clip(nx * hx + ny * hy + nz * hz, 0.0, 1.0) ** 48

@@ -1,0 +1,195 @@
+"""The ``dvdgan`` command. Each command is a thin call of the Python API."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dvdgan import __version__
+from dvdgan.config import ConfigError, field_paths, load_config, preset_names
+
+app = typer.Typer(
+    help="DVD-GAN: train a class-conditional video GAN, and make whole clips in one forward pass.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="Make and pack data.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+class Precision(str, Enum):
+    """Arithmetic of sampling."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Truncation(str, Enum):
+    """What --truncation means."""
+
+    scale = "scale"
+    resample = "resample"
+
+
+class Split(str, Enum):
+    """Which of the rendered scenes."""
+
+    train = "train"
+    heldout = "heldout"
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(help="A preset's name (see `dvdgan presets`), or the path of a YAML file.")],
+    overrides: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[FIELD=VALUE]...", help="Fields to change (see `dvdgan fields`).")
+    ] = None,
+    data: Annotated[
+        Optional[str], typer.Option(help="`phenomena` (rendered), a folder of clips, or a packed store.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The run's directory.")] = Path("run"),
+    minutes: Annotated[
+        Optional[float], typer.Option(min=0, help="Stop after so many minutes of training, interruptions not counted.")
+    ] = None,
+    device: Annotated[Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")] = None,
+) -> None:
+    """Train a model; the same command again resumes an interrupted run."""
+    from dvdgan.training import Interrupted, train as run
+
+    config = load_config(preset, [*(overrides or []), *([f"data.source={data}"] if data else [])])
+    try:
+        run(config, out, minutes, device, say=typer.echo)
+    except Interrupted as stop:
+        typer.echo(f"{stop}; the same command resumes", err=True)
+        raise typer.Exit(128 + stop.signal) from None
+
+
+@app.command()
+def generate(
+    model: Annotated[Path, typer.Option(help="A model directory (or a run's directory).")],
+    class_: Annotated[
+        Optional[list[str]], typer.Option("--class", help="A class name; again for several. By default all in turn.")
+    ] = None,
+    num: Annotated[Optional[int], typer.Option(min=1, help="How many clips; by default one per class.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Clip i has the noise of seed + i.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip).")
+    ] = Path("clips.mp4"),
+    truncation: Annotated[float, typer.Option(help="Below 1: less variety, better looks. In (0, 1].")] = 1.0,
+    truncation_kind: Annotated[
+        Truncation, typer.Option(help="scale: standard deviation of z; resample: threshold on z.")
+    ] = Truncation.scale,
+    interpolate: Annotated[
+        int, typer.Option(min=0, help="Clips on the way from seed to seed + 1, or from class to class; 0 is off.")
+    ] = 0,
+    frames: Annotated[Optional[int], typer.Option(min=1, help="Frames per clip; by default the model's.")] = None,
+    scale: Annotated[int, typer.Option(min=1, help="Whole-number enlargement of the pixels.")] = 1,
+    fps: Annotated[Optional[float], typer.Option(min=0.1, help="Frames per second of the files.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 16,
+    precision: Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")] = Precision.fp32,
+    device: Annotated[Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")] = None,
+    list_classes: Annotated[bool, typer.Option("--list-classes", help="Print the class names and end.")] = False,
+) -> None:
+    """Make clips with a model."""
+    from dvdgan.pipeline import load
+
+    pipeline = load(model, device, precision.value, batch_size)
+    if list_classes:
+        typer.echo("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
+        return
+    options = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
+    if interpolate:
+        ends = max(len(class_ or []), 2)
+        seeds = [seed] * ends if len(class_ or []) > 1 else [seed, seed + 1]
+        clips = pipeline.interpolate(class_ or None, seeds, interpolate, **options)
+    else:
+        clips = pipeline(class_ or None, num, seed, **options)
+    clips.fps = fps or clips.fps
+    for path in clips.save(out, scale):
+        typer.echo(path)
+
+
+@app.command()
+def presets() -> None:
+    """List the presets."""
+    for name in preset_names():
+        typer.echo(f"{name:24} {load_config(name).description}")
+
+
+@app.command()
+def fields(
+    preset: Annotated[Optional[str], typer.Argument(help="Show this preset's values instead of the help texts.")] = None,
+) -> None:
+    """List the configuration's fields, or a preset with all of its values."""
+    if preset is not None:
+        typer.echo(load_config(preset).to_yaml(), nl=False)
+        return
+    for path, text in field_paths().items():
+        typer.echo(f"{path:44} {' '.join(text.split())}")
+
+
+@data_app.command()
+def render(
+    what: Annotated[str, typer.Argument(metavar="phenomena", help="The rendered data set: phenomena.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; a subfolder per class.")],
+    size: Annotated[int, typer.Option(min=32, max=256, help="Height and width, in pixels.")] = 64,
+    frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 16,
+    clips_per_class: Annotated[int, typer.Option(min=1, help="Clips of each class.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="The data set's seed.")] = 0,
+    split: Annotated[Split, typer.Option(help="Which scenes; the two splits share none.")] = Split.train,
+) -> None:
+    """Write the rendered data set as labelled MP4 files, with the truth of each beside it."""
+    from dvdgan.data.sources import render_phenomena
+
+    if what != "phenomena":
+        raise typer.BadParameter(f"there is no rendered data set {what!r}; there is phenomena")
+    render_phenomena(out, size, frames, clips_per_class, seed, split.value)
+    typer.echo(out)
+
+
+@data_app.command()
+def pack(
+    path: Annotated[Path, typer.Argument(help="A folder of clips: a subfolder per class, or flat.")],
+    out: Annotated[Path, typer.Argument(help="The packed store to write.")],
+    size: Annotated[int, typer.Option(min=32, max=512, help="The frames' short side, in pixels.")] = 64,
+) -> None:
+    """Decode a folder of clips once, into a packed store that `dvdgan train --data` reads."""
+    from dvdgan.data.sources import pack_folder
+
+    store = pack_folder(path, out, size)
+    typer.echo(f"{out}: {len(store.labels)} clips, {len(store.classes)} classes")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"dvdgan {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one line on stderr and exit code 1."""
+    from dvdgan.data.video import DataError
+    from dvdgan.devices import DeviceError
+    from dvdgan.models import ModelError
+    from dvdgan.pipeline import PipelineError
+    from dvdgan.training.checkpoint import CheckpointError
+    from dvdgan.training.loop import TrainingError
+
+    mendable = (ConfigError, DataError, DeviceError, ModelError, PipelineError, CheckpointError, TrainingError, OSError)
+    try:
+        app()
+    except mendable as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,300 @@
+"""Clips out of a model: ``dvdgan.load(directory)(labels=["pen"], seed=1).save("pen.mp4")``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
+from dvdgan.data.video import atomic_path, write_clip
+from dvdgan.devices import pick_device
+from dvdgan.models import Model, load_model
+from dvdgan.networks.statistics import load_statistics
+from dvdgan.sampling import TruncationKind, latents, make_clips, settle_statistics
+
+VIDEO_SUFFIXES = (".mp4", ".gif", ".webp")
+
+
+class PipelineError(ValueError):
+    """A request that the model cannot fulfil; the message is one line and names the mend."""
+
+
+@dataclass
+class Clips:
+    """Generated clips.
+
+    Attributes:
+        video: uint8 ``[N, T, H, W, 3]``, RGB.
+        labels: what each clip was asked to be, such as ``pen`` or ``pen 50%, flow 50%``.
+        seeds: the seed of each clip's noise.
+        fps: frames per second for files.
+    """
+
+    video: np.ndarray
+    labels: list[str]
+    seeds: list[int]
+    fps: float
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.video[index]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.video)
+
+    def save(self, path: str | Path, scale: int = 1) -> list[Path]:
+        """Write the clips.
+
+        Args:
+            path: ``.mp4``, ``.gif`` or ``.webp`` (several clips become a mosaic), ``.png`` (a sheet: a row per clip,
+                time to the right), ``.npz`` (arrays video, labels, seeds, fps), or a directory, which gets an
+                MP4 per clip.
+            scale: whole-number enlargement, except for npz.
+
+        Returns:
+            The files written.
+
+        Raises:
+            PipelineError: the suffix is none of these.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix == "":
+            path.mkdir(parents=True, exist_ok=True)
+            names = [f"{index:04d}-{_file_name(label)}-seed{seed}" for index, (label, seed) in enumerate(self._names())]
+            return [
+                write_clip(path / f"{name}.mp4", clip_grid(clip[None], columns=1, scale=scale), self.fps)
+                for name, clip in zip(names, self.video)
+            ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".npz":
+            with atomic_path(path) as partial, open(partial, "wb") as file:
+                np.savez_compressed(
+                    file, video=self.video, labels=np.array(self.labels), seeds=np.array(self.seeds), fps=self.fps
+                )
+            return [path]
+        if suffix == ".png":
+            return [write_image(path, clip_sheet(self.video, self.labels, columns=min(self.video.shape[1], 16), scale=scale))]
+        if suffix in VIDEO_SUFFIXES:
+            columns = int(np.ceil(np.sqrt(len(self))))
+            return [write_clip(path, clip_grid(self.video, columns=columns, scale=scale), self.fps)]
+        raise PipelineError(
+            f"{path}: cannot write {suffix} files; use {', '.join(VIDEO_SUFFIXES)}, .png (a sheet), .npz, or a directory"
+        )
+
+    def _names(self) -> Iterable[tuple[str, int]]:
+        return zip(self.labels, self.seeds)
+
+
+class Pipeline:
+    """A loaded model that makes clips.
+
+    Args:
+        model: from `load_model`.
+        precision: ``fp32``, in which a seed gives one clip whatever the batch, or ``bf16``, which is quicker.
+        batch_size: clips per forward pass.
+    """
+
+    def __init__(self, model: Model, precision: str = "fp32", batch_size: int = 16) -> None:
+        self.model, self.precision, self.batch_size = model, precision, batch_size
+        self._settled: tuple[float, TruncationKind] | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names; empty when unconditional."""
+        return self.model.classes
+
+    def __call__(
+        self,
+        labels: str | int | Sequence[str | int] | None = None,
+        num: int | None = None,
+        seed: int = 0,
+        truncation: float = 1.0,
+        truncation_kind: TruncationKind = "scale",
+        frames: int | None = None,
+    ) -> Clips:
+        """Make clips, each in one forward pass.
+
+        Args:
+            labels: a class name or number, or one per clip; None goes through all classes in turn.
+            num: how many clips, labels being repeated in turn; by default one per label (or per class).
+            seed: clip i's noise is that of seed + i, whatever else is made with it.
+            truncation: below 1, less variety and better looks; statistics for it are in the model or estimated.
+            truncation_kind: see `dvdgan.sampling.latents`.
+            frames: number of frames; by default what the model was trained for.
+
+        Raises:
+            PipelineError: an unknown class (near names are suggested) or a number out of its range.
+        """
+        if num is not None and num < 1:
+            raise PipelineError(f"num must be 1 or more, not {num}")
+        indices = self._label_indices(labels)
+        count = num if num is not None else max(len(indices), 1)
+        chosen = [indices[i % len(indices)] for i in range(count)] if indices else []
+        names = [self.classes[index] for index in chosen] if chosen else ["clip"] * count
+        seeds = list(range(seed, seed + count))
+        z = self._latents(seeds, truncation, truncation_kind)
+        y = torch.tensor(chosen) if chosen else None
+        return self._make(z, y, names, seeds, truncation, truncation_kind, frames)
+
+    def interpolate(
+        self,
+        labels: str | int | Sequence[str | int] | None = None,
+        seeds: Sequence[int] = (0, 1),
+        steps: int = 8,
+        truncation: float = 1.0,
+        truncation_kind: TruncationKind = "scale",
+        frames: int | None = None,
+    ) -> Clips:
+        """Make clips on the way between seeds and between classes.
+
+        Args:
+            labels: one class, or one per seed; class embeddings are mixed linearly on the way.
+            seeds: two or more; noise moves on the sphere from one to the next. Equal seeds keep the noise.
+            steps: clips from each to the next, the ends included.
+            truncation: see `__call__`.
+            truncation_kind: see `__call__`.
+            frames: see `__call__`.
+
+        Raises:
+            PipelineError: fewer than two seeds, or labels that are neither one nor as many as seeds.
+        """
+        seeds = list(seeds)
+        if len(seeds) < 2 or steps < 2:
+            raise PipelineError(f"an interpolation needs two seeds or more and two steps or more, not {len(seeds)} and {steps}")
+        ends = self._latents(seeds, truncation, truncation_kind)
+        y_ends = None
+        if self.classes:
+            indices = self._label_indices(labels if labels is not None else 0)
+            indices = indices * len(seeds) if len(indices) == 1 else indices
+            if len(indices) != len(seeds):
+                raise PipelineError(f"{len(indices)} classes for {len(seeds)} seeds: give one class, or one per seed")
+            y_ends = torch.eye(len(self.classes))[indices]
+        elif labels is not None:
+            self._label_indices(labels)  # says that the model is unconditional
+        z, mixtures, names, nearest = [], [], [], []
+        for leg in range(len(seeds) - 1):
+            for fraction in np.linspace(0, 1, steps)[1 if leg else 0 :]:
+                z.append(_spherical(ends[leg], ends[leg + 1], float(fraction)))
+                nearest.append(seeds[leg + round(float(fraction))])
+                if y_ends is not None:
+                    mixture = torch.lerp(y_ends[leg], y_ends[leg + 1], float(fraction))
+                    mixtures.append(mixture)
+                    names.append(self._mixture_name(mixture))
+                else:
+                    names.append("clip")
+        y = torch.stack(mixtures) if mixtures else None
+        return self._make(torch.stack(z), y, names, nearest, truncation, truncation_kind, frames)
+
+    def _make(
+        self,
+        z: Tensor,
+        y: Tensor | None,
+        names: list[str],
+        seeds: list[int],
+        truncation: float,
+        kind: TruncationKind,
+        frames: int | None,
+    ) -> Clips:
+        self._settle(truncation, kind)
+        try:
+            video = make_clips(self.model.generator, z, y, frames, self.batch_size, self.precision)
+        except ValueError as error:
+            raise PipelineError(str(error)) from None
+        return Clips(video, names, seeds, self.model.config.data.fps)
+
+    def _latents(self, seeds: Sequence[int], truncation: float, kind: TruncationKind) -> Tensor:
+        if min(seeds) < 0:
+            raise PipelineError(f"seeds must be 0 or more, not {min(seeds)}")
+        try:
+            return latents(seeds, self.model.generator.z_dim, truncation, kind)
+        except ValueError as error:
+            raise PipelineError(str(error)) from None
+
+    def _settle(self, truncation: float, kind: TruncationKind) -> None:
+        """Put the standing statistics of a truncation in place: the model's own, or estimated now."""
+        if self._settled == (truncation, kind):
+            return
+        known = self.model.statistics.get(truncation) if kind == "scale" or truncation == 1.0 else None
+        if known is not None:
+            load_statistics(self.model.generator, known)
+        else:
+            weights = self.model.class_weights or None
+            settle_statistics(self.model.generator, weights, truncation, kind, precision=self.precision)
+        self._settled = (truncation, kind)
+
+    def _label_indices(self, labels: str | int | Sequence[str | int] | None) -> list[int]:
+        if not self.classes:
+            if labels is not None:
+                raise PipelineError("this model is unconditional: leave the class out")
+            return []
+        if labels is None:
+            return list(range(len(self.classes)))
+        if isinstance(labels, (str, int, np.integer)):
+            labels = [labels]
+        return [self._label_index(label) for label in labels]
+
+    def _label_index(self, label: str | int) -> int:
+        if isinstance(label, (int, np.integer)):
+            if not 0 <= label < len(self.classes):
+                raise PipelineError(f"class number {label} is not from 0 to {len(self.classes) - 1}")
+            return int(label)
+        if label in self.classes:
+            return self.classes.index(label)
+        lower = {name.lower(): index for index, name in enumerate(self.classes)}
+        if label.lower() in lower:
+            return lower[label.lower()]
+        near = difflib.get_close_matches(label.lower(), lower, n=3, cutoff=0.5)
+        names = [self.classes[lower[name]] for name in near]
+        hint = f"did you mean {' or '.join(names)}?" if names else f"its classes are {', '.join(self.classes[:20])}" + (
+            " …" if len(self.classes) > 20 else ""
+        )
+        raise PipelineError(f"the model has no class {label!r}; {hint}")
+
+    def _mixture_name(self, mixture: Tensor) -> str:
+        parts = [(self.classes[i], float(w)) for i, w in enumerate(mixture) if w > 0]
+        return parts[0][0] if len(parts) == 1 else ", ".join(f"{name} {w:.0%}" for name, w in parts)
+
+
+def load(
+    directory: str | Path, device: torch.device | str | None = None, precision: str = "fp32", batch_size: int = 16
+) -> Pipeline:
+    """Load a model directory (or the run directory that it is in).
+
+    Args:
+        directory: what `dvdgan train` wrote.
+        device: such as ``cpu`` or ``cuda``; None takes the accelerator where there is one.
+        precision: ``fp32`` or ``bf16``.
+        batch_size: clips per forward pass.
+
+    Raises:
+        ModelError: the directory is no model, or is damaged.
+        PipelineError: an unknown precision, or a batch size below 1.
+    """
+    if precision not in ("fp32", "bf16"):
+        raise PipelineError(f"precision must be fp32 or bf16, not {precision!r}")
+    if batch_size < 1:
+        raise PipelineError(f"batch_size must be 1 or more, not {batch_size}")
+    return Pipeline(load_model(directory, pick_device(device)), precision, batch_size)
+
+
+def _spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:
+    """Between two latents on the sphere, their lengths interpolated linearly; equal ones stay."""
+    length_a, length_b = a.norm(), b.norm()
+    angle = torch.acos((torch.dot(a, b) / (length_a * length_b)).clamp(-1, 1))
+    if angle < 1e-4:
+        return torch.lerp(a, b, fraction)
+    direction = (torch.sin((1 - fraction) * angle) * a / length_a + torch.sin(fraction * angle) * b / length_b) / torch.sin(angle)
+    return direction * torch.lerp(length_a, length_b, fraction)
+
+
+def _file_name(label: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)

@@ -174,6 +174,8 @@ class NetworkConfig(_Model):
                 f"generator.multipliers needs {stages} numbers for size {self.size}, not {len(self.generator_multipliers)}"
             )
         if isinstance(g.recurrent_at, list):
+            if self.frames > 1 and not g.recurrent_at:
+                raise ValueError("generator.recurrent_at is empty: without recurrence all frames are equal; set frames=1")
             for resolution in g.recurrent_at:
                 if resolution >= self.size:
                     raise ValueError(f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}")

@@ -18,7 +18,7 @@ from typing import cast
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 from PIL import Image
 
@@ -234,7 +234,9 @@ def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
 def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> Path:
     """Write H.264 that plays everywhere: yuv420p, BT.709 in limited range and tagged so, index first (faststart).
 
-    A frame of odd height or width is padded by repeating its last row or column. The same clip gives the same bytes.
+    A frame of odd height or width is padded by repeating its last row or column. Colour has half the resolution of
+    brightness, which shows in clips of 32 pixels: write them enlarged (`dvdgan.data.sheets.clip_grid`), or as WebP, which
+    is exact. The same clip gives the same bytes.
 
     Args:
         path: the file to write.
@@ -258,7 +260,10 @@ def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> 
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
         for array in clip:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                interpolation=Interpolation.AREA,  # a pair of pixels shares the mean of its colours
             )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -344,7 +349,7 @@ def _write_animation(
 
 
 def _to_palette(frame: np.ndarray) -> av.VideoFrame:
-    image = Image.fromarray(frame).quantize(256, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
+    image = Image.fromarray(frame).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     palette = np.zeros((256, 4), np.uint8)  # alpha, R, G, B
     palette[:, 0] = 255

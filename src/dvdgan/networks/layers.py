@@ -222,11 +222,12 @@ class _NormaliseBatch(torch.autograd.Function):
 
 
 def _pixel_sums(x: Tensor, frames: int) -> Tensor:
-    """Sums over height and width, ``[T, B, C]`` in fp32, of ``[T * B, C, H, W]``.
+    """Sums over height and width, ``[T, B, C]`` in fp32 (or fp64), of ``[T * B, C, H, W]``.
 
     They accumulate in fp32 and are rounded once to x's precision: asking for fp32 would copy all of x first.
     """
-    return by_step(x.sum((2, 3)).float(), frames)
+    sums = x.sum((2, 3))
+    return by_step(sums if sums.dtype == torch.float64 else sums.float(), frames)
 
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor, frames: int) -> Tensor:

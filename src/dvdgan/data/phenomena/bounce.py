@@ -41,7 +41,7 @@ def _ball_colours(rng: np.random.Generator, tones: np.ndarray, ground: np.ndarra
         if len(chosen) < _MAX_BALLS and s >= 0.4 and clearance(h) >= 1.0:
             chosen.append((h, np.clip(s, 0.62, 0.85)))
     while len(chosen) < _MAX_BALLS:  # the palette has no such tone: the hue that is furthest from all
-        chosen.append((max(turn + 15.0 * np.arange(24), key=clearance), 0.68))
+        chosen.append((max(turn + 15.0 * np.arange(24), key=clearance), 0.64))
     return np.stack([from_hsv(h, s, v) for (h, s), v in zip(chosen, value)])
 
 

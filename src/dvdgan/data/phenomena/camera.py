@@ -55,7 +55,7 @@ class _Paper(_World):
 
     def __init__(self, rng: np.random.Generator, palette: Palette) -> None:
         super().__init__(rng, palette)
-        self.waves = Waves.draw(rng, 12, rng.uniform(1.1, 1.7), rng.uniform(0.3, 0.42), 1.1)
+        self.waves = Waves.draw(rng, 12, rng.uniform(0.9, 1.25), rng.uniform(0.28, 0.36), 1.0)
         self.levels = np.linspace(-1.15, 1.25, 6) + rng.uniform(-0.1, 0.1, 6)
         sheets = np.concatenate([self.by_luma, self.ground[[0]]])
         order = np.argsort(luma(sheets) + rng.uniform(-0.12, 0.12, 6))

@@ -136,7 +136,7 @@ def shading(normal: tuple[np.ndarray, np.ndarray, np.ndarray], light: Light) -> 
     nx, ny, nz = normal
     lx, ly, lz = light.direction
     facing = nx * lx + ny * ly + nz * lz
-    lambert = np.clip((facing + 0.25) / 1.25, 0.0, 1.0) ** 1.15
+    lambert = np.clip((facing + 0.2) / 1.2, 0.0, 1.0) ** 1.2
     under = 0.5 + 0.5 * ny
     ambient = mix(0.36 * light.sky, 0.4 * light.bounce, under) * (0.65 + 0.35 * nz)[..., None]
     half = np.array([lx, ly, lz + 1.0])

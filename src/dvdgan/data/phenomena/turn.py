@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvdgan.data.phenomena.palettes import luma, pick_palette, recolour, to_uint8
+from dvdgan.data.phenomena.palettes import linear_to_srgb, pick_palette, recolour, srgb_to_linear, to_uint8
 from dvdgan.data.phenomena.shapes import (
     REAL,
     draw_light,
     draw_room,
-    hsv,
     mix,
     pixel_grid,
     shading,
@@ -122,14 +121,18 @@ def _draw_pattern(rng: np.random.Generator, solid: _Solid) -> Pattern:
 
 def _draw_colours(rng: np.random.Generator, tones: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
     """Four colours ``[4, 3]``: ground, two figures that stand out from it in luma, and the trim."""
-    order = rng.permutation(len(tones))
-    tones = tones[order]
-    bright = luma(tones)
-    apart = np.abs(bright - luma(backdrop))
-    ground = int(np.argmax((apart > 0.18) * (1.0 + hsv(tones)[1])))
-    contrast = np.minimum(np.abs(bright - bright[ground]), 0.22)  # past that any order will do
-    others = sorted((i for i in range(len(tones)) if i != ground), key=lambda i: -contrast[i])
-    return tones[[ground, *others[:3]]]
+    codes = linear_to_srgb(tones[rng.permutation(len(tones))])
+    apart = np.abs(codes - linear_to_srgb(backdrop)).max(axis=1)
+    codes = codes[np.argsort(apart < 0.3, kind="stable")]  # what could be taken for the backdrop comes last
+    weights = np.array([0.299, 0.587, 0.114])
+    base = codes[0] @ weights
+    for i in (1, 2):
+        bright = codes[i] @ weights
+        if abs(bright - base) < 0.24:
+            up = bright > base if 0.42 < base < 0.62 else base < 0.5
+            goal = base + 0.24 if up else base - 0.24
+            codes[i] = 1 - (1 - codes[i]) * (1 - goal) / (1 - bright) if goal > bright else codes[i] * goal / bright
+    return srgb_to_linear(codes[:4])
 
 
 def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray, dict]:
@@ -193,7 +196,9 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
     gloss = (gloss * weight).sum(axis=1)
     tall = (z / solid.height).astype(REAL)
     longitude = around_axis.astype(REAL)
-    band = np.maximum(smoothstep(0.05 + 0.05 * hem[0], 0.035 + 0.05 * hem[0], tall), smoothstep(0.9, 0.92, tall) * (hem[1] < 0.6))
+    band = smoothstep(0.015, 0.0, tall - 0.035 - 0.05 * hem[0])
+    if hem[1] < 0.6:
+        band = np.maximum(band, smoothstep(0.9, 0.92, tall))
 
     clip = np.broadcast_to(picture, (frames, size, size, 3)).copy()
     for t in range(frames):

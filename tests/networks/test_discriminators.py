@@ -1,0 +1,107 @@
+import pytest
+import torch
+from conftest import tiny_network
+
+from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator, choose_frames
+
+
+def test_chosen_frames_are_distinct_sorted_and_uniform():
+    chosen = choose_frames(torch.rand(20_000, 5), 2)
+    assert (chosen[:, 1] > chosen[:, 0]).all()
+    pairs = (chosen[:, 0] * 5 + chosen[:, 1]).bincount(minlength=25)
+    counts = pairs[pairs > 0]
+    assert len(counts) == 10
+    assert (counts / 2000 - 1).abs().max() < 0.1
+
+
+def test_more_frames_than_the_clip_has_are_refused():
+    with pytest.raises(ValueError, match="distinct"):
+        choose_frames(torch.rand(2, 3), 4)
+    with pytest.raises(ValueError, match=r"network\.spatial\.frames=4"):
+        tiny_network(spatial={"frames": 5})
+
+
+def test_view_takes_the_chosen_frames_of_each_clip():
+    judge = SpatialDiscriminator(tiny_network())
+    clip = (10 * torch.arange(3.0)[:, None] + torch.arange(4.0)).view(3, 4, 1, 1, 1).expand(-1, -1, 3, 32, 32)
+    noise = torch.rand(3, 4)
+    seen = judge.view(clip, noise)[:, :, 0, 0, 0]
+    assert torch.equal(seen, 10 * torch.arange(3.0)[:, None] + choose_frames(noise, 2))
+
+
+def test_spatial_score_is_the_sum_over_frames():
+    judge = SpatialDiscriminator(tiny_network())
+    frames, y = torch.randn(3, 2, 3, 32, 32), torch.tensor([0, 1, 2])
+    single = sum(judge(frames[:, i : i + 1], y) for i in range(2))
+    torch.testing.assert_close(judge(frames, y), single, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("halve_time", [True, False])
+@pytest.mark.parametrize("frames", [1, 2, 3, 7])
+def test_temporal_works_for_any_length(halve_time, frames):
+    judge = TemporalDiscriminator(tiny_network(temporal={"halve_time": halve_time}))
+    clip = torch.randn(2, frames, 3, 32, 32)
+    seen = judge.view(clip)
+    assert seen.shape == (2, frames, 3, 16, 16)
+    assert judge(seen, torch.tensor([0, 1])).shape == (2,)
+
+
+def test_temporal_pools_by_averages():
+    judge = TemporalDiscriminator(tiny_network())
+    clip = torch.randn(2, 3, 3, 32, 32)
+    expected = clip.unflatten(-1, (16, 2)).unflatten(-3, (16, 2)).mean((-1, -3))
+    torch.testing.assert_close(judge.view(clip), expected)
+
+
+@pytest.mark.parametrize("differences", [True, False])
+def test_temporal_sees_the_order_of_frames_and_spatial_does_not(differences):
+    config = tiny_network(temporal={"frame_differences": differences})
+    clip, y = torch.randn(2, 4, 3, 32, 32), torch.tensor([0, 1])
+    temporal, spatial = TemporalDiscriminator(config), SpatialDiscriminator(config)
+    order = [2, 0, 3, 1]
+    assert not torch.allclose(temporal(temporal.view(clip), y), temporal(temporal.view(clip[:, order]), y), rtol=1e-3)
+    torch.testing.assert_close(spatial(clip, y), spatial(clip[:, order], y), rtol=1e-4, atol=1e-4)
+
+
+def test_reduction_over_time():
+    sums = TemporalDiscriminator(tiny_network(), torch.Generator().manual_seed(0))
+    means = TemporalDiscriminator(tiny_network(temporal={"reduce_time": "mean"}), torch.Generator().manual_seed(0))
+    seen, y = torch.randn(2, 4, 3, 16, 16), torch.tensor([0, 1])
+    torch.testing.assert_close(sums(seen, y), 4 * means(seen, y))
+
+
+@pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
+def test_real_and_fake_in_one_call_equal_two_calls(build):
+    judge = build(tiny_network())
+    size = 32 if build is SpatialDiscriminator else 16
+    real, fake = torch.randn(3, 2, 3, size, size), torch.randn(3, 2, 3, size, size)
+    y, y_fake = torch.tensor([0, 1, 2]), torch.tensor([2, 2, 0])
+    both = judge(torch.cat([real, fake]), torch.cat([y, y_fake]))
+    torch.testing.assert_close(both, torch.cat([judge(real, y), judge(fake, y_fake)]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
+def test_class_matters_through_the_projection(build):
+    judge = build(tiny_network())
+    seen = torch.randn(2, 2, 3, 32, 32) if build is SpatialDiscriminator else torch.randn(2, 2, 3, 16, 16)
+    assert not torch.allclose(judge(seen, torch.tensor([0, 0])), judge(seen, torch.tensor([1, 2])), rtol=1e-4)
+    with pytest.raises(ValueError, match="labels are missing"):
+        judge(seen)
+
+
+@pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
+def test_unconditional_judges_need_no_labels(build):
+    judge = build(tiny_network(classes=0))
+    size = 32 if build is SpatialDiscriminator else 16
+    seen = torch.randn(3, 2, 3, size, size)
+    scores = judge(seen)
+    assert scores.shape == (3,)
+    torch.testing.assert_close(scores[1], judge(seen[1:2])[0], rtol=1e-4, atol=1e-4)
+
+
+def test_every_weight_is_spectrally_normalised():
+    for judge in (SpatialDiscriminator(tiny_network()), TemporalDiscriminator(tiny_network())):
+        names = [name.removesuffix(".weight") for name, _ in judge.named_parameters() if name.endswith(".weight")]
+        buffers = dict(judge.named_buffers())
+        assert names
+        assert all(f"{name}.u" in buffers for name in names)

@@ -1,0 +1,137 @@
+import pytest
+import torch
+from conftest import tiny_network
+
+from dvdgan.networks import Generator, estimate_statistics
+from dvdgan.networks.recurrent import ConvGRU
+
+
+def settled(config, seed=0):
+    network = Generator(config, torch.Generator().manual_seed(seed))
+    labels = torch.arange(16) % config.classes if config.classes else None
+    estimate_statistics(network, [(torch.randn(16, config.generator.z_dim), labels) for _ in range(4)])
+    return network
+
+
+@pytest.mark.parametrize(("size", "multipliers"), [(32, [2, 2, 2]), (64, [2, 2, 2, 1]), (128, [2, 2, 2, 1, 1])])
+@pytest.mark.parametrize("frames", [1, 2, 5])
+@pytest.mark.parametrize("classes", [0, 3])
+def test_shape_and_range(size, multipliers, frames, classes):
+    temporal = None if frames == 1 else {"multipliers": [1, 1, 1, 1, 1]}
+    config = tiny_network(
+        size=size,
+        frames=frames,
+        classes=classes,
+        generator={"multipliers": multipliers, "width": 2},
+        spatial={"frames": 1, "multipliers": [1] * 6},
+        temporal=temporal,
+    )
+    network = Generator(config)
+    labels = torch.tensor([0, 2]) if classes else None
+    clips = network(torch.randn(2, 8), labels)
+    assert clips.shape == (2, frames, 3, size, size)
+    assert clips.abs().max() <= 1
+
+
+def test_frames_belong_to_their_own_sample():
+    """Each clip depends on its own latent and class only: the condition and the frames are laid out alike."""
+    network = settled(tiny_network())
+    z, y = torch.randn(3, 8), torch.tensor([0, 1, 2])
+    together = network(z, y)
+    for i in range(3):
+        torch.testing.assert_close(network(z[i : i + 1], y[i : i + 1])[0], together[i], rtol=1e-4, atol=1e-5)
+
+
+def test_class_and_latent_both_matter():
+    network = settled(tiny_network())
+    z = torch.randn(1, 8)
+    a, b, c = network(z, torch.tensor([0])), network(z, torch.tensor([1])), network(torch.randn(1, 8), torch.tensor([0]))
+    assert (a - b).abs().mean() > 1e-3
+    assert (a - c).abs().mean() > 1e-3
+
+
+def test_mixed_labels_are_a_mixture_of_embeddings():
+    network = settled(tiny_network())
+    z = torch.randn(2, 8)
+    one_hot = torch.eye(3)[[1, 2]]
+    torch.testing.assert_close(network(z, one_hot), network(z, torch.tensor([1, 2])))
+
+
+def test_sampling_changes_nothing():
+    network = settled(tiny_network())
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    for _ in range(3):
+        network(torch.randn(2, 8), torch.tensor([0, 1]))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_image_mode_has_no_recurrence():
+    image = Generator(tiny_network(frames=1, spatial={"frames": 1}, temporal=None))
+    clip = Generator(tiny_network())
+    assert not any(isinstance(module, ConvGRU) for module in image.modules())
+    assert sum(isinstance(module, ConvGRU) for module in clip.modules()) == 3
+    with pytest.raises(ValueError, match="frames must be 1"):
+        image(torch.randn(1, 8), torch.tensor([0]), frames=2)
+
+
+@pytest.mark.parametrize("at", [[4], [8], [4, 16]])
+def test_recurrence_where_it_is_asked_for(at):
+    network = Generator(tiny_network(generator={"recurrent_at": at}))
+    found = [4 * 2**i for i, stage in enumerate(network.stages) if stage.gru is not None]
+    assert found == at
+    clips = network(torch.randn(2, 8), torch.tensor([0, 1]))
+    assert (clips[:, 1:] - clips[:, :-1]).abs().mean() > 0
+
+
+def test_no_recurrence_at_all_is_refused_for_clips():
+    with pytest.raises(ValueError, match="recurrent_at"):
+        tiny_network(generator={"recurrent_at": []})
+
+
+def test_longer_clips_go_on():
+    """More frames than trained: the first ones stay, the rest follows."""
+    network = settled(tiny_network(generator={"time_code": 4}))
+    z, y = torch.randn(2, 8), torch.tensor([0, 1])
+    torch.testing.assert_close(network(z, y, frames=9)[:, :4], network(z, y), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["separable", "full", "spatial"])
+def test_attention_is_used(attention):
+    network = Generator(tiny_network(generator={"attention": attention, "attention_at": 8, "width": 8}))
+    z, y = torch.randn(2, 8), torch.tensor([0, 1])
+    before = network(z, y)
+    for name, parameter in network.named_parameters():
+        if name.endswith("gamma"):
+            parameter.data.fill_(2.0)
+    assert not torch.allclose(network(z, y), before)
+
+
+def test_every_parameter_learns():
+    network = Generator(tiny_network(generator={"time_code": 4, "gate_bias": "log_uniform"}))
+    network(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_labels_must_fit():
+    with pytest.raises(ValueError, match="labels are missing"):
+        Generator(tiny_network())(torch.randn(1, 8))
+    with pytest.raises(ValueError, match="unconditional"):
+        Generator(tiny_network(classes=0))(torch.randn(1, 8), torch.tensor([0]))
+
+
+def test_initialisation_follows_its_generator():
+    a, b, c = (Generator(tiny_network(), torch.Generator().manual_seed(seed)).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not torch.equal(a["stem.weight"], c["stem.weight"])
+
+
+def test_standing_statistics_match_batch_statistics():
+    """With statistics from the very batch, evaluation equals training."""
+    config = tiny_network()
+    network = Generator(config)
+    z, y = torch.randn(16, 8), torch.arange(16) % 3
+    trained = network(z, y)
+    estimate_statistics(network, [(z, y)])
+    torch.testing.assert_close(network(z, y), trained, rtol=1e-3, atol=1e-4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -56,10 +56,13 @@ def train(
     minutes: Annotated[
         Optional[float], typer.Option(min=0, help="Stop after so many minutes of training, interruptions not counted.")
     ] = None,
-    device: Annotated[Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")] = None,
+    device: Annotated[
+        Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
+    ] = None,
 ) -> None:
     """Train a model; the same command again resumes an interrupted run."""
-    from dvdgan.training import Interrupted, train as run
+    from dvdgan.training import Interrupted
+    from dvdgan.training import train as run
 
     config = load_config(preset, [*(overrides or []), *([f"data.source={data}"] if data else [])])
     try:
@@ -92,7 +95,9 @@ def generate(
     fps: Annotated[Optional[float], typer.Option(min=0.1, help="Frames per second of the files.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 16,
     precision: Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")] = Precision.fp32,
-    device: Annotated[Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")] = None,
+    device: Annotated[
+        Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
+    ] = None,
     list_classes: Annotated[bool, typer.Option("--list-classes", help="Print the class names and end.")] = False,
 ) -> None:
     """Make clips with a model."""
@@ -102,7 +107,7 @@ def generate(
     if list_classes:
         typer.echo("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
         return
-    options = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
+    options: dict[str, Any] = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
     if interpolate:
         ends = max(len(class_ or []), 2)
         seeds = [seed] * ends if len(class_ or []) > 1 else [seed, seed + 1]
@@ -123,7 +128,9 @@ def presets() -> None:
 
 @app.command()
 def fields(
-    preset: Annotated[Optional[str], typer.Argument(help="Show this preset's values instead of the help texts.")] = None,
+    preset: Annotated[
+        Optional[str], typer.Argument(help="Show this preset's values instead of the help texts.")
+    ] = None,
 ) -> None:
     """List the configuration's fields, or a preset with all of its values."""
     if preset is not None:

@@ -161,7 +161,9 @@ class NetworkConfig(_Model):
         if self.spatial is None and self.temporal is None:
             raise ValueError("spatial and temporal are both null: at least one discriminator is needed")
         if self.frames == 1 and self.temporal is not None:
-            raise ValueError("frames=1 is the image mode, which has no temporal discriminator: set network.temporal=null")
+            raise ValueError(
+                "frames=1 is the image mode, which has no temporal discriminator: set network.temporal=null"
+            )
         if self.spatial is not None and self.spatial.frames > self.frames:
             raise ValueError(
                 f"spatial.frames ({self.spatial.frames}) is more than frames ({self.frames}): "
@@ -169,16 +171,19 @@ class NetworkConfig(_Model):
             )
         stages = _log2(self.size // 4)
         g = self.generator
-        if len(self.generator_multipliers) != stages:
-            raise ValueError(
-                f"generator.multipliers needs {stages} numbers for size {self.size}, not {len(self.generator_multipliers)}"
-            )
+        given = len(self.generator_multipliers)
+        if given != stages:
+            raise ValueError(f"generator.multipliers needs {stages} numbers for size {self.size}, not {given}")
         if isinstance(g.recurrent_at, list):
             if self.frames > 1 and not g.recurrent_at:
-                raise ValueError("generator.recurrent_at is empty: without recurrence all frames are equal; set frames=1")
+                raise ValueError(
+                    "generator.recurrent_at is empty: without recurrence all frames are equal; set frames=1"
+                )
             for resolution in g.recurrent_at:
                 if resolution >= self.size:
-                    raise ValueError(f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}")
+                    raise ValueError(
+                        f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}"
+                    )
         if g.attention != "none" and g.attention_at >= self.size:
             raise ValueError(f"generator.attention_at ({g.attention_at}) must be below size ({self.size})")
         if g.attention == "spatial" and g.attention_at < 8:

@@ -114,8 +114,8 @@ def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Mod
     wrong = sorted(set(expected) ^ set(tensors)) or [n for n in expected if expected[n].shape != tensors[n].shape]
     if wrong:
         raise ModelError(
-            f"{directory / 'model.safetensors'}: does not fit {directory / 'config.yaml'} ({len(wrong)} tensors differ, "
-            f"such as {wrong[0]}); the two files come from different models"
+            f"{directory / 'model.safetensors'}: does not fit {directory / 'config.yaml'} "
+            f"({len(wrong)} tensors differ, such as {wrong[0]}); the two files come from different models"
         )
     generator.load_state_dict(tensors, assign=True)
     card_path = directory / "card.md"
@@ -155,7 +155,9 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
                 raise ModelError(f"{path}: not a dvdgan model (its format is {found or 'not named'})")
             version = file.metadata().get("version")
             if version != FORMAT_VERSION:
-                raise ModelError(f"{path}: format version {version}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan")
+                raise ModelError(
+                    f"{path}: format version {version}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan"
+                )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: damaged or not a safetensors file ({error})") from None

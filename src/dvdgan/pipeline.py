@@ -82,12 +82,16 @@ class Clips:
                 )
             return [path]
         if suffix == ".png":
-            return [write_image(path, clip_sheet(self.video, self.labels, columns=min(self.video.shape[1], 16), scale=scale))]
+            return [
+                write_image(
+                    path, clip_sheet(self.video, self.labels, columns=min(self.video.shape[1], 16), scale=scale)
+                )
+            ]
         if suffix in VIDEO_SUFFIXES:
             columns = int(np.ceil(np.sqrt(len(self))))
             return [write_clip(path, clip_grid(self.video, columns=columns, scale=scale), self.fps)]
         raise PipelineError(
-            f"{path}: cannot write {suffix} files; use {', '.join(VIDEO_SUFFIXES)}, .png (a sheet), .npz, or a directory"
+            f"{path}: cannot write {suffix} files; use {', '.join(VIDEO_SUFFIXES)}, .png, .npz, or a directory"
         )
 
     def _names(self) -> Iterable[tuple[str, int]]:
@@ -169,7 +173,9 @@ class Pipeline:
         """
         seeds = list(seeds)
         if len(seeds) < 2 or steps < 2:
-            raise PipelineError(f"an interpolation needs two seeds or more and two steps or more, not {len(seeds)} and {steps}")
+            raise PipelineError(
+                f"an interpolation needs two seeds or more and two steps or more, not {len(seeds)} and {steps}"
+            )
         ends = self._latents(seeds, truncation, truncation_kind)
         y_ends = None
         if self.classes:
@@ -254,8 +260,10 @@ class Pipeline:
             return lower[label.lower()]
         near = difflib.get_close_matches(label.lower(), lower, n=3, cutoff=0.5)
         names = [self.classes[lower[name]] for name in near]
-        hint = f"did you mean {' or '.join(names)}?" if names else f"its classes are {', '.join(self.classes[:20])}" + (
-            " …" if len(self.classes) > 20 else ""
+        hint = (
+            f"did you mean {' or '.join(names)}?"
+            if names
+            else f"its classes are {', '.join(self.classes[:20])}" + (" …" if len(self.classes) > 20 else "")
         )
         raise PipelineError(f"the model has no class {label!r}; {hint}")
 
@@ -292,7 +300,9 @@ def _spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:
     angle = torch.acos((torch.dot(a, b) / (length_a * length_b)).clamp(-1, 1))
     if angle < 1e-4:
         return torch.lerp(a, b, fraction)
-    direction = (torch.sin((1 - fraction) * angle) * a / length_a + torch.sin(fraction * angle) * b / length_b) / torch.sin(angle)
+    direction = (
+        torch.sin((1 - fraction) * angle) * a / length_a + torch.sin(fraction * angle) * b / length_b
+    ) / torch.sin(angle)
     return direction * torch.lerp(length_a, length_b, fraction)
 
 

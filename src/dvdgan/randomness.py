@@ -1,16 +1,19 @@
 """Random draws keyed by what they are for, never by what was drawn before.
 
-Every draw in dvdgan comes from a generator whose key names its purpose: (seed, what, step, sample). Nothing then depends
-on batch size, on how many workers there are, or on what was drawn for sample sheets, and a resumed run draws what an
+Every draw in dvdgan comes from a generator whose key names its purpose: (seed, what, step, sample). Nothing then
+depends on batch size, on how many workers there are, or on what was drawn for sample sheets, and a resumed run draws what an
 uninterrupted one would have drawn.
 """
 
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def keyed_rng(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
@@ -26,5 +29,7 @@ def keyed_rng(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
 
 def torch_generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
     """A CPU `torch.Generator` seeded by the same key as `keyed_rng`'s."""
+    import torch  # here, so that rendering and reading clips need no torch
+
     state = keyed_rng(seed, purpose, *numbers).integers(0, 2**63 - 1)
     return torch.Generator().manual_seed(int(state))

@@ -124,7 +124,9 @@ def settle_statistics(
     """
     device = next(network.parameters()).device
     with autocast(device, precision):
-        estimate_statistics(network, _draws(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device))
+        estimate_statistics(
+            network, _draws(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device)
+        )
     return statistics_of(network)
 
 

@@ -22,7 +22,9 @@ def test_generator_block_equals_the_figure(upsample):
     def up(h):
         if upsample is None:
             return h
-        return F.interpolate(h, scale_factor=2, mode=upsample, **({"align_corners": False} if upsample == "bilinear" else {}))
+        return F.interpolate(
+            h, scale_factor=2, mode=upsample, **({"align_corners": False} if upsample == "bilinear" else {})
+        )
 
     def conv(layer, h):
         return F.conv2d(h, layer.weight, layer.bias, padding=layer.padding)  # orthogonal: sigma is 1

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from conftest import tiny_network
 
+from conftest import tiny_network
 from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator, choose_frames
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from conftest import tiny_network
 
+from conftest import tiny_network
 from dvdgan.networks import Generator, estimate_statistics
 from dvdgan.networks.recurrent import ConvGRU
 
@@ -45,7 +45,11 @@ def test_frames_belong_to_their_own_sample():
 def test_class_and_latent_both_matter():
     network = settled(tiny_network())
     z = torch.randn(1, 8)
-    a, b, c = network(z, torch.tensor([0])), network(z, torch.tensor([1])), network(torch.randn(1, 8), torch.tensor([0]))
+    a, b, c = (
+        network(z, torch.tensor([0])),
+        network(z, torch.tensor([1])),
+        network(torch.randn(1, 8), torch.tensor([0])),
+    )
     assert (a - b).abs().mean() > 1e-3
     assert (a - c).abs().mean() > 1e-3
 

@@ -23,7 +23,9 @@ def largest_singular_value(weight):
 
 
 @pytest.mark.parametrize(
-    "layer", [Conv2d(3, 8, 3), Conv3d(3, 8, 3), Linear(5, 7), Embedding(6, 4, True)], ids=lambda layer: type(layer).__name__
+    "layer",
+    [Conv2d(3, 8, 3), Conv3d(3, 8, 3), Linear(5, 7), Embedding(6, 4, True)],
+    ids=lambda layer: type(layer).__name__,
 )
 def test_effective_weight_has_norm_one(layer):
     initialise(layer)

@@ -126,15 +126,14 @@ def list_clips(folder: str | Path) -> tuple[list[tuple[Path, int | None]], list[
         raise DataError(f"{folder}: {'is a file; name its folder' if folder.exists() else 'no such folder'}")
     flat: list[tuple[Path, int | None]] = []
     by_class: dict[str, list[Path]] = {}
-    for file in sorted(folder.rglob("*")):
-        parts = file.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in parts)
-        if hidden or file.suffix.lower() not in CLIP_SUFFIXES or not file.is_file():
-            continue
-        if len(parts) == 1:
-            flat.append((file, None))
-        else:
-            by_class.setdefault(parts[0], []).append(file)
+    for where, subfolders, names in os.walk(folder, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        inside = Path(where).relative_to(folder).parts
+        clips = [Path(where, n) for n in sorted(names) if n[0] != "." and Path(n).suffix.lower() in CLIP_SUFFIXES]
+        if not inside:
+            flat = [(file, None) for file in clips]
+        elif clips:
+            by_class.setdefault(inside[0], []).extend(clips)
     classes = sorted(by_class)
     files = flat + [(file, label) for label, name in enumerate(classes) for file in by_class[name]]
     if not files:

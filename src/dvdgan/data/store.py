@@ -11,6 +11,7 @@ is written to a temporary directory beside its place and renamed when it is whol
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -362,9 +363,12 @@ def _lock(file: IO[bytes]) -> bool:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove half-written directories of this store whose process has ended: nobody holds their file."""
-    for partial in path.parent.glob(f".{path.name}.*.partial"):
+    name = glob.escape(path.name)
+    for old in path.parent.glob(f".{name}.*.old"):  # replaced already
+        shutil.rmtree(old, ignore_errors=True)
+    for partial in path.parent.glob(f".{name}.*.partial"):
         try:
-            with open(partial / _FRAMES, "ab") as file:
+            with open(partial / _FRAMES, "r+b") as file:
                 abandoned = _lock(file)
         except OSError:
             continue

@@ -235,8 +235,8 @@ def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> 
     """Write H.264 that plays everywhere: yuv420p, BT.709 in limited range and tagged so, index first (faststart).
 
     A frame of odd height or width is padded by repeating its last row or column. Colour has half the resolution of
-    brightness, which shows in clips of 32 pixels: write them enlarged (`dvdgan.data.sheets.clip_grid`), or as WebP, which
-    is exact. The same clip gives the same bytes.
+    brightness, which shows in clips of 32 pixels: write them enlarged (`dvdgan.data.sheets.clip_grid`), or as exact
+    WebP. The same clip gives the same bytes.
 
     Args:
         path: the file to write.

@@ -89,7 +89,7 @@ class DiscriminatorBlock(nn.Module):
         self.skip = convolution(inputs, outputs, 1) if learned_skip or inputs != outputs or halve else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` or ``[B, inputs, T, H, W]`` to the same with outputs, H/2, W/2 (and T/2, rounded up)."""
+        """``[N, inputs, H, W]`` or ``[B, inputs, T, H, W]`` to outputs, H/2, W/2 (and T/2, rounded up)."""
         h = self.conv1(x if self.first else torch.relu(x))
         h = self._pool(self.conv2(torch.relu(h)))
         skip = self._pool(x)

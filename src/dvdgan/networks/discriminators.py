@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dvdgan.config import NetworkConfig
 from dvdgan.networks.blocks import DiscriminatorBlock
 from dvdgan.networks.folding import fold_time, repeat_over_time, unfold_time
-from dvdgan.networks.layers import Embedding, Linear, SelfAttention, initialise
+from dvdgan.networks.layers import Embedding, Linear, SelfAttention, full_precision, initialise
 
 
 class ProjectionHead(nn.Module):
@@ -23,7 +23,7 @@ class ProjectionHead(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None, frames: int) -> Tensor:
         """``[T * B, C, H, W]`` and labels ``[B]`` to scores ``[B, T]`` in fp32."""
         features = torch.relu(x).sum((2, 3), dtype=torch.float32)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             scores = self.linear(features).squeeze(1)
             if self.embed is not None:
                 if labels is None:

@@ -116,7 +116,9 @@ class Generator(nn.Module):
             )
             self._attend_after(str(2 * size), g.attention_at == 2 * size, channels[index + 1])
         sets = config.frames if g.norm_statistics == "per_step" else 1
-        self.norm = BatchNormReLU(channels[-1], condition if g.output_norm == "conditional" else 0, sets, g.spectral_norm)
+        self.norm = BatchNormReLU(
+            channels[-1], condition if g.output_norm == "conditional" else 0, sets, g.spectral_norm
+        )
         self.to_rgb = Conv2d(channels[-1], 3, 3, spectral_norm=g.spectral_norm)
 
         initialise(self, generator)
@@ -148,7 +150,9 @@ class Generator(nn.Module):
         """
         frames = self.frames if frames is None else frames
         if (labels is None) != (self.classes == 0):
-            raise ValueError("this generator is unconditional: pass no labels" if labels is not None else "labels are missing")
+            raise ValueError(
+                "this generator is unconditional: pass no labels" if labels is not None else "labels are missing"
+            )
         if frames < 1 or (self.frames == 1 and frames > 1):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
         first, conditions = self._conditions(z, labels)
@@ -165,7 +169,7 @@ class Generator(nn.Module):
 
     def _attend(self, x: Tensor, size: str, frames: int) -> Tensor:
         if size in self.attention:
-            for layer in self.attention[size]:
+            for layer in self.attention[size].children():
                 x = layer(x, frames)
         return x
 

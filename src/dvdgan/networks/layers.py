@@ -8,6 +8,7 @@ gradients through W. Evaluation, a second forward and activation checkpointing t
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,11 @@ from dvdgan.networks.folding import by_step
 
 SPECTRAL_EPS = 1e-6  # BigGAN's
 NORM_EPS = 1e-5  # BigGAN's
+
+
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """Autocast switched off for a device; nothing on the meta device, which has none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 class SpectralWeight(nn.Module):
@@ -40,7 +46,7 @@ class SpectralWeight(nn.Module):
 
     def sigma(self) -> Tensor:
         """The estimate u W v of the largest singular value, a scalar with gradient to the weight."""
-        with torch.autocast(self.weight.device.type, enabled=False):
+        with full_precision(self.weight.device):
             return torch.dot(self.u, self.weight.flatten(1) @ self.v)
 
     def effective_weight(self) -> Tensor:
@@ -143,12 +149,13 @@ class BatchNormReLU(nn.Module):
 
     mean: Tensor
     var: Tensor
+    gain: Linear | nn.Parameter
+    bias: Linear | nn.Parameter
 
     def __init__(self, channels: int, condition: int, sets: int, spectral_norm: bool) -> None:
         super().__init__()
         self.sets = sets
-        self.conditional = condition > 0
-        if self.conditional:
+        if condition:
             self.gain = Linear(condition, channels, bias=False, spectral_norm=spectral_norm)
             self.bias = Linear(condition, channels, bias=False, spectral_norm=spectral_norm)
         else:
@@ -160,13 +167,13 @@ class BatchNormReLU(nn.Module):
 
     def affine(self, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Gain ``[B or 1, C]``, which is 1 for a zero condition, and bias of the same shape."""
-        if self.conditional:
+        if isinstance(self.gain, Linear) and isinstance(self.bias, Linear):
             return 1 + self.gain(condition), self.bias(condition)
-        return self.gain[None], self.bias[None]
+        return self.gain[None], self.bias[None]  # type: ignore[index]
 
     def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
         """Normalise ``[T * B, C, H, W]``, apply the affine map of condition ``[B, D]``, clip at zero."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             gain, bias = self.affine(condition)
         if self.training:
             y, mean, var = _NormaliseBatch.apply(x, gain, bias, frames, self.sets > 1)
@@ -238,7 +245,7 @@ def _affine(x: Tensor, scale: Tensor, shift: Tensor, frames: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Self-attention (BigGAN, section "non-local block"; paper v1, appendix): ``x + gamma * o(attend(x))``, gamma from 0.
+    """Self-attention (BigGAN, appendix B; paper v1): ``x + gamma * o(attend(x))``, gamma starting at 0.
 
     Args:
         channels: C, a multiple of 8.

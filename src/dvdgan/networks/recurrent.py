@@ -1,9 +1,9 @@
 """The convolutional GRU that carries movement (paper, section 3.1).
 
-    r = sigmoid(W_r * [h; x] + b_r)
-    u = sigmoid(W_u * [h; x] + b_u)
-    c = relu(W_c * [r . h; x] + b_c)
-    h' = u . h + (1 - u) . c
+r = sigmoid(W_r * [h; x] + b_r)
+u = sigmoid(W_u * [h; x] + b_u)
+c = relu(W_c * [r . h; x] + b_c)
+h' = u . h + (1 - u) . c
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class ConvGRU(nn.Module):
         Returns:
             The states of all frames, ``[T * B, hidden, H, W]``.
         """
-        dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        dtype = _convolution_dtype(x)
         gates = (self.reset, self.update, self.candidate)
         sides = [self.hidden, self.reset.weight.shape[1] - self.hidden]
         split = [gate.effective_weight().to(dtype).split(sides, 1) for gate in gates]
         (reset_h, reset_x), (update_h, update_x), (candidate_h, candidate_x) = split
         gates_kernel, candidate_kernel = torch.cat([reset_h, update_h]), candidate_h.contiguous()
-        bias = torch.cat([gate.bias for gate in gates]).to(dtype)
+        bias = torch.cat([gate.bias for gate in gates if gate.bias is not None]).to(dtype)
         projected = F.conv2d(x.to(dtype), torch.cat([reset_x, update_x, candidate_x]), bias, padding=1)
         steps = projected.expand(frames, *projected.shape) if constant else by_step(projected, frames)
 
@@ -85,3 +85,10 @@ class ConvGRU(nn.Module):
         reset, update = torch.sigmoid(gates_x + F.conv2d(state, gates_kernel, padding=1)).chunk(2, 1)
         candidate = torch.relu(candidate_x + F.conv2d(reset * state, candidate_kernel, padding=1))
         return torch.lerp(candidate, state, update)
+
+
+def _convolution_dtype(x: Tensor) -> torch.dtype:
+    """What autocast would convolve in: weights are cast once, outside the loop over time."""
+    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
+        return x.dtype
+    return torch.get_autocast_dtype(x.device.type)

@@ -1,6 +1,6 @@
 """DiffAugment for clips (Zhao et al. 2020): the same transform for all frames of a clip, differentiable.
 
-Every draw is one number per clip and transform, so that both discriminators, all frames, and a resumed run see the same.
+Every draw is one number per clip and transform: both discriminators, all frames, and a resumed run see the same.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def _translate(clip: Tensor, draw: Tensor) -> Tensor:
     shift = (draw * (2 * reach + 1)).long() - reach  # [B, 2], whole pixels
     padded = F.pad(clip, (reach, reach, reach, reach))
     return torch.stack(
-        [padded[b, ..., reach + y : reach + y + size, reach + x : reach + x + size] for b, (y, x) in enumerate(shift.tolist())]
+        [
+            padded[b, ..., reach + y : reach + y + size, reach + x : reach + x + size]
+            for b, (y, x) in enumerate(shift.tolist())
+        ]
     )
 
 

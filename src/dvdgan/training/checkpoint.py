@@ -66,9 +66,13 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
 
 
-def gather(networks: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer], ema: dict[str, Tensor]) -> dict:
+def gather(
+    networks: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer], ema: dict[str, Tensor]
+) -> dict:
     """Name every tensor of a training: networks' parameters and buffers, optimisers' states, the average."""
-    tensors = {f"{name}/{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
+    tensors = {
+        f"{name}/{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
+    }
     for name, optimiser in optimisers.items():
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
@@ -97,8 +101,8 @@ def scatter(
         states: dict[int, dict[str, Tensor]] = {}
         for key in tensors:
             if key.startswith(f"{name}/"):
-                _, index, entry = key.split("/")
-                states.setdefault(int(index), {})[entry] = tensors[key]
+                _, number, entry = key.split("/")
+                states.setdefault(int(number), {})[entry] = tensors[key]
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         for index, state in states.items():
             like = parameters[index]

@@ -7,7 +7,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,13 @@ def train(
     where = pick_device(device)
     source = config.data.source
     if source is None:
-        raise TrainingError("there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store")
+        raise TrainingError(
+            "there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store"
+        )
     out.mkdir(parents=True, exist_ok=True)
-    dataset = open_dataset(config.data, config.network.size, config.network.frames, out / "data", seed=config.training.seed)
+    dataset = open_dataset(
+        config.data, config.network.size, config.network.frames, out / "data", seed=config.training.seed
+    )
     config = config.updated(network={"classes": len(dataset.classes)})
     decided = _start_or_resume(config, out, where, say)
     torch.set_num_threads(decided["threads"])
@@ -236,7 +240,9 @@ class Run:
             "Scores": "not measured",
         }
         write_model(network, self.learner, self.dataset.classes, self.weights, self.out / "model", facts)
-        self.say(f"{self.step} steps, {self.seconds / 60:.1f} minutes of training; the model is in {self.out / 'model'}")
+        self.say(
+            f"{self.step} steps, {self.seconds / 60:.1f} minutes of training; the model is in {self.out / 'model'}"
+        )
         return self.out / "model"
 
 
@@ -247,7 +253,8 @@ def _start_or_resume(config: Config, out: Path, device: torch.device, say: Calla
         differences = _differences(load_config(str(config_path)), config)
         if differences:
             raise TrainingError(
-                f"{out} was started with other settings: {'; '.join(differences)}. Use the old settings, or another --out"
+                f"{out} was started with other settings: {'; '.join(differences)}. "
+                "Use the old settings, or another --out"
             )
         _replace_text(config_path, config.to_yaml())
         decided = json.loads(run_path.read_text(encoding="utf-8"))
@@ -279,7 +286,7 @@ def _replace_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _signals():
+def _signals() -> Iterator[list[int]]:
     """A list that receives the number of a SIGINT or SIGTERM; a second one kills as usual."""
     received: list[int] = []
 
@@ -298,4 +305,8 @@ def _signals():
 
 
 def _machine(device: torch.device) -> str:
-    return f"{torch.get_num_threads()} threads of a {platform.machine()} processor" if device.type == "cpu" else str(device)
+    return (
+        f"{torch.get_num_threads()} threads of a {platform.machine()} processor"
+        if device.type == "cpu"
+        else str(device)
+    )

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dvdgan.networks.layers import full_precision
+
 
 def hinge_d(real: Tensor, fake: Tensor) -> Tensor:
     """E[relu(1 − D(x))] + E[relu(1 + D(G(z)))] (paper, section 3.3)."""
@@ -38,7 +40,7 @@ def gradient_penalty(judge: Callable[[Tensor], Tensor], seen: Tensor) -> Tensor:
         judge: scores ``[B]`` of views.
         seen: views ``[B, …]``: the k frames, or the pooled clip, before augmentation.
     """
-    with torch.autocast(seen.device.type, enabled=False):
+    with full_precision(seen.device):
         seen = seen.detach().float().requires_grad_(True)
         (gradient,) = torch.autograd.grad(judge(seen).sum(), seen, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()

@@ -24,7 +24,8 @@ class ProgressDisplay:
         self.console = Console()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
         self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
-        self.task = self.bar.add_task("training", total=1.0, completed=self._done(step, seconds), status="")
+        self.task = self.bar.add_task("training", total=1.0, status="")
+        self.bar.update(self.task, completed=self._done(step, seconds))
 
     def __enter__(self) -> ProgressDisplay:
         self.bar.start()

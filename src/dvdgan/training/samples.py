@@ -69,7 +69,9 @@ def write_real_samples(dataset: ClipDataset, config: Config, folder: Path) -> No
     """Write ``real.png`` and ``real.mp4``: training clips, laid out as the samples are."""
     per_class = config.training.sample_clips
     if dataset.classes:
-        shown = np.unique(np.linspace(0, len(dataset.classes) - 1, min(len(dataset.classes), SHOWN_CLASSES)).astype(int))
+        shown = np.unique(
+            np.linspace(0, len(dataset.classes) - 1, min(len(dataset.classes), SHOWN_CLASSES)).astype(int)
+        )
         groups = [(dataset.classes[int(k)], dataset.reference(int(k), per_class)) for k in shown]
     else:
         groups = [("clip", dataset.reference(0, 4 * per_class))]
@@ -87,7 +89,12 @@ def _write(clips: np.ndarray, names: list[str], stem: Path, config: Config, per_
 
 
 def write_model(
-    network: Generator, learner: Learner, classes: list[str], weights: list[float], directory: Path, facts: dict[str, Any]
+    network: Generator,
+    learner: Learner,
+    classes: list[str],
+    weights: list[float],
+    directory: Path,
+    facts: dict[str, Any],
 ) -> None:
     """Write the finished model directory, with statistics for several truncations and a card.
 
@@ -120,7 +127,7 @@ def card(config: Config, classes: list[str], facts: dict[str, Any]) -> str:
         f"- Written by dvdgan {__version__}",
         "",
         "```bash",
-        'dvdgan generate --model THIS_DIRECTORY --num 4 --out clips.mp4',
+        "dvdgan generate --model THIS_DIRECTORY --num 4 --out clips.mp4",
         "```",
         "",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -119,7 +120,7 @@ class Learner:
                 ):
                     if weight:
                         view = self._view(judge, clip, draws, side)
-                        penalty = losses.gradient_penalty(lambda seen, j=judge, y=y: j(seen, y), view)
+                        penalty = losses.gradient_penalty(partial(judge, labels=y), view)
                         scalars[f"penalty_{side}_{name}"] = penalty.detach()
                         loss = loss + weight / 2 * t.regularisation.every * penalty
             total = total + loss
@@ -175,7 +176,9 @@ class Learner:
     def gradient_norms(self) -> dict[str, float]:
         """Norm of each network's gradient at its last step."""
         return {
-            f"grad_{name}": float(torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None]))
+            f"grad_{name}": float(
+                torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
+            )
             for name, net in self.networks.items()
         }
 

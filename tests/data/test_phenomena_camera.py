@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from dvdgan.data.phenomena import camera
+
+RENDERERS = {
+    "zoom-in": camera.render_zoom_in,
+    "zoom-out": camera.render_zoom_out,
+    "pan-left": camera.render_pan_left,
+    "pan-right": camera.render_pan_right,
+}
+
+
+def rendered(label, index, size=32, frames=12):
+    return RENDERERS[label](np.random.default_rng([5, index]), size, frames)
+
+
+def luma(clip):
+    return clip @ np.array([0.299, 0.587, 0.114]) / 255
+
+
+def correlation(a, b):
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-12))
+
+
+def seen(picture, x, y):
+    """Bilinear samples of a picture at pixel coordinates."""
+    height, width = picture.shape
+    x, y = np.clip(x, 0, width - 1.001), np.clip(y, 0, height - 1.001)
+    i, j = y.astype(int), x.astype(int)
+    p, q = x - j, y - i
+    top = picture[i, j] * (1 - p) + picture[i, j + 1] * p
+    return top * (1 - q) + (picture[i + 1, j] * (1 - p) + picture[i + 1, j + 1] * p) * q
+
+
+def aligned(before, after, log_scale, shift):
+    """Correlation, over the middle 80 %, of the second picture with the first magnified and moved."""
+    size = len(before)
+    edge = size // 10
+    y, x = np.mgrid[edge : size - edge, edge : size - edge].astype(float)
+    middle, scale = (size - 1) / 2, np.exp(log_scale)
+    moved = seen(before, (x - middle - shift[0]) / scale + middle, (y - middle - shift[1]) / scale + middle)
+    return correlation(moved, after[edge : size - edge, edge : size - edge])
+
+
+def best_scale(before, after):
+    """The log scale, and its correlation, that with a small shift brings the first picture to the second."""
+    shifts = [(x, y) for x in (-0.8, 0, 0.8) for y in (-0.8, 0, 0.8)]
+    scores = {s: max(aligned(before, after, s, d) for d in shifts) for s in np.arange(-0.2, 0.21, 0.04)}
+    best = max(scores, key=scores.get)
+    return best, scores[best]
+
+
+def best_shift(before, after):
+    """The shift (x, y) in pixels, and its correlation, that brings the first picture to the second."""
+    shifts = [(x, y) for x in range(-7, 8) for y in (-1, 0, 1)]
+    scores = [aligned(before, after, 0.0, s) for s in shifts]
+    return shifts[int(np.argmax(scores))], max(scores)
+
+
+@pytest.mark.parametrize("label", RENDERERS)
+def test_a_scene_is_a_function_of_its_seed(label):
+    first, truth = rendered(label, 0)
+    again, _ = rendered(label, 0)
+    other, _ = rendered(label, 1)
+    assert first.shape == (12, 32, 32, 3)
+    assert first.dtype == np.uint8
+    assert truth["log_scale"].shape == (12,)
+    assert truth["center"].shape == (12, 2)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first.astype(float) - other).mean() > 10
+
+
+@pytest.mark.parametrize("label", RENDERERS)
+@pytest.mark.parametrize("index", range(6))
+def test_two_sizes_show_the_same_scene(label, index):
+    small, small_truth = rendered(label, index, 64, 3)
+    large, large_truth = rendered(label, index, 128, 3)
+    shrunk = large.reshape(3, 64, 2, 64, 2, 3).mean((2, 4))
+    assert np.abs(shrunk - small).mean() < 5
+    assert correlation(luma(shrunk), luma(small)) > 0.98
+    np.testing.assert_array_equal(small_truth["center"], large_truth["center"])
+
+
+@pytest.mark.parametrize(("label", "sign"), [("zoom-in", 1), ("zoom-out", -1)])
+def test_zoom_changes_the_scale_one_way(label, sign):
+    for index in range(12):
+        clip, truth = rendered(label, index)
+        assert (sign * np.diff(truth["log_scale"]) > 0).all()
+        assert 0.5 <= abs(truth["log_scale"][-1] - truth["log_scale"][0]) <= 0.95
+        y = luma(clip)
+        found = [best_scale(y[t], y[t + 2]) for t in (0, 3, 6, 9)]
+        assert all(sign * s > 0 for s, _ in found), index
+        unaligned = [aligned(y[t], y[t + 2], 0.0, (0, 0)) for t in (0, 3, 6, 9)]
+        assert np.mean([c for _, c in found]) - np.mean(unaligned) >= 0.05, index
+
+
+@pytest.mark.parametrize(("label", "sign"), [("pan-left", 1), ("pan-right", -1)])
+def test_pan_moves_the_content_the_other_way(label, sign):
+    for index in range(12):
+        clip, truth = rendered(label, index)
+        path = truth["center"]
+        assert (-sign * np.diff(path[:, 0]) > 0).all()
+        assert np.ptp(path[:, 1]) < 0.1 * np.ptp(path[:, 0])
+        assert np.ptp(truth["log_scale"]) == 0
+        y = luma(clip)
+        found = [best_shift(y[t], y[t + 2]) for t in (0, 3, 6, 9)]
+        moves = np.array([s for s, _ in found])
+        assert (sign * moves[:, 0] > 0).all(), index
+        assert abs(moves[:, 1].sum()) < 0.3 * abs(moves[:, 0].sum()), index
+        assert np.mean([c for _, c in found]) > 0.9, index
+
+
+@pytest.mark.parametrize(("one", "other"), [("zoom-in", "zoom-out"), ("pan-left", "pan-right")])
+def test_opposite_classes_show_the_same_pictures_in_reverse_order(one, other):
+    # The easing is symmetric, so the same seed gives one class the other's frames, last first.
+    for index in range(4):
+        forward, backward = rendered(one, index)[0], rendered(other, index)[0][::-1]
+        assert np.abs(forward.astype(float) - backward).max() <= 30
+        assert np.abs(forward.astype(float) - backward).mean() < 1
+
+
+@pytest.mark.parametrize("label", RENDERERS)
+def test_every_clip_is_alive(label):
+    for index in range(40):
+        y = luma(rendered(label, index)[0])
+        moved = np.abs(np.diff(y, axis=0)).mean((1, 2))
+        assert np.median(moved) >= 0.012, index
+        assert moved.min() >= 0.005, index
+
+
+@pytest.mark.parametrize("label", RENDERERS)
+def test_the_frame_has_no_border(label):
+    for index in range(10):
+        y = luma(rendered(label, index, 48, 6)[0])
+        for steps in (np.abs(np.diff(y, axis=1)).mean((0, 2)), np.abs(np.diff(y, axis=2)).mean((0, 1))):
+            assert max(steps[0], steps[-1]) < 2.5 * steps[1:-1].max(), index
+
+
+@pytest.mark.parametrize("label", RENDERERS)
+@pytest.mark.parametrize(("size", "frames"), [(32, 2), (256, 2), (32, 48)])
+def test_extreme_sizes_and_lengths(label, size, frames):
+    clip, truth = rendered(label, 3, size, frames)
+    assert clip.shape == (frames, size, size, 3)
+    assert np.isfinite(truth["center"]).all()
+    moved = np.abs(np.diff(luma(clip), axis=0)).mean((1, 2))
+    assert moved.min() > 0.002

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from dvdgan.data.phenomena import passing
+
+
+def rendered(index, size=32, frames=12):
+    return passing.render(np.random.default_rng([6, index]), size, frames)
+
+
+def luma(clip):
+    return clip @ np.array([0.299, 0.587, 0.114]) / 255
+
+
+def spread(mask, times):
+    """The mask ``[..., H, W]`` widened by one pixel in all directions, so many times."""
+    for _ in range(times):
+        padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(1, 1), (1, 1)])
+        h, w = mask.shape[-2:]
+        mask = np.logical_or.reduce([padded[..., a : a + h, b : b + w] for a in range(3) for b in range(3)])
+    return mask
+
+
+def test_a_scene_is_a_function_of_its_seed():
+    first, truth = rendered(0)
+    assert first.shape == (12, 32, 32, 3)
+    assert first.dtype == np.uint8
+    assert truth["center"].shape == (12, 2)
+    assert truth["mask"].shape == (12, 32, 32)
+    np.testing.assert_array_equal(first, rendered(0)[0])
+    assert np.abs(first.astype(float) - rendered(1)[0]).mean() > 10
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_two_sizes_show_the_same_scene(index):
+    small, small_truth = rendered(index, 64, 3)
+    large, large_truth = rendered(index, 128, 3)
+    shrunk = large.reshape(3, 64, 2, 64, 2, 3).mean((2, 4))
+    assert np.abs(shrunk - small).mean() < 1.5
+    assert small_truth["object"] == large_truth["object"]
+    np.testing.assert_array_equal(small_truth["center"], large_truth["center"])
+
+
+@pytest.mark.parametrize(("size", "frames"), [(32, 12), (64, 16)])
+def test_one_object_crosses_a_still_scene(size, frames):
+    for index in range(40 if size == 32 else 10):
+        clip, truth = rendered(index, size, frames)
+        y, mask = luma(clip), truth["mask"]
+        behind = np.median(y, 0)
+        different = np.abs(y - behind) > 0.08
+
+        assert mask.mean(0).max() <= 0.4, index
+        assert mask.any((1, 2)).mean() >= 0.8, index
+        assert different[mask].mean() >= 0.7, index
+        never = ~spread(different | mask, 3).any(0)
+        assert never.mean() > 0.2, index
+        assert np.sqrt(((y - behind)[:, never] ** 2).mean()) <= 3 / 255, index
+        assert behind.std() > 0.02, index
+
+        # Seen on the pixels alone: the middle of what differs goes one way, far.
+        columns = np.arange(size) / size
+        middle = [(d.sum(0) * columns).sum() / d.sum() for d in different if d.sum() > 0.02 * size * size]
+        steps = np.diff(middle)
+        assert abs(middle[-1] - middle[0]) >= 0.4, index
+        assert (steps > 0).all() or (steps < 0).all(), index
+        assert np.sign(steps[0]) == np.sign(truth["center"][-1, 0] - truth["center"][0, 0])
+
+
+def test_pixels_far_from_the_object_never_change():
+    for index in range(20):
+        clip, truth = rendered(index, 64, 12)
+        y = (np.arange(64) + 0.5) / 64
+        reach = 1.6 * truth["radius"] + 2 / 64
+        far = (y < truth["center"][:, 1].min() - reach) | (y > truth["center"][:, 1].max() + reach)
+        assert far.any()
+        assert (clip[:, far] == clip[:1, far]).all(), index
+
+
+def test_objects_go_both_ways_and_come_in_many_kinds():
+    truths = [rendered(i, 32, 2)[1] for i in range(60)]
+    right = np.mean([t["center"][-1, 0] > t["center"][0, 0] for t in truths])
+    assert 0.2 < right < 0.8
+    assert len({t["object"] for t in truths}) >= 5
+
+
+def test_every_clip_is_alive():
+    for index in range(40):
+        moved = np.abs(np.diff(luma(rendered(index)[0]), axis=0)).mean((1, 2))
+        assert np.median(moved) >= 0.009, index
+        assert moved.min() > 0, index
+
+
+@pytest.mark.parametrize(("size", "frames"), [(32, 2), (256, 2), (32, 48), (256, 4)])
+def test_extreme_sizes_and_lengths(size, frames):
+    clip, truth = rendered(3, size, frames)
+    assert clip.shape == (frames, size, size, 3)
+    assert truth["mask"].shape == (frames, size, size)
+    assert (clip[0] != clip[-1]).any()

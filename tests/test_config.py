@@ -1,0 +1,135 @@
+import pytest
+import torch
+import yaml
+
+from dvdgan.config import Config, ConfigError, field_paths, load_config, parse_config, preset_names
+from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
+
+# Parameters of G, D_S and D_T as each preset builds them. BigGAN's at 128 px are the known ones (Brock et al. 2018).
+EXPECTED = {
+    "biggan-128": (70_433_988, 87_982_370, None),
+    "biggan-256": (82_235_844, 99_225_890, None),
+    "k600-64x64x12": (479_146_563, 44_886_049, 12_556_129),
+    "k600-64x64x48": (479_146_563, 44_886_049, 12_556_129),
+    "k600-128x128x12": (482_380_227, 89_717_281, 46_052_449),
+    "k600-128x128x48": (482_380_227, 89_717_281, 46_052_449),
+    "k600-256x256x12": (538_125_507, 100_926_241, 90_883_681),
+    "k600-256x256x48": (538_125_507, 100_926_241, 90_883_681),
+    "ucf101-128x128x16": (482_320_347, 88_950_817, 45_285_985),
+    "cpu-32": None,
+    "cpu-32-quick": None,
+    "cpu-64": None,
+}
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_every_preset_is_expected():
+    assert set(preset_names()) == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_preset_builds_with_expected_sizes(name):
+    config = load_config(name)
+    assert config.name == name
+    assert config.description
+    network = config.network
+    with torch.device("meta"):
+        built = [Generator(network), SpatialDiscriminator(network)]
+        temporal = TemporalDiscriminator(network) if network.temporal else None
+        labels = torch.zeros(2, dtype=torch.long) if network.classes else None
+        clip = built[0](torch.zeros(2, network.generator.z_dim), labels)
+        assert clip.shape == (2, network.frames, 3, network.size, network.size)
+    if EXPECTED[name] is not None:
+        assert (count(built[0]), count(built[1]), count(temporal) if temporal else None) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", [n for n in preset_names() if n.startswith(("k600", "ucf"))])
+def test_published_settings(name):
+    """What the paper states (sections 3 and 4) stands in the presets."""
+    config = load_config(name)
+    n, t = config.network, config.training
+    assert (n.generator.z_dim, n.generator.embed_dim, n.generator.recurrent_at) == (120, 120, "all")
+    assert (n.generator.blocks_per_stage, n.generator.spectral_norm, n.generator.time_code) == (2, True, 0)
+    assert (n.spatial.frames, n.temporal.pool, n.temporal.blocks_3d) == (8, 2, 2)
+    assert not n.temporal.frame_differences
+    assert (t.batch_size, t.d_steps, t.lr_g, t.lr_d, t.loss) == (512, 2, 1e-4, 5e-4, "hinge")
+    assert (t.ema.decay, t.ema.start) == (0.9999, 20_000)
+    assert n.size in (64, 128, 256)
+
+
+def test_yaml_round_trip(tmp_path):
+    config = load_config("cpu-32", ["training.batch_size=7", "network.temporal=null", "training.lr_g=1e-3"])
+    path = tmp_path / "mine.yaml"
+    path.write_text(config.to_yaml())
+    assert load_config(str(path)) == config
+    assert config.training.batch_size == 7
+    assert config.network.temporal is None
+
+
+def test_override_brings_a_discriminator_back():
+    config = load_config("biggan-128", ["network.frames=4", "network.temporal.width=8"])
+    assert config.network.temporal.width == 8
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["training.batchsize=3"], r"did you mean training\.batch_size"),
+        (["batch_size=3"], r"did you mean training\.batch_size"),
+        (["training.batch_size"], "write field=value"),
+        (["training.batch_size=many"], r"training\.batch_size: .*many"),
+        (["training.batch_size=0"], r"training\.batch_size: .*greater than or equal to 1"),
+        (["network.size=48"], "size must be a power of two from 32 to 512, not 48"),
+        (["network.spatial.frames=13"], r"set network\.spatial\.frames=12 or less"),
+        (["network.frames=1", "network.spatial.frames=1"], r"set network\.temporal=null"),
+        (["network.temporal=null", "network.spatial=null"], "at least one discriminator"),
+        (["network.generator.multipliers=[4,4]"], "needs 3 numbers for size 32, not 2"),
+        (["network.generator.recurrent_at=[32]"], "stages begin below size 32"),
+        (["network.generator.time_code=3"], "time_code must be even"),
+        (["network.generator.hierarchical_z=true", "network.generator.z_dim=63"], "z_dim"),
+        (["network.spatial.multipliers=[1,2]"], "at least 3 numbers to bring 32 px to 4 px"),
+        (["training.loss=relativistic"], r"set training\.regularisation\.r1"),
+        (["training.lr_decay=linear", "training.decay_start=20000"], r"decay_start \(20000\) must be below steps"),
+    ],
+)
+def test_bad_fields_are_named_with_the_mend(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config("cpu-32", overrides)
+
+
+def test_unknown_preset_suggests_near_ones():
+    with pytest.raises(ConfigError, match="did you mean cpu-32"):
+        load_config("cpu32")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("network: [", "not valid YAML"),
+        ("- a", "expected fields"),
+        ("networks: {}", "networks: there is no such field"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, message):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(str(path))
+    assert "broken.yaml" in str(caught.value)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(str(tmp_path / "missing.yaml"))
+
+
+def test_every_field_has_a_help_text():
+    assert [path for path, text in field_paths().items() if not text.strip()] == []
+
+
+def test_defaults_are_valid_and_frozen():
+    config = parse_config({})
+    assert isinstance(config, Config)
+    with pytest.raises(ValueError, match="frozen"):
+        config.training.batch_size = 3
+    assert parse_config(yaml.safe_load(config.to_yaml())) == config

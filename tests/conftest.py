@@ -1,7 +1,18 @@
+import numpy as np
 import pytest
 import torch
 
-from dvdgan.config import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
+from dvdgan.config import (
+    Config,
+    DataConfig,
+    GeneratorConfig,
+    NetworkConfig,
+    SpatialConfig,
+    TemporalConfig,
+    TrainingConfig,
+)
+from dvdgan.data.store import StoreWriter
+from dvdgan.training import train
 
 
 def tiny_network(**changes) -> NetworkConfig:
@@ -30,3 +41,55 @@ def _seeded():
 @pytest.fixture(scope="session", autouse=True)
 def _threads():
     torch.set_num_threads(2)
+
+
+def write_store(path, size=32, frames=6, per_class=5, classes=("dot", "bar", "sky")):
+    """A packed store of moving squares, a colour per class."""
+    rng = np.random.default_rng(0)
+    with StoreWriter(path, size, list(classes), {"test": True}) as writer:
+        for label, _ in enumerate(classes):
+            for index in range(per_class):
+                clip = np.full((frames, size, size, 3), 30, np.uint8)
+                x, y = rng.integers(0, size - 12, 2)
+                for t in range(frames):
+                    clip[t, y : y + 8, x + t : x + t + 8, label] = 200
+                writer.add(clip, label, f"{label}/{index}", 12.0)
+    return path
+
+
+def tiny_config(source, **training) -> Config:
+    """A configuration that trains a step in a fraction of a second."""
+    fields = {
+        "steps": 4,
+        "batch_size": 3,
+        "d_steps": 2,
+        "lr_g": 1e-3,
+        "lr_d": 1e-3,
+        "precision": "fp32",
+        "memory_format": "contiguous",
+        "log_every": 1,
+        "sample_every": 100,
+        "checkpoint_every": 100,
+        "sample_clips": 1,
+        "statistics_batches": 2,
+    }
+    return Config(
+        name="tiny",
+        network=tiny_network(),
+        data=DataConfig(source=str(source)),
+        training=TrainingConfig(**(fields | training)),
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Path of a small packed store."""
+    return write_store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory):
+    """A model directory of a network trained for one step on three classes."""
+    folder = tmp_path_factory.mktemp("model")
+    config = tiny_config(write_store(folder / "store"), steps=1)
+    return train(config, folder / "run", say=lambda text: None)

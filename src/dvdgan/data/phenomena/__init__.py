@@ -30,7 +30,9 @@ _RENDERERS: dict[str, Callable[[np.random.Generator, int, int], tuple[np.ndarray
 CLASSES: tuple[str, ...] = tuple(_RENDERERS)
 
 
-def render(label: str, index: int, *, seed: int = 0, size: int = 64, frames: int = 16, split: str = "train") -> Rendered:
+def render(
+    label: str, index: int, *, seed: int = 0, size: int = 64, frames: int = 16, split: str = "train"
+) -> Rendered:
     """Render one clip.
 
     Args:

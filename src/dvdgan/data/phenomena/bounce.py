@@ -1,4 +1,4 @@
-"""Bounce: glossy balls fall, bounce off a floor at a fixed height and off the frame's sides, and never touch each other."""
+"""Bounce: glossy balls bounce off a floor at a fixed height and off the frame's sides, and never touch each other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _ball_colours(rng: np.random.Generator, tones: np.ndarray, ground: np.ndarra
     order, turn, value = rng.permutation(len(tones)), rng.uniform(0.0, 15.0), rng.uniform(0.72, 0.9, 2)
     hue, saturation, _ = hsv(tones[order])
     ground_hue, ground_saturation, _ = hsv(ground)
-    tinted = ground_hue[ground_saturation >= 0.1]
+    tinted = ground_hue[ground_saturation >= 0.18]
     chosen: list[tuple[float, float]] = []
 
     def clearance(h: float) -> float:
@@ -125,7 +125,7 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
     radius = 0.14 + 0.04 * drawn[:1] if count == 1 else 0.112 + 0.033 * drawn
     centres = _motion(rng, count, radius, frames)
 
-    x, y = (g.astype(REAL) for g in pixel_grid(size))
+    x, y = pixel_grid(size)
     clip = np.broadcast_to(room.paint(size), (frames, size, size, 3)).copy()
     shade = (0.3 * palette.shadow + 0.06).astype(REAL)
     for i in range(count):

@@ -133,7 +133,7 @@ class _Hills(_World):
         for layer, (ridge, base, sway) in enumerate(zip(self.ridges, self.base, self.sway)):
             crest = (base + sway * ridge.grid(x, np.zeros(1, np.float32)))[0].astype(np.float32)
             depth = rows - crest
-            tone = ramp(self.slopes, np.float32(layer / (_RIDGES - 1)))
+            tone = ramp(self.slopes, np.asarray(layer / (_RIDGES - 1), np.float32))
             mist = (0.74 - 0.02 * layer) * smoothstep(0.02, 0.26, depth)
             grass = (1.1 - 0.3 * smoothstep(0.0, 0.1, depth)) * (1 + 0.2 * meadow * smoothstep(0.0, 0.12, depth))
             body = mix(tone * grass[..., None], np.broadcast_to(self.haze, (*depth.shape, 3)), mist)

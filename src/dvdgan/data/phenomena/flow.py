@@ -38,7 +38,7 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
     tones = palette.tones[np.argsort(luma(palette.tones))].astype(np.float32)
     bright, tinted = tones[int(rng.integers(3, 5))], tones[int(rng.integers(1, 4))]
     shadow, dark, light = (c.astype(np.float32) for c in (palette.shadow, palette.ground[2], palette.light))
-    bright = bright + (light - bright) * np.float32(max(0.0, 0.62 - luma(bright)))
+    bright = bright + (light - bright) * np.float32(max(0.0, 0.62 - float(luma(bright))))
     speed = rng.uniform(0.028, 0.045)
     puffs = Waves.draw(rng, _PUFFS, rng.uniform(0.9, 1.2), 0.24, 1.1, (0.8, 1.2))
     eddies = Waves.draw(rng, _EDDIES, 1.1, 0.36, 0.7)

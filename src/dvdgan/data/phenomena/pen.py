@@ -35,7 +35,7 @@ def _swing(u: np.ndarray) -> np.ndarray:
 
 
 def _draw_curve(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-    """An endless smooth curve over the page: points ``[N, 2]`` at parameters ``[N]``, about one frame height per unit."""
+    """An endless smooth curve over the page: points ``[N, 2]`` at parameters ``[N]``, some frame height per unit."""
     kind, way, ratio = int(rng.integers(4)), rng.choice([-1.0, 1.0]), rng.uniform()
     phase, more, tilt = rng.uniform(0, 2 * np.pi, 2), rng.uniform(size=4), rng.uniform(0, 2 * np.pi)
     middle = 0.5 + rng.uniform(-0.03, 0.03, 2)
@@ -63,7 +63,8 @@ def _draw_curve(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
         swing = 2.2 * u + phase[0]
         along, aside = long * np.sin(swing), wide * np.sin(2.0 * swing + more[2] - 0.5)
         spin = way * round_ * u
-        return np.stack([along * np.cos(spin) - aside * np.sin(spin), along * np.sin(spin) + aside * np.cos(spin)], axis=1)
+        x, y = along * np.cos(spin) - aside * np.sin(spin), along * np.sin(spin) + aside * np.cos(spin)
+        return np.stack([x, y], axis=1)
 
     shape = (rosette, spiral, script, eights)[kind]
     angle = tilt if kind != 2 else 0.5 * (tilt / np.pi - 1.0)

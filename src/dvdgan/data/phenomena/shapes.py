@@ -71,7 +71,8 @@ def hsv(linear: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     high, low = code.max(-1), code.min(-1)
     spread = np.maximum(high - low, 1e-9)
     r, g, b = code[..., 0], code[..., 1], code[..., 2]
-    sector = np.where(high == r, (g - b) / spread % 6.0, np.where(high == g, (b - r) / spread + 2, (r - g) / spread + 4))
+    other = np.where(high == g, (b - r) / spread + 2.0, (r - g) / spread + 4.0)
+    sector = np.where(high == r, (g - b) / spread % 6.0, other)
     return sector * 60.0 % 360.0, (high - low) / np.maximum(high, 1e-9), high
 
 
@@ -120,7 +121,8 @@ def draw_light(rng: np.random.Generator, palette: Palette) -> Light:
     side = rng.choice([-1.0, 1.0]) * rng.uniform(0.28, 0.75)
     direction = np.array([side, -rng.uniform(0.5, 0.95), rng.uniform(0.55, 0.95)])
     sky = 0.5 * palette.ground[1] + 0.35 * palette.light + 0.15 * palette.shadow
-    return Light(direction / np.linalg.norm(direction), palette.light, sky, 0.6 * palette.ground[1] + 0.4 * palette.light)
+    bounce = 0.6 * palette.ground[1] + 0.4 * palette.light
+    return Light(direction / np.linalg.norm(direction), palette.light, sky, bounce)
 
 
 def shading(normal: tuple[np.ndarray, np.ndarray, np.ndarray], light: Light) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +146,8 @@ def shading(normal: tuple[np.ndarray, np.ndarray, np.ndarray], light: Light) -> 
     highlight = np.clip(nx * hx + ny * hy + nz * hz, 0.0, 1.0) ** 48
     rim = (1.0 - nz) ** 3 * np.clip(0.5 - 0.6 * ny - 0.3 * nx * np.sign(lx), 0.0, 1.0)
     factor = lambert[..., None] * light.key + ambient
-    return factor.astype(REAL), (0.5 * highlight[..., None] * light.key + 0.16 * rim[..., None] * light.sky).astype(REAL)
+    gloss = 0.5 * highlight[..., None] * light.key + 0.16 * rim[..., None] * light.sky
+    return factor.astype(REAL), gloss.astype(REAL)
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,8 @@ class Room:
         near = np.clip((y - self.edge) / (1.0 - self.edge), 0.0, 1.0)
         floor = mix(self.floor[0], self.floor[1], near * np.ones_like(x))
         floor = floor * (1.12 - 0.3 * smoothstep(0.0, 1.0, np.abs(x - self.pool[0])))[..., None]
-        return (mix(wall, floor, smoothstep(-0.008, 0.008 + 0.5 / size, y - self.edge) * np.ones_like(x)) * tone).astype(REAL)
+        below = smoothstep(-0.008, 0.008 + 0.5 / size, y - self.edge) * np.ones_like(x)
+        return (mix(wall, floor, below) * tone).astype(REAL)
 
 
 def draw_room(rng: np.random.Generator, ground: np.ndarray, light: Light, edge: tuple[float, float]) -> Room:
@@ -199,7 +203,7 @@ def draw_room(rng: np.random.Generator, ground: np.ndarray, light: Light, edge: 
     return Room(wall, floor, rng.uniform(*edge), pool, rng.uniform(0.75, 1.05), mottle(rng))
 
 
-def soft_disc(x: np.ndarray, y: np.ndarray, centre: tuple, radii: tuple, blur: np.ndarray) -> np.ndarray:
+def soft_disc(x: np.ndarray, y: np.ndarray, centre: tuple, radii: tuple, blur: float | np.ndarray) -> np.ndarray:
     """A blurred ellipse, for shadows: near 1 in its middle, 0 outside.
 
     Args:

@@ -1,4 +1,4 @@
-"""Turn: a painted vase, egg, gourd or ball turns in place about its upright axis, its near side always moving to the right."""
+"""Turn: a painted vase, egg or gourd turns in place about its upright axis; its near side always moves to the right."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dvdgan.data.phenomena.shapes import (
 )
 
 _SAMPLES = 3  # per pixel in each direction
-_STEPS = 24  # along each ray
+_STEPS = 14  # along each ray
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Solid:
 
 
 def _draw_solid(rng: np.random.Generator) -> _Solid:
-    height, girth = rng.uniform(0.62, 0.73), rng.uniform(0.22, 0.34)
+    height, girth = rng.uniform(0.62, 0.73), rng.uniform(0.25, 0.35)
     full, pear, waist, neck = rng.uniform(2.0, 3.6), rng.normal(0, 0.22), rng.normal(0, 0.2), rng.normal(0, 0.12)
     foot = rng.uniform(0.02, 0.09)
     z = np.linspace(0.0, 1.0, 257)
@@ -72,7 +72,7 @@ def _hit(solid: _Solid, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nd
     met = first > 0
     step = (end - start) / (_STEPS - 1)
     outer, inner = start + step * (first - 1), start + step * first
-    for _ in range(8):
+    for _ in range(7):
         middle = 0.5 * (outer + inner)
         within = inside(middle) > 0
         outer, inner = np.where(within, outer, middle), np.where(within, middle, inner)
@@ -84,9 +84,9 @@ Pattern = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def _draw_pattern(rng: np.random.Generator, solid: _Solid) -> Pattern:
     """A painted pattern: the share of figure over ground, in [0, 1], at a longitude and a height in [0, 1]."""
-    kind, lobes, rows = int(rng.integers(6)), int(rng.integers(2, 5)), int(rng.integers(2, 4))
+    kind, lobes, rows = int(rng.integers(6)), int(rng.choice([2, 3, 3, 4])), int(rng.integers(2, 4))
     phase, twist, size, wave = rng.uniform(0, 2 * np.pi, 5), rng.uniform(-0.35, 0.35), rng.uniform(), rng.uniform()
-    orders, rises = rng.permutation([1, 2, 2, 3, 3]), rng.uniform(-2.4, 2.4, 5)
+    orders, rises = rng.permutation([1, 2, 3, 3, 4]), rng.uniform(-2.4, 2.4, 5)
     broad = solid.height / (solid.radii.mean() * 2.0)
 
     def stripes(u: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -121,16 +121,17 @@ def _draw_pattern(rng: np.random.Generator, solid: _Solid) -> Pattern:
 
 def _draw_colours(rng: np.random.Generator, tones: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
     """Four colours ``[4, 3]``: ground, two figures that stand out from it in luma, and the trim."""
-    codes = linear_to_srgb(tones[rng.permutation(len(tones))])
-    apart = np.abs(codes - linear_to_srgb(backdrop)).max(axis=1)
-    codes = codes[np.argsort(apart < 0.3, kind="stable")]  # what could be taken for the backdrop comes last
+    codes, behind = linear_to_srgb(tones[rng.permutation(len(tones))]), linear_to_srgb(backdrop)
+    near = np.abs(codes - behind).max(axis=1) < 0.3
+    order = np.argsort(near, kind="stable")  # what could be taken for the backdrop comes last
+    codes, near = codes[order], near[order]
     weights = np.array([0.299, 0.587, 0.114])
     base = codes[0] @ weights
     for i in (1, 2):
         bright = codes[i] @ weights
-        if abs(bright - base) < 0.24:
-            up = bright > base if 0.42 < base < 0.62 else base < 0.5
-            goal = base + 0.24 if up else base - 0.24
+        if abs(bright - base) < 0.24 or near[i]:
+            goals = [goal for goal in (base - 0.28, base + 0.28) if 0.12 <= goal <= 0.92]
+            goal = max(goals, key=lambda g: abs(g - behind @ weights))
             codes[i] = 1 - (1 - codes[i]) * (1 - goal) / (1 - bright) if goal > bright else codes[i] * goal / bright
     return srgb_to_linear(codes[:4])
 
@@ -162,22 +163,22 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
     foot, girth = solid.radii[0], solid.radii.max()
     shade = (0.3 * palette.shadow + 0.06).astype(REAL)
     lean = -light.direction[0]
-    cast = soft_disc(
-        x, y, (solid.centre + lean * girth * 0.9, solid.base - 0.02), (girth * 1.25, 0.33 * girth), 0.75
-    )
-    contact = soft_disc(x, y, (solid.centre + lean * 0.03, solid.base - 0.004), (foot * 1.1 + 0.05, 0.3 * foot + 0.02), 0.6)
+    cast = soft_disc(x, y, (solid.centre + lean * girth * 0.9, solid.base - 0.02), (girth * 1.25, 0.33 * girth), 0.75)
+    stand = (solid.centre + lean * 0.03, solid.base - 0.004)
+    contact = soft_disc(x, y, stand, (foot * 1.1 + 0.05, 0.3 * foot + 0.02), 0.6)
     for depth in (0.62 * cast, 0.75 * contact):
         picture = picture * (1.0 - depth[..., None] * (1.0 - shade))
 
     sub = (np.arange(_SAMPLES) + 0.5) / (_SAMPLES * size)
     offsets = np.stack(np.meshgrid(sub, sub), axis=-1).reshape(-1, 2) - 0.5 / size
-    box = (np.abs(x - solid.centre) < girth + 1.0 / size) & (y < solid.base + 0.1) & (y > solid.base - solid.height - 0.1)
+    box = np.abs(x - solid.centre) < girth + 1.0 / size
+    box = box & (y < solid.base + 0.1) & (y > solid.base - solid.height - 0.1)
     v, u = np.nonzero(box)
     px = (x[0, u][:, None] + offsets[:, 0]).ravel().astype(float)
     py = (y[v, 0][:, None] + offsets[:, 1]).ravel().astype(float)
     met, z, near = _hit(solid, px, py)
     met = met.reshape(len(v), -1)
-    keep = met.any(axis=1)
+    keep = np.asarray(met.any(axis=1))
     v, u, met = v[keep], u[keep], met[keep]
     px, z, near = (a.reshape(len(keep), -1)[keep] for a in (px, z, near))
     share = met.mean(axis=1, keepdims=True).astype(REAL)

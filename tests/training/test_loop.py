@@ -1,0 +1,225 @@
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import tiny_config, tiny_network, write_store
+from dvdgan.data.sources import open_dataset
+from dvdgan.models import load_model
+from dvdgan.training import Interrupted, TrainingError, train
+from dvdgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint, save_checkpoint
+from dvdgan.training.steps import Learner, decay_factor
+
+
+def quiet(text):
+    pass
+
+
+def tensors_of(run):
+    return load_checkpoint(list_checkpoints(run / "checkpoints")[-1])[0]
+
+
+def lines_of(run):
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def assert_equal_runs(a, b):
+    ours, theirs = tensors_of(a), tensors_of(b)
+    assert set(ours) == set(theirs)
+    different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    assert different == []
+    timings = ("hours", "seconds")
+    for x, y in zip(lines_of(a), lines_of(b), strict=True):
+        assert {k: v for k, v in x.items() if k not in timings} == {k: v for k, v in y.items() if k not in timings}
+
+
+OPTIONS = {
+    "plain": {},
+    "lecam and lazy penalties": {"regularisation": {"lecam": 0.1, "r1": 1.0, "r2": 1.0, "every": 2}},
+    "augmentation": {"regularisation": {"augment": ["color", "translation", "cutout"]}},
+    "relativistic": {"loss": "relativistic", "regularisation": {"r1": 1.0, "r2": 1.0, "every": 1}},
+    "decay": {"lr_decay": "linear"},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
+def test_interrupted_run_ends_equal_to_uninterrupted(store, tmp_path, options):
+    config = tiny_config(store, **options)
+    train(config, tmp_path / "whole", say=quiet)
+
+    def stop_after_two(text, seen=[]):  # noqa: B006 (a counter)
+        seen.append(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        step = Learner.generator_step
+
+        def stopping(self, fake_labels, batch_size, number):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return step(self, fake_labels, batch_size, number)
+
+        patch.setattr(Learner, "generator_step", stopping)
+        with pytest.raises(Interrupted) as stopped:
+            train(config, tmp_path / "parts", say=quiet)
+    assert stopped.value.signal == signal.SIGTERM
+    assert len(lines_of(tmp_path / "parts")) == 2
+    said = []
+    train(config, tmp_path / "parts", say=said.append)
+    assert any("resumed at step 2" in text for text in said)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    a, b = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("whole", "parts"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_writing_samples_and_checkpoints_changes_nothing(store, tmp_path):
+    train(tiny_config(store), tmp_path / "rarely", say=quiet)
+    train(tiny_config(store, sample_every=1, checkpoint_every=1, sample_clips=2), tmp_path / "often", say=quiet)
+    assert_equal_runs(tmp_path / "rarely", tmp_path / "often")
+
+
+def test_run_directory_tells_how_it_went(store, tmp_path):
+    train(tiny_config(store, sample_every=2, checkpoint_every=1), tmp_path / "run", say=quiet)
+    run = tmp_path / "run"
+    assert [path.name for path in list_checkpoints(run / "checkpoints")] == [
+        "step-00000003.safetensors",
+        "step-00000004.safetensors",
+    ]
+    shown = {path.name for path in (run / "samples").iterdir()}
+    assert {"real.png", "real.mp4", "step-00000002.png", "step-00000002.mp4", "step-00000004.png"} <= shown
+    line = lines_of(run)[-1]
+    for name in ("loss_spatial", "loss_temporal", "loss_g_spatial", "real_temporal", "fake_temporal", "grad_generator"):
+        assert np.isfinite(line[name])
+    assert line["motion_ratio"] > 0
+    assert set(line["motion_ratio_by_class"]) <= {"dot", "bar", "sky"}
+    assert set(line["seconds"]) == {"data", "d", "g"}
+    model = load_model(run)
+    assert model.classes == ["dot", "bar", "sky"]
+    assert set(model.statistics) == {1.0, 0.8, 0.6, 0.44}
+    assert "15 clips" in model.card
+
+
+def test_training_learns_a_colour(tmp_path):
+    """Fakes of each class come to have more of their class's colour than of the others."""
+    store = write_store(tmp_path / "store", per_class=8)
+    config = tiny_config(store, steps=60, batch_size=8, d_steps=1, lr_g=2e-3, lr_d=4e-3, log_every=20)
+    train(config, tmp_path / "run", say=quiet)
+    generator = load_model(tmp_path / "run").generator
+    z = torch.randn(12, 8)
+    colours = torch.stack([generator(z, torch.full((12,), k)).mean((0, 1, 3, 4)) for k in range(3)])
+    assert torch.equal(colours.argmax(0), torch.arange(3)), colours
+
+
+def test_other_settings_are_refused_with_the_difference(store, tmp_path):
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    with pytest.raises(TrainingError, match=r"training\.lr_g 0\.001 -> 0\.002"):
+        train(tiny_config(store, steps=1, lr_g=2e-3), tmp_path / "run", say=quiet)
+    train(tiny_config(store, steps=2, log_every=2), tmp_path / "run", say=quiet)
+    assert lines_of(tmp_path / "run")[-1]["step"] == 2
+
+
+def test_minutes_are_counted_over_all_parts(store, tmp_path):
+    config = tiny_config(store, steps=1000)
+    train(config, tmp_path / "run", minutes=0.001, say=quiet)
+    steps = lines_of(tmp_path / "run")[-1]["step"]
+    assert 1 <= steps < 1000
+    train(config, tmp_path / "run", minutes=0.001, say=quiet)
+    assert lines_of(tmp_path / "run")[-1]["step"] == steps
+
+
+def test_damaged_newest_checkpoint_falls_back(store, tmp_path):
+    train(tiny_config(store, checkpoint_every=1), tmp_path / "run", say=quiet)
+    newest = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    said = []
+    train(tiny_config(store), tmp_path / "run", say=said.append)
+    assert any("damaged" in text and newest.name in text for text in said)
+    assert any("resumed at step 3" in text for text in said)
+
+
+def test_foreign_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "step-00000001.safetensors"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(path)
+
+
+def test_checkpoints_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 1, {"a": torch.ones(2)}, {"step": 1}, keep=2)
+    monkeypatch.setattr("dvdgan.training.checkpoint.os.replace", lambda a, b: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        save_checkpoint(tmp_path, 2, {"a": torch.ones(2)}, {"step": 2}, keep=2)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000001.safetensors"]
+
+
+def test_not_finite_losses_stop_the_run(store, tmp_path):
+    with pytest.raises(TrainingError, match="not finite"):
+        train(tiny_config(store, lr_g=1e30, lr_d=1e30, steps=20), tmp_path / "run", say=quiet)
+
+
+def test_missing_data_and_bad_device_are_named(tmp_path, store):
+    with pytest.raises(TrainingError, match="--data"):
+        train(
+            tiny_config(store).model_copy(update={"data": tiny_config(store).data.model_copy(update={"source": None})}),
+            tmp_path,
+        )
+    with pytest.raises(ValueError, match="device nowhere"):
+        train(tiny_config(store), tmp_path / "run", device="nowhere")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"temporal": None},
+        {"spatial": None},
+        {"frames": 1, "spatial": {"frames": 1}, "temporal": None},
+    ],
+    ids=["D_S only", "D_T only", "images"],
+)
+def test_either_discriminator_and_images(store, tmp_path, network):
+    config = tiny_config(store, steps=2).model_copy(update={"network": tiny_network(**network)})
+    model = load_model(train(config, tmp_path / "run", say=quiet))
+    frames = config.network.frames
+    assert model.generator(torch.randn(2, 8), torch.tensor([0, 1])).shape == (2, frames, 3, 32, 32)
+
+
+def test_unconditional(tmp_path):
+    path = write_store(tmp_path / "store", classes=())  # no clips yet
+    with pytest.raises(ValueError, match="no"):
+        open_dataset(tiny_config(path).data, 32, 4, tmp_path / "cache")
+
+
+def test_generator_step_moves_only_g(store):
+    config = tiny_config(store).updated(network={"classes": 3})
+    learner = Learner(config, torch.device("cpu"), "fp32", "contiguous")
+    before = {name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in learner.networks.items()}
+    learner.generator_step(torch.tensor([0, 1, 2]), 3, 0)
+    for name, net in learner.networks.items():
+        moved = [k for k, v in net.state_dict().items() if not torch.equal(v, before[name][k])]
+        assert bool(moved) == (name == "generator"), (name, moved)
+    before = {name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in learner.networks.items()}
+    learner.discriminator_step(torch.zeros(3, 4, 3, 32, 32), torch.tensor([0, 1, 2]), torch.tensor([2, 1, 0]), 0)
+    for name, net in learner.networks.items():
+        moved = [k for k, v in net.state_dict().items() if not torch.equal(v, before[name][k])]
+        assert bool(moved) == (name != "generator"), (name, moved)
+
+
+def test_channels_last_and_bf16_agree_with_plain(store):
+    config = tiny_config(store).updated(network={"classes": 3})
+    plain = Learner(config, torch.device("cpu"), "fp32", "contiguous")
+    real, y = torch.rand(3, 4, 3, 32, 32) * 2 - 1, torch.tensor([0, 1, 2])
+    expected = plain.discriminator_step(real, y, y, 0)
+    for precision, layout, tolerance in (("fp32", "channels_last", 1e-4), ("bf16", "channels_last", 0.1)):
+        other = Learner(config, torch.device("cpu"), precision, layout)
+        found = other.discriminator_step(real, y, y, 0)
+        for name, value in expected.items():
+            assert float(found[name]) == pytest.approx(float(value), rel=tolerance, abs=tolerance), (name, precision)
+
+
+def test_learning_rate_decay():
+    assert decay_factor(5, 10, 0, "none") == 1.0
+    assert [decay_factor(step, 10, 5, "linear") for step in (0, 5, 10)] == [1.0, 1.0, 0.0]
+    assert decay_factor(5, 10, 0, "cosine") == pytest.approx(0.5)

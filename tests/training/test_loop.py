@@ -7,9 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import dvdgan
 from conftest import tiny_config, tiny_network, write_store
-from dvdgan.data.sources import open_dataset
+from dvdgan.data.video import write_clip
 from dvdgan.models import load_model
+from dvdgan.pipeline import PipelineError
 from dvdgan.training import Interrupted, TrainingError, train
 from dvdgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint, save_checkpoint
 from dvdgan.training.steps import Learner, decay_factor
@@ -50,9 +52,6 @@ OPTIONS = {
 def test_interrupted_run_ends_equal_to_uninterrupted(store, tmp_path, options):
     config = tiny_config(store, **options)
     train(config, tmp_path / "whole", say=quiet)
-
-    def stop_after_two(text, seen=[]):  # noqa: B006 (a counter)
-        seen.append(text)
 
     with pytest.MonkeyPatch.context() as patch:
         step = Learner.generator_step
@@ -103,9 +102,10 @@ def test_run_directory_tells_how_it_went(store, tmp_path):
 
 
 def test_training_learns_a_colour(tmp_path):
-    """Fakes of each class come to have more of their class's colour than of the others."""
+    """Fakes of each class come to have more of their class's colour than those of the other classes."""
     store = write_store(tmp_path / "store", per_class=8)
-    config = tiny_config(store, steps=60, batch_size=8, d_steps=1, lr_g=2e-3, lr_d=4e-3, log_every=20)
+    config = tiny_config(store, steps=80, batch_size=8, d_steps=1, lr_g=2e-3, lr_d=4e-3, log_every=20)
+    config = config.model_copy(update={"network": tiny_network(frames=2, temporal=None, spatial={"frames": 1})})
     train(config, tmp_path / "run", say=quiet)
     generator = load_model(tmp_path / "run").generator
     z = torch.randn(12, 8)
@@ -186,10 +186,18 @@ def test_either_discriminator_and_images(store, tmp_path, network):
     assert model.generator(torch.randn(2, 8), torch.tensor([0, 1])).shape == (2, frames, 3, 32, 32)
 
 
-def test_unconditional(tmp_path):
-    path = write_store(tmp_path / "store", classes=())  # no clips yet
-    with pytest.raises(ValueError, match="no"):
-        open_dataset(tiny_config(path).data, 32, 4, tmp_path / "cache")
+def test_flat_folder_trains_an_unconditional_model(tmp_path):
+    """MP4 files without class folders, one of them damaged: the rest is trained on, without labels."""
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        write_clip(tmp_path / "clips" / f"{index}.mp4", rng.integers(0, 255, (5, 32, 40, 3), np.uint8), 12)
+    (tmp_path / "clips" / "broken.mp4").write_bytes(b"nothing")
+    train(tiny_config(tmp_path / "clips", steps=2), tmp_path / "run", say=quiet)
+    pipeline = dvdgan.load(tmp_path / "run", device="cpu")
+    assert pipeline.classes == []
+    assert pipeline(num=2).video.shape == (2, 4, 32, 32, 3)
+    with pytest.raises(PipelineError, match="unconditional"):
+        pipeline("dot")
 
 
 def test_generator_step_moves_only_g(store):

@@ -1,0 +1,63 @@
+"""Nothing is computed twice: mistakes of earlier re-implementations, counted."""
+
+from unittest.mock import patch
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from conftest import tiny_config, tiny_network, write_store
+from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
+from dvdgan.networks.layers import SpectralWeight
+from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.training.steps import Learner
+
+
+def convolutions(run):
+    """How many 2-D and 3-D convolutions a call makes."""
+    with patch.object(F, "conv2d", wraps=F.conv2d) as flat, patch.object(F, "conv3d", wraps=F.conv3d) as deep:
+        run()
+    return flat.call_count + deep.call_count
+
+
+def test_weights_are_normalised_once_per_forward():
+    network = Generator(tiny_network(frames=6))
+    with patch.object(SpectralWeight, "sigma", autospec=True, side_effect=SpectralWeight.sigma) as sigma:
+        network(torch.randn(2, 8), torch.tensor([0, 1]))
+    layers = [module for module in network.modules() if isinstance(module, SpectralWeight) and module.spectral_norm]
+    assert sigma.call_count == len(layers)
+
+
+def test_recurrence_convolves_only_the_state_in_its_loop():
+    gru = ConvGRU(3, 4)
+    with torch.no_grad():
+        for parameter in gru.parameters():
+            parameter.normal_()
+        gru.reset.power_iterate(), gru.update.power_iterate(), gru.candidate.power_iterate()
+    for frames in (1, 4, 9):
+        x = torch.randn(2 * frames, 3, 6, 6)
+        assert convolutions(lambda x=x, frames=frames: gru(x, frames)) == 1 + 2 * (frames - 1)
+
+
+@pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
+def test_discriminators_loop_over_no_frames(build):
+    judge = build(tiny_network())
+    size, y = (32, 16)[build is TemporalDiscriminator], torch.tensor([0, 1])
+    counts = {convolutions(lambda k=k: judge(torch.randn(2, k, 3, size, size), y)) for k in (1, 2, 4)}
+    assert len(counts) == 1
+
+
+def test_generator_runs_once_per_discriminator_step(tmp_path):
+    config = tiny_config(write_store(tmp_path / "store")).updated(network={"classes": 3})
+    learner = Learner(config, torch.device("cpu"), "fp32", "contiguous")
+    y = torch.tensor([0, 1, 2])
+    calls = {"G": 0, "D": 0}
+
+    def counted(name):
+        return lambda *_: calls.__setitem__(name, calls[name] + 1)
+
+    learner.generator.register_forward_hook(counted("G"))
+    for judge in learner.judges.values():
+        judge.register_forward_hook(counted("D"))
+    learner.discriminator_step(torch.zeros(3, 4, 3, 32, 32), y, y, 0)
+    assert calls == {"G": 1, "D": 2}, "one batch of fakes; real and fake in one call of each discriminator"

@@ -1,0 +1,116 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+
+from conftest import tiny_config, write_store
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def dvdgan(*arguments, check=True):
+    result = subprocess.run(
+        [sys.executable, "-m", "dvdgan.cli", *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+    assert not check or result.returncode == 0, result.stderr
+    return result
+
+
+def test_generate(model_dir, tmp_path):
+    out = tmp_path / "clips.gif"
+    result = dvdgan("generate", "--model", model_dir, "--class", "dot", "--num", 2, "--seed", 3, "--out", out)
+    assert result.stdout.strip() == str(out)
+    assert out.stat().st_size > 0
+    assert dvdgan("generate", "--model", model_dir, "--list-classes").stdout.split() == ["dot", "bar", "sky"]
+    dvdgan(
+        "generate",
+        "--model",
+        model_dir,
+        "--interpolate",
+        3,
+        "--class",
+        "dot",
+        "--class",
+        "sky",
+        "--out",
+        tmp_path / "a.png",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "--model", "nowhere"], "nowhere: there is no such directory"),
+        (["train", "cpu-3"], "did you mean cpu-32"),
+        (["train", "cpu-32", "batch_size=3"], "did you mean training.batch_size"),
+        (["train", "cpu-32"], "--data"),
+        (["train", "cpu-32", "--data", "nowhere"], "nowhere"),
+        (["data", "pack", "nowhere", "out"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message, tmp_path):
+    if arguments[0] == "train":
+        arguments = [*arguments, "--out", tmp_path / "run"]
+    result = dvdgan(*arguments, check=False)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_wrong_class_suggests(model_dir):
+    result = dvdgan("generate", "--model", model_dir, "--class", "dto", check=False)
+    assert (result.returncode, result.stderr) == (1, "error: the model has no class 'dto'; did you mean dot?\n")
+
+
+def test_presets_and_fields():
+    assert "cpu-32" in dvdgan("presets").stdout
+    assert "network.generator.width" in dvdgan("fields").stdout
+    assert "batch_size: 512" in dvdgan("fields", "k600-64x64x12").stdout
+
+
+def test_render_pack_train_generate(tmp_path):
+    """The whole way on files: rendered folders in, packed, trained, clips out."""
+    preset = tmp_path / "tiny.yaml"
+    preset.write_text(
+        tiny_config("x", steps=1).to_yaml().replace("source: x", "source: null").replace("classes: 3", "classes: 0")
+    )
+    dvdgan("data", "render", "phenomena", tmp_path / "clips", "--size", 32, "--frames", 4, "--clips-per-class", 1)
+    assert (tmp_path / "clips" / "zoom-in").is_dir()
+    dvdgan("data", "pack", tmp_path / "clips", tmp_path / "store", "--size", 32)
+    dvdgan("train", preset, "--data", tmp_path / "store", "--out", tmp_path / "run", "training.batch_size=2")
+    dvdgan("generate", "--model", tmp_path / "run", "--class", "pen", "--out", tmp_path / "pen.mp4")
+    assert (tmp_path / "pen.mp4").stat().st_size > 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_save_and_exit_by_convention(tmp_path, number, code):
+    store, preset, run = write_store(tmp_path / "store"), tmp_path / "tiny.yaml", tmp_path / "run"
+    preset.write_text(tiny_config(store, steps=100_000).to_yaml())
+    command = [sys.executable, "-m", "dvdgan.cli", "train", str(preset), "--out", str(run)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert "the same command resumes" in errors
+    assert len(list((run / "checkpoints").glob("step-*.safetensors"))) == 1
+
+
+def test_wheel_carries_the_presets(tmp_path):
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), ROOT]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    presets = {name for name in os.listdir(os.path.join(ROOT, "src", "dvdgan", "presets")) if name.endswith(".yaml")}
+    assert presets <= {os.path.basename(name) for name in names}
+    assert "dvdgan/py.typed" in names

@@ -1,0 +1,223 @@
+import json
+import shutil
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import dvdgan
+from dvdgan.models import ModelError, load_model
+from dvdgan.pipeline import PipelineError
+from dvdgan.sampling import latents
+
+
+@pytest.fixture(scope="module")
+def pipeline(model_dir):
+    return dvdgan.load(model_dir, device="cpu")
+
+
+def test_clips_are_uint8_and_named(pipeline):
+    clips = pipeline(["dot", "sky"], num=3, seed=5)
+    assert clips.video.shape == (3, 4, 32, 32, 3)
+    assert clips.video.dtype == np.uint8
+    assert clips.labels == ["dot", "sky", "dot"]
+    assert clips.seeds == [5, 6, 7]
+    assert len(clips) == 3
+    assert np.array_equal(next(iter(clips)), clips[0])
+
+
+def test_without_labels_all_classes_in_turn(pipeline):
+    assert pipeline().labels == ["dot", "bar", "sky"]
+    assert pipeline(num=4).labels == ["dot", "bar", "sky", "dot"]
+
+
+def test_a_seed_gives_one_clip_whatever_the_batch(model_dir):
+    together = dvdgan.load(model_dir, "cpu", batch_size=8)("bar", num=5, seed=10)
+    apart = dvdgan.load(model_dir, "cpu", batch_size=1)("bar", num=1, seed=13)
+    assert np.abs(together[3].astype(int) - apart[0].astype(int)).max() <= 1
+    z = latents(range(4), 8)
+    assert torch.equal(z[2:3], latents([2], 8))
+
+
+def test_generator_agrees_across_batches_to_1e_5(model_dir):
+    generator = load_model(model_dir).generator
+    z, y = latents(range(5), 8), torch.tensor([0, 1, 2, 0, 1])
+    torch.testing.assert_close(generator(z, y)[3:4], generator(z[3:4], y[3:4]), rtol=0, atol=1e-5)
+
+
+def test_truncation(pipeline):
+    wide, narrow = latents(range(500), 8), latents(range(500), 8, 0.5)
+    torch.testing.assert_close(narrow, 0.5 * wide)
+    cut = latents(range(500), 8, 0.5, "resample")
+    assert cut.abs().max() <= 0.5
+    assert cut.std() > 0.25
+    for kind in ("scale", "resample"):
+        spread = pipeline("dot", num=12, truncation=0.3, truncation_kind=kind).video.astype(float).std(0).mean()
+        assert spread < pipeline("dot", num=12).video.astype(float).std(0).mean()
+    with pytest.raises(PipelineError, match="truncation must be above 0"):
+        pipeline(truncation=0.0)
+
+
+def test_interpolation_begins_and_ends_at_its_ends(pipeline):
+    clips = pipeline.interpolate(["dot", "sky"], seeds=[3, 8], steps=5)
+    assert len(clips) == 5
+    for end, (label, seed) in ((0, ("dot", 3)), (4, ("sky", 8))):
+        alone = pipeline(label, seed=seed)
+        assert np.abs(clips[end].astype(int) - alone[0].astype(int)).max() <= 1
+    assert clips.labels[0] == "dot"
+    assert clips.labels[2] == "dot 50%, sky 50%"
+    steps = np.abs(np.diff(clips.video.astype(float), axis=0)).mean((1, 2, 3, 4))
+    assert (steps > 0).all()
+    same = pipeline.interpolate("dot", seeds=[3, 3], steps=3)
+    assert np.abs(same[0].astype(int) - same[2].astype(int)).max() <= 1
+    with pytest.raises(PipelineError, match="two seeds"):
+        pipeline.interpolate(seeds=[1])
+    with pytest.raises(PipelineError, match="one per seed"):
+        pipeline.interpolate(["dot", "bar", "sky"], seeds=[1, 2])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9])
+def test_other_lengths(pipeline, frames):
+    assert pipeline("dot", frames=frames).video.shape[1] == frames
+
+
+def test_bf16_is_close_to_fp32(model_dir):
+    a, b = (dvdgan.load(model_dir, "cpu", precision=p)("dot", num=2).video.astype(float) for p in ("fp32", "bf16"))
+    assert np.abs(a - b).mean() < 4
+
+
+@pytest.mark.parametrize("name", ["one.mp4", "one.gif", "one.webp"])
+def test_video_files(pipeline, tmp_path, name):
+    clips = pipeline("dot")
+    (path,) = clips.save(tmp_path / "new" / name, scale=2)
+    if name.endswith(".webp"):
+        image = Image.open(path)
+        assert (image.n_frames, image.size) == (4, (64, 64))
+    else:
+        with av.open(str(path)) as file:
+            frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+        assert len(frames) == 4
+        assert frames[0].shape[:2] == (64, 64)
+
+
+def test_sheet_npz_and_folder(pipeline, tmp_path):
+    clips = pipeline(["dot", "bar"], seed=2)
+    assert Image.open(clips.save(tmp_path / "sheet.png")[0]).size[0] > 4 * 32
+    with np.load(clips.save(tmp_path / "clips.npz")[0]) as saved:
+        assert np.array_equal(saved["video"], clips.video)
+        assert saved["labels"].tolist() == ["dot", "bar"]
+        assert saved["seeds"].tolist() == [2, 3]
+    assert [path.name for path in clips.save(tmp_path / "folder")] == ["0000-dot-seed2.mp4", "0001-bar-seed3.mp4"]
+    with pytest.raises(PipelineError, match=r"cannot write \.txt"):
+        clips.save(tmp_path / "clips.txt")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("dott", "did you mean dot"),
+        ("zebra", "its classes are dot, bar, sky"),
+        (7, "not from 0 to 2"),
+        (["dot", "br"], "bar"),
+    ],
+)
+def test_wrong_classes(pipeline, labels, message):
+    with pytest.raises(PipelineError, match=message):
+        pipeline(labels)
+
+
+def test_class_names_ignore_case(pipeline):
+    assert pipeline("DOT").labels == ["dot"]
+
+
+def test_bad_numbers(pipeline, model_dir):
+    for arguments, message in (
+        ({"num": 0}, "num must be"),
+        ({"seed": -1}, "seeds must be"),
+        ({"frames": 0}, "frames must"),
+    ):
+        with pytest.raises(PipelineError, match=message):
+            pipeline("dot", **arguments)
+    with pytest.raises(PipelineError, match="precision must be"):
+        dvdgan.load(model_dir, precision="fp8")
+    with pytest.raises(ValueError, match="device nowhere"):
+        dvdgan.load(model_dir, device="nowhere")
+
+
+def damage_remove(path):
+    path.unlink()
+
+
+def damage_truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def damage_text(path):
+    path.write_text("hello")
+
+
+def damage_pickle(path):
+    torch.save({"weight": torch.ones(2)}, path)
+
+
+def damage_classes(path):
+    path.write_text(json.dumps({"classes": ["a"], "weights": [1]}))
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("model.safetensors", damage_remove),
+        ("model.safetensors", damage_truncate),
+        ("model.safetensors", damage_text),
+        ("model.safetensors", damage_pickle),
+        ("config.yaml", damage_remove),
+        ("config.yaml", damage_text),
+        ("classes.json", damage_remove),
+        ("classes.json", damage_text),
+        ("classes.json", damage_classes),
+    ],
+)
+def test_damaged_models_are_one_line_errors(model_dir, tmp_path, file, damage):
+    broken = tmp_path / "broken"
+    shutil.copytree(model_dir, broken)
+    damage(broken / file)
+    with pytest.raises(ModelError) as caught:
+        load_model(broken)
+    assert "\n" not in str(caught.value)
+    assert file in str(caught.value)
+
+
+def test_foreign_models_are_refused(model_dir, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(model_dir, broken)
+    tensors = load_file(broken / "model.safetensors")
+    save_file(tensors, broken / "model.safetensors")
+    with pytest.raises(ModelError, match="not a dvdgan model"):
+        load_model(broken)
+    tensors.pop("stem.weight")
+    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model", "version": "1"})
+    with pytest.raises(ModelError, match=r"stem\.weight"):
+        load_model(broken)
+    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model", "version": "99"})
+    with pytest.raises(ModelError, match="update dvdgan"):
+        load_model(broken)
+    with pytest.raises(ModelError, match="no such directory"):
+        load_model(tmp_path / "nowhere")
+
+
+def test_saved_model_is_plain_and_whole(model_dir):
+    """Spectral norm is folded in, and what is loaded again makes the same clips."""
+    model = load_model(model_dir)
+    assert not any(name.endswith((".u", ".v")) for name in model.generator.state_dict())
+    assert model.config.network.generator.spectral_norm
+    assert sorted(path.name for path in model_dir.iterdir()) == [
+        "card.md",
+        "classes.json",
+        "config.yaml",
+        "model.safetensors",
+    ]

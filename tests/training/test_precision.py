@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from conftest import tiny_config
+from dvdgan.training import precision
+from dvdgan.training.memory import keep_freed_memory
+
+
+def test_what_is_set_is_not_measured(monkeypatch):
+    monkeypatch.setattr(precision, "_seconds", lambda *args: pytest.fail("measured"))
+    chosen = precision.choose(tiny_config("x", precision="bf16", memory_format="channels_last"), torch.device("cpu"))
+    assert chosen == {"precision": "bf16", "memory_format": "channels_last"}
+
+
+def test_the_quickest_wins(monkeypatch):
+    times = {
+        ("fp32", "contiguous"): 3,
+        ("fp32", "channels_last"): 2,
+        ("bf16", "contiguous"): 4,
+        ("bf16", "channels_last"): 1,
+    }
+    monkeypatch.setattr(precision, "_seconds", lambda config, device, p, f: times[p, f])
+    config = tiny_config("x", precision="auto", memory_format="auto")
+    assert precision.choose(config, torch.device("cpu")) == {"precision": "bf16", "memory_format": "channels_last"}
+    config = tiny_config("x", precision="fp32", memory_format="auto")
+    assert precision.choose(config, torch.device("cpu")) == {"precision": "fp32", "memory_format": "channels_last"}
+
+
+def test_measuring_works_here():
+    chosen = precision.choose(tiny_config("x", precision="auto", memory_format="auto"), torch.device("cpu"))
+    assert chosen["precision"] in ("fp32", "bf16")
+    assert chosen["memory_format"] in ("contiguous", "channels_last")
+
+
+def test_a_run_keeps_its_decision(store, tmp_path, monkeypatch):
+    from dvdgan.training import train
+
+    config = tiny_config(store, steps=1, precision="auto", memory_format="auto")
+    train(config, tmp_path / "run", say=lambda text: None)
+    monkeypatch.setattr(precision, "choose", lambda *args: pytest.fail("decided anew"))
+    said = []
+    train(config.updated(training={"steps": 2}), tmp_path / "run", say=said.append)
+    assert any("resumed" in text for text in said)
+
+
+def test_allocator_hint_does_no_harm():
+    assert keep_freed_memory() in (True, False)
+    assert torch.zeros(1000).sum() == 0

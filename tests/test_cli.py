@@ -48,6 +48,8 @@ def test_generate(model_dir, tmp_path):
         (["train", "cpu-3"], "did you mean cpu-32"),
         (["train", "cpu-32", "batch_size=3"], "did you mean training.batch_size"),
         (["train", "cpu-32"], "--data"),
+        (["train", "cpu-32", "--data", "clips #2"], "clips #2"),
+        (["generate", "--model", "nowhere", "--out", "x.txt"], "cannot write .txt"),
         (["train", "cpu-32", "--data", "nowhere"], "nowhere"),
         (["data", "pack", "nowhere", "out"], "nowhere"),
     ],

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import dvdgan
-from dvdgan.models import ModelError, load_model
+from dvdgan.models import ModelError, load_model, save_model
 from dvdgan.pipeline import PipelineError
 from dvdgan.sampling import latents
 
@@ -190,9 +191,60 @@ def test_damaged_models_are_one_line_errors(model_dir, tmp_path, file, damage):
     assert file in str(caught.value)
 
 
-def test_foreign_models_are_refused(model_dir, tmp_path):
-    from safetensors.torch import load_file, save_file
+def test_an_unfinished_run_says_so(model_dir, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    shutil.copy(model_dir / "config.yaml", tmp_path / "run")
+    with pytest.raises(ModelError, match="not finished"):
+        load_model(tmp_path / "run")
+    broken = tmp_path / "broken"
+    shutil.copytree(model_dir, broken)
+    (broken / "classes.json").unlink()
+    with pytest.raises(ModelError, match=r"classes\.json: missing"):
+        load_model(broken)
 
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("to_rgb.bias", lambda t: t.bfloat16()),
+        ("stem.weight", lambda t: t.long()),
+        ("statistics/1.0/norm.mean", lambda t: t[:1]),
+    ],
+)
+def test_tensors_of_the_wrong_kind_are_refused(model_dir, tmp_path, name, change):
+    broken = tmp_path / "broken"
+    shutil.copytree(model_dir, broken)
+    tensors = load_file(broken / "model.safetensors")
+    save_file(
+        tensors | {name: change(tensors[name]).contiguous()},
+        broken / "model.safetensors",
+        {"format": "dvdgan-model", "version": "1"},
+    )
+    with pytest.raises(ModelError, match="does not fit"):
+        load_model(broken)
+
+
+@pytest.mark.parametrize("name", ["statistics/often/norm.mean", "statistics/1.0", "statistics/0.8/extra"])
+def test_foreign_statistics_are_refused(model_dir, tmp_path, name):
+    broken = tmp_path / "broken"
+    shutil.copytree(model_dir, broken)
+    tensors = load_file(broken / "model.safetensors") | {name: torch.zeros(2)}
+    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model", "version": "1"})
+    with pytest.raises(ModelError):
+        load_model(broken)
+
+
+def test_a_model_is_not_written_over_other_files(model_dir, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ModelError, match="not a model directory"):
+        save_model(load_model(model_dir), tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    save_model(load_model(model_dir), tmp_path / "again")
+    save_model(load_model(model_dir), tmp_path / "again")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "thesis.txt"]
+
+
+def test_foreign_models_are_refused(model_dir, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(model_dir, broken)
     tensors = load_file(broken / "model.safetensors")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from dvdgan import __version__
 from dvdgan.config import ConfigError, field_paths, load_config, preset_names
+
+if TYPE_CHECKING:
+    from dvdgan.pipeline import Clips, Pipeline
 
 app = typer.Typer(
     help="DVD-GAN: train a class-conditional video GAN, and make whole clips in one forward pass.",
@@ -64,7 +67,9 @@ def train(
     from dvdgan.training import Interrupted
     from dvdgan.training import train as run
 
-    config = load_config(preset, [*(overrides or []), *([f"data.source={data}"] if data else [])])
+    config = load_config(preset, overrides or [])
+    if data is not None:
+        config = config.updated(data={"source": data})
     try:
         run(config, out, minutes, device, say=typer.echo)
     except Interrupted as stop:
@@ -101,22 +106,36 @@ def generate(
     list_classes: Annotated[bool, typer.Option("--list-classes", help="Print the class names and end.")] = False,
 ) -> None:
     """Make clips with a model."""
-    from dvdgan.pipeline import load
+    from rich.console import Console
+    from rich.progress import Progress
 
+    from dvdgan.pipeline import load, output_kind
+
+    if not list_classes:
+        output_kind(out)  # refuses a wrong suffix before any work
+    if interpolate and num is not None:
+        raise typer.BadParameter("--interpolate says how many clips are made: leave --num out")
     pipeline = load(model, device, precision.value, batch_size)
     if list_classes:
         typer.echo("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
         return
     options: dict[str, Any] = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
-    if interpolate:
-        ends = max(len(class_ or []), 2)
-        seeds = [seed] * ends if len(class_ or []) > 1 else [seed, seed + 1]
-        clips = pipeline.interpolate(class_ or None, seeds, interpolate, **options)
-    else:
-        clips = pipeline(class_ or None, num, seed, **options)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("making clips", total=None)
+        pipeline.progress = lambda done, of: bar.update(task, completed=done, total=of)
+        clips = _make(pipeline, class_ or [], num, seed, interpolate, options)
     clips.fps = fps or clips.fps
     for path in clips.save(out, scale):
         typer.echo(path)
+
+
+def _make(
+    pipeline: Pipeline, classes: list[str], num: int | None, seed: int, interpolate: int, options: dict[str, Any]
+) -> Clips:
+    if not interpolate:
+        return pipeline(classes or None, num, seed, **options)
+    seeds = [seed] * len(classes) if len(classes) > 1 else [seed, seed + 1]
+    return pipeline.interpolate(classes or None, seeds, interpolate, **options)
 
 
 @app.command()

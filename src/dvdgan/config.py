@@ -71,7 +71,7 @@ class GeneratorConfig(_Model):
     attention: Literal["none", "spatial", "separable", "full"] = "none"
     """Self-attention: spatial per frame (BigGAN), separable over H, W and T or full over T, H, W (paper's v1)."""
     attention_at: int = Field(64, ge=4)
-    """Resolution, in pixels, at which the attention stands (after the stage that reaches it; 4: before the first)."""
+    """Resolution, in pixels, of the stage with the attention: after its ConvGRU, before its blocks. BigGAN: 64."""
     hierarchical_z: bool = False
     """Split z into equal chunks, one for the first layer and one per block, as BigGAN does. Paper: off."""
     gate_bias: Literal["zero", "log_uniform"] = "zero"
@@ -184,8 +184,18 @@ class NetworkConfig(_Model):
                     raise ValueError(
                         f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}"
                     )
-        if g.attention != "none" and g.attention_at >= self.size:
-            raise ValueError(f"generator.attention_at ({g.attention_at}) must be below size ({self.size})")
+        if g.attention != "none":
+            if g.attention_at >= self.size:
+                raise ValueError(f"generator.attention_at ({g.attention_at}) must be below size ({self.size})")
+            stage = _log2(g.attention_at // 4)
+            channels = g.width * [g.stem_multiplier, *self.generator_multipliers][stage]
+            _check_attention_channels("generator", channels, g.attention_at)
+            recurrent = [4] if g.recurrent_at == "all" else g.recurrent_at
+            if g.attention != "spatial" and self.frames > 1 and g.attention_at < min(recurrent):
+                raise ValueError(
+                    f"generator.attention={g.attention} at {g.attention_at} px comes before the first recurrence, "
+                    f"where all frames are equal; set network.generator.attention_at={min(recurrent)} or more"
+                )
         if g.attention == "spatial" and g.attention_at < 8:
             raise ValueError("generator.attention_at must be 8 or more for spatial attention")
         if g.hierarchical_z and g.z_dim % (stages * g.blocks_per_stage + 1):
@@ -198,6 +208,9 @@ class NetworkConfig(_Model):
             at = self.spatial.attention_at
             if at is not None and not 4 <= at < self.size:
                 raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below size ({self.size})")
+            if at is not None:
+                multiplier = self.spatial_multipliers[_log2(self.size // at) - 1]
+                _check_attention_channels("spatial", multiplier * self.spatial.width, at)
         if self.temporal is not None:
             _check_depth("temporal", self.temporal_multipliers, self.size // self.temporal.pool)
         return self
@@ -406,7 +419,7 @@ def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Con
         text = _preset_dir().joinpath(f"{preset}.yaml").read_text(encoding="utf-8")
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
     config = parse_config(tree if tree is not None else {}, where)
     return override(config, overrides)
@@ -423,7 +436,13 @@ def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
         path, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"{text!r} is not an override: write field=value, such as training.batch_size=8")
-        _set_field(tree, path.strip(), yaml.safe_load(value))
+        try:
+            parsed = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            raise ConfigError(
+                f"{text!r}: the value is not valid YAML (a number, text, list, true, false or null)"
+            ) from None
+        _set_field(tree, path.strip(), parsed)
     return parse_config(tree, "override" if overrides else "configuration")
 
 
@@ -463,6 +482,8 @@ def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
         if node.get(parent) is None:  # a discriminator that the preset leaves out
             node[parent] = {}
         node = node[parent]
+        if not isinstance(node, dict):
+            raise ConfigError(f"{path}: {parent} was set to {node!r}, which has no field {leaf}")
     node[leaf] = value
 
 
@@ -493,6 +514,14 @@ def _check_power_of_two(field: str, value: int, low: int, high: int) -> None:
 def _check_multipliers(multipliers: list[int] | None) -> None:
     if multipliers is not None and (not multipliers or min(multipliers) < 1):
         raise ValueError(f"multipliers must be a list of numbers of 1 or more, not {multipliers}")
+
+
+def _check_attention_channels(field: str, channels: int, size: int) -> None:
+    if channels % 8:
+        raise ValueError(
+            f"{field}: attention needs a multiple of 8 channels, but there are {channels} at {size} px; "
+            f"change network.{field}.width"
+        )
 
 
 def _check_depth(field: str, multipliers: list[int], size: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 
@@ -24,3 +27,16 @@ def pick_device(name: torch.device | str | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise DeviceError(f"device {name}: not usable here ({str(error).splitlines()[0]})") from None
     return device
+
+
+@contextmanager
+def full_fp32() -> Iterator[None]:
+    """Convolve and multiply fp32 in fp32: accelerators otherwise shorten it to TF32, and batches differ by 1e-3."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])

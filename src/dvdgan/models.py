@@ -22,6 +22,8 @@ from torch import Tensor
 
 from dvdgan.config import Config, ConfigError, parse_config
 from dvdgan.networks import Generator
+from dvdgan.networks.layers import BatchNormReLU
+from dvdgan.networks.statistics import STATISTICS
 
 FORMAT = "dvdgan-model"
 FORMAT_VERSION = "1"
@@ -60,8 +62,7 @@ def save_model(model: Model, directory: Path | str) -> None:
         ModelError: the path is a file, or a directory that is not a model.
     """
     directory = Path(directory)
-    if directory.exists() and not (directory.is_dir() and set(os.listdir(directory)) <= set(FILES)):
-        raise ModelError(f"{directory}: exists and is not a model directory; choose another place for the model")
+    check_model_place(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
@@ -77,12 +78,28 @@ def save_model(model: Model, directory: Path | str) -> None:
         if directory.exists():
             retired = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent))
             os.replace(directory, retired)
-            os.replace(staging, directory)
+            try:
+                os.replace(staging, directory)
+            except OSError:
+                os.replace(retired, directory)
+                raise
             shutil.rmtree(retired)
         else:
             os.replace(staging, directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_model_place(directory: Path) -> None:
+    """Refuse a place where a model cannot be written, before any work.
+
+    Raises:
+        ModelError: the path is a file, or a directory with other files than a model's.
+    """
+    if directory.exists() and not (directory.is_dir() and set(os.listdir(directory)) <= set(FILES)):
+        raise ModelError(
+            f"{directory}: exists and is not a model directory; move what is in it, or choose another place"
+        )
 
 
 def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Model:
@@ -95,8 +112,13 @@ def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Mod
     if not directory.is_dir():
         raise ModelError(f"{directory}: there is no such directory; a model is the directory that training wrote")
     run_model = directory / "model"
-    if not (directory / "model.safetensors").exists() and (run_model / "model.safetensors").exists():
-        directory = run_model  # a run directory: its model is meant
+    if not (directory / "model.safetensors").exists():
+        if (run_model / "model.safetensors").exists():
+            directory = run_model  # a run directory: its model is meant
+        elif (directory / "checkpoints").is_dir():
+            raise ModelError(
+                f"{directory}: a run that has not finished; its training command with --minutes 0 added writes a model"
+            )
     config = _read_config(directory / "config.yaml")
     classes, weights = _read_classes(directory / "classes.json", config.network.classes)
     tensors = _read_tensors(directory / "model.safetensors")
@@ -108,25 +130,43 @@ def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Mod
         generator = Generator(plain)
     statistics: dict[float, dict[str, Tensor]] = {}
     for name in [name for name in tensors if name.startswith("statistics/")]:
-        _, truncation, buffer = name.split("/", 2)
-        statistics.setdefault(float(truncation), {})[buffer] = tensors.pop(name).to(device)
+        truncation, _, buffer = name.removeprefix("statistics/").partition("/")
+        try:
+            statistics.setdefault(float(truncation), {})[buffer] = tensors.pop(name)
+        except ValueError:
+            raise ModelError(f"{directory / 'model.safetensors'}: damaged; it has a tensor {name!r}") from None
     expected = generator.state_dict()
-    wrong = sorted(set(expected) ^ set(tensors)) or [n for n in expected if expected[n].shape != tensors[n].shape]
+    wrong = _misfits(expected, tensors)
+    buffers = {
+        f"{name}.{kind}" for name, m in generator.named_modules() if isinstance(m, BatchNormReLU) for kind in STATISTICS
+    }
+    for settled in statistics.values():
+        wrong += _misfits({name: expected[name] for name in buffers}, settled)
     if wrong:
         raise ModelError(
             f"{directory / 'model.safetensors'}: does not fit {directory / 'config.yaml'} "
             f"({len(wrong)} tensors differ, such as {wrong[0]}); the two files come from different models"
         )
     generator.load_state_dict(tensors, assign=True)
+    statistics = {key: {name: value.to(device) for name, value in kept.items()} for key, kept in statistics.items()}
     card_path = directory / "card.md"
-    card = card_path.read_text(encoding="utf-8") if card_path.exists() else ""
+    card = _read_text(card_path) if card_path.exists() else ""
     return Model(generator.to(device).eval().requires_grad_(False), config, classes, weights, statistics, card)
+
+
+def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """Names of tensors that are missing, too many, or of another shape or type than expected."""
+    return sorted(expected.keys() ^ found.keys()) or [
+        name for name, like in expected.items() if (like.shape, like.dtype) != (found[name].shape, found[name].dtype)
+    ]
 
 
 def _read_config(path: Path) -> Config:
     try:
         tree = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     try:
         return parse_config(tree, str(path))
@@ -135,8 +175,9 @@ def _read_config(path: Path) -> Config:
 
 
 def _read_classes(path: Path, count: int) -> tuple[list[str], list[float]]:
+    text = _read_text(path)
     try:
-        content: Mapping = json.loads(_read_text(path))
+        content: Mapping = json.loads(text)
         classes, weights = [str(name) for name in content["classes"]], [float(w) for w in content["weights"]]
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         raise ModelError(f'{path}: damaged; expected {{"classes": [names], "weights": [numbers]}}') from None

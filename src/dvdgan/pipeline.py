@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,23 @@ from dvdgan.models import Model, load_model
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.sampling import TruncationKind, latents, make_clips, settle_statistics
 
-VIDEO_SUFFIXES = (".mp4", ".gif", ".webp")
+SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
 
 
 class PipelineError(ValueError):
     """A request that the model cannot fulfil; the message is one line and names the mend."""
+
+
+def output_kind(path: Path) -> str:
+    """What `Clips.save` writes at a path: its suffix in lower case, or nothing for a directory.
+
+    Raises:
+        PipelineError: no such kind of file is written.
+    """
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix and suffix not in SUFFIXES:
+        raise PipelineError(f"{path}: cannot write {suffix} files; use {', '.join(SUFFIXES)}, or a directory")
+    return suffix
 
 
 @dataclass
@@ -66,7 +78,7 @@ class Clips:
             PipelineError: the suffix is none of these.
         """
         path = Path(path)
-        suffix = path.suffix.lower()
+        suffix = output_kind(path)
         if suffix == "":
             path.mkdir(parents=True, exist_ok=True)
             names = [f"{index:04d}-{_file_name(label)}-seed{seed}" for index, (label, seed) in enumerate(self._names())]
@@ -87,12 +99,8 @@ class Clips:
                     path, clip_sheet(self.video, self.labels, columns=min(self.video.shape[1], 16), scale=scale)
                 )
             ]
-        if suffix in VIDEO_SUFFIXES:
-            columns = int(np.ceil(np.sqrt(len(self))))
-            return [write_clip(path, clip_grid(self.video, columns=columns, scale=scale), self.fps)]
-        raise PipelineError(
-            f"{path}: cannot write {suffix} files; use {', '.join(VIDEO_SUFFIXES)}, .png, .npz, or a directory"
-        )
+        columns = int(np.ceil(np.sqrt(len(self))))
+        return [write_clip(path, clip_grid(self.video, columns=columns, scale=scale), self.fps)]
 
     def _names(self) -> Iterable[tuple[str, int]]:
         return zip(self.labels, self.seeds)
@@ -105,9 +113,13 @@ class Pipeline:
         model: from `load_model`.
         precision: ``fp32``, in which a seed gives one clip whatever the batch, or ``bf16``, which is quicker.
         batch_size: clips per forward pass.
+
+    Attributes:
+        progress: called with the clips made and the clips in all after every batch, if set.
     """
 
     def __init__(self, model: Model, precision: str = "fp32", batch_size: int = 16) -> None:
+        self.progress: Callable[[int, int], None] | None = None
         self.model, self.precision, self.batch_size = model, precision, batch_size
         self._settled: tuple[float, TruncationKind] | None = None
 
@@ -212,7 +224,7 @@ class Pipeline:
     ) -> Clips:
         self._settle(truncation, kind)
         try:
-            video = make_clips(self.model.generator, z, y, frames, self.batch_size, self.precision)
+            video = make_clips(self.model.generator, z, y, frames, self.batch_size, self.precision, self.progress)
         except ValueError as error:
             raise PipelineError(str(error)) from None
         return Clips(video, names, seeds, self.model.config.data.fps)
@@ -234,7 +246,8 @@ class Pipeline:
             load_statistics(self.model.generator, known)
         else:
             weights = self.model.class_weights or None
-            settle_statistics(self.model.generator, weights, truncation, kind, precision=self.precision)
+            batches, size = self.model.config.training.statistics_batches, self.batch_size
+            settle_statistics(self.model.generator, weights, truncation, kind, batches, size, precision=self.precision)
         self._settled = (truncation, kind)
 
     def _label_indices(self, labels: str | int | Sequence[str | int] | None) -> list[int]:

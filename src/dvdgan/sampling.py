@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dvdgan.devices import full_fp32
 from dvdgan.networks import Generator, estimate_statistics
 from dvdgan.networks.statistics import statistics_of
 from dvdgan.randomness import keyed_rng
@@ -73,6 +74,7 @@ def make_clips(
     frames: int | None = None,
     batch_size: int = 16,
     precision: str = "fp32",
+    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Run a generator over latents in batches.
 
@@ -83,17 +85,20 @@ def make_clips(
         frames: number of frames; by default the network's.
         batch_size: clips per forward pass.
         precision: ``fp32`` or ``bf16``.
+        progress: called with the clips made and the clips in all after every batch.
 
     Returns:
         uint8 ``[N, T, H, W, 3]``.
     """
     device = next(network.parameters()).device
     parts = []
-    with autocast(device, precision):
+    with autocast(device, precision), full_fp32():
         for start in range(0, len(z), batch_size):
             part = slice(start, start + batch_size)
             y = None if labels is None else labels[part].to(device)
             parts.append(to_uint8(network(z[part].to(device), y, frames)))
+            if progress is not None:
+                progress(min(start + batch_size, len(z)), len(z))
     return np.concatenate(parts)
 
 

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from measures import luma
 
 from dvdgan.data.phenomena import CLASSES, bounce
 from dvdgan.data.phenomena.palettes import srgb_to_linear
@@ -11,10 +12,6 @@ from dvdgan.data.phenomena.shapes import hsv, hue_gap
 
 def draw(index, size=32, frames=12, seed=0):
     return bounce.render(scene_rng(seed, "train", CLASSES.index("bounce"), index), size, frames)
-
-
-def luma(clip):
-    return clip @ np.array([0.299, 0.587, 0.114]) / 255
 
 
 def ball_hues(clip):
@@ -144,6 +141,18 @@ def test_truth_obeys_the_rules():
             first = {sign for _, sign in turns(centre[:12, b, 1])}
             assert first == {-1.0, 1.0}
             assert np.ptp(centre[-16:, b, 1]) >= 0.08  # still bouncing
+
+
+def test_balls_go_on_bouncing_at_any_length():
+    for i in range(20):
+        centre = draw(i, 32, 130)[1]["center"]
+        for b in range(centre.shape[1]):
+            heights = [np.ptp(centre[t : t + 10, b, 1]) for t in range(0, 120, 10)]
+            assert min(heights) >= 0.03, i
+            assert np.ptp(centre[-12:, b, 1]) >= 0.05, i  # flights of 6 frames
+    clip = draw(0, 32, 100)[0]
+    assert np.array_equal(draw(0, 32, 48)[0], clip[:48])
+    assert np.abs(np.diff(luma(clip[-8:]), axis=0)).mean() >= 0.002
 
 
 @pytest.mark.parametrize(("size", "frames"), [(32, 2), (256, 2), (32, 300)])

@@ -1,20 +1,12 @@
 import numpy as np
 import pytest
+from measures import correlation, luma
 
 from dvdgan.data.phenomena import flow
 
 
 def rendered(index, size=32, frames=12):
     return flow.render(np.random.default_rng([7, index]), size, frames)
-
-
-def luma(clip):
-    return clip @ np.array([0.299, 0.587, 0.114]) / 255
-
-
-def correlation(a, b):
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum() + 1e-12))
 
 
 def vertical_shift(before, after, reach):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from measures import luma, spread
 
 from dvdgan.data.phenomena import CLASSES, pen
 from dvdgan.data.phenomena.palettes import srgb_to_linear
@@ -9,19 +10,6 @@ from dvdgan.data.phenomena.shapes import hsv
 
 def draw(index, size=32, frames=12, seed=0):
     return pen.render(scene_rng(seed, "train", CLASSES.index("pen"), index), size, frames)
-
-
-def luma(clip):
-    return clip @ np.array([0.299, 0.587, 0.114]) / 255
-
-
-def spread(mask, reach):
-    """Dilate [..., H, W] masks by a disc of the given radius in pixels."""
-    n = int(reach)
-    padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(n, n), (n, n)])
-    h, w = mask.shape[-2:]
-    shifts = [(a, b) for a in range(2 * n + 1) for b in range(2 * n + 1) if np.hypot(a - n, b - n) <= reach]
-    return np.any([padded[..., a : a + h, b : b + w] for a, b in shifts], axis=0)
 
 
 def median3(y):

@@ -41,6 +41,22 @@ def test_round_trip(tmp_path):
     assert os.listdir(tmp_path / "deep") == ["store"]
 
 
+def test_identity_follows_the_frames(tmp_path):
+    first, again = (ClipStore.open(pack(tmp_path / name)) for name in "ab")
+    with StoreWriter(tmp_path / "c", 16, [], {}) as writer:
+        writer.add(CLIPS[0], 0, "a", 12)
+    assert first.identity == again.identity != ClipStore.open(tmp_path / "c").identity
+    assert len(first.identity) == 64
+
+
+def test_a_store_in_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    pack(".")
+    assert len(ClipStore.open(tmp_path / "here")) == 3
+    assert os.listdir(tmp_path) == ["here"]
+
+
 def test_windows_are_views_of_the_file(tmp_path):
     store = ClipStore.open(pack(tmp_path / "store"))
     window = store.window(2, start=1, frames=3, stride=2, top=4, left=0)
@@ -111,6 +127,31 @@ def test_replacing_a_store(tmp_path):
     pack(tmp_path / "store", n=2)
     assert ClipStore.open(tmp_path / "store").about == {"n": 2}
     assert np.array_equal(old.clip(0), CLIPS[0])  # a reader keeps what it has mapped
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_a_store_that_cannot_be_put_in_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    pack(tmp_path / "store", n=1)
+    rename = os.rename
+
+    def refuse(source, target):
+        if str(source).endswith(".partial"):
+            raise PermissionError("held by another process")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(PermissionError):
+        pack(tmp_path / "store", n=2)
+    assert ClipStore.open(tmp_path / "store").about == {"n": 1}
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_a_store_that_was_moved_aside_comes_back(tmp_path):
+    os.rename(pack(tmp_path / "store", n=1), tmp_path / ".store.0a0a.old")
+    os.rename(pack(tmp_path / "other"), tmp_path / ".store.0b0b.old")
+    with pytest.raises(StoreError, match="no clips to pack"), StoreWriter(tmp_path / "store", 16, [], {}):
+        pass
+    assert len(ClipStore.open(tmp_path / "store")) == 3
     assert os.listdir(tmp_path) == ["store"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dvdgan.data import video
-from dvdgan.data.video import ClipError, open_clip, read_clip, read_frames, resize_short_side, write_clip
+from dvdgan.data.video import ClipError, DataError, open_clip, read_clip, resize_short_side, write_clip
 
 
 def psnr(a, b):
@@ -158,6 +158,31 @@ def test_colour_range_of_the_file_is_followed(tmp_path, colour_range, white):
     assert read_clip(path)[0].min() >= 253
 
 
+@pytest.mark.parametrize(("suffix", "most"), [(".gif", 100), (".webp", 1000)])
+def test_a_rate_that_the_format_cannot_time_is_refused(tmp_path, clip, suffix, most):
+    assert read_clip(write_clip(tmp_path / f"a{suffix}", clip, most))[0].shape == clip.shape
+    with pytest.raises(DataError, match=rf"{most + 1} fps .* set fps to {most} or less") as caught:
+        write_clip(tmp_path / f"b{suffix}", clip, most + 1)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == [f"a{suffix}"]
+
+
+def test_sixteen_bits_of_grey_keep_their_brightness(tmp_path):
+    grey = np.array([[0, 257, 128 * 257, 65535]], np.uint16)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    assert read_clip(tmp_path / "a.png")[0].tolist() == [[[[code] * 3 for code in (0, 1, 128, 255)]]]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
+def test_a_clip_that_is_not_read_holds_no_file(tmp_path, clip, suffix):
+    path = write_clip(tmp_path / f"a{suffix}", clip, 12)
+    _, frames = open_clip(path)
+    path.unlink()  # the iterator opens it only now
+    with pytest.raises(ClipError) as caught:
+        next(frames)
+    assert str(caught.value).startswith(str(path))
+
+
 def test_npz(tmp_path, clip):
     with np.load(write_clip(tmp_path / "a.npz", clip, 12.5)) as archive:
         assert np.array_equal(archive["clip"], clip)
@@ -207,7 +232,7 @@ def test_files_of_other_makers_are_read(tmp_path, name, codec):
     assert clip.shape == (10, 96, 128, 3)
     assert fps == 24
     assert psnr(clip, lavfi("testsrc2=s=128x96:r=24", 10)) > 18  # the right pictures in the right order
-    small = list(read_frames(path, 32))
+    small = list(open_clip(path, 32)[1])
     assert len(small) == 10
     assert {frame.shape for frame in small} == {(32, 43, 3)}
 

@@ -1,6 +1,6 @@
 import torch
 
-from dvdgan.networks.folding import by_step, fold_time, from_steps, repeat_over_time, unfold_time
+from dvdgan.networks.folding import by_step, fold_time, from_steps, repeat_over_batch, repeat_over_time, unfold_time
 
 
 def test_unfold_inverts_fold():
@@ -13,6 +13,11 @@ def test_condition_meets_its_own_clip():
     owner = torch.arange(3.0)
     frames = owner[:, None].expand(3, 7)
     assert torch.equal(repeat_over_time(owner, 7), fold_time(frames))
+
+
+def test_a_step_meets_every_clip_at_its_own_time():
+    step = torch.arange(7.0)
+    assert torch.equal(repeat_over_batch(step, 3), fold_time(step.expand(3, 7)))
 
 
 def test_steps_are_time_steps():

@@ -110,6 +110,18 @@ def test_attention_is_used(attention):
     assert not torch.allclose(network(z, y), before)
 
 
+@pytest.mark.parametrize("kind", ["full", "separable"])
+def test_attention_over_time_sees_other_frames(kind):
+    """At 4x4, too, it stands after the recurrence: with its gain up, an early frame depends on later states."""
+    config = tiny_network(generator={"attention": kind, "attention_at": 4, "width": 8, "norm_statistics": "per_step"})
+    network = settled(config)
+    for name, parameter in network.named_parameters():
+        if name.endswith("gamma"):
+            parameter.data.fill_(1.0)
+    z, y = torch.randn(2, 8), torch.tensor([0, 1])
+    assert not torch.allclose(network(z, y, frames=2)[:, 0], network(z, y, frames=4)[:, 0], atol=1e-4)
+
+
 def test_every_parameter_learns():
     network = Generator(tiny_network(generator={"time_code": 4, "gate_bias": "log_uniform"}))
     network(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])).square().mean().backward()

@@ -111,6 +111,23 @@ def test_norm_equals_textbook(per_step, condition):
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (8.0, 0.25), (30.0, 0.25)])
+def test_bf16_statistics_do_not_cancel(mean, std):
+    """The variance of bf16 activations is right even where their mean is many times their deviation."""
+    norm = BatchNormReLU(4, 0, 1, False)
+    norm.observer = []
+    x = (mean + std * torch.randn(24, 4, 8, 8)).bfloat16()
+    y = norm(x, torch.zeros(24, 0), 1)
+    (found_mean, found_var), exact = norm.observer[0], x.double()
+    torch.testing.assert_close(found_mean[0].double(), exact.mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found_var[0].double(), exact.var((0, 2, 3), unbiased=False), rtol=1e-2, atol=0)
+    plain = textbook_norm(exact[:, None], torch.ones(24, 4), torch.zeros(24, 4), per_step=False)[:, 0]
+    assert (y.double() - plain).abs().max() < 0.05
+    norm.mean.copy_(found_mean)
+    norm.var.copy_(found_var)
+    assert (norm.eval()(x, torch.zeros(24, 0), 1).double() - plain).abs().max() < 0.05
+
+
 def test_gain_starts_at_one():
     norm = BatchNormReLU(6, 5, 1, spectral_norm=True)
     initialise(norm)

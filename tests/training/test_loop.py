@@ -1,6 +1,8 @@
 import json
 import os
+import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from dvdgan.models import load_model
 from dvdgan.pipeline import PipelineError
 from dvdgan.training import Interrupted, TrainingError, train
 from dvdgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint, save_checkpoint
+from dvdgan.training.run_directory import RunDirectory
 from dvdgan.training.steps import Learner, decay_factor
 
 
@@ -119,6 +122,93 @@ def test_other_settings_are_refused_with_the_difference(store, tmp_path):
         train(tiny_config(store, steps=1, lr_g=2e-3), tmp_path / "run", say=quiet)
     train(tiny_config(store, steps=2, log_every=2), tmp_path / "run", say=quiet)
     assert lines_of(tmp_path / "run")[-1]["step"] == 2
+
+
+def test_refused_settings_leave_the_data_alone(store, tmp_path):
+    """A mistaken command is refused before it touches the clips that the run was started with."""
+    source = tmp_path / "clips"
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        write_clip(source / f"{index}.mp4", rng.integers(0, 255, (5, 32, 32, 3), np.uint8), 12)
+    train(tiny_config(source, steps=1), tmp_path / "run", say=quiet)
+    before = (tmp_path / "run" / "data" / "index.json").read_bytes()
+    other = tiny_config(source, steps=1).updated(data={"stride": 2})
+    with pytest.raises(TrainingError, match=r"data\.stride 1 -> 2"):
+        train(other, tmp_path / "run", say=quiet)
+    assert (tmp_path / "run" / "data" / "index.json").read_bytes() == before
+    shutil.rmtree(source)
+    train(tiny_config(source, steps=2), tmp_path / "run", say=quiet)
+    assert (tmp_path / "run" / "data" / "index.json").read_bytes() == before
+
+
+def test_other_clips_are_refused(store, tmp_path):
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    shutil.rmtree(store)
+    write_store(store, per_class=6)
+    with pytest.raises(TrainingError, match="started with other clips"):
+        train(tiny_config(store, steps=2), tmp_path / "run", say=quiet)
+
+
+def test_a_run_without_checkpoints_may_start_again_otherwise(store, tmp_path):
+    with pytest.raises(TrainingError, match="not finite"):
+        train(tiny_config(store, lr_g=1e30, lr_d=1e30, steps=20), tmp_path / "run", say=quiet)
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+
+
+def test_planned_decay_fixes_the_steps(store, tmp_path):
+    train(tiny_config(store, steps=1, lr_decay="linear"), tmp_path / "run", say=quiet)
+    with pytest.raises(TrainingError, match=r"training\.steps 1 -> 2"):
+        train(tiny_config(store, steps=2, lr_decay="linear"), tmp_path / "run", say=quiet)
+
+
+def test_two_trainings_do_not_share_a_directory(store, tmp_path):
+    with RunDirectory(tmp_path / "run").locked(), pytest.raises(TrainingError, match="another training is at work"):
+        train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+
+
+@pytest.mark.parametrize("name", ["run.json", "config.yaml"])
+def test_missing_or_damaged_run_files_are_named(store, tmp_path, name):
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    (tmp_path / "run" / name).unlink()
+    with pytest.raises(TrainingError, match=f"{name}: missing"):
+        train(tiny_config(store, steps=2), tmp_path / "run", say=quiet)
+    if name == "run.json":
+        (tmp_path / "run" / name).write_text("{")
+        with pytest.raises(TrainingError, match="damaged"):
+            train(tiny_config(store, steps=2), tmp_path / "run", say=quiet)
+
+
+def test_training_works_outside_the_main_thread(store, tmp_path):
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(train, tiny_config(store, steps=1), tmp_path / "run", say=quiet).result()
+    assert (tmp_path / "run" / "model").is_dir()
+
+
+def test_a_place_that_cannot_hold_the_model_is_refused_first(store, tmp_path):
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "mine.mp4").write_bytes(b"x")
+    with pytest.raises(ValueError, match="not a model directory"):
+        train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def test_relativistic_pairs_clips_of_one_class(store):
+    config = tiny_config(store, loss="relativistic", regularisation={"r1": 1.0, "r2": 1.0, "every": 1})
+    learner = Learner(config.updated(network={"classes": 3}), torch.device("cpu"), "fp32", "contiguous")
+    asked = []
+    learner.generator.register_forward_pre_hook(lambda module, args: asked.append(args[1].tolist()))
+    real, y, other = torch.zeros(3, 4, 3, 32, 32), torch.tensor([0, 1, 2]), torch.tensor([2, 2, 2])
+    learner.discriminator_step(real, y, other, 0)
+    learner.generator_step(other, 3, 0)
+    assert asked == [[0, 1, 2], [0, 1, 2]]
+
+
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator here")
+def test_resume_on_an_accelerator(store, tmp_path):
+    device = str(torch.accelerator.current_accelerator())
+    train(tiny_config(store, steps=2), tmp_path / "run", device=device, say=quiet)
+    train(tiny_config(store, steps=4), tmp_path / "run", device=device, say=quiet)
+    assert lines_of(tmp_path / "run")[-1]["step"] == 4
 
 
 def test_minutes_are_counted_over_all_parts(store, tmp_path):

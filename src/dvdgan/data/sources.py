@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +35,23 @@ RENDER_VERSION = 1
 
 _READ_VERSION = 1  # raised when folders that were packed before must be packed again
 _FEW_CLIPS = 48  # below this, starting processes costs more than they save
+_MOST_WORKERS = 61  # Windows waits for no more
+_FPS = 12.0  # what the scenes' speeds are made for
+_SETTINGS = "phenomena.json"
+_ALONE = "rendering in one process, since others could not be started (%s)"
 _SHOWN_SKIPS = 10
 
 _log = logging.getLogger(__name__)
 
 
 def open_dataset(
-    config: DataConfig, size: int, frames: int, cache: str | Path, progress: bool = True, seed: int = 0
+    config: DataConfig,
+    size: int,
+    frames: int,
+    cache: str | Path,
+    progress: bool = True,
+    seed: int = 0,
+    keep: bool = False,
 ) -> ClipDataset:
     """Open the clips that `config.source` names, rendering or packing them first where needed.
 
@@ -52,19 +65,29 @@ def open_dataset(
         cache: directory of the packed store that may be made.
         progress: show a progress bar on stderr while rendering or packing.
         seed: seed of every draw of the data set (`config.seed` is that of the rendered scenes).
+        keep: use a store at `cache` as it stands, whatever the source's files or the renderer now say, even if the
+            source is gone, so that a resumed run sees the clips that it started with. No matter where the source is
+            itself a packed store.
 
     Raises:
-        DataError: there is no such source, nothing in it can be used, or no clip is long enough.
+        DataError: there is no such source, nothing in it can be used, no clip is long enough, `cache` lies in the
+            source folder, or phenomena would be mirrored.
+        StoreError: the packed store that is to be used is damaged.
     """
-    if config.source is None:
+    source, cache = config.source, Path(cache)
+    if source is None:
         raise DataError(f"no clips are named: set data.source to {PHENOMENA}, a folder of clips or a packed store")
-    if config.source == PHENOMENA:
-        span = max(2, (frames - 1) * config.stride + 1)
-        store = _cached_phenomena(Path(cache), size, span, config, progress)
-    elif is_store(config.source):
-        store = ClipStore.open(config.source)
+    if source == PHENOMENA:
+        _check_flip(config.flip, PHENOMENA)
+    if source != PHENOMENA and is_store(source):
+        store = ClipStore.open(source)
+    elif keep and is_store(cache):
+        store = ClipStore.open(cache)
+    elif source == PHENOMENA:
+        store = _cached_phenomena(cache, size, max(2, (frames - 1) * config.stride + 1), config, progress)
     else:
-        store = _cached_folder(Path(config.source), Path(cache), size, progress)
+        store = _cached_folder(Path(source), cache, size, progress)
+    _check_flip(config.flip, store.about.get("source"))
     return ClipDataset(store, frames, size, config.stride, config.crop, config.flip, config.sampling, seed)
 
 
@@ -106,11 +129,11 @@ def pack_folder(path: str | Path, out: str | Path, size: int, progress: bool = T
             )
         if dropped := writer.drop_unused_classes():
             _log.warning("%s: left out classes without a clip that can be read: %s", path, ", ".join(dropped))
-    return ClipStore.open(out)
+    return ClipStore.open(writer.path)
 
 
 def list_clips(folder: str | Path) -> tuple[list[tuple[Path, int | None]], list[str]]:
-    """The clips of a folder, by name only: nothing is opened.
+    """The clips of a folder, by name only: nothing is opened. Links are followed, but never into a folder they lie in.
 
     Args:
         folder: a folder with one subfolder per class, or with clips.
@@ -126,8 +149,12 @@ def list_clips(folder: str | Path) -> tuple[list[tuple[Path, int | None]], list[
         raise DataError(f"{folder}: {'is a file; name its folder' if folder.exists() else 'no such folder'}")
     flat: list[tuple[Path, int | None]] = []
     by_class: dict[str, list[Path]] = {}
+    ancestors: dict[str, frozenset[tuple[int, int]]] = {str(folder): frozenset()}
     for where, subfolders, names in os.walk(folder, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        above = ancestors.pop(where) | _place(where)
+        seen = (name for name in sorted(subfolders) if name[0] != ".")
+        subfolders[:] = [name for name in seen if not _place(os.path.join(where, name)) & above]
+        ancestors.update((os.path.join(where, name), above) for name in subfolders)
         inside = Path(where).relative_to(folder).parts
         clips = [Path(where, n) for n in sorted(names) if n[0] != "." and Path(n).suffix.lower() in CLIP_SUFFIXES]
         if not inside:
@@ -141,6 +168,15 @@ def list_clips(folder: str | Path) -> tuple[list[tuple[Path, int | None]], list[
     return files, classes
 
 
+def _place(folder: str) -> frozenset[tuple[int, int]]:
+    """What a folder is known by, whatever path leads to it; nothing if it is gone."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return frozenset()
+    return frozenset({(status.st_dev, status.st_ino)})
+
+
 def render_phenomena(
     out_folder: str | Path,
     size: int,
@@ -148,15 +184,16 @@ def render_phenomena(
     clips_per_class: int,
     seed: int = 0,
     split: str = "train",
-    fps: float = 12.0,
+    fps: float = _FPS,
     progress: bool = True,
 ) -> Path:
     """Render the phenomena as files: ``OUT/class/000123.mp4``, and beside it ``000123.npz`` with its truth.
 
-    The folder can be used as a source: the reader of folders ignores .npz files.
+    The folder can be used as a source: the reader of folders ignores .npz and .json files. ``OUT/phenomena.json`` holds
+    the settings; files that were rendered from the same ones are written over.
 
     Args:
-        out_folder: the folder to write to.
+        out_folder: the folder to write to; new, empty, or rendered from the same settings.
         size: height and width, in pixels.
         frames: frames per clip.
         clips_per_class: clips of each class.
@@ -169,11 +206,16 @@ def render_phenomena(
         The folder.
 
     Raises:
-        DataError: an argument is out of its range.
+        DataError: an argument is out of its range, or the folder holds something else.
     """
     out = Path(out_folder)
+    settings = {**_about_phenomena(size, frames, clips_per_class, seed, split), "fps": fps}
+    _check_rendered_folder(out, settings)
     rendered = _render_all(size, frames, clips_per_class, seed, split)
     for (label, index), clip in _with_progress(rendered, f"rendering at {size} px", progress, _count(clips_per_class)):
+        if not (out / _SETTINGS).exists():
+            with atomic_path(out / _SETTINGS) as temporary:
+                temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         write_mp4(out / label / f"{index:06d}.mp4", clip.clip, fps)
         truth: dict[str, Any] = {name: np.asarray(value) for name, value in clip.truth.items()}
         with atomic_path(out / label / f"{index:06d}.npz") as temporary:
@@ -181,16 +223,40 @@ def render_phenomena(
     return out
 
 
-def _cached_phenomena(cache: Path, size: int, frames: int, config: DataConfig, progress: bool) -> ClipStore:
-    about = {
+def _about_phenomena(size: int, frames: int, clips_per_class: int, seed: int, split: str) -> dict[str, Any]:
+    """What rendered clips are known by."""
+    return {
         "source": PHENOMENA,
-        "split": "train",
-        "seed": config.seed,
-        "clips_per_class": config.clips_per_class,
+        "split": split,
+        "seed": seed,
+        "clips_per_class": clips_per_class,
         "size": size,
         "frames": frames,
         "version": f"{RENDER_VERSION}-{_phenomena_digest()}",
     }
+
+
+def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to mix data sets: a folder that holds anything must have been rendered from the same settings."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{folder}: is no folder of rendered clips (no {_SETTINGS} in it); choose a new or empty one")
+    if other := [name for name in {**settings, **found} if found.get(name) != settings.get(name)]:
+        raise DataError(f"{folder}: its clips were rendered with another {', '.join(other)}; choose a new folder")
+
+
+def _check_flip(flip: bool, source: Any) -> None:
+    if flip and source == PHENOMENA:
+        raise DataError(f"mirrored, {PHENOMENA} would show pan-left as pan-right; set data.flip=false")
+
+
+def _cached_phenomena(cache: Path, size: int, frames: int, config: DataConfig, progress: bool) -> ClipStore:
+    about = _about_phenomena(size, frames, config.clips_per_class, config.seed, "train")
     if (store := _same_store(cache, about)) is not None:
         return store
     classes = list(phenomena.CLASSES)
@@ -198,12 +264,14 @@ def _cached_phenomena(cache: Path, size: int, frames: int, config: DataConfig, p
     total = _count(config.clips_per_class)
     with StoreWriter(cache, size, classes, about) as writer:
         for (label, index), clip in _with_progress(rendered, f"rendering {PHENOMENA} at {size} px", progress, total):
-            writer.add(clip.clip, classes.index(label), f"{label}/{index:06d}", config.fps)
+            writer.add(clip.clip, classes.index(label), f"{label}/{index:06d}", _FPS)
     return ClipStore.open(cache)
 
 
 def _cached_folder(folder: Path, cache: Path, size: int, progress: bool) -> ClipStore:
     files, _ = list_clips(folder)
+    if cache.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{cache}: lies in the source {folder}, where a run's files become clips; choose another place")
     store = _same_store(cache, _about_folder(folder, files, size))
     return store if store is not None else pack_folder(folder, cache, size, progress)
 
@@ -221,8 +289,12 @@ def _about_folder(folder: Path, files: list[tuple[Path, int | None]], size: int)
     """What a packed folder is known by: names, sizes and times of its files."""
     digest = hashlib.sha256()
     for file, _ in files:
-        status = file.stat()
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        try:
+            status = file.stat()
+            state = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError:  # a dangling link, or a file that was just removed
+            state = "missing"
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{state}\n".encode())
     return {
         "source": "folder",
         "folder": str(folder.resolve()),
@@ -259,12 +331,10 @@ def _render_all(
 
 def _in_processes(function: Callable[..., Any], keys: list[Any], settings: dict[str, Any]) -> Iterator[Any]:
     """``function(*key, **settings)`` for each key, in order; in this process where others cannot be started."""
-    workers = os.cpu_count() or 1
-    done = 0
-    if workers > 1 and len(keys) >= _FEW_CLIPS:
-        pool = None
+    workers, done = _usable_cores(), 0
+    pool = _start_pool(workers) if workers > 1 and len(keys) >= _FEW_CLIPS else None
+    if pool is not None:
         try:
-            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
             waiting: deque[Future[Any]] = deque()
             todo = iter(keys)
             while done < len(keys):
@@ -272,13 +342,39 @@ def _in_processes(function: Callable[..., Any], keys: list[Any], settings: dict[
                 waiting.extend(pool.submit(function, *key, **settings) for key in islice(todo, free))
                 yield waiting.popleft().result()
                 done += 1
-        except (BrokenProcessPool, OSError) as error:  # no semaphores, no memory, or a script without a main guard
-            _log.warning("rendering in one process, since others could not be started (%s)", error)
+        except (BrokenProcessPool, OSError) as error:  # no memory, or a script without a main guard
+            _log.warning(_ALONE, error)
         finally:
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
     for key in keys[done:]:
         yield function(*key, **settings)
+
+
+def _usable_cores() -> int:
+    """The cores that this process may use, as far as a pool can use them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_WORKERS)
+
+
+def _start_pool(workers: int) -> ProcessPoolExecutor | None:
+    try:
+        return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_follow_parent)
+    except (OSError, ValueError, ImportError, NotImplementedError) as error:  # no semaphores
+        _log.warning(_ALONE, error)
+        return None
+
+
+def _follow_parent() -> None:
+    """In a worker: leave Ctrl-C to the parent, and end when the parent ends, however it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _report(folder: Path, skipped: list[dict[str, str]]) -> None:

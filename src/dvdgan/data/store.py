@@ -64,7 +64,7 @@ class StoreWriter:
 
     def __init__(self, path: str | Path, size: int, classes: Iterable[str], about: dict[str, Any]) -> None:
         """Begin a store in a temporary directory beside its place."""
-        self.path = Path(path)
+        self.path = Path(os.path.abspath(path))  # "." has no name to put a temporary directory beside
         self.size = size
         self.classes = list(classes)
         self.about = about
@@ -185,7 +185,12 @@ class StoreWriter:
         old = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.old")
         if self.path.exists():
             os.rename(self.path, old)
-        os.rename(self._partial, self.path)
+        try:
+            os.rename(self._partial, self.path)
+        except OSError:
+            if old.exists():
+                os.rename(old, self.path)
+            raise
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -204,6 +209,7 @@ class ClipStore:
         heights: int64 ``[N]``, in pixels.
         widths: int64 ``[N]``, in pixels.
         fps: float64 ``[N]``, frames per second.
+        identity: SHA-256 of the frames as the index has it, in hex: two stores with the same frames share it.
     """
 
     def __init__(self, path: Path, index: dict[str, Any]) -> None:
@@ -220,7 +226,7 @@ class ClipStore:
             for name in ("label", "frames", "height", "width", "offset")
         )
         self.fps = np.array([clip["fps"] for clip in clips], np.float64)
-        self._sha256: str = index["sha256"]
+        self.identity: str = index["sha256"]
         self._bytes = np.memmap(path / _FRAMES, np.uint8, "r")
 
     @classmethod
@@ -269,7 +275,7 @@ class ClipStore:
         with open(self.path / _FRAMES, "rb") as file:
             while block := file.read(1 << 22):
                 digest.update(block)
-        if digest.hexdigest() != self._sha256:
+        if digest.hexdigest() != self.identity:
             raise StoreError(self.path, f"{_FRAMES} is damaged (its checksum differs); pack the clips again")
 
 
@@ -362,10 +368,16 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove half-written directories of this store whose process has ended: nobody holds their file."""
+    """Remove half-written directories of this store whose process has ended: nobody holds their file.
+
+    A store that was moved aside by a process that ended before it put the new one in its place goes back first.
+    """
     name = glob.escape(path.name)
-    for old in path.parent.glob(f".{name}.*.old"):  # replaced already
-        shutil.rmtree(old, ignore_errors=True)
+    for old in path.parent.glob(f".{name}.*.old"):
+        if is_store(old) and not path.exists():
+            os.rename(old, path)
+        else:  # replaced already
+            shutil.rmtree(old, ignore_errors=True)
     for partial in path.parent.glob(f".{name}.*.partial"):
         try:
             with open(partial / _FRAMES, "r+b") as file:

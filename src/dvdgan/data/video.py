@@ -33,6 +33,7 @@ BACKGROUND = (255, 255, 255)
 _UNTIMED_DELAY = 100  # milliseconds; what browsers give an animated image's frame whose delay is 0
 _BT709 = 1  # the code point of BT.709 in ITU-T H.273, for matrix, primaries and transfer alike
 _UNSPECIFIED = 2
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
 
 
 class DataError(ValueError):
@@ -74,27 +75,23 @@ def open_clip(path: str | Path, size: int | None = None) -> tuple[float, Iterato
         size: if given, every frame's short side is resized to this many pixels.
 
     Returns:
-        The mean frame rate in frames per second, and an iterator of uint8 ``[H, W, 3]`` frames (at least one).
+        The mean frame rate in frames per second, and an iterator of uint8 ``[H, W, 3]`` frames (at least one). The file
+        is open only while the iterator runs.
 
     Raises:
         ClipError: at once if the file is missing or not a video; from the iterator if it has no frames or is truncated.
     """
     path = Path(path)
+    try:
+        empty = path.stat().st_size == 0
+    except OSError as error:
+        raise ClipError(path, "no such file" if isinstance(error, FileNotFoundError) else _reason(error)) from None
     if not path.is_file():
-        raise ClipError(path, "is a folder, not a clip" if path.is_dir() else "no such file")
-    if path.stat().st_size == 0:
+        raise ClipError(path, "is a folder, not a clip" if path.is_dir() else "is not a file")
+    if empty:
         raise ClipError(path, "the file is empty")
     fps, frames = _open_image(path) if path.suffix.lower() in IMAGE_SUFFIXES else _open_video(path)
     return fps, frames if size is None else (resize_short_side(frame, size) for frame in frames)
-
-
-def read_frames(path: str | Path, size: int | None = None) -> Iterator[np.ndarray]:
-    """The frames of `open_clip` alone, uint8 ``[H, W, 3]`` each.
-
-    Raises:
-        ClipError: as `open_clip` does.
-    """
-    return open_clip(path, size)[1]
 
 
 def resize_short_side(frames: np.ndarray, size: int) -> np.ndarray:
@@ -118,22 +115,25 @@ def resize_short_side(frames: np.ndarray, size: int) -> np.ndarray:
 
 
 def _open_video(path: Path) -> tuple[float, Iterator[np.ndarray]]:
+    with _container(path) as container:
+        if not container.streams.video:
+            raise ClipError(path, "no video stream")
+        rate = container.streams.video[0].average_rate or container.streams.video[0].guessed_rate
+    return float(rate or 0) or 1.0, _decode(path)
+
+
+def _container(path: Path) -> InputContainer:
     try:
-        container = av.open(str(path))
+        return av.open(str(path))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ClipError(path, f"not a video that can be read ({_reason(error)})") from None
-    if not container.streams.video:
-        container.close()
-        raise ClipError(path, "no video stream")
-    rate = container.streams.video[0].average_rate or container.streams.video[0].guessed_rate
-    return float(rate or 0) or 1.0, _decode(path, container)
 
 
-def _decode(path: Path, container: InputContainer) -> Iterator[np.ndarray]:
+def _decode(path: Path) -> Iterator[np.ndarray]:
     """Decode all frames; a file that ends before its header says that it does is an error, not a shorter clip."""
     packets = frames = 0
     end = 0.0  # seconds
-    with container:
+    with _container(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         promised = _tagged_seconds(stream)
@@ -175,31 +175,33 @@ def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _open_image(path: Path) -> tuple[float, Iterator[np.ndarray]]:
-    unreadable = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+    delays = []
     try:
-        image = Image.open(path)
-        count = getattr(image, "n_frames", 1)
-        delays = []
-        for index in range(count):
-            image.seek(index)
-            image.load()  # WebP knows a frame's delay only now
-            delays.append(image.info.get("duration") or _UNTIMED_DELAY)
-    except unreadable as error:
+        with Image.open(path) as image:
+            for index in range(getattr(image, "n_frames", 1)):
+                image.seek(index)
+                image.load()  # WebP knows a frame's delay only now
+                delays.append(image.info.get("duration") or _UNTIMED_DELAY)
+    except _UNREADABLE as error:
         raise ClipError(path, f"not an animated image that can be read, or truncated ({_reason(error)})") from None
+    return 1000 * len(delays) / sum(delays), _decode_image(path, len(delays))
 
-    def frames() -> Iterator[np.ndarray]:
-        with image:
+
+def _decode_image(path: Path, count: int) -> Iterator[np.ndarray]:
+    index = 0
+    try:
+        with Image.open(path) as image:
             for index in range(count):
-                try:
-                    image.seek(index)
-                    yield _flatten(image)
-                except unreadable as error:
-                    raise ClipError(path, f"truncated or damaged after {index} frames ({_reason(error)})") from None
-
-    return 1000 * count / sum(delays), frames()
+                image.seek(index)
+                yield _flatten(image)
+    except _UNREADABLE as error:
+        raise ClipError(path, f"truncated or damaged after {index} frames ({_reason(error)})") from None
 
 
 def _flatten(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip at 255
+        codes = np.clip(np.asarray(image, np.float64) / 257, 0, 255).round()
+        return np.repeat(codes[..., None].astype(np.uint8), 3, axis=-1)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         canvas = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         image = Image.alpha_composite(canvas, image.convert("RGBA"))
@@ -223,6 +225,7 @@ def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
 
     Raises:
         ValueError: an unknown suffix, or an array that is no clip.
+        DataError: more frames per second than the format can time (100 in a GIF, 1000 in a WebP).
     """
     writers = {".mp4": write_mp4, ".gif": write_gif, ".webp": write_webp, ".npz": write_npz}
     suffix = Path(path).suffix.lower()
@@ -278,7 +281,7 @@ def write_gif(path: str | Path, clip: np.ndarray, fps: float) -> Path:
     Args:
         path: the file to write.
         clip: uint8 ``[T, H, W, 3]``.
-        fps: frames per second; browsers slow down what is above 50.
+        fps: frames per second, at most 100; browsers slow down what is above 50.
     """
     frames = (_to_palette(frame) for frame in clip)
     return _write_animation(path, clip, fps, frames, codec="gif", pix_fmt="pal8", ticks=100, options={})
@@ -327,6 +330,11 @@ def _write_animation(
 ) -> Path:
     """Write one packet per frame. (Pillow's writers merge equal frames, so a still clip would lose its length.)"""
     _check_clip(clip, fps)
+    if fps > ticks:
+        raise DataError(
+            f"{path}: {fps:g} fps cannot be written, since {Path(path).suffix} counts time in 1/{ticks} s; "
+            f"set fps to {ticks} or less, or write .mp4"
+        )
     starts = [round(index * ticks / fps) for index in range(len(clip) + 1)]
     container_format = "gif" if codec == "gif" else "webp"
     with (
@@ -360,8 +368,8 @@ def _to_palette(frame: np.ndarray) -> av.VideoFrame:
 def _check_clip(clip: np.ndarray, fps: float) -> None:
     if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3 or 0 in clip.shape:
         raise ValueError(f"a clip is uint8 [T, H, W, 3], not {clip.dtype} {list(clip.shape)}")
-    if not fps > 0:
-        raise ValueError(f"fps must be above 0, not {fps}")
+    if not 0 < fps < np.inf:
+        raise ValueError(f"fps must be a number above 0, not {fps}")
 
 
 @contextmanager

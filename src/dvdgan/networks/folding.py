@@ -24,6 +24,11 @@ def repeat_over_time(per_clip: Tensor, frames: int) -> Tensor:
     return per_clip.expand(frames, *per_clip.shape).flatten(0, 1)
 
 
+def repeat_over_batch(per_step: Tensor, batch: int) -> Tensor:
+    """``[T, ...]`` to ``[T * B, ...]``: every clip gets the time step's value, in `fold_time`'s order."""
+    return per_step[:, None].expand(-1, batch, *per_step.shape[1:]).flatten(0, 1)
+
+
 def by_step(folded: Tensor, frames: int) -> Tensor:
     """``[T * B, ...]`` to a view ``[T, B, ...]``, whose item t is the batch of one time step."""
     return folded.unflatten(0, (frames, -1))

@@ -9,13 +9,20 @@ from torch import Tensor, nn
 
 from dvdgan.config import NetworkConfig
 from dvdgan.networks.blocks import GeneratorBlock
-from dvdgan.networks.folding import repeat_over_time, unfold_time
+from dvdgan.networks.folding import repeat_over_batch, repeat_over_time, unfold_time
 from dvdgan.networks.layers import BatchNormReLU, Conv2d, Embedding, Linear, SelfAttention, initialise
 from dvdgan.networks.recurrent import ConvGRU
 
+ATTENTION: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "spatial": ("frame",),
+    "full": ("clip",),
+    "separable": ("height", "width", "time"),
+}
+
 
 class GeneratorStage(nn.Module):
-    """One resolution: a ConvGRU over time where the recurrence runs, then residual blocks, the last of which doubles.
+    """One resolution: a ConvGRU where the recurrence runs, attention if any, residual blocks, the last doubling it.
 
     Args:
         inputs: channels in.
@@ -25,6 +32,7 @@ class GeneratorStage(nn.Module):
         recurrent: whether a ConvGRU begins the stage.
         frames: T after the recurrence, for the statistics sets of the batch norms.
         time_code: channels of time code beside the ConvGRU's input.
+        attend: over what the stage attends before its blocks (see `SelfAttention`); empty for no attention.
     """
 
     def __init__(
@@ -36,11 +44,13 @@ class GeneratorStage(nn.Module):
         recurrent: bool,
         frames: int,
         time_code: int,
+        attend: tuple[str, ...],
     ) -> None:
         super().__init__()
         g = config.generator
         self.time_code, self.code_frames = time_code, config.frames
         self.gru = ConvGRU(inputs + time_code, inputs, g.spectral_norm) if recurrent else None
+        self.attention = nn.ModuleList(SelfAttention(inputs, over, g.spectral_norm) for over in attend)
         self.blocks = nn.ModuleList()
         for index, condition in enumerate(conditions):
             last = index == len(conditions) - 1
@@ -62,11 +72,14 @@ class GeneratorStage(nn.Module):
             if self.time_code:
                 x = repeat_over_time(x, frames) if constant else x
                 code = time_code(frames, self.time_code, self.code_frames, x)
-                x = torch.cat([x, code.repeat_interleave(x.shape[0] // frames, 0).expand(-1, -1, *x.shape[2:])], 1)
+                code = repeat_over_batch(code, x.shape[0] // frames).expand(-1, -1, *x.shape[2:])
+                x = torch.cat([x, code], 1)
                 constant = False
             x = self.gru(x, frames, constant=constant)
         elif constant:
             frames = 1
+        for layer in self.attention:
+            x = layer(x, frames)
         for block, condition in zip(self.blocks, conditions):
             x = block(x, condition, frames)
         return x
@@ -95,9 +108,7 @@ class Generator(nn.Module):
         self.embed = Embedding(config.classes, embed, spectral_norm=False) if embed else None
         self.stem = Linear(first, 16 * channels[0], spectral_norm=g.spectral_norm)
         self.stages = nn.ModuleList()
-        self.attention = nn.ModuleDict()
         moving = False  # whether an earlier stage made the frames differ
-        self._attend_after("4", g.attention_at == 4, channels[0])
         for index in range(stages):
             size = 4 * 2**index
             recurrent = config.frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at)
@@ -112,9 +123,9 @@ class Generator(nn.Module):
                     recurrent,
                     config.frames if moving else 1,
                     code,
+                    ATTENTION[g.attention] if size == g.attention_at else (),
                 )
             )
-            self._attend_after(str(2 * size), g.attention_at == 2 * size, channels[index + 1])
         sets = config.frames if g.norm_statistics == "per_step" else 1
         self.norm = BatchNormReLU(
             channels[-1], condition if g.output_norm == "conditional" else 0, sets, g.spectral_norm
@@ -126,12 +137,6 @@ class Generator(nn.Module):
             for module in self.modules():
                 if isinstance(module, ConvGRU):
                     module.spread_memory(config.frames, generator)
-
-    def _attend_after(self, size: str, here: bool, channels: int) -> None:
-        g = self.config.generator
-        if here and g.attention != "none":
-            over = {"spatial": ["frame"], "full": ["clip"], "separable": ["height", "width", "time"]}[g.attention]
-            self.attention[size] = nn.ModuleList(SelfAttention(channels, axis, g.spectral_norm) for axis in over)
 
     def forward(self, z: Tensor, labels: Tensor | None = None, frames: int | None = None) -> Tensor:
         """Make clips.
@@ -158,20 +163,12 @@ class Generator(nn.Module):
         first, conditions = self._conditions(z, labels)
         batch = z.shape[0]
         x = self.stem(first).view(batch, 4, 4, -1).permute(0, 3, 1, 2)  # [B, ch0, 4, 4], channels last
-        x = self._attend(x, "4", 1)
         per_stage = self.config.generator.blocks_per_stage
         for index, stage in enumerate(self.stages):
             constant = x.shape[0] == batch
             x = stage(x, conditions[index * per_stage : (index + 1) * per_stage], frames, constant)
-            x = self._attend(x, str(8 * 2**index), x.shape[0] // batch)
         x = self.norm(x, conditions[-1], frames)
         return torch.tanh(unfold_time(self.to_rgb(x), frames))
-
-    def _attend(self, x: Tensor, size: str, frames: int) -> Tensor:
-        if size in self.attention:
-            for layer in self.attention[size].children():
-                x = layer(x, frames)
-        return x
 
     def _conditions(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The first layer's input and each block's condition, the last of which also serves the output norm."""

@@ -181,9 +181,9 @@ class BatchNormReLU(nn.Module):
                 self.observer.append((mean, var))
             return y
         steps = torch.arange(frames, device=x.device).clamp_(max=self.sets - 1)
+        centred, rest = _centre(x, self.mean[steps][:, None], frames)
         scale = torch.rsqrt(self.var[steps] + NORM_EPS)[:, None] * gain  # [T, B or 1, C]
-        shift = bias - self.mean[steps][:, None] * scale
-        return _affine(x, scale, shift, frames).relu_()
+        return _affine(centred, scale, bias - rest * scale, frames).relu_()
 
 
 class _NormaliseBatch(torch.autograd.Function):
@@ -191,7 +191,7 @@ class _NormaliseBatch(torch.autograd.Function):
 
     With x' = (x − mean) / std and y = relu(gain · x' + bias), and dy masked where y = 0, the backward pass is
     dx = (gain · dy − <gain · dy> − x' <gain · dy · x'>) / std, < > being the mean over a statistics group. All sums
-    over pixels are taken once, per frame, sample and channel.
+    over pixels are taken once, per frame, sample and channel, and on centred values, so that nothing cancels in bf16.
     """
 
     @staticmethod
@@ -199,33 +199,40 @@ class _NormaliseBatch(torch.autograd.Function):
         """``[T * B, C, H, W]``, gain and bias ``[B or 1, C]`` to y, mean and biased variance ``[T or 1, C]``."""
         group = (1,) if per_step else (0, 1)
         count = x.numel() // x.shape[1] // (frames if per_step else 1)
-        mean = _pixel_sums(x, frames).sum(group) / count  # [T, C] or [C]
-        var = (_pixel_sums(x * x, frames).sum(group) / count - mean.square()).clamp_min_(0)
-        mean, var = mean.view(-1, 1, x.shape[1]), var.view(-1, 1, x.shape[1])
-        rstd = torch.rsqrt(var + NORM_EPS)
+        about = _pixel_sums(x, frames).sum(group).view(-1, 1, x.shape[1]) / count  # [T or 1, 1, C], roughly the mean
+        centred, rest = _centre(x, about, frames)
+        offset = _pixel_sums(centred, frames).sum(group).view(about.shape) / count  # of the centred values' mean
+        var = _pixel_sums(centred * centred, frames).sum(group).view(about.shape) / count - offset.square()
+        rstd = torch.rsqrt(var.clamp_min_(0) + NORM_EPS)
         scale = rstd * gain
-        y = _affine(x, scale, bias - mean * scale, frames).relu_()
-        ctx.save_for_backward(x, y, gain, mean, rstd)
+        y = _affine(centred, scale, bias - offset * scale, frames).relu_()
+        ctx.save_for_backward(centred, y, gain, offset, rstd)
         ctx.frames, ctx.group, ctx.count = frames, group, count
-        mean_out, var_out = mean.squeeze(1), var.squeeze(1)
-        ctx.mark_non_differentiable(mean_out, var_out)
-        return y, mean_out, var_out
+        mean, var = (about - rest + offset).squeeze(1), var.squeeze(1)
+        ctx.mark_non_differentiable(mean, var)
+        return y, mean, var
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dy: Tensor, *_: Tensor):  # type: ignore[override]
         """Gradients of x, gain and bias."""
-        x, y, gain, mean, rstd = ctx.saved_tensors
+        centred, y, gain, offset, rstd = ctx.saved_tensors
         dy = torch.ops.aten.threshold_backward(dy, y, 0)
         sum_dy = _pixel_sums(dy, ctx.frames)  # [T, B, C]
-        sum_dy_x = (_pixel_sums(dy * x, ctx.frames) - mean * sum_dy) * rstd  # sums of dy · x'
+        sum_dy_x = (_pixel_sums(dy * centred, ctx.frames) - offset * sum_dy) * rstd  # sums of dy · x'
         d_gain, d_bias = sum_dy_x.sum(0), sum_dy.sum(0)
         if gain.shape[0] == 1:
             d_gain, d_bias = d_gain.sum(0, keepdim=True), d_bias.sum(0, keepdim=True)
-        mean_g = (gain * sum_dy).sum(ctx.group).view(mean.shape) / ctx.count
-        mean_gx = (gain * sum_dy_x).sum(ctx.group).view(mean.shape) / ctx.count
-        dx = _affine(x, -rstd.square() * mean_gx, rstd * (rstd * mean * mean_gx - mean_g), ctx.frames)
+        mean_g = (gain * sum_dy).sum(ctx.group).view(rstd.shape) / ctx.count
+        mean_gx = (gain * sum_dy_x).sum(ctx.group).view(rstd.shape) / ctx.count
+        dx = _affine(centred, -rstd.square() * mean_gx, rstd * (rstd * offset * mean_gx - mean_g), ctx.frames)
         return _affine(dy, rstd * gain, dx, ctx.frames), d_gain, d_bias, None, None
+
+
+def _centre(x: Tensor, about: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """``[T * B, C, H, W]`` less ``[T or 1, 1, C]`` as x's precision has it, and what that rounding left over."""
+    rounded = about.to(x.dtype)
+    return (by_step(x, frames) - rounded[..., None, None]).flatten(0, 1), about - rounded
 
 
 def _pixel_sums(x: Tensor, frames: int) -> Tensor:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from dvdgan.networks.layers import BatchNormReLU
 
+STATISTICS = ("mean", "var")  # the buffers of a batch norm that hold them
+
 
 @torch.no_grad()
 def estimate_statistics(generator: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
@@ -54,7 +56,7 @@ def statistics_of(generator: nn.Module) -> dict[str, Tensor]:
         f"{name}.{kind}": getattr(module, kind).clone()
         for name, module in generator.named_modules()
         if isinstance(module, BatchNormReLU)
-        for kind in ("mean", "var")
+        for kind in STATISTICS
     }
 
 

@@ -28,7 +28,7 @@ def diff_augment(clip: Tensor, transforms: Sequence[str], uniform: np.ndarray) -
     if "color" in transforms:
         clip = _color(clip, draw[:, :3])
     if "translation" in transforms:
-        clip = _translate(clip, draw[:, 3:5])
+        clip = _translate(clip, uniform[:, 3:5])
     if "cutout" in transforms:
         clip = _cutout(clip, draw[:, 5:7])
     return clip
@@ -43,10 +43,10 @@ def _color(clip: Tensor, draw: Tensor) -> Tensor:
     return (clip - mean) * (contrast + 0.5) + mean
 
 
-def _translate(clip: Tensor, draw: Tensor) -> Tensor:
+def _translate(clip: Tensor, uniform: np.ndarray) -> Tensor:
     size = clip.shape[-1]
     reach = max(size // 8, 1)
-    shift = (draw * (2 * reach + 1)).long() - reach  # [B, 2], whole pixels
+    shift = (uniform * (2 * reach + 1)).astype(int) - reach  # [B, 2], whole pixels
     padded = F.pad(clip, (reach, reach, reach, reach))
     return torch.stack(
         [

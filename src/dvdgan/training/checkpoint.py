@@ -109,6 +109,6 @@ def scatter(
             optimiser.state[like] = {
                 entry: torch.empty_like(like, memory_format=torch.preserve_format).copy_(value)
                 if value.shape == like.shape
-                else value.clone()
+                else value.to(like.device, copy=True)
                 for entry, value in state.items()
             }

@@ -56,7 +56,7 @@ class Means:
     def add(self, values: dict[str, float | Tensor]) -> None:
         """Take in one value of each name."""
         names = list(values)
-        numbers = torch.stack([torch.as_tensor(values[name], dtype=torch.float32).cpu() for name in names]).tolist()
+        numbers = torch.stack([torch.as_tensor(values[name], dtype=torch.float32) for name in names]).tolist()
         for name, number in zip(names, numbers):
             entry = self.sums.setdefault(name, [0.0, 0])
             entry[0] += number
@@ -64,9 +64,9 @@ class Means:
 
     def add_by_class(self, name: str, values: Tensor, labels: Tensor | None, classes: list[str]) -> None:
         """Take in values ``[B]``, averaged per class (name/class) and over all (name)."""
-        for index, value in enumerate(values.tolist()):
-            keys = [name] if labels is None else [name, f"{name}/{classes[int(labels[index])]}"]
-            for key in keys:
+        of = [None] * len(values) if labels is None else labels.tolist()
+        for value, label in zip(values.tolist(), of):
+            for key in [name] if label is None else [name, f"{name}/{classes[label]}"]:
                 entry = self.sums.setdefault(key, [0.0, 0])
                 entry[0] += value
                 entry[1] += 1

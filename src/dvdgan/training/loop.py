@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from dvdgan.config import Config, load_config
+from dvdgan.config import Config
 from dvdgan.data.clips import ClipDataset, Prefetcher
 from dvdgan.data.sources import open_dataset
 from dvdgan.devices import pick_device
+from dvdgan.models import check_model_place
 from dvdgan.sampling import from_uint8
 from dvdgan.training import precision
 from dvdgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint, save_checkpoint
@@ -26,26 +26,9 @@ from dvdgan.training.journal import Journal, Means
 from dvdgan.training.memory import keep_freed_memory
 from dvdgan.training.motion import first_frame_jump, motion
 from dvdgan.training.progress import ProgressDisplay
+from dvdgan.training.run_directory import RunDirectory, TrainingError
 from dvdgan.training.samples import class_weights, finished_generator, write_model, write_real_samples, write_samples
 from dvdgan.training.steps import Learner
-
-# Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
-CHANGEABLE = {
-    "training.steps",
-    "training.log_every",
-    "training.sample_every",
-    "training.checkpoint_every",
-    "training.keep_checkpoints",
-    "training.sample_clips",
-    "training.statistics_batches",
-    "data.fps",
-    "name",
-    "description",
-}
-
-
-class TrainingError(RuntimeError):
-    """A run that cannot start or go on; the message is one line and names the mend."""
 
 
 class Interrupted(Exception):
@@ -56,12 +39,16 @@ class Interrupted(Exception):
         self.signal = signum
 
 
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
 def train(
     config: Config,
     out: Path | str,
     minutes: float | None = None,
     device: str | None = None,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = _print,
 ) -> Path:
     """Train, or go on training, a run.
 
@@ -81,23 +68,42 @@ def train(
     """
     torch.set_flush_denormal(True)
     keep_freed_memory()
-    out = Path(out)
-    where = pick_device(device)
-    source = config.data.source
-    if source is None:
+    out, where = Path(out), pick_device(device)
+    if config.data.source is None:
         raise TrainingError(
             "there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    directory = RunDirectory(out)
+    with directory.locked():
+        return _train_in(directory, config, where, minutes, say)
+
+
+def _train_in(
+    directory: RunDirectory, config: Config, where: torch.device, minutes: float | None, say: Callable[[str], None]
+) -> Path:
+    out, resuming = directory.path, directory.started
+    check_model_place(out / "model")
+    if resuming:
+        directory.check(config)
     dataset = open_dataset(
-        config.data, config.network.size, config.network.frames, out / "data", seed=config.training.seed
+        config.data,
+        config.network.size,
+        config.network.frames,
+        out / "data",
+        seed=config.training.seed,
+        keep=resuming,  # a resumed run goes on with the clips that it started with
     )
     config = config.updated(network={"classes": len(dataset.classes)})
-    decided = _start_or_resume(config, out, where, say)
+    if resuming:
+        decided = directory.decided(dataset.store.identity)
+        directory.write_config(config)
+    else:
+        decided = {**precision.choose(config, where), "threads": torch.get_num_threads()}
+        directory.start(config, decided | {"data": dataset.store.identity, "torch": torch.__version__})
+    say(f"{where}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
     torch.set_num_threads(decided["threads"])
     learner = Learner(config, where, decided["precision"], decided["memory_format"])
-    run = Run(learner, dataset, out, minutes, say)
-    return run.go()
+    return Run(learner, dataset, out, minutes, say).go()
 
 
 class Run:
@@ -123,13 +129,14 @@ class Run:
             with (
                 _signals() as stop,
                 Prefetcher(self.dataset, t.batch_size, t.d_steps, self.step) as batches,
-                ProgressDisplay(self.step, t.steps, self.seconds, self.minutes) as display,
+                ProgressDisplay(self.step, t.steps, self.seconds, self.minutes, self.say) as display,
             ):
+                mark = time.perf_counter()
                 while self.step < t.steps and not self._over_budget() and not stop:
-                    started = time.perf_counter()
                     self._train_one_step(batches)
-                    self.seconds += time.perf_counter() - started
                     self.step += 1
+                    now = time.perf_counter()
+                    self.seconds, mark = self.seconds + now - mark, now
                     if self.step % t.log_every == 0:
                         line = self._log(journal)
                         display.show(self.step, self.seconds, line)
@@ -156,15 +163,14 @@ class Run:
             real, y = from_uint8(clips, learner.device), self._labels(labels)
             fake_y = self._labels(self.dataset.fake_labels(self.step, substep, t.batch_size))
             tock = time.perf_counter()
-            scalars = learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep)
+            self.means.add(learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep))
             seconds["data"] += tock - tick
-            seconds["d"] += time.perf_counter() - tock
-            self.means.add(scalars)
+            seconds["d"] += time.perf_counter() - tock  # `add` has waited for the device
         tick = time.perf_counter()
         fake_y = self._labels(self.dataset.fake_labels(self.step, t.d_steps, t.batch_size))
         scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step)
-        seconds["g"] = time.perf_counter() - tick
         self.means.add(scalars)
+        seconds["g"] = time.perf_counter() - tick
         self.means.add({f"seconds/{part}": value for part, value in seconds.items()})
         if self.config.network.frames > 1:
             names = self.dataset.classes
@@ -188,7 +194,12 @@ class Run:
             line["motion_ratio"] = ratio.pop("")
             line["motion_ratio_by_class"] = ratio
         line["seconds"] = parts
-        broken = [name for name, value in line.items() if isinstance(value, float) and not np.isfinite(value)]
+        self._require_finite({name: value for name, value in line.items() if isinstance(value, float)})
+        journal.write(line)
+        return line
+
+    def _require_finite(self, values: dict[str, float]) -> None:
+        broken = [name for name, value in values.items() if not np.isfinite(value)]
         if broken:
             last = list_checkpoints(self.out / "checkpoints")
             kept = f"the last checkpoint is {last[-1].name}" if last else "there is no checkpoint yet"
@@ -196,8 +207,6 @@ class Run:
                 f"step {self.step}: {', '.join(broken)} not finite; {kept}. Lower training.lr_d and training.lr_g, "
                 "or set training.precision=fp32, in a new run"
             )
-        journal.write(line)
-        return line
 
     def _over_budget(self) -> bool:
         return self.minutes is not None and self.seconds >= 60 * self.minutes
@@ -205,6 +214,7 @@ class Run:
     def _save(self) -> None:
         if self.saved_step == self.step:
             return
+        self._require_finite({name: total for name, (total, _) in self.means.sums.items()})
         numbers = {"step": self.step, "seconds": self.seconds, "means": self.means.sums, **self.learner.numbers()}
         keep = self.config.training.keep_checkpoints
         save_checkpoint(self.out / "checkpoints", self.step, self.learner.tensors(), numbers, keep)
@@ -246,49 +256,16 @@ class Run:
         return self.out / "model"
 
 
-def _start_or_resume(config: Config, out: Path, device: torch.device, say: Callable[[str], None]) -> dict[str, Any]:
-    """Write config.yaml and run.json of a new run, or check and read those of an old one."""
-    config_path, run_path = out / "config.yaml", out / "run.json"
-    if config_path.exists() and run_path.exists():
-        differences = _differences(load_config(str(config_path)), config)
-        if differences:
-            raise TrainingError(
-                f"{out} was started with other settings: {'; '.join(differences)}. "
-                "Use the old settings, or another --out"
-            )
-        _replace_text(config_path, config.to_yaml())
-        decided = json.loads(run_path.read_text(encoding="utf-8"))
-    else:
-        decided = {**precision.choose(config, device), "threads": torch.get_num_threads(), "device": str(device)}
-        _replace_text(config_path, config.to_yaml())
-        _replace_text(run_path, json.dumps(decided | {"torch": torch.__version__}, indent=1))
-    say(f"{device}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
-    return decided
-
-
-def _differences(old: Config, new: Config) -> list[str]:
-    before, after = _leaves(old.model_dump(mode="json")), _leaves(new.model_dump(mode="json"))
-    names = sorted(name for name in before | after if before.get(name) != after.get(name))
-    return [f"{name} {before.get(name)} -> {after.get(name)}" for name in names if name not in CHANGEABLE]
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        leaves |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return leaves
-
-
-def _replace_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that receives the number of a SIGINT or SIGTERM; a second one kills as usual."""
+    """A list that receives the number of a SIGINT or SIGTERM; a second one kills as usual.
+
+    Outside the main thread, where Python allows no handlers, the list stays empty.
+    """
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def note(signum: int, frame: Any) -> None:
         received.append(signum)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dvdgan.networks.layers import full_precision
 
@@ -40,7 +41,7 @@ def gradient_penalty(judge: Callable[[Tensor], Tensor], seen: Tensor) -> Tensor:
         judge: scores ``[B]`` of views.
         seen: views ``[B, …]``: the k frames, or the pooled clip, before augmentation.
     """
-    with full_precision(seen.device):
+    with full_precision(seen.device), sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
         seen = seen.detach().float().requires_grad_(True)
         (gradient,) = torch.autograd.grad(judge(seen).sum(), seen, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -16,11 +17,14 @@ class ProgressDisplay:
         steps: steps in all.
         seconds: seconds trained so far.
         minutes: the budget, or None.
+        say: where lines go when there is no terminal.
     """
 
-    def __init__(self, step: int, steps: int, seconds: float, minutes: float | None) -> None:
+    def __init__(
+        self, step: int, steps: int, seconds: float, minutes: float | None, say: Callable[[str], None]
+    ) -> None:
         self.first_step, self.first_seconds = step, seconds
-        self.steps, self.minutes = steps, minutes
+        self.steps, self.minutes, self.say = steps, minutes, say
         self.console = Console()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
         self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
@@ -43,7 +47,7 @@ class ProgressDisplay:
             losses = " ".join(f"{name[5:]} {value:.2f}" for name, value in line.items() if name.startswith("loss_"))
             motion = f", motion {line['motion_ratio']:.2f} of real" if "motion_ratio" in line else ""
             pace = (seconds - self.first_seconds) / max(step - self.first_step, 1)
-            print(f"{status}, {pace:.2f} s a step, losses {losses}{motion}", flush=True)
+            self.say(f"{status}, {pace:.2f} s a step, losses {losses}{motion}")
 
     def _done(self, step: int, seconds: float) -> float:
         by_time = seconds / (60 * self.minutes) if self.minutes else 0.0

@@ -28,7 +28,7 @@ def class_weights(dataset: ClipDataset, sampling: str) -> list[float]:
     if not dataset.classes:
         return []
     counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
-    return [1.0] * len(counts) if sampling == "by_class" else counts.astype(float).tolist()
+    return ((counts > 0) if sampling == "by_class" else counts).astype(float).tolist()
 
 
 def finished_generator(learner: Learner, weights: list[float]) -> Generator:

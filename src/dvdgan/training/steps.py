@@ -87,7 +87,8 @@ class Learner:
         Args:
             real: clips ``[B, T, 3, H, W]`` in [−1, 1].
             labels: their classes ``[B]``, or None.
-            fake_labels: the classes to generate ``[B]``, or None.
+            fake_labels: the classes to generate ``[B]``, or None. The relativistic loss pairs a real and a generated
+                clip of one class, and takes ``labels`` instead.
             d_step: discriminator steps done so far.
 
         Returns:
@@ -97,6 +98,8 @@ class Learner:
         draws = Draws(t.seed, d_step * len(real), len(real), "d")
         penalise = (t.regularisation.r1 or t.regularisation.r2) and d_step % t.regularisation.every == 0
         self.last_real = (real, labels)
+        if t.loss == "relativistic":
+            fake_labels = labels
         z = draws.latent(self.generator.z_dim).to(self.device)
         with torch.no_grad(), autocast(self.device, self.precision):
             fake = self.generator(z, fake_labels).float()
@@ -136,7 +139,8 @@ class Learner:
         """Update G and its average.
 
         Args:
-            fake_labels: the classes to generate ``[B]``, or None.
+            fake_labels: the classes to generate ``[B]``, or None. The relativistic loss takes those of the last real
+                clips instead.
             batch_size: B.
             step: G steps done so far.
 
@@ -146,6 +150,8 @@ class Learner:
         t = self.config.training
         draws = Draws(t.seed, step * batch_size, batch_size, "g")
         z = draws.latent(self.generator.z_dim).to(self.device)
+        if t.loss == "relativistic" and self.last_real is not None:
+            fake_labels = self.last_real[1]
         for judge in self.judges.values():
             judge.requires_grad_(False)
         with autocast(self.device, self.precision):

@@ -7,22 +7,23 @@ import numpy as np
 from dvdgan.data.phenomena.palettes import pick_palette, recolour, to_uint8
 from dvdgan.data.phenomena.shapes import (
     REAL,
-    coverage,
     draw_light,
     draw_room,
     from_hsv,
     hsv,
     hue_gap,
-    mix,
     pixel_grid,
     shading,
     soft_disc,
 )
+from dvdgan.data.phenomena.textures import coverage, mix
 
 FLOOR_Y = 0.86
 """Height of the floor in every clip: where a ball's lower edge turns, in frame heights from the top."""
 
 _MAX_BALLS = 2
+_SETTLED = 47  # from this frame on ...
+_SHORTEST = 6  # ... no flight that begins is shorter than this, in frames
 
 
 def _ball_colours(rng: np.random.Generator, tones: np.ndarray, ground: np.ndarray) -> np.ndarray:
@@ -49,7 +50,8 @@ def _fall(time: np.ndarray, gravity: float, flight: int, first: float) -> np.nda
     """Height over the floor of a ball's lower edge, ``[T]``.
 
     Each contact leaves the ball a flight one frame shorter than the last, a restitution of about 0.92; as flights last
-    whole frames, every contact falls equally near to a frame, and that frame shows the ball at the floor.
+    whole frames, every contact falls equally near to a frame, and that frame shows the ball at the floor. A ball never
+    comes to rest: past frame 47 flights stay at 6 frames.
 
     Args:
         time: ``[T]``, in frames.
@@ -57,10 +59,13 @@ def _fall(time: np.ndarray, gravity: float, flight: int, first: float) -> np.nda
         flight: how long the arc that ends at the first contact lasts, in frames.
         first: time of the first contact.
     """
-    begun = first - np.cumsum([flight, *range(-flight, 0)])  # of every arc, and at last of the rest
-    arc = np.clip(np.searchsorted(begun, time, side="right") - 1, 0, flight)
-    since, lasts = time - begun[arc], flight - arc
-    return np.maximum(0.5 * gravity * since * (lasts - since), 0.0)
+    begun, lasts = [first - flight], [flight]  # of every arc
+    while (contact := first + sum(lasts[1:])) <= time[-1]:
+        begun.append(contact)
+        lasts.append(max(lasts[-1] - 1, _SHORTEST if contact > _SETTLED else 1))
+    arc = np.maximum(np.searchsorted(begun, time, side="right") - 1, 0)
+    since = time - np.array(begun)[arc]
+    return np.maximum(0.5 * gravity * since * (np.array(lasts)[arc] - since), 0.0)
 
 
 def _reflect(position: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -147,6 +152,6 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
         normal = (nx[t, 0, u] * shrink, ny[t, v, 0] * shrink, np.sqrt(np.maximum(1.0 - square, 0.0)))
         factor, gloss = shading(normal, light)
         ball = colours[i].astype(REAL) * factor + gloss
-        clip[t, v, u] = mix(clip[t, v, u], ball, coverage((away - 1.0) * REAL(radius[i]), size))
+        clip[t, v, u] = mix(clip[t, v, u], ball, coverage((1.0 - away) * REAL(radius[i]), 1 / size))
     truth = {"center": centres, "radius": radius, "floor": FLOOR_Y, "hue": hsv(colours[:count])[0]}
     return to_uint8(clip), truth

@@ -12,6 +12,7 @@ import numpy as np
 from dvdgan.data.phenomena.palettes import Palette, luma, pick_palette, to_uint8
 from dvdgan.data.phenomena.textures import (
     Waves,
+    coverage,
     filter_matrix,
     light_from,
     mix,
@@ -24,6 +25,7 @@ from dvdgan.data.phenomena.textures import (
 )
 
 _REACH = 1.6  # how far from its centre a world of separate things is filled, in H; no camera sees beyond
+_LONGEST = 48  # frames; the camera of a longer clip goes as far, more slowly
 _RIDGES = 16
 _OVERSAMPLE = 1.5  # painted samples per pixel of the closest view, along each axis
 _RADIAL = pixel_centres(1024)  # shares of a fan's radius at which its rings are coloured
@@ -73,7 +75,7 @@ class _Paper(_World):
         for level, sheet in zip(self.levels, self.sheets):
             picture = mix(picture, picture * shadow, smoothstep(-0.22, 0.10, overhead - level))
             glow = 0.9 + 0.22 * smoothstep(0.5, 0.0, height - level)
-            picture = mix(picture, sheet * (glow * tooth)[..., None], np.clip((height - level) / slope + 0.5, 0, 1))
+            picture = mix(picture, sheet * (glow * tooth)[..., None], coverage(height - level, slope))
         return self.lit(picture, x, y)
 
 
@@ -128,7 +130,7 @@ class _Hills(_World):
         away = np.hypot(x - self.sun[0], rows - self.sun[1]) - self.sun[2]
         sun = self.palette.light.astype(np.float32) * 0.6 + self.warm * 0.5
         picture = mix(picture, sun, 0.6 * np.exp(-np.maximum(away, 0) / 0.22))
-        picture = mix(picture, sun, np.clip(0.5 - away / pitch, 0, 1))
+        picture = mix(picture, sun, coverage(-away, pitch))
         meadow = self.meadow.grid(x, y)
         for layer, (ridge, base, sway) in enumerate(zip(self.ridges, self.base, self.sway)):
             crest = (base + sway * ridge.grid(x, np.zeros(1, np.float32)))[0].astype(np.float32)
@@ -138,7 +140,7 @@ class _Hills(_World):
             grass = (1.1 - 0.3 * smoothstep(0.0, 0.1, depth)) * (1 + 0.2 * meadow * smoothstep(0.0, 0.12, depth))
             body = mix(tone * grass[..., None], np.broadcast_to(self.haze, (*depth.shape, 3)), mist)
             slant = np.sqrt(1 + np.gradient(crest, pitch) ** 2)
-            picture = mix(picture, body, np.clip(0.5 + depth / (pitch * slant), 0, 1))
+            picture = mix(picture, body, coverage(depth, pitch * slant))
         return self.lit(picture, x, y)
 
 
@@ -174,10 +176,10 @@ class _Scallops(_World):
                 paper, ring = self.ground[0], self.rings[number]
                 fan = np.broadcast_to(first, (len(_RADIAL), 3))
                 for band, edge in ((paper, 0.9), (second, 0.8 - ring), (paper, 0.62 - ring), (first, 0.34)):
-                    fan = mix(fan, band, np.clip((edge - _RADIAL) * r / pitch + 0.5, 0, 1))
+                    fan = mix(fan, band, coverage((edge - _RADIAL) * r, pitch))
                 fan = (fan * (1.1 - 0.3 * _RADIAL)[:, None]).astype(np.float32)
                 rings = fan[np.minimum(away * len(_RADIAL), len(_RADIAL) - 1).astype(np.int32)]
-                picture[rows, columns] = mix(part, rings, np.clip((1 - away) * r / pitch + 0.5, 0, 1))
+                picture[rows, columns] = mix(part, rings, coverage((1 - away) * r, pitch))
         return self.lit(picture, x, y)
 
 
@@ -220,7 +222,7 @@ class _Scatter(_World):
             part = mix(part, part * shadow, 0.8 * smoothstep(1.25, 0.6, away))
             thing = self._flower if self.flowers else self._pebble
             inside, colour = thing(i, dx, dy, veins[rows, columns])
-            picture[rows, columns] = mix(part, colour, np.clip(inside * r / pitch + 0.5, 0, 1))
+            picture[rows, columns] = mix(part, colour, coverage(inside * r, pitch))
         return self.lit(picture, x, y)
 
     def _pebble(self, i: int, dx: np.ndarray, dy: np.ndarray, veins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -261,7 +263,8 @@ def _eased(rng: np.random.Generator, frames: int) -> np.ndarray:
 
 
 def _extent(frames: int, growth: float) -> float:
-    """How much farther the camera goes in a clip of this length than in one of 14 frames."""
+    """How much farther the camera goes in a clip of this length than in one of 14 frames; never beyond the world."""
+    frames = min(frames, _LONGEST)
     return min(frames / 12, (frames / 14) ** growth)
 
 

@@ -11,9 +11,20 @@ from collections.abc import Callable
 import numpy as np
 
 from dvdgan.data.phenomena.palettes import Palette, luma, pick_palette, to_uint8
-from dvdgan.data.phenomena.textures import Waves, light_from, mix, pixel_centres, ramp, relief, smoothstep, window
+from dvdgan.data.phenomena.textures import (
+    Waves,
+    coverage,
+    light_from,
+    mix,
+    pixel_centres,
+    ramp,
+    relief,
+    smoothstep,
+    window,
+)
 
 _SAMPLES = 2  # painted samples per pixel along each axis
+_REACH = 1.75  # how far from its middle an object is painted, in half-widths; all of them end within
 _MARGIN = 0.26  # luma wanted between the object and what is behind it
 Layer = tuple[np.ndarray, np.ndarray]
 
@@ -62,12 +73,12 @@ class _Backdrop:
         picture = mix(picture, glow, 0.5 * smoothstep(0.1, 1.0, cloud) * smoothstep(2.6, 0.4, cloud))
         away = np.hypot(x - self.sun[0], rows - self.sun[1])
         picture = mix(picture, glow, 0.5 * np.exp(-((away / 0.3) ** 2)))
-        picture = mix(picture, self.disc, 0.75 * np.clip((self.sun_size - away) / pitch + 0.5, 0, 1))
+        picture = mix(picture, self.disc, 0.75 * coverage(self.sun_size - away, pitch))
         for i, ridge in enumerate(self.ridges):
             crest = self.horizon - 0.05 * (2.6 - i) + 0.035 * ridge.grid(x, np.zeros(1, np.float32))
             tone = self.sky[0] + (self.land[1] - self.sky[0]) * np.float32(0.3 + 0.25 * i)
             body = mix(_tinted(tone, np.ones_like(away)), glow, 0.3 * smoothstep(0.0, 0.14, rows - crest))
-            picture = mix(picture, body, np.clip((rows - crest) / pitch + 0.5, 0, 1))
+            picture = mix(picture, body, coverage(rows - crest, pitch))
         texture = self.texture.grid(x, y)
         depth = np.clip((rows - self.horizon) / (1 - self.horizon), 0, 1)
         body = ramp(self.land, depth + 0.17 * texture)
@@ -75,7 +86,7 @@ class _Backdrop:
         if self.setting == "water":
             path = np.exp(-(((x - self.sun[0]) / (0.08 + 0.12 * depth)) ** 2)) * smoothstep(-0.3, 1.3, texture)
             body = mix(body, glow, 0.6 * path)
-        picture = mix(picture, body, np.clip((rows - self.horizon) / pitch + 0.5, 0, 1))
+        picture = mix(picture, body, coverage(rows - self.horizon, pitch))
         shade = 0.35 * smoothstep(0.35, 1.05, np.hypot(x - self.pool[0], rows - self.pool[1]))
         return (picture * (1 - shade)[..., None]).astype(np.float32)
 
@@ -140,7 +151,7 @@ def _leaf(u: np.ndarray, v: np.ndarray, tones: np.ndarray, light: np.ndarray, tu
     v = v - 0.12 * np.cos(1.6 * u)
     half = 0.62 * np.clip(1 - u**2, 0, 1) ** 0.7 * (1 - 0.25 * u)
     side = 0.93 + 0.16 * np.sign(v) * np.sign(light[1]) * smoothstep(0, 0.06, np.abs(v))
-    ribs = 0.07 * np.cos(22 * (np.abs(v) * 0.8 - u)) * smoothstep(0.03, 0.15, np.abs(v))
+    ribs = 0.07 * np.cos(8 * (np.abs(v) * 0.8 - u)) * smoothstep(0.03, 0.15, np.abs(v))
     skin = mix(tones[0], tones[1], 0.6 * smoothstep(0.2, 1.0, u))
     stalk = np.minimum(0.035 - np.abs(v), np.minimum(u + 1.25, 0.8 - u))
     return [
@@ -155,7 +166,7 @@ def _fish(u: np.ndarray, v: np.ndarray, tones: np.ndarray, light: np.ndarray, tu
     tail = np.minimum(np.minimum(-0.35 - u, 0.1 - 0.62 * (u + 0.42) - np.abs(v)), u + 1 - 0.35 * np.cos(4 * v) + 0.35)
     fin = np.minimum(0.72 - np.hypot((u - 0.1) * 1.3, v + 0.15), -0.2 - v)
     belly = 1.08 - 0.3 * v
-    scales = smoothstep(-0.3, 0.3, np.sin(9 * u + 2 * np.cos(6 * v))) * smoothstep(0.62, 0.4, u)
+    scales = smoothstep(-0.3, 0.3, np.sin(7 * u + 2 * np.cos(6 * v))) * smoothstep(0.62, 0.4, u)
     eye = np.hypot(u - 0.68, v + 0.1)
     return [
         (fin, _tinted(tones[1], 0.95 + 0.2 * u)),
@@ -233,7 +244,7 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
     mask = np.zeros((frames, size, size), bool)
     light = backdrop.light * np.array([direction, 1, 1], np.float32)
     for i in range(frames):
-        rows, columns = window(fine, fine, (x[i], y[i]), 1.5 * radius)
+        rows, columns = window(fine, fine, (x[i], y[i]), _REACH * radius + pitch)
         pixels = tuple(slice(s.start // _SAMPLES, -(-s.stop // _SAMPLES)) for s in (rows, columns))
         rows, columns = (slice(s.start * _SAMPLES, s.stop * _SAMPLES) for s in pixels)
         if columns.stop == columns.start:
@@ -247,7 +258,7 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
             part = mix(part, part * (0.4 + 0.6 * shadow), depth)
         turn = (x[i] - start) * direction / radius if name == "ball" else 2 * np.pi * bobs * t[i] + phase
         for inside, colour in painter(u, v, tones, light, turn):
-            share = np.clip(inside * (radius / pitch) + 0.5, 0, 1)
+            share = coverage(inside * radius, pitch)
             part = mix(part, colour, share)
             covered = np.maximum(covered, share)
         clip[i][pixels] = to_uint8(_boxed(part))

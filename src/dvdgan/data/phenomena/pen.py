@@ -10,18 +10,16 @@ from dvdgan.data.phenomena.palettes import Palette, luma, pick_palette, recolour
 from dvdgan.data.phenomena.shapes import (
     REAL,
     cone_distance,
-    coverage,
     draw_light,
     from_hsv,
     hsv,
     hue_gap,
-    mix,
     mottle,
     mottling,
     pixel_grid,
     shading,
-    smoothstep,
 )
+from dvdgan.data.phenomena.textures import coverage, mix, smoothstep
 
 TIP_HUE = 8.0
 """Hue of the pen in degrees, kept for it alone: ink is dark and at least 50 degrees away, paper is light and pale."""
@@ -154,7 +152,7 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
         away = np.take_along_axis(away, nearest[..., None], axis=-1)[..., 0]
         tint[box] = np.where(away < 0.5 / size, tints[piece][nearest], tint[box])
         distance[box] = np.minimum(distance[box], away)
-        cover = coverage(distance, size)
+        cover = coverage(-distance, 1 / size)
         ink[t] = cover > 0.5
         page = mix(paper, mix(inks[0], inks[1], tint), cover)
 
@@ -170,8 +168,8 @@ def render(rng: np.random.Generator, size: int, frames: int) -> tuple[np.ndarray
         v, u = np.nonzero(edge < 0.5 / size)
         curved, up = aside[v, u], (x - foot[0]) * axis[0] + (y - foot[1]) * axis[1]
         factor, gloss = shading((curved * across[0], curved * across[1], np.sqrt(1.0 - curved**2)), light)
-        collar = 1.0 - 0.45 * coverage(np.abs(up[v, u] - 0.118) - 0.014, size)
+        collar = 1.0 - 0.45 * coverage(0.014 - np.abs(up[v, u] - 0.118), 1 / size)
         paint = red * (0.1 + 0.85 * factor) * collar[:, None] + 0.5 * gloss
-        page[v, u] = mix(page[v, u], paint, coverage(edge[v, u], size))
+        page[v, u] = mix(page[v, u], paint, coverage(-edge[v, u], 1 / size))
         clip[t] = page
     return to_uint8(clip), {"tip": tips, "ink": ink}

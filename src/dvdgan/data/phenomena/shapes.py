@@ -1,4 +1,4 @@
-"""Shapes and light: pixel grids, anti-aliased edges, shaded solids, soft shadows, and the room they stand in.
+"""Shapes and light: pixel grids, strokes, hues, shaded solids, soft shadows, and the room they stand in.
 
 Lengths are in frame heights, x to the right and y downward from the top left corner; colours are linear RGB in [0, 1].
 Directions are (x, y, z) with z toward the viewer, so a light from above has a negative y.
@@ -11,39 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvdgan.data.phenomena.palettes import Palette, linear_to_srgb, srgb_to_linear
+from dvdgan.data.phenomena.textures import mix, pixel_centres, smoothstep
 
 REAL = np.float32
 
 
-def pixel_grid(size: int, samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """The x and y of the sample centres of a square frame.
-
-    Args:
-        size: height and width of the frame in pixels.
-        samples: samples per pixel in each direction.
-
-    Returns:
-        x ``[1, S]`` and y ``[S, 1]``, float32 in (0, 1), with ``S = size * samples``.
-    """
-    centres = ((np.arange(size * samples) + 0.5) / (size * samples)).astype(REAL)
+def pixel_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The x ``[1, size]`` and y ``[size, 1]`` of the pixel centres of a square frame, float32 in (0, 1)."""
+    centres = pixel_centres(size)
     return centres[None, :], centres[:, None]
-
-
-def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
-    """Rise smoothly from 0 where x is at most ``low`` to 1 where it is at least ``high``; falls when high < low."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
-def mix(a: np.ndarray, b: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """Blend colours ``[..., 3]`` from a (amount 0) to b (amount 1); ``amount`` lacks the colour axis."""
-    amount = np.asarray(amount)[..., None]
-    return a + (b - a) * amount
-
-
-def coverage(distance: np.ndarray, size: int) -> np.ndarray:
-    """Share of a pixel that a shape covers, in [0, 1], from the signed distance to its edge (negative inside)."""
-    return np.clip(0.5 - distance * size, 0.0, 1.0)
 
 
 def cone_distance(

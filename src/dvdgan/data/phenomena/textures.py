@@ -26,6 +26,16 @@ def mix(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
     return a + (b - a) * share[..., None]
 
 
+def coverage(inside: np.ndarray, pitch: float | np.ndarray) -> np.ndarray:
+    """Share of a sample, in [0, 1], that a shape covers.
+
+    Args:
+        inside: signed distance to the shape's edge, positive inside it.
+        pitch: the samples' distance from each other, in the same unit.
+    """
+    return np.clip(inside / pitch + 0.5, 0.0, 1.0)
+
+
 def ramp(colours: np.ndarray, position: np.ndarray) -> np.ndarray:
     """Smooth colours ``[..., 3]`` along the list ``colours`` ``[N, 3]`` at ``position`` ``[...]`` in [0, 1]."""
     table = np.linspace(0, len(colours) - 1, 512)

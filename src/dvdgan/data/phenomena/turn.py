@@ -12,12 +12,11 @@ from dvdgan.data.phenomena.shapes import (
     REAL,
     draw_light,
     draw_room,
-    mix,
     pixel_grid,
     shading,
-    smoothstep,
     soft_disc,
 )
+from dvdgan.data.phenomena.textures import mix, smoothstep
 
 _SAMPLES = 3  # per pixel in each direction
 _STEPS = 14  # along each ray

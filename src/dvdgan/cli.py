@@ -120,7 +120,8 @@ def generate(
         typer.echo("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
         return
     options: dict[str, Any] = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("making clips", total=None)
         pipeline.progress = lambda done, of: bar.update(task, completed=done, total=of)
         clips = _make(pipeline, class_ or [], num, seed, interpolate, options)

@@ -83,7 +83,7 @@ class Clips:
             path.mkdir(parents=True, exist_ok=True)
             names = [f"{index:04d}-{_file_name(label)}-seed{seed}" for index, (label, seed) in enumerate(self._names())]
             return [
-                write_clip(path / f"{name}.mp4", clip_grid(clip[None], columns=1, scale=scale), self.fps)
+                write_clip(path / f"{name}.mp4", clip_grid(clip[None], columns=1, scale=scale, gap=0), self.fps)
                 for name, clip in zip(names, self.video)
             ]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,8 @@ class Clips:
                 )
             ]
         columns = int(np.ceil(np.sqrt(len(self))))
-        return [write_clip(path, clip_grid(self.video, columns=columns, scale=scale), self.fps)]
+        mosaic = clip_grid(self.video, columns=columns, scale=scale, gap=4 if len(self) > 1 else 0)
+        return [write_clip(path, mosaic, self.fps)]
 
     def _names(self) -> Iterable[tuple[str, int]]:
         return zip(self.labels, self.seeds)

@@ -119,7 +119,7 @@ def test_sheet_npz_and_folder(pipeline, tmp_path):
     ("labels", "message"),
     [
         ("dott", "did you mean dot"),
-        ("zebra", "its classes are dot, bar, sky"),
+        ("xyz", "its classes are dot, bar, sky"),
         (7, "not from 0 to 2"),
         (["dot", "br"], "bar"),
     ],

@@ -2,7 +2,8 @@ import pytest
 import torch
 import yaml
 
-from dvdgan.config import Config, ConfigError, field_paths, load_config, parse_config, preset_names
+from dvdgan.config import Config
+from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config, preset_names
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 
 # Parameters of G, D_S and D_T as each preset builds them. BigGAN's at 128 px are the known ones (Brock et al. 2018).

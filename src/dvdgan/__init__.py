@@ -6,11 +6,17 @@ __version__ = "0.1.0"
 __all__ = ["Clips", "Pipeline", "load", "load_config", "train"]
 
 if TYPE_CHECKING:
-    from dvdgan.config import load_config
+    from dvdgan.config_files import load_config
     from dvdgan.pipeline import Clips, Pipeline, load
     from dvdgan.training import train
 
-_HOMES = {"Clips": "pipeline", "Pipeline": "pipeline", "load": "pipeline", "load_config": "config", "train": "training"}
+_HOMES = {
+    "Clips": "pipeline",
+    "Pipeline": "pipeline",
+    "load": "pipeline",
+    "load_config": "config_files",
+    "train": "training",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from dvdgan import __version__
-from dvdgan.config import ConfigError, field_paths, load_config, preset_names
+from dvdgan.config_files import ConfigError, field_paths, load_config, preset_names, updated
 
 if TYPE_CHECKING:
     from dvdgan.pipeline import Clips, Pipeline
@@ -69,7 +69,7 @@ def train(
 
     config = load_config(preset, overrides or [])
     if data is not None:
-        config = config.updated(data={"source": data})
+        config = updated(config, data={"source": data})
     try:
         run(config, out, minutes, device, say=typer.echo)
     except Interrupted as stop:

@@ -1,4 +1,4 @@
-"""The configuration: one tree of typed models, read from YAML presets and overridden by ``field=value``.
+"""The configuration: one tree of typed models. `dvdgan.config_files` reads it from YAML and overrides it.
 
 Every check names the field it is about. Where the paper (Clark, Donahue, Simonyan 2019, arXiv 1907.06571v2) fixes a
 value, the field's help says so; where it is silent, the help says what was chosen.
@@ -6,13 +6,10 @@ value, the field's help says so; where it is silent, the help says what was chos
 
 from __future__ import annotations
 
-import difflib
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Channel multipliers per block, BigGAN's table (Brock et al. 2018, appendix B); 32 and 16 px are ours.
 GENERATOR_MULTIPLIERS = {
@@ -31,10 +28,6 @@ DISCRIMINATOR_MULTIPLIERS = {
     256: [1, 2, 4, 8, 8, 16, 16],
     512: [1, 1, 2, 4, 8, 8, 16, 16],
 }
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used; the message is one line per fault and names the field and the mend."""
 
 
 class _Model(BaseModel):
@@ -360,146 +353,8 @@ class Config(_Model):
     """The training."""
 
     def to_yaml(self) -> str:
-        """The whole tree as YAML text; `load_config` reads it back to an equal configuration."""
+        """The whole tree as YAML text; `dvdgan.config_files.load_config` reads it back to an equal configuration."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
-
-    def updated(self, **sections: dict[str, Any]) -> Config:
-        """A validated copy with fields of `network`, `data` or `training` replaced.
-
-        Raises:
-            ConfigError: the result is not valid.
-        """
-        tree = self.model_dump(mode="json")
-        for section, fields in sections.items():
-            tree[section].update(fields)
-        return parse_config(tree)
-
-
-def parse_config(tree: Any, where: str = "configuration") -> Config:
-    """Validate a tree of plain dicts.
-
-    Args:
-        tree: what a YAML file holds.
-        where: the file's name, for messages.
-
-    Raises:
-        ConfigError: naming each wrong field.
-    """
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{where}: expected fields (name: value), found {type(tree).__name__}")
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{where}: {_explain(fault)}" for fault in error.errors())) from None
-
-
-def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Config:
-    """Read a preset by name, or a YAML file by path, and apply `field=value` overrides.
-
-    Args:
-        preset: a name from `preset_names`, or the path of a YAML file (ends in .yaml or .yml).
-        overrides: such as ``training.batch_size=8``; values are YAML (numbers, lists, null, true).
-
-    Raises:
-        ConfigError: no such preset, unreadable YAML, an unknown or contradictory field.
-    """
-    if preset.endswith((".yaml", ".yml")):
-        where = preset
-        try:
-            text = Path(preset).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{preset}: cannot be read ({error})") from None
-    else:
-        names = preset_names()
-        if preset not in names:
-            near = difflib.get_close_matches(preset, names, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"presets are {', '.join(names)}"
-            raise ConfigError(f"there is no preset {preset!r}; {hint} (a file's name must end in .yaml)")
-        where = f"preset {preset}"
-        text = _preset_dir().joinpath(f"{preset}.yaml").read_text(encoding="utf-8")
-    try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
-    config = parse_config(tree if tree is not None else {}, where)
-    return override(config, overrides)
-
-
-def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
-    """Apply `field=value` texts to a configuration and validate the result.
-
-    Raises:
-        ConfigError: a text without `=`, an unknown field (near ones are suggested), or an invalid value.
-    """
-    tree = config.model_dump(mode="json")
-    for text in overrides:
-        path, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{text!r} is not an override: write field=value, such as training.batch_size=8")
-        try:
-            parsed = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
-            raise ConfigError(
-                f"{text!r}: the value is not valid YAML (a number, text, list, true, false or null)"
-            ) from None
-        _set_field(tree, path.strip(), parsed)
-    return parse_config(tree, "override" if overrides else "configuration")
-
-
-def preset_names() -> list[str]:
-    """Names of the presets that come with the package, sorted."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _preset_dir().iterdir() if entry.name.endswith(".yaml"))
-
-
-def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, str]:
-    """Every leaf field's dotted path and its help text."""
-    paths: dict[str, str] = {}
-    for name, info in model.model_fields.items():
-        inner = _submodel(info.annotation)
-        if inner is not None:
-            paths.update(field_paths(inner, f"{prefix}{name}."))
-        else:
-            paths[f"{prefix}{name}"] = info.description or ""
-    return paths
-
-
-def _submodel(annotation: Any) -> type[BaseModel] | None:
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
-
-
-def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
-    *parents, leaf = path.split(".")
-    known = field_paths()
-    sections = {p.rsplit(".", depth)[0] for p in known for depth in range(1, p.count(".") + 1)}
-    if path not in known and path not in sections:
-        same_leaf = [p for p in known if p.rsplit(".", 1)[-1] == leaf]
-        near = same_leaf or difflib.get_close_matches(path, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`dvdgan fields` lists them all"
-        raise ConfigError(f"there is no field {path!r}; {hint}")
-    node = tree
-    for parent in parents:
-        if node.get(parent) is None:  # a discriminator that the preset leaves out
-            node[parent] = {}
-        node = node[parent]
-        if not isinstance(node, dict):
-            raise ConfigError(f"{path}: {parent} was set to {node!r}, which has no field {leaf}")
-    node[leaf] = value
-
-
-def _explain(fault: Any) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path, field_paths(), n=1, cutoff=0.5)
-        message = "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
-    elif fault["type"] != "value_error":
-        message += f" (found {fault['input']!r})"
-    return f"{path}: {message}" if path else message
-
-
-def _preset_dir() -> Any:
-    return resources.files("dvdgan") / "presets"
 
 
 def _log2(number: int) -> int:

@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dvdgan.config import Config, ConfigError, parse_config
+from dvdgan.config import Config
+from dvdgan.config_files import ConfigError, parse_config
 from dvdgan.networks import Generator
 from dvdgan.networks.layers import BatchNormReLU
 from dvdgan.networks.statistics import STATISTICS

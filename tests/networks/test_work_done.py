@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from conftest import tiny_config, tiny_network, write_store
+from dvdgan.config_files import updated
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 from dvdgan.networks.layers import SpectralWeight
 from dvdgan.networks.recurrent import ConvGRU
@@ -48,7 +49,7 @@ def test_discriminators_loop_over_no_frames(build):
 
 
 def test_generator_runs_once_per_discriminator_step(tmp_path):
-    config = tiny_config(write_store(tmp_path / "store")).updated(network={"classes": 3})
+    config = updated(tiny_config(write_store(tmp_path / "store")), network={"classes": 3})
     learner = Learner(config, torch.device("cpu"), "fp32", "contiguous")
     y = torch.tensor([0, 1, 2])
     calls = {"G": 0, "D": 0}

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 import dvdgan
 from conftest import tiny_config, tiny_network, write_store
+from dvdgan.config_files import updated
+from dvdgan.data.store import StoreWriter
 from dvdgan.data.video import write_clip
 from dvdgan.models import load_model
 from dvdgan.pipeline import PipelineError
@@ -106,8 +108,12 @@ def test_run_directory_tells_how_it_went(store, tmp_path):
 
 def test_training_learns_a_colour(tmp_path):
     """Fakes of each class come to have more of their class's colour than those of the other classes."""
-    store = write_store(tmp_path / "store", per_class=8)
-    config = tiny_config(store, steps=80, batch_size=8, d_steps=1, lr_g=2e-3, lr_d=4e-3, log_every=20)
+    with StoreWriter(tmp_path / "store", 32, ["red", "green", "blue"], {}) as writer:
+        for index in range(12):
+            clip = np.full((2, 32, 32, 3), 40, np.uint8)
+            clip[..., index % 3] = 200 + index
+            writer.add(clip, index % 3, str(index), 12.0)
+    config = tiny_config(tmp_path / "store", steps=80, batch_size=6, d_steps=1, lr_g=4e-3, lr_d=8e-3, log_every=20)
     config = config.model_copy(update={"network": tiny_network(frames=2, temporal=None, spatial={"frames": 1})})
     train(config, tmp_path / "run", say=quiet)
     generator = load_model(tmp_path / "run").generator
@@ -132,7 +138,7 @@ def test_refused_settings_leave_the_data_alone(store, tmp_path):
         write_clip(source / f"{index}.mp4", rng.integers(0, 255, (5, 32, 32, 3), np.uint8), 12)
     train(tiny_config(source, steps=1), tmp_path / "run", say=quiet)
     before = (tmp_path / "run" / "data" / "index.json").read_bytes()
-    other = tiny_config(source, steps=1).updated(data={"stride": 2})
+    other = updated(tiny_config(source, steps=1), data={"stride": 2})
     with pytest.raises(TrainingError, match=r"data\.stride 1 -> 2"):
         train(other, tmp_path / "run", say=quiet)
     assert (tmp_path / "run" / "data" / "index.json").read_bytes() == before
@@ -194,7 +200,7 @@ def test_a_place_that_cannot_hold_the_model_is_refused_first(store, tmp_path):
 
 def test_relativistic_pairs_clips_of_one_class(store):
     config = tiny_config(store, loss="relativistic", regularisation={"r1": 1.0, "r2": 1.0, "every": 1})
-    learner = Learner(config.updated(network={"classes": 3}), torch.device("cpu"), "fp32", "contiguous")
+    learner = Learner(updated(config, network={"classes": 3}), torch.device("cpu"), "fp32", "contiguous")
     asked = []
     learner.generator.register_forward_pre_hook(lambda module, args: asked.append(args[1].tolist()))
     real, y, other = torch.zeros(3, 4, 3, 32, 32), torch.tensor([0, 1, 2]), torch.tensor([2, 2, 2])
@@ -291,7 +297,7 @@ def test_flat_folder_trains_an_unconditional_model(tmp_path):
 
 
 def test_generator_step_moves_only_g(store):
-    config = tiny_config(store).updated(network={"classes": 3})
+    config = updated(tiny_config(store), network={"classes": 3})
     learner = Learner(config, torch.device("cpu"), "fp32", "contiguous")
     before = {name: {k: v.clone() for k, v in net.state_dict().items()} for name, net in learner.networks.items()}
     learner.generator_step(torch.tensor([0, 1, 2]), 3, 0)
@@ -306,7 +312,7 @@ def test_generator_step_moves_only_g(store):
 
 
 def test_channels_last_and_bf16_agree_with_plain(store):
-    config = tiny_config(store).updated(network={"classes": 3})
+    config = updated(tiny_config(store), network={"classes": 3})
     plain = Learner(config, torch.device("cpu"), "fp32", "contiguous")
     real, y = torch.rand(3, 4, 3, 32, 32) * 2 - 1, torch.tensor([0, 1, 2])
     expected = plain.discriminator_step(real, y, y, 0)

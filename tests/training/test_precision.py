@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from conftest import tiny_config
+from dvdgan.config_files import updated
 from dvdgan.training import precision
 from dvdgan.training.memory import keep_freed_memory
 
@@ -39,7 +40,7 @@ def test_a_run_keeps_its_decision(store, tmp_path, monkeypatch):
     train(config, tmp_path / "run", say=lambda text: None)
     monkeypatch.setattr(precision, "choose", lambda *args: pytest.fail("decided anew"))
     said = []
-    train(config.updated(training={"steps": 2}), tmp_path / "run", say=said.append)
+    train(updated(config, training={"steps": 2}), tmp_path / "run", say=said.append)
     assert any("resumed" in text for text in said)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from dvdgan.config import Config
+from dvdgan.config_files import updated
 from dvdgan.data.clips import ClipDataset, Prefetcher
 from dvdgan.data.sources import open_dataset
 from dvdgan.devices import pick_device
@@ -93,7 +94,7 @@ def _train_in(
         seed=config.training.seed,
         keep=resuming,  # a resumed run goes on with the clips that it started with
     )
-    config = config.updated(network={"classes": len(dataset.classes)})
+    config = updated(config, network={"classes": len(dataset.classes)})
     if resuming:
         decided = directory.decided(dataset.store.identity)
         directory.write_config(config)
@@ -116,6 +117,7 @@ class Run:
         self.config = learner.config
         self.weights = class_weights(dataset, self.config.data.sampling)
         self.step, self.seconds, self.means = 0, 0.0, Means()
+        self.rates = (0.0, 0.0)  # learning rates of G and D
         self.saved_step = -1
         self._restore()
 

@@ -12,6 +12,7 @@ from dvdgan.sampling import autocast
 
 ROUNDS = 6
 
+
 def choose(config: Config, device: torch.device) -> dict[str, str]:
     """Decide what the configuration leaves to ``auto``.
 

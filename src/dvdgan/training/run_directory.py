@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dvdgan.config import Config, load_config
+from dvdgan.config import Config
+from dvdgan.config_files import load_config
 
 # Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
 CHANGEABLE = {

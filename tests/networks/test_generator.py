@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from conftest import tiny_network
-from dvdgan.networks import Generator, estimate_statistics
+from dvdgan.config import NetworkConfig
+from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, estimate_statistics
 from dvdgan.networks.recurrent import ConvGRU
 
 
@@ -31,6 +32,18 @@ def test_shape_and_range(size, multipliers, frames, classes):
     clips = network(torch.randn(2, 8), labels)
     assert clips.shape == (2, frames, 3, size, size)
     assert clips.abs().max() <= 1
+
+
+@pytest.mark.parametrize("size", [256, 512])
+def test_large_sizes_build_without_memory(size):
+    config = NetworkConfig(size=size, frames=12, classes=10)
+    with torch.device("meta"):
+        clips = Generator(config)(torch.zeros(1, 120), torch.zeros(1, dtype=torch.long))
+        frames = torch.zeros(1, 8, 3, size, size)
+        assert SpatialDiscriminator(config)(frames, torch.zeros(1, dtype=torch.long)).shape == (1,)
+        judge = TemporalDiscriminator(config)
+        assert judge(judge.view(clips), torch.zeros(1, dtype=torch.long)).shape == (1,)
+    assert clips.shape == (1, 12, 3, size, size)
 
 
 def test_frames_belong_to_their_own_sample():

@@ -22,7 +22,8 @@ def keyed_rng(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     Args:
         seed: the run's seed, >= 0.
         purpose: what is drawn, such as ``"z"``; different purposes are independent.
-        numbers: step, sample index and the like, each >= 0.
+        numbers: step, sample index and the like, each >= 0; always as many for one purpose, because NumPy takes keys
+            that differ only in zeros at the end for equal.
     """
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *numbers])
 

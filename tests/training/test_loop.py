@@ -113,7 +113,7 @@ def test_training_learns_a_colour(tmp_path):
             clip = np.full((2, 32, 32, 3), 40, np.uint8)
             clip[..., index % 3] = 200 + index
             writer.add(clip, index % 3, str(index), 12.0)
-    config = tiny_config(tmp_path / "store", steps=80, batch_size=6, d_steps=1, lr_g=4e-3, lr_d=8e-3, log_every=20)
+    config = tiny_config(tmp_path / "store", steps=160, batch_size=12, d_steps=1, lr_g=2e-3, lr_d=4e-3, log_every=20)
     config = config.model_copy(update={"network": tiny_network(frames=2, temporal=None, spatial={"frames": 1})})
     train(config, tmp_path / "run", say=quiet)
     generator = load_model(tmp_path / "run").generator

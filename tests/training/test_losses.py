@@ -27,7 +27,7 @@ def test_relativistic_losses_mirror_each_other():
 def test_gradient_penalty_of_a_linear_score():
     weight = torch.randn(3, 4, 4, requires_grad=True)
     penalty = gradient_penalty(lambda x: (x * weight).sum((1, 2, 3)), torch.randn(5, 3, 4, 4))
-    assert float(penalty) == pytest.approx(float(weight.detach().square().sum()), rel=1e-5)
+    assert float(penalty.detach()) == pytest.approx(float(weight.detach().square().sum()), rel=1e-5)
     penalty.backward()
     torch.testing.assert_close(weight.grad, 2 * weight.detach())
 

@@ -2,16 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from dvdgan.config import (
-    Config,
-    DataConfig,
-    GeneratorConfig,
-    NetworkConfig,
-    SpatialConfig,
-    TemporalConfig,
-    TrainingConfig,
-)
+from dvdgan.config import Config, DataConfig, TrainingConfig
 from dvdgan.data.store import StoreWriter
+from dvdgan.network_config import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.training import train
 
 
@@ -72,6 +65,7 @@ def tiny_config(source, **training) -> Config:
         "checkpoint_every": 100,
         "sample_clips": 1,
         "statistics_batches": 2,
+        "health": {"clips": 24},
     }
     return Config(
         name="tiny",

@@ -3,7 +3,8 @@ import torch
 import yaml
 
 from dvdgan.config import Config
-from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config, preset_names
+from dvdgan.config_files import ConfigError, field_paths, load_config, override, parse_config, preset_names
+from dvdgan.mirroring import with_opposites
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 
 # Parameters of G, D_S and D_T as each preset builds them. BigGAN's at 128 px are the known ones (Brock et al. 2018).
@@ -115,11 +116,41 @@ def test_override_brings_a_discriminator_back():
         (["network.spatial=3", "network.spatial.frames=2"], "which has no field frames"),
         (["training.loss=relativistic"], r"set training\.regularisation\.r1"),
         (["training.lr_decay=linear", "training.decay_start=20000"], r"decay_start \(20000\) must be below steps"),
+        (["data.flip_labels={a: b}"], r"data: flip_labels .*set data\.flip=true, or data\.flip_labels=\{\}"),
+        (["data.flip=true", "data.flip_labels={a: b, b: c}"], "mirrored, a shows b, but b shows c.* say b: a, or null"),
+        (["data.flip=true", "data.flip_labels={a: b, c: b}"], "mirrored, c shows b, but b shows a.* say b: c, or null"),
+        (["data.flip=true", "data.flip_labels={a: b, b: b}"], "mirrored, a shows b, but b shows b"),
+        (["data.flip=true", "data.flip_labels={a: 3}"], r"data\.flip_labels\.a: .*valid string \(found 3\)"),
+        (["data.flip_label={a: b}"], r"did you mean data\.flip_labels"),
     ],
 )
 def test_bad_fields_are_named_with_the_mend(overrides, message):
     with pytest.raises(ConfigError, match=message):
         load_config("cpu-32", overrides)
+
+
+def test_flip_labels_come_from_the_command_line_and_go_to_yaml(tmp_path):
+    config = load_config("cpu-32", ["data.flip=true", "data.flip_labels={pan-left: pan-right, pen: null, '7': '8'}"])
+    assert config.data.flip_labels == {"pan-left": "pan-right", "pen": None, "7": "8"}
+    (tmp_path / "mine.yaml").write_text(config.to_yaml())
+    assert load_config(str(tmp_path / "mine.yaml")) == config
+    assert override(config, ["data.flip_labels={}", "data.flip=false"]).data.flip_labels == {}
+    assert "null" in field_paths()["data.flip_labels"]
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        ({}, {}),
+        ({"a": "b"}, {"a": "b", "b": "a"}),
+        ({"a": "b", "b": "a", "c": "c"}, {"a": "b", "b": "a", "c": "c"}),
+        ({"a": "b", "b": None}, {"a": "b", "b": None}),
+        ({"a": "b", "c": "b", "b": None}, {"a": "b", "c": "b", "b": None}),
+        ({"b": None, "a": None}, {"a": None, "b": None}),
+    ],
+)
+def test_a_map_of_mirrored_classes_says_both_ways(given, whole):
+    assert with_opposites(given) == whole
 
 
 def test_unknown_preset_suggests_near_ones():

@@ -62,6 +62,10 @@ def train(
     device: Annotated[
         Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
     ] = None,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Go on under other settings or clips than the run's; recorded in the run."),
+    ] = False,
 ) -> None:
     """Train a model; the same command again resumes an interrupted run."""
     from dvdgan.training import Interrupted
@@ -71,10 +75,38 @@ def train(
     if data is not None:
         config = updated(config, data={"source": data})
     try:
-        run(config, out, minutes, device, say=typer.echo)
+        run(config, out, minutes, device, say=typer.echo, override=override)
     except Interrupted as stop:
         typer.echo(f"{stop}; the same command resumes", err=True)
         raise typer.Exit(128 + stop.signal) from None
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's directory; the training may be at work.")],
+    out: Annotated[Optional[Path], typer.Option(help="The page to write; by default RUN/report.html.")] = None,
+) -> None:
+    """Make one HTML page of a run: health, clips, film strip, curves, settings. It needs no network to be read."""
+    from dvdgan.report import write_run_page
+
+    typer.echo(write_run_page(run, out))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's directory.")],
+    out: Annotated[Path, typer.Argument(help="The model directory to write.")],
+    checkpoint: Annotated[
+        str, typer.Option(help="newest, best (its samples came closest to real clips), or a step.")
+    ] = "newest",
+    device: Annotated[
+        Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
+    ] = None,
+) -> None:
+    """Make a model of one of a run's checkpoints."""
+    from dvdgan.training.export import export_model
+
+    typer.echo(export_model(run, out, checkpoint, device))
 
 
 @app.command()
@@ -207,10 +239,14 @@ def main() -> None:
     from dvdgan.devices import DeviceError
     from dvdgan.models import ModelError
     from dvdgan.pipeline import PipelineError
+    from dvdgan.report import ReportError
     from dvdgan.training.checkpoint import CheckpointError
     from dvdgan.training.loop import TrainingError
 
-    mendable = (ConfigError, DataError, DeviceError, ModelError, PipelineError, CheckpointError, TrainingError, OSError)
+    mendable = (
+        *(ConfigError, DataError, DeviceError, ModelError, PipelineError, ReportError),
+        *(CheckpointError, TrainingError, OSError),
+    )
     try:
         app()
     except mendable as error:

@@ -9,224 +9,13 @@ from __future__ import annotations
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-# Channel multipliers per block, BigGAN's table (Brock et al. 2018, appendix B); 32 and 16 px are ours.
-GENERATOR_MULTIPLIERS = {
-    32: [8, 4, 2],
-    64: [16, 8, 4, 2],
-    128: [16, 8, 4, 2, 1],
-    256: [16, 8, 8, 4, 2, 1],
-    512: [16, 8, 8, 4, 2, 1, 1],
-}
-DISCRIMINATOR_MULTIPLIERS = {
-    8: [1, 2],
-    16: [1, 2, 4],
-    32: [1, 2, 4, 8],
-    64: [1, 2, 4, 8, 16],
-    128: [1, 2, 4, 8, 16, 16],
-    256: [1, 2, 4, 8, 8, 16, 16],
-    512: [1, 1, 2, 4, 8, 8, 16, 16],
-}
+from dvdgan.mirroring import with_opposites
+from dvdgan.network_config import FrozenModel, NetworkConfig
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
-
-
-class GeneratorConfig(_Model):
-    """The generator G (paper, section 3.1)."""
-
-    z_dim: int = Field(120, ge=1)
-    """Size of the latent z ~ N(0, I). Paper: 120."""
-    embed_dim: int = Field(120, ge=0)
-    """Size of the learned class embedding e(y). Paper: 120. Ignored when network.classes is 0."""
-    width: int = Field(96, ge=1)
-    """Base width ch, in channels; every layer has a multiple of it. Not in the paper; BigGAN's is 96."""
-    multipliers: list[int] | None = None
-    """Output channels of each stage, in units of width. Not in the paper; default: BigGAN's table for the size."""
-    stem_multiplier: int = Field(16, ge=1)
-    """Channels ch0 of the first 4x4 tensor, in units of width. Not in the paper; BigGAN's is 16."""
-    recurrent_at: list[int] | Literal["all"] = "all"
-    """Resolutions whose stage begins with a ConvGRU (4 is the first stage). Paper: all. No effect when frames is 1."""
-    blocks_per_stage: Literal[1, 2] = 2
-    """Residual blocks per stage; the last one doubles the size. Paper: 2. BigGAN: 1."""
-    upsample: Literal["bilinear", "nearest"] = "bilinear"
-    """How a residual block doubles the size. Paper's figure: bilinear. BigGAN: nearest."""
-    norm_statistics: Literal["per_step", "shared"] = "per_step"
-    """Batch statistics: one set per time step (as in the paper's first version), or one shared by all steps."""
-    spectral_norm: bool = True
-    """Spectral normalisation of all of G's convolutions and linear layers (embeddings excepted). Paper: on."""
-    skip: Literal["conv", "identity"] = "conv"
-    """Skip path of a residual block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
-    output_norm: Literal["conditional", "plain"] = "conditional"
-    """Batch norm before the last convolution: class-conditional (paper), or with its own gain and bias (BigGAN)."""
-    attention: Literal["none", "spatial", "separable", "full"] = "none"
-    """Self-attention: spatial per frame (BigGAN), separable over H, W and T or full over T, H, W (paper's v1)."""
-    attention_at: int = Field(64, ge=4)
-    """Resolution, in pixels, of the stage with the attention: after its ConvGRU, before its blocks. BigGAN: 64."""
-    hierarchical_z: bool = False
-    """Split z into equal chunks, one for the first layer and one per block, as BigGAN does. Paper: off."""
-    gate_bias: Literal["zero", "log_uniform"] = "zero"
-    """Start of the update gates' bias: zero, or spread over memories of 1 to T - 1 frames, against frozen clips."""
-    time_code: int = Field(0, ge=0)
-    """Channels of a sine and cosine code of time beside the first input (even; 0 turns it off, as in the paper)."""
-
-    @model_validator(mode="after")
-    def _check(self) -> GeneratorConfig:
-        _check_multipliers(self.multipliers)
-        if self.time_code % 2:
-            raise ValueError(f"time_code must be even (sines and cosines), not {self.time_code}")
-        if isinstance(self.recurrent_at, list):
-            for size in self.recurrent_at:
-                _check_power_of_two("recurrent_at", size, 4, 256)
-        _check_power_of_two("attention_at", self.attention_at, 4, 512)
-        return self
-
-
-class SpatialConfig(_Model):
-    """The spatial discriminator D_S: k single frames at full resolution (paper, section 3.2)."""
-
-    frames: int = Field(8, ge=1)
-    """Number k of distinct random frames judged per clip. Paper: 8."""
-    width: int = Field(96, ge=1)
-    """Base width, in channels. Not in the paper; BigGAN's is 96."""
-    multipliers: list[int] | None = None
-    """Output channels of each block, in units of width; the first log2(size / 4) blocks halve the size."""
-    skip: Literal["conv", "identity"] = "conv"
-    """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
-    attention_at: int | None = None
-    """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
-
-    @model_validator(mode="after")
-    def _check(self) -> SpatialConfig:
-        _check_multipliers(self.multipliers)
-        if self.attention_at is not None:
-            _check_power_of_two("attention_at", self.attention_at, 4, 256)
-        return self
-
-
-class TemporalConfig(_Model):
-    """The temporal discriminator D_T: the whole clip after the downsampling phi (paper, section 3.2)."""
-
-    pool: Literal[1, 2, 4] = 2
-    """Side of the average pooling phi, in pixels. Paper: 2."""
-    width: int = Field(96, ge=1)
-    """Base width, in channels. Not in the paper; BigGAN's is 96."""
-    multipliers: list[int] | None = None
-    """Output channels of each block, in units of width; the first log2(size / pool / 4) blocks halve the size."""
-    blocks_3d: int = Field(2, ge=0)
-    """How many of the first blocks are 3-D, with 3x3x3 kernels. Paper: 2."""
-    halve_time: bool = False
-    """Whether 3-D blocks that halve the size halve time too. Not in the paper; DGMR's do."""
-    reduce_time: Literal["sum", "mean"] = "sum"
-    """How scores combine over time. Not in the paper; DGMR sums."""
-    skip: Literal["conv", "identity"] = "conv"
-    """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
-    frame_differences: bool = False
-    """Show D_T the difference to the frame before beside RGB (zero for the first frame). Paper: off."""
-
-    @model_validator(mode="after")
-    def _check(self) -> TemporalConfig:
-        _check_multipliers(self.multipliers)
-        return self
-
-
-class NetworkConfig(_Model):
-    """The three networks and what they share."""
-
-    size: int = 64
-    """Height and width of a frame, in pixels: a power of two from 32 to 512."""
-    frames: int = Field(12, ge=1)
-    """Frames per clip. 1 is the image mode: no recurrence, and D_S alone judges."""
-    classes: int = Field(0, ge=0)
-    """Number of classes; 0 is unconditional. `dvdgan train` takes it from the data."""
-    generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
-    """The generator G."""
-    spatial: SpatialConfig | None = Field(default_factory=SpatialConfig)
-    """The spatial discriminator D_S; null leaves it out."""
-    temporal: TemporalConfig | None = Field(default_factory=TemporalConfig)
-    """The temporal discriminator D_T; null leaves it out."""
-
-    @model_validator(mode="after")
-    def _check(self) -> NetworkConfig:
-        _check_power_of_two("size", self.size, 32, 512)
-        if self.spatial is None and self.temporal is None:
-            raise ValueError("spatial and temporal are both null: at least one discriminator is needed")
-        if self.frames == 1 and self.temporal is not None:
-            raise ValueError(
-                "frames=1 is the image mode, which has no temporal discriminator: set network.temporal=null"
-            )
-        if self.spatial is not None and self.spatial.frames > self.frames:
-            raise ValueError(
-                f"spatial.frames ({self.spatial.frames}) is more than frames ({self.frames}): "
-                f"D_S judges distinct frames; set network.spatial.frames={self.frames} or less"
-            )
-        stages = _log2(self.size // 4)
-        g = self.generator
-        given = len(self.generator_multipliers)
-        if given != stages:
-            raise ValueError(f"generator.multipliers needs {stages} numbers for size {self.size}, not {given}")
-        if isinstance(g.recurrent_at, list):
-            if self.frames > 1 and not g.recurrent_at:
-                raise ValueError(
-                    "generator.recurrent_at is empty: without recurrence all frames are equal; set frames=1"
-                )
-            for resolution in g.recurrent_at:
-                if resolution >= self.size:
-                    raise ValueError(
-                        f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}"
-                    )
-        if g.attention != "none":
-            if g.attention_at >= self.size:
-                raise ValueError(f"generator.attention_at ({g.attention_at}) must be below size ({self.size})")
-            stage = _log2(g.attention_at // 4)
-            channels = g.width * [g.stem_multiplier, *self.generator_multipliers][stage]
-            _check_attention_channels("generator", channels, g.attention_at)
-            recurrent = [4] if g.recurrent_at == "all" else g.recurrent_at
-            if g.attention != "spatial" and self.frames > 1 and g.attention_at < min(recurrent):
-                raise ValueError(
-                    f"generator.attention={g.attention} at {g.attention_at} px comes before the first recurrence, "
-                    f"where all frames are equal; set network.generator.attention_at={min(recurrent)} or more"
-                )
-        if g.attention == "spatial" and g.attention_at < 8:
-            raise ValueError("generator.attention_at must be 8 or more for spatial attention")
-        if g.hierarchical_z and g.z_dim % (stages * g.blocks_per_stage + 1):
-            raise ValueError(
-                f"generator.z_dim ({g.z_dim}) must be a multiple of {stages * g.blocks_per_stage + 1}, the number of "
-                "chunks (one per block and one for the first layer), with hierarchical_z"
-            )
-        if self.spatial is not None:
-            _check_depth("spatial", self.spatial_multipliers, self.size)
-            at = self.spatial.attention_at
-            if at is not None and not 4 <= at < self.size:
-                raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below size ({self.size})")
-            if at is not None:
-                multiplier = self.spatial_multipliers[_log2(self.size // at) - 1]
-                _check_attention_channels("spatial", multiplier * self.spatial.width, at)
-        if self.temporal is not None:
-            _check_depth("temporal", self.temporal_multipliers, self.size // self.temporal.pool)
-        return self
-
-    @property
-    def generator_multipliers(self) -> list[int]:
-        """Output channels of each of G's stages, in units of its width."""
-        return self.generator.multipliers or GENERATOR_MULTIPLIERS[self.size]
-
-    @property
-    def spatial_multipliers(self) -> list[int]:
-        """Output channels of each of D_S's blocks, in units of its width."""
-        assert self.spatial is not None
-        return self.spatial.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size]
-
-    @property
-    def temporal_multipliers(self) -> list[int]:
-        """Output channels of each of D_T's blocks, in units of its width."""
-        assert self.temporal is not None
-        return self.temporal.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size // self.temporal.pool]
-
-
-class DataConfig(_Model):
+class DataConfig(FrozenModel):
     """Which clips, and how windows are cut from them."""
 
     source: str | None = None
@@ -236,7 +25,11 @@ class DataConfig(_Model):
     crop: Literal["center", "random"] = "center"
     """Where the square is cut from a frame whose short side was resized to size."""
     flip: bool = False
-    """Mirror clips left to right at random. Wrong for data whose classes name a direction."""
+    """Mirror clips left to right at random. Where a class has a direction, say in flip_labels what becomes of it."""
+    flip_labels: dict[str, str | None] = Field(default_factory=dict)
+    """Which class a mirrored clip of a class shows, such as {pan-left: pan-right}, which says the reverse as well.
+    null: clips of this class are never mirrored. A class that is not named stays itself. The phenomena have such a map
+    built in, and entries here go over it. Only with flip."""
     sampling: Literal["by_clip", "by_class"] = "by_clip"
     """Draw each clip equally often, or each class. Fakes get their labels from the same distribution."""
     fps: float = Field(12.0, gt=0)
@@ -246,8 +39,18 @@ class DataConfig(_Model):
     clips_per_class: int = Field(400, ge=1)
     """How many clips of each class of the rendered data are made before training (phenomena)."""
 
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        if self.flip_labels and not self.flip:
+            raise ValueError("flip_labels says what mirrored clips show: set data.flip=true, or data.flip_labels={}")
+        try:
+            with_opposites(self.flip_labels)
+        except ValueError as error:
+            raise ValueError(f"flip_labels: {error}") from None
+        return self
 
-class EmaConfig(_Model):
+
+class EmaConfig(FrozenModel):
     """The moving average of G's weights, which is what samples."""
 
     decay: float = Field(0.9999, ge=0, lt=1)
@@ -258,7 +61,7 @@ class EmaConfig(_Model):
     """Use min(decay, (1 + n) / (10 + n)) after n steps, so that short runs are usable."""
 
 
-class RegularisationConfig(_Model):
+class RegularisationConfig(FrozenModel):
     """Options that the paper does not use; all off by default."""
 
     r1: float = Field(0.0, ge=0)
@@ -271,11 +74,36 @@ class RegularisationConfig(_Model):
     """Weight of the LeCam penalty, which pulls scores to the moving average of the other side's."""
     lecam_decay: float = Field(0.99, ge=0, lt=1)
     """Decay of LeCam's moving averages per discriminator step."""
-    augment: list[Literal["color", "translation", "cutout"]] = []
+    augment: list[Literal["color", "translation", "cutout"]] = Field(default_factory=list)
     """DiffAugment's transforms, one draw per clip, on real and generated clips."""
 
 
-class TrainingConfig(_Model):
+class HealthConfig(FrozenModel):
+    """When a run says that something goes wrong with it. None of this changes what is learned."""
+
+    clips: int = Field(128, ge=0)
+    """Clips that are made at every sheet to measure variety, classes and distance from real clips; 0 is off."""
+    grace: int = Field(1000, ge=0)
+    """G steps before alarms about clips: a young generator's are still, blurred and all alike."""
+    window: int = Field(100, ge=1)
+    """G steps over which logged values are averaged before they are judged."""
+    motion: float = Field(0.5, ge=0)
+    """Alarm when the frame difference of a class's generated clips is below this share of its real clips'."""
+    first_frame: float = Field(2.0, gt=0)
+    """Alarm when the step from frame 0 to 1, in units of a clip's median step, is this many times the real clips'."""
+    diversity: float = Field(0.3, ge=0)
+    """Alarm when the layouts of generated clips differ less than this share of how much real clips' do (squared)."""
+    saturated: float = Field(0.998, gt=0.5, le=1)
+    """Alarm when a discriminator ranks this share of real clips above generated ones, and its loss is near 0."""
+    equal: float = Field(0.52, ge=0.5, lt=1)
+    """Alarm when a discriminator ranks only this share of real clips above generated ones (0.5 is chance)."""
+    explosion: float = Field(30.0, gt=1)
+    """Alarm when a gradient's norm is this many times its mean over the last hundred steps."""
+    never_right: float = Field(0.05, ge=0, lt=1)
+    """Alarm when no more than this share of a class's clips is taken for that class, over three checks."""
+
+
+class TrainingConfig(FrozenModel):
     """The training loop (paper, section 4)."""
 
     seed: int = Field(0, ge=0)
@@ -318,14 +146,28 @@ class TrainingConfig(_Model):
     """Steps between checkpoints."""
     keep_checkpoints: int = Field(2, ge=1)
     """How many of the newest checkpoints are kept."""
+    keep_every: int = Field(0, ge=0)
+    """Keep the checkpoint of every step that is a multiple of this, too; 0 is off."""
+    keep_best: int = Field(1, ge=0)
+    """Keep so many checkpoints whose samples came closest to real clips, too (check.score in the log)."""
+    checkpoint_gib: float = Field(100.0, gt=0)
+    """Room for a run's checkpoints, in GiB: beyond it, all but the newest go, those of keep_every first."""
     sample_clips: int = Field(2, ge=1)
     """Clips per class on the sample sheets (at most 32 classes are shown)."""
     statistics_batches: int = Field(16, ge=1)
     """Batches over which the batch statistics of a finished model are re-estimated."""
+    tensorboard: bool = False
+    """Write the log to RUN/tensorboard as well; needs `pip install 'dvdgan[tensorboard]'`."""
+    health: HealthConfig = Field(default_factory=HealthConfig)
+    """When a run says that something goes wrong with it."""
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:
         reg = self.regularisation
+        if self.keep_every % self.checkpoint_every:
+            raise ValueError(
+                f"keep_every ({self.keep_every}) must be a multiple of checkpoint_every ({self.checkpoint_every})"
+            )
         if self.loss == "relativistic" and (reg.r1 == 0 or reg.r2 == 0 or reg.every != 1):
             raise ValueError(
                 "loss=relativistic is stable only with both gradient penalties at every step: set "
@@ -338,7 +180,7 @@ class TrainingConfig(_Model):
         return self
 
 
-class Config(_Model):
+class Config(FrozenModel):
     """A whole configuration: what `dvdgan train` reads and what a model directory keeps."""
 
     name: str = "custom"
@@ -355,33 +197,3 @@ class Config(_Model):
     def to_yaml(self) -> str:
         """The whole tree as YAML text; `dvdgan.config_files.load_config` reads it back to an equal configuration."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
-
-
-def _log2(number: int) -> int:
-    return number.bit_length() - 1
-
-
-def _check_power_of_two(field: str, value: int, low: int, high: int) -> None:
-    if value & (value - 1) or not low <= value <= high:
-        raise ValueError(f"{field} must be a power of two from {low} to {high}, not {value}")
-
-
-def _check_multipliers(multipliers: list[int] | None) -> None:
-    if multipliers is not None and (not multipliers or min(multipliers) < 1):
-        raise ValueError(f"multipliers must be a list of numbers of 1 or more, not {multipliers}")
-
-
-def _check_attention_channels(field: str, channels: int, size: int) -> None:
-    if channels % 8:
-        raise ValueError(
-            f"{field}: attention needs a multiple of 8 channels, but there are {channels} at {size} px; "
-            f"change network.{field}.width"
-        )
-
-
-def _check_depth(field: str, multipliers: list[int], size: int) -> None:
-    if len(multipliers) < _log2(size // 4):
-        raise ValueError(
-            f"{field}.multipliers needs at least {_log2(size // 4)} numbers to bring {size} px to 4 px, "
-            f"not {len(multipliers)}"
-        )

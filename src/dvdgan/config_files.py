@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -119,7 +119,9 @@ def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, 
 
 def _submodel(annotation: Any) -> type[BaseModel] | None:
     candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+    # In Python 3.10, list[int] passes for a type, too.
+    classes = (c for c in candidates if isinstance(c, type) and get_origin(c) is None)
+    return next((c for c in classes if issubclass(c, BaseModel)), None)
 
 
 def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:

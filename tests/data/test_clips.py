@@ -417,14 +417,6 @@ def test_kept_phenomena_outlive_their_renderer_but_not_a_packed_source(rendered,
     assert len(open_dataset(config(tmp_path / "store"), 32, 4, tmp_path / "cache", False, keep=True)) == 1
 
 
-def test_phenomena_are_never_mirrored(rendered, tmp_path):
-    open_dataset(DataConfig(source="phenomena", clips_per_class=1), 32, 4, tmp_path / "cache", progress=False)
-    for source in ("phenomena", tmp_path / "cache"):
-        with pytest.raises(DataError, match=r"set data\.flip=false"):
-            open_dataset(config(source, flip=True), 32, 4, tmp_path / "other", progress=False)
-    assert os.listdir(tmp_path) == ["cache"]
-
-
 def test_interrupted_rendering_leaves_no_store(rendered, tmp_path, monkeypatch):
     whole = phenomena.render
 

@@ -17,7 +17,7 @@ from dvdgan.data.video import write_clip
 from dvdgan.models import load_model
 from dvdgan.pipeline import PipelineError
 from dvdgan.training import Interrupted, TrainingError, train
-from dvdgan.training.checkpoint import CheckpointError, list_checkpoints, load_checkpoint, save_checkpoint
+from dvdgan.training.checkpoint import list_checkpoints, load_checkpoint
 from dvdgan.training.run_directory import RunDirectory
 from dvdgan.training.steps import Learner, decay_factor
 
@@ -34,13 +34,15 @@ def lines_of(run):
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-def assert_equal_runs(a, b):
+def assert_equal_runs(a, b, checks=True):
     ours, theirs = tensors_of(a), tensors_of(b)
     assert set(ours) == set(theirs)
     different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
     assert different == []
     timings = ("hours", "seconds")
-    for x, y in zip(lines_of(a), lines_of(b), strict=True):
+    for x, y in zip(
+        *([line for line in lines_of(run) if "check" not in line or checks] for run in (a, b)), strict=True
+    ):
         assert {k: v for k, v in x.items() if k not in timings} == {k: v for k, v in y.items() if k not in timings}
 
 
@@ -82,7 +84,7 @@ def test_interrupted_run_ends_equal_to_uninterrupted(store, tmp_path, options):
 def test_writing_samples_and_checkpoints_changes_nothing(store, tmp_path):
     train(tiny_config(store), tmp_path / "rarely", say=quiet)
     train(tiny_config(store, sample_every=1, checkpoint_every=1, sample_clips=2), tmp_path / "often", say=quiet)
-    assert_equal_runs(tmp_path / "rarely", tmp_path / "often")
+    assert_equal_runs(tmp_path / "rarely", tmp_path / "often", checks=False)
 
 
 def test_run_directory_tells_how_it_went(store, tmp_path):
@@ -94,7 +96,7 @@ def test_run_directory_tells_how_it_went(store, tmp_path):
     ]
     shown = {path.name for path in (run / "samples").iterdir()}
     assert {"real.png", "real.mp4", "step-00000002.png", "step-00000002.mp4", "step-00000004.png"} <= shown
-    line = lines_of(run)[-1]
+    line = next(line for line in reversed(lines_of(run)) if "hours" in line)
     for name in ("loss_spatial", "loss_temporal", "loss_g_spatial", "real_temporal", "fake_temporal", "grad_generator"):
         assert np.isfinite(line[name])
     assert line["motion_ratio"] > 0
@@ -236,21 +238,6 @@ def test_damaged_newest_checkpoint_falls_back(store, tmp_path):
     assert any("resumed at step 3" in text for text in said)
 
 
-def test_foreign_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "step-00000001.safetensors"
-    path.write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="damaged"):
-        load_checkpoint(path)
-
-
-def test_checkpoints_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    save_checkpoint(tmp_path, 1, {"a": torch.ones(2)}, {"step": 1}, keep=2)
-    monkeypatch.setattr("dvdgan.training.checkpoint.os.replace", lambda a, b: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        save_checkpoint(tmp_path, 2, {"a": torch.ones(2)}, {"step": 2}, keep=2)
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000001.safetensors"]
-
-
 def test_not_finite_losses_stop_the_run(store, tmp_path):
     with pytest.raises(TrainingError, match="not finite"):
         train(tiny_config(store, lr_g=1e30, lr_d=1e30, steps=20), tmp_path / "run", say=quiet)
@@ -320,6 +307,8 @@ def test_channels_last_and_bf16_agree_with_plain(store):
         other = Learner(config, torch.device("cpu"), precision, layout)
         found = other.discriminator_step(real, y, y, 0)
         for name, value in expected.items():
+            if name.startswith("auc"):
+                continue  # counts pairs, of which some are nearly equal
             assert float(found[name]) == pytest.approx(float(value), rel=tolerance, abs=tolerance), (name, precision)
 
 

@@ -1,14 +1,18 @@
 """The data set that training reads: windows cut from a packed store, each a function of its number.
 
-Sample n of a run (counted over all steps) is always the same window of the same clip, whatever was drawn before,
-however the batch is split over processes, and whether or not the run was interrupted.
+Sample n of a run (counted over all steps) is always the same window of the same clip, mirrored or not, whatever was
+drawn before, however the batch is split over processes, and whether or not the run was interrupted.
+
+A mirrored clip has the label of the class that it then shows, and labels for generated clips are drawn from the
+distribution of those labels. Time is never reversed.
 """
 
 from __future__ import annotations
 
+import difflib
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import TracebackType
 from typing import Literal
@@ -17,6 +21,7 @@ import numpy as np
 
 from dvdgan.data.store import ClipStore
 from dvdgan.data.video import DataError
+from dvdgan.mirroring import with_opposites
 from dvdgan.randomness import keyed_rng
 
 
@@ -29,20 +34,26 @@ class ClipDataset:
         size: height and width of a window, in pixels; the store's size.
         stride: take every stride-th frame.
         crop: where the square is cut from a frame that is not square.
-        flip: mirror windows left to right with probability 1/2.
-        sampling: draw each clip equally often (every clip once per epoch), or each class.
+        flip: mirror windows left to right, each with probability 1/2, unless `flip_labels` says never.
+        sampling: draw each clip equally often (every clip once per epoch), or each class that can be shown. In the
+            latter case, a class that mirrored clips of another one show is drawn from its own clips as they are and
+            from those mirrored ones, all equally often.
         seed: seed of every draw, >= 0.
+        flip_labels: which class a mirrored clip of a class shows, by their names, and None where its clips are never
+            mirrored; what it implies (see `with_opposites`) need not be said, and other classes stay themselves.
 
     Attributes:
         store: the clips.
         frames: frames per window.
         size: height and width of a window, in pixels.
         classes: names of the classes; empty if the clips have none.
-        labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes).
+        labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes), not mirrored.
+        mirrored: the class that a mirrored clip of each class shows; None where clips are never mirrored.
         left_out: how many clips of the store are shorter than a window, and left out.
 
     Raises:
-        DataError: the store has another size, or no clip is long enough.
+        DataError: the store has another size, no clip is long enough, or `flip_labels` goes without flip, contradicts
+            itself, or names a class that there is not.
     """
 
     def __init__(
@@ -55,6 +66,7 @@ class ClipDataset:
         flip: bool = False,
         sampling: Literal["by_clip", "by_class"] = "by_clip",
         seed: int = 0,
+        flip_labels: Mapping[str, str | None] | None = None,
     ) -> None:
         """Choose the clips that are long enough."""
         if size != store.size:
@@ -74,10 +86,16 @@ class ClipDataset:
         self.crop, self.flip, self.sampling, self.seed = crop, flip, sampling, seed
         self.classes: list[str] = store.classes
         self.labels: np.ndarray = store.labels[kept]
+        if flip_labels and not flip:
+            raise DataError(
+                "data.flip_labels says what mirrored clips show: set data.flip=true, or data.flip_labels={}"
+            )
+        whole = mirrored_classes(store.classes, flip_labels or {}) or [0]  # without classes, all labels are 0
+        self.mirrored: list[int | None] = whole if flip else [None] * len(whole)
         self.left_out = len(store) - len(kept)
         self._kept = kept
         self._span = span
-        self._members = {int(label): np.flatnonzero(self.labels == label) for label in np.unique(self.labels)}
+        self._members = self._find_members()
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
 
     def __len__(self) -> int:
@@ -112,16 +130,14 @@ class ClipDataset:
             numbers: B numbers of samples in the whole run, >= 0.
 
         Returns:
-            Clips, uint8 ``[B, T, size, size, 3]``, and labels, int64 ``[B]``.
+            Clips, uint8 ``[B, T, size, size, 3]``, and the classes that they show, int64 ``[B]``.
         """
         clips = np.empty((len(numbers), self.frames, self.size, self.size, 3), np.uint8)
         labels = np.empty(len(numbers), np.int64)
         for row, number in enumerate(numbers):
-            member = self._member(number)
+            member, mirrored, labels[row] = self._draw(number)
             window = self._window(member, number)
-            mirrored = self.flip and keyed_rng(self.seed, "data: flip", number).random() < 0.5
             clips[row] = window[:, :, ::-1] if mirrored else window
-            labels[row] = self.labels[member]
         return clips, labels
 
     def fake_labels(self, step: int, substep: int, batch_size: int) -> np.ndarray:
@@ -134,10 +150,25 @@ class ClipDataset:
         """
         draws = keyed_rng(self.seed, "data: fake labels", step, substep).random(batch_size)
         pool = np.array(list(self._members)) if self.sampling == "by_class" else self.labels
-        return pool[(draws * len(pool)).astype(np.int64)]
+        labels = pool[(draws * len(pool)).astype(np.int64)]
+        if self.sampling == "by_class" or not self.flip:
+            return labels
+        coins = keyed_rng(self.seed, "data: fake flips", step, substep).random(batch_size)
+        return np.where(coins < 0.5, self._shown_mirrored[labels], labels)
+
+    @property
+    def class_weights(self) -> list[float]:
+        """Relative frequency of each class among the labels of real clips as they are shown; empty without classes."""
+        if not self.classes:
+            return []
+        if self.sampling == "by_class":
+            return [float(label in self._members) for label in range(len(self.classes))]
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        mirrored = np.bincount(self._shown_mirrored, counts, minlength=len(self.classes))
+        return (0.5 * counts + 0.5 * mirrored).tolist()
 
     def reference(self, label: int, count: int) -> np.ndarray:
-        """The first clips of a class, for sheets of real data.
+        """The first clips that show a class, for sheets of real data: its own, then those that show it when mirrored.
 
         Args:
             label: index of the class (0 without classes).
@@ -152,7 +183,8 @@ class ClipDataset:
             clip = self._kept[member]
             start = (self.store.lengths[clip] - self._span) // 2
             top, left = (self.store.heights[clip] - self.size) // 2, (self.store.widths[clip] - self.size) // 2
-            clips[row] = self.store.window(clip, start, self.frames, self.stride, top, left)
+            window = self.store.window(clip, start, self.frames, self.stride, top, left)
+            clips[row] = window if self.labels[member] == label else window[:, :, ::-1]
         return clips
 
     def summary(self) -> str:
@@ -162,19 +194,44 @@ class ClipDataset:
             parts.append(f"{self.left_out} clips left out (shorter than {self._span} frames)")
         if empty := [name for label, name in enumerate(self.classes) if label not in self._members]:
             parts.append(f"classes without a clip that is long enough: {', '.join(empty)}")
+        if borrowed := sorted(self._members.keys() - set(self.labels.tolist())):
+            names = ", ".join(self.classes[label] for label in borrowed)
+            parts.append(f"classes that only mirrored clips show: {names}")
         if self.store.skipped:
             parts.append(f"{len(self.store.skipped)} files could not be read")
         return ", ".join(parts)
 
-    def _member(self, number: int) -> int:
-        """Which of the kept clips sample `number` comes from."""
+    @property
+    def _shown_mirrored(self) -> np.ndarray:
+        """int64 ``[classes]``: what clips of each class show when the coin says to mirror them; some never are."""
+        return np.array([own if other is None else other for own, other in enumerate(self.mirrored)])
+
+    def _find_members(self) -> dict[int, np.ndarray]:
+        """The clips that can show each class: its own, and then those of other classes that show it when mirrored."""
+        members = {}
+        for label in range(len(self.mirrored)):
+            others = [k for k, shown in enumerate(self.mirrored) if shown == label != k]
+            found = np.concatenate([np.flatnonzero(self.labels == k) for k in [label, *others]])
+            if len(found):
+                members[label] = found
+        return members
+
+    def _draw(self, number: int) -> tuple[int, bool, int]:
+        """Sample `number`: which of the kept clips, whether it is mirrored, and the class that it so shows."""
+        coin = self.flip and keyed_rng(self.seed, "data: flip", number).random() < 0.5
         if self.sampling == "by_class":
             classes = list(self._members)
             label = classes[int(keyed_rng(self.seed, "data: class", number).integers(len(classes)))]
             members = self._members[label]
-            return int(members[keyed_rng(self.seed, "data: clip", number).integers(len(members))])
+            member = int(members[keyed_rng(self.seed, "data: clip", number).integers(len(members))])
+            if self.labels[member] != label:
+                return member, True, label
+            return member, coin and self.mirrored[label] == label, label
         epoch, position = divmod(number, len(self))
-        return int(self._permutation(epoch)[position])
+        member = int(self._permutation(epoch)[position])
+        label = int(self.labels[member])
+        shown = self.mirrored[label] if coin else None
+        return (member, False, label) if shown is None else (member, True, shown)
 
     def _draw_permutation(self, epoch: int) -> np.ndarray:
         return keyed_rng(self.seed, "data: epoch", epoch).permutation(len(self))
@@ -190,6 +247,36 @@ class ClipDataset:
             rng = keyed_rng(self.seed, "data: crop", number)
             top, left = int(rng.integers(spare_rows + 1)), int(rng.integers(spare_columns + 1))
         return self.store.window(clip, start, self.frames, self.stride, top, left)
+
+
+def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | None]) -> list[int | None]:
+    """For each class, the index of the one that its clips show once mirrored; None where they never are.
+
+    Args:
+        classes: the names of all classes; none if clips have no classes.
+        flip_labels: that map by names; classes that stay themselves, and what other entries imply, may be missing.
+
+    Raises:
+        DataError: the map contradicts itself, or names a class that there is not.
+    """
+    if flip_labels and not classes:
+        raise DataError("data.flip_labels names classes, but the clips have none; set data.flip_labels={}")
+    for name in (name for pair in flip_labels.items() for name in pair if name is not None):
+        if name not in classes:
+            near = difflib.get_close_matches(name, classes, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"the classes are {_some(classes)}"
+            raise DataError(f"data.flip_labels: the clips have no class {name!r}; {hint}")
+    try:
+        whole = with_opposites(flip_labels)
+    except ValueError as error:
+        raise DataError(f"data.flip_labels: {error}") from None
+    names = [whole.get(name, name) for name in classes]
+    return [None if name is None else classes.index(name) for name in names]
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 class Prefetcher:

@@ -23,9 +23,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.clips import ClipDataset, mirrored_classes
 from dvdgan.data.store import ClipStore, StoreError, StoreWriter, is_store
 from dvdgan.data.video import CLIP_SUFFIXES, DataError, atomic_path, open_clip, write_mp4
+from dvdgan.mirroring import with_opposites
 
 PHENOMENA = "phenomena"
 """The source that dvdgan renders itself."""
@@ -71,24 +72,23 @@ def open_dataset(
 
     Raises:
         DataError: there is no such source, nothing in it can be used, no clip is long enough, `cache` lies in the
-            source folder, or phenomena would be mirrored.
+            source folder, or `config.flip_labels` names no class of the clips or contradicts the phenomena's own map.
         StoreError: the packed store that is to be used is damaged.
     """
     source, cache = config.source, Path(cache)
     if source is None:
         raise DataError(f"no clips are named: set data.source to {PHENOMENA}, a folder of clips or a packed store")
-    if source == PHENOMENA:
-        _check_flip(config.flip, PHENOMENA)
     if source != PHENOMENA and is_store(source):
         store = ClipStore.open(source)
     elif keep and is_store(cache):
         store = ClipStore.open(cache)
     elif source == PHENOMENA:
+        mirrored_classes(phenomena.CLASSES, _flip_labels(config, PHENOMENA))  # refused before anything is rendered
         store = _cached_phenomena(cache, size, max(2, (frames - 1) * config.stride + 1), config, progress)
     else:
-        store = _cached_folder(Path(source), cache, size, progress)
-    _check_flip(config.flip, store.about.get("source"))
-    return ClipDataset(store, frames, size, config.stride, config.crop, config.flip, config.sampling, seed)
+        store = _cached_folder(Path(source), cache, size, config.flip_labels, progress)
+    flip_labels = _flip_labels(config, store.about.get("source"))
+    return ClipDataset(store, frames, size, config.stride, config.crop, config.flip, config.sampling, seed, flip_labels)
 
 
 def pack_folder(path: str | Path, out: str | Path, size: int, progress: bool = True) -> ClipStore:
@@ -250,9 +250,10 @@ def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
         raise DataError(f"{folder}: its clips were rendered with another {', '.join(other)}; choose a new folder")
 
 
-def _check_flip(flip: bool, source: Any) -> None:
-    if flip and source == PHENOMENA:
-        raise DataError(f"mirrored, {PHENOMENA} would show pan-left as pan-right; set data.flip=false")
+def _flip_labels(config: DataConfig, source: Any) -> dict[str, str | None]:
+    """Which class a mirrored clip of each class shows: the source's own map, and the user's over it."""
+    own = phenomena.FLIP_LABELS if config.flip and source == PHENOMENA else {}
+    return {**own, **with_opposites(config.flip_labels)}
 
 
 def _cached_phenomena(cache: Path, size: int, frames: int, config: DataConfig, progress: bool) -> ClipStore:
@@ -268,8 +269,11 @@ def _cached_phenomena(cache: Path, size: int, frames: int, config: DataConfig, p
     return ClipStore.open(cache)
 
 
-def _cached_folder(folder: Path, cache: Path, size: int, progress: bool) -> ClipStore:
-    files, _ = list_clips(folder)
+def _cached_folder(
+    folder: Path, cache: Path, size: int, flip_labels: dict[str, str | None], progress: bool
+) -> ClipStore:
+    files, classes = list_clips(folder)
+    mirrored_classes(classes, flip_labels)  # refused before anything is packed
     if cache.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{cache}: lies in the source {folder}, where a run's files become clips; choose another place")
     store = _same_store(cache, _about_folder(folder, files, size))

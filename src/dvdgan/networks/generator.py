@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dvdgan.config import NetworkConfig
+from dvdgan.network_config import NetworkConfig
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.folding import repeat_over_batch, repeat_over_time, unfold_time
 from dvdgan.networks.layers import BatchNormReLU, Conv2d, Embedding, Linear, SelfAttention, initialise

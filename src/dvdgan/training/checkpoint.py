@@ -1,9 +1,12 @@
-"""Checkpoints: everything that resuming needs in one safetensors file, written beside and renamed."""
+"""Checkpoints: everything that resuming needs in one safetensors file, checksummed, written beside and renamed."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +15,79 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dvdgan.config import TrainingConfig
+from dvdgan.training.retention import Kept, expendable
+
 FORMAT = "dvdgan-checkpoint"
+_PATTERN = "step-*.safetensors"
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message is one line and names the file and the mend."""
 
 
-def save_checkpoint(directory: Path, step: int, tensors: dict[str, Tensor], numbers: dict[str, Any], keep: int) -> Path:
-    """Write ``step-<step>.safetensors`` atomically and remove all but the newest ``keep``.
+def save_checkpoint(directory: Path, step: int, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> Path:
+    """Write ``step-<step>.safetensors`` atomically: it is there whole, on the disk, or not at all.
 
     Args:
         directory: where checkpoints live; made if missing.
         step: finished G steps.
         tensors: from `gather`.
-        numbers: JSON-serialisable counters.
-        keep: how many checkpoints stay.
+        numbers: JSON-serialisable counters; ``score``, if there and not None, is what `list_kept` reads.
+
+    Raises:
+        OSError: it cannot be written; with ``errno.ENOSPC`` if the disk is full.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:08d}.safetensors"
     partial = directory / f".step-{step:08d}.partial"
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(contiguous, partial, {"format": FORMAT, "step": str(step), "numbers": json.dumps(numbers)})
-    with open(partial, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    for old in list_checkpoints(directory)[:-keep]:
-        old.unlink()
+    text = json.dumps(numbers)
+    about = {"format": FORMAT, "step": str(step), "numbers": text, "sha256": _digest(contiguous, text)}
+    try:
+        save_file(contiguous, partial, about)
+        _sync(partial)
+        os.replace(partial, path)
+        _sync(directory)
+    except SafetensorError as error:
+        full = is_disk_full(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, f"cannot be written ({error})", str(path)) from None
+    finally:
+        partial.unlink(missing_ok=True)
     return path
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that the disk, or the user's share of it, is full."""
+    number = getattr(error, "errno", None)
+    return number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
 def list_checkpoints(directory: Path) -> list[Path]:
     """Checkpoints of a run, oldest first."""
-    return sorted(directory.glob("step-*.safetensors"))
+    return sorted(directory.glob(_PATTERN))
+
+
+def list_kept(directory: Path) -> list[Kept]:
+    """Checkpoints of a run with their sizes and scores, oldest first; only headers are read."""
+    kept = []
+    for path in list_checkpoints(directory):
+        try:
+            with safe_open(path, framework="pt") as file:
+                score = json.loads((file.metadata() or {})["numbers"]).get("score")
+        except (SafetensorError, OSError, KeyError, ValueError):
+            score = None  # damaged; it goes when newer ones are there
+        kept.append(Kept(path, step_of(path), path.stat().st_size, score))
+    return kept
+
+
+def step_of(path: Path) -> int:
+    """The G step in a checkpoint's name."""
+    return int(path.stem.removeprefix("step-"))
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read a checkpoint's tensors and numbers.
+    """Read a checkpoint's tensors and numbers, and compare their checksum.
 
     Raises:
         CheckpointError: the file is damaged or is no dvdgan checkpoint.
@@ -59,11 +98,111 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             if metadata.get("format") != FORMAT:
                 raise CheckpointError(f"{path}: not a dvdgan checkpoint; move it out of the run's directory")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-        return tensors, json.loads(metadata["numbers"])
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        numbers = json.loads(metadata["numbers"])
+        if _digest(tensors, metadata["numbers"]) != metadata["sha256"]:
+            raise ValueError("its checksum differs")
+        return tensors, numbers
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: damaged ({error}); delete it, and the run resumes from the checkpoint before"
+            f"{path}: damaged ({error}); the run resumes from the checkpoint before, if there is one"
         ) from None
+
+
+def save_and_prune(
+    directory: Path,
+    step: int,
+    tensors: dict[str, Tensor],
+    numbers: dict[str, Any],
+    training: TrainingConfig,
+    say: Callable[[str], None],
+) -> None:
+    """Save a checkpoint, then remove those that need not stay (`dvdgan.training.retention`).
+
+    On a full disk, what makes room is removed before a second try: all of ``keep_checkpoints`` but the newest one.
+
+    Args:
+        directory: where checkpoints live; made if missing.
+        step: finished G steps.
+        tensors: from `gather`.
+        numbers: see `save_checkpoint`.
+        training: what stays.
+        say: where lines for the user go.
+
+    Raises:
+        OSError: it cannot be written; the newest checkpoint on disk is as it was.
+    """
+    try:
+        save_checkpoint(directory, step, tensors, numbers)
+    except OSError as error:
+        spare = expendable(list_kept(directory), training.model_copy(update={"keep_checkpoints": 1}))
+        if not (is_disk_full(error) and spare):
+            raise
+        for path in spare:
+            path.unlink()
+        say(f"warning: the disk is full; removed {', '.join(path.name for path in spare)} to save step {step}")
+        save_checkpoint(directory, step, tensors, numbers)
+    for path in expendable(list_kept(directory), training):
+        path.unlink()
+
+
+def restore_newest(
+    directory: Path,
+    restore: Callable[[dict[str, Tensor], dict[str, Any]], None],
+    say: Callable[[str], None],
+) -> dict[str, Any] | None:
+    """Restore the newest checkpoint that is whole; damaged ones are renamed, so that they are not met again.
+
+    Args:
+        directory: where checkpoints live.
+        restore: takes the tensors and the numbers.
+        say: where warnings go.
+
+    Returns:
+        The numbers; None if there are no checkpoints.
+
+    Raises:
+        CheckpointError: all are damaged, or the newest whole one is another network's.
+    """
+    damaged = []
+    for path in reversed(list_checkpoints(directory)):
+        try:
+            tensors, numbers = load_checkpoint(path)
+        except CheckpointError as error:
+            say(f"warning: {error}")
+            damaged.append(path)
+            continue
+        restore(tensors, numbers)
+        for broken in damaged:
+            broken.rename(broken.with_name(broken.name + ".damaged"))
+        return numbers
+    if damaged:
+        raise CheckpointError(f"{directory}: every checkpoint is damaged; delete them to start anew")
+    return None
+
+
+def _digest(tensors: dict[str, Tensor], numbers: str) -> str:
+    """SHA-256 over names, types, shapes and bytes of contiguous tensors, and over the numbers' text."""
+    digest = hashlib.sha256(numbers.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"\n{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:  # Windows opens no directories
+        if path.is_dir():
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def gather(

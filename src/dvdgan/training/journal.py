@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,30 @@ class Journal:
 
     Args:
         path: the file; appended to.
-        step: the step that training starts from; later lines, of an interrupted run, are cut off.
+        lines: how many of its lines a resumed run goes on from; what an interruption left beyond them is cut off.
+
+    Attributes:
+        lines: how many lines there are.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
-        kept = [line for line in read_journal(path) if line["step"] <= step] if path.exists() else []
+    def __init__(self, path: Path, lines: int) -> None:
+        kept = list(islice(read_journal(path), lines)) if path.exists() else []
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         os.replace(partial, path)
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
+        self.lines = len(kept)
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by close; unbuffered: lines are whole or last)
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append one line; it must have a ``step``."""
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        """Append one line; it must have a ``step``.
+
+        Raises:
+            OSError: it cannot be written, with ``errno.ENOSPC`` if the disk is full.
+        """
+        rest = memoryview((json.dumps(line) + "\n").encode())
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        self.lines += 1
 
     def close(self) -> None:
         """Close the file."""
@@ -53,14 +64,15 @@ class Means:
     def __init__(self, state: dict[str, list[float]] | None = None) -> None:
         self.sums: dict[str, list[float]] = state or {}
 
-    def add(self, values: dict[str, float | Tensor]) -> None:
-        """Take in one value of each name."""
+    def add(self, values: dict[str, float | Tensor]) -> dict[str, float]:
+        """Take in one value of each name, and return them as numbers."""
         names = list(values)
         numbers = torch.stack([torch.as_tensor(values[name], dtype=torch.float32) for name in names]).tolist()
         for name, number in zip(names, numbers):
             entry = self.sums.setdefault(name, [0.0, 0])
             entry[0] += number
             entry[1] += 1
+        return dict(zip(names, numbers))
 
     def add_by_class(self, name: str, values: Tensor, labels: Tensor | None, classes: list[str]) -> None:
         """Take in values ``[B]``, averaged per class (name/class) and over all (name)."""

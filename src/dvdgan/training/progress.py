@@ -49,6 +49,13 @@ class ProgressDisplay:
             pace = (seconds - self.first_seconds) / max(step - self.first_step, 1)
             self.say(f"{status}, {pace:.2f} s a step, losses {losses}{motion}")
 
+    def note(self, text: str) -> None:
+        """Say a line for the user without tearing the bar."""
+        if self.console.is_terminal:
+            self.console.print(text, markup=False, highlight=False)
+        else:
+            self.say(text)
+
     def _done(self, step: int, seconds: float) -> float:
         by_time = seconds / (60 * self.minutes) if self.minutes else 0.0
         return min(max(step / self.steps, by_time), 1.0)

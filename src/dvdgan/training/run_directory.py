@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from dvdgan.config import Config
 from dvdgan.config_files import load_config
+from dvdgan.data.clips import ClipDataset
 
 # Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
 CHANGEABLE = {
@@ -19,12 +21,17 @@ CHANGEABLE = {
     "training.sample_every",
     "training.checkpoint_every",
     "training.keep_checkpoints",
+    "training.keep_every",
+    "training.keep_best",
+    "training.checkpoint_gib",
+    "training.tensorboard",
     "training.sample_clips",
     "training.statistics_batches",
     "data.fps",
     "name",
     "description",
 }
+CHANGEABLE_SECTIONS = ("training.health.",)
 FROM_THE_DATA = {"network.classes"}  # filled in once the data is open
 
 
@@ -57,50 +64,115 @@ class RunDirectory:
                 raise TrainingError(f"{needed}: missing beside checkpoints; start anew in another --out")
         return True
 
-    def check(self, config: Config) -> None:
-        """Refuse to go on under other settings.
+    def changes(self, config: Config, override: bool) -> dict[str, tuple[Any, Any]]:
+        """What differs from the settings that the run was started with, beyond what may change at any time.
+
+        Args:
+            config: the settings to go on under.
+            override: whether fields of ``training`` and ``data`` may differ.
+
+        Returns:
+            Old and new value by the field's path.
 
         Raises:
-            TrainingError: a field that decides what is learned differs; each difference is named.
+            TrainingError: a field that decides what is learned differs and may not; each difference is named.
         """
         before, after = (_leaves(c.model_dump(mode="json")) for c in (load_config(str(self._config)), config))
         ignored = CHANGEABLE | FROM_THE_DATA
         if config.training.lr_decay != "none":
             ignored = ignored - {"training.steps"}  # the decay is planned over all the steps
-        names = sorted(name for name in (before | after).keys() - ignored if before.get(name) != after.get(name))
-        if names:
-            differences = "; ".join(f"{name} {before.get(name)} -> {after.get(name)}" for name in names)
+        names = sorted(
+            name
+            for name in before.keys() | after.keys()
+            if name not in ignored and not name.startswith(CHANGEABLE_SECTIONS) and before.get(name) != after.get(name)
+        )
+        changes = {name: (before.get(name), after.get(name)) for name in names}
+        differences = "; ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items())
+        if fixed := [name for name in names if name.startswith("network.")]:
             raise TrainingError(
-                f"{self.path} was started with other settings: {differences}. Use the old settings, or another --out"
+                f"{self.path} was started with other settings: {differences}. "
+                + (f"--override cannot change the networks ({fixed[0]}): " if override else "")
+                + "use the old settings, or another --out"
             )
+        if names and not override:
+            raise TrainingError(
+                f"{self.path} was started with other settings: {differences}. "
+                "Use the old settings, another --out, or --override to go on with the new ones"
+            )
+        return changes
 
-    def start(self, config: Config, decided: dict[str, Any]) -> None:
-        """Write what a new run starts with."""
-        self.write_config(config)
-        _replace_text(self._decided, json.dumps(decided, indent=1))
-
-    def write_config(self, config: Config) -> None:
-        """Write the configuration, in which a resumed run may have changed when things are written."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        _replace_text(self._config, config.to_yaml())
-
-    def decided(self, data: str) -> dict[str, Any]:
-        """What was decided when the run started: precision, memory_format, threads, and the data's identity.
+    def other_clips(self, dataset: ClipDataset, override: bool) -> dict[str, tuple[Any, Any]]:
+        """Whether the clips differ from those that the run was started with.
 
         Args:
-            data: the identity of the clips that are there now.
+            dataset: the clips that are there now.
+            override: whether they may.
+
+        Returns:
+            ``data`` with the old and the new identity, or nothing.
 
         Raises:
-            TrainingError: run.json is damaged, or the run was started with other clips.
+            TrainingError: they differ and may not, or have other classes.
+        """
+        decided = self.decided()
+        if decided.get("classes", dataset.classes) != dataset.classes:
+            raise TrainingError(
+                f"{self.path} was started with clips of other classes; restore them, or use another --out"
+            )
+        before, after = decided["data"], dataset.store.identity
+        if before == after:
+            return {}
+        if not override:
+            raise TrainingError(
+                f"{self.path} was started with other clips; restore them, use another --out, or --override to go on "
+                "with the new ones"
+            )
+        return {"data": (before, after)}
+
+    def record_override(self, decided: dict[str, Any], step: int, changes: dict[str, tuple[Any, Any]]) -> None:
+        """Add changes to those that `decided` has."""
+        entry = {"step": step, "changes": {name: list(pair) for name, pair in changes.items()}}
+        decided["overrides"] = [*decided.get("overrides", []), entry]
+
+    def write(self, config: Config, facts: dict[str, Any]) -> None:
+        """Write the configuration, in which a resumed run may have changed what may change, and what goes with it.
+
+        Args:
+            config: the settings from now on.
+            facts: what `decided` is to give, and what reports want to know; JSON-serialisable.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        _replace_text(self._decided, json.dumps(facts, indent=1))
+        _replace_text(self._config, config.to_yaml())
+
+    def decided(self) -> dict[str, Any]:
+        """What was decided when the run started: precision, memory_format, threads, and the data's identity.
+
+        Raises:
+            TrainingError: run.json is damaged.
         """
         try:
-            decided = json.loads(self._decided.read_text(encoding="utf-8"))
-            started_with = {name: decided[name] for name in ("precision", "memory_format", "threads", "data")}["data"]
+            decided: dict[str, Any] = json.loads(self._decided.read_text(encoding="utf-8"))
+            _ = [decided[name] for name in ("precision", "memory_format", "threads", "data")]
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise TrainingError(f"{self._decided}: damaged ({error!r}); start anew in another --out") from None
-        if started_with != data:
-            raise TrainingError(f"{self.path} was started with other clips; restore them, or use another --out")
         return decided
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed training left half-written; call it while `locked`.
+
+        What was moved aside for a new one that never came goes back first.
+        """
+        for name in ("model", "data"):
+            for old in sorted(self.path.glob(f".{name}-old-*")) + sorted(self.path.glob(f".{name}.*.old")):
+                if not (self.path / name).exists() and any(old.iterdir()):
+                    old.rename(self.path / name)
+        for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
+            for path in folder.glob(".*"):
+                if path.name.startswith((".model-", ".data.")) and path.is_dir():
+                    shutil.rmtree(path)
+                elif ".partial" in path.name and path.is_file():
+                    path.unlink()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

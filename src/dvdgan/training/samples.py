@@ -20,15 +20,9 @@ from dvdgan.sampling import latents, make_clips, settle_statistics
 from dvdgan.training.steps import Learner
 
 SHOWN_CLASSES = 32
+PROBE_CLIPS_PER_CLASS = 8  # at least; with many classes only some are looked at
+PROBE_SEED = 1_000_000  # far from the sheets' seeds
 TRUNCATIONS = (1.0, 0.8, 0.6, 0.44)  # those whose statistics a model keeps; 0.44 is the paper's figure's
-
-
-def class_weights(dataset: ClipDataset, sampling: str) -> list[float]:
-    """Relative frequency of each class in training; empty when unconditional."""
-    if not dataset.classes:
-        return []
-    counts = np.bincount(dataset.labels, minlength=len(dataset.classes))
-    return ((counts > 0) if sampling == "by_class" else counts).astype(float).tolist()
 
 
 def finished_generator(learner: Learner, weights: list[float]) -> Generator:
@@ -52,8 +46,12 @@ def settle(network: Generator, learner: Learner, weights: list[float], truncatio
     )
 
 
-def write_samples(network: Generator, learner: Learner, classes: list[str], folder: Path, step: int) -> None:
-    """Write ``step-<step>.png`` (a row per clip, time to the right) and ``step-<step>.mp4`` (a mosaic)."""
+def write_samples(network: Generator, learner: Learner, classes: list[str], folder: Path, step: int) -> np.ndarray:
+    """Write ``step-<step>.png`` (a row per clip, time to the right) and ``step-<step>.mp4`` (a mosaic).
+
+    Returns:
+        The sheet, uint8 ``[H', W', 3]``.
+    """
     per_class = learner.config.training.sample_clips
     if classes:
         shown = np.unique(np.linspace(0, len(classes) - 1, min(len(classes), SHOWN_CLASSES)).astype(int))
@@ -62,7 +60,33 @@ def write_samples(network: Generator, learner: Learner, classes: list[str], fold
     else:
         labels, names = None, [f"seed {seed}" for seed in range(4 * per_class)]
     clips = make_clips(network, latents(range(len(names)), network.z_dim), labels, precision=learner.precision)
-    _write(clips, names, folder / f"step-{step:08d}", learner.config, per_class)
+    return _write(clips, names, folder / f"step-{step:08d}", learner.config, per_class)
+
+
+def probe_clips(network: Generator, learner: Learner, weights: list[float]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Clips for a `dvdgan.training.probe.Probe`, other ones than the sheets': classes in turn, always the same noise.
+
+    With many classes, so few of them, evenly spaced, that each has 8 clips.
+
+    Args:
+        network: from `finished_generator`.
+        learner: the run's.
+        weights: from `ClipDataset.class_weights`; classes of weight 0 are left out.
+
+    Returns:
+        Clips, uint8 ``[N, T, H, W, 3]``, and their labels, int64 ``[N]``, or None without classes; N is
+        ``training.health.clips``.
+    """
+    t = learner.config.training
+    count, present = t.health.clips, np.flatnonzero(np.array(weights))
+    z = latents(range(PROBE_SEED, PROBE_SEED + count), network.z_dim)
+    labels = None
+    if len(present):
+        shown = np.linspace(0, len(present) - 1, min(len(present), max(1, count // PROBE_CLIPS_PER_CLASS))).astype(int)
+        labels = present[np.resize(shown, count)]
+    asked = None if labels is None else torch.from_numpy(labels)
+    clips = make_clips(network, z, asked, batch_size=min(t.batch_size, 64), precision=learner.precision)
+    return clips, labels
 
 
 def write_real_samples(dataset: ClipDataset, config: Config, folder: Path) -> None:
@@ -79,13 +103,15 @@ def write_real_samples(dataset: ClipDataset, config: Config, folder: Path) -> No
     _write(np.concatenate([clips for _, clips in groups]), names, folder / "real", config, per_class)
 
 
-def _write(clips: np.ndarray, names: list[str], stem: Path, config: Config, per_class: int) -> None:
+def _write(clips: np.ndarray, names: list[str], stem: Path, config: Config, per_class: int) -> np.ndarray:
     stem.parent.mkdir(parents=True, exist_ok=True)
     scale = max(1, 64 // config.network.size)
-    write_image(stem.with_suffix(".png"), clip_sheet(clips, names, columns=min(config.network.frames, 12), scale=scale))
+    sheet = clip_sheet(clips, names, columns=min(config.network.frames, 12), scale=scale)
+    write_image(stem.with_suffix(".png"), sheet)
     if clips.shape[1] > 1:
         columns = per_class * max(1, round(np.sqrt(len(clips)) / per_class))
         write_clip(stem.with_suffix(".mp4"), clip_grid(clips, columns=columns, scale=2 * scale), config.data.fps)
+    return sheet
 
 
 def write_model(
@@ -102,7 +128,7 @@ def write_model(
         network: from `finished_generator`.
         learner: the run's.
         classes: class names.
-        weights: from `class_weights`.
+        weights: from `ClipDataset.class_weights`.
         directory: where to.
         facts: what the card says of the training, by heading.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -92,7 +93,8 @@ class Learner:
             d_step: discriminator steps done so far.
 
         Returns:
-            Scalars by name: per discriminator the loss and the mean scores of real and fake.
+            Scalars by name: per discriminator the loss, the mean scores of real and fake, the share of pairs that it
+            ranks rightly, and the norm of its gradient.
         """
         t = self.config.training
         draws = Draws(t.seed, d_step * len(real), len(real), "d")
@@ -131,9 +133,9 @@ class Learner:
                 f"loss_{name}": loss.detach(),
                 f"real_{name}": real_score.detach().mean(),
                 f"fake_{name}": fake_score.detach().mean(),
+                f"auc_{name}": pairs_ranked_rightly(real_score.detach(), fake_score.detach()),
             }
-        self._descend("adam_d", total, list(self.judges.values()))
-        return scalars
+        return scalars | self._descend("adam_d", total, self.judges)
 
     def generator_step(self, fake_labels: Tensor | None, batch_size: int, step: int) -> tuple[dict, Tensor]:
         """Update G and its average.
@@ -173,27 +175,24 @@ class Learner:
                 loss = losses.relativistic_g(real_score, score)
             total = total + loss
             scalars[f"loss_g_{name}"] = loss.detach()
-        self._descend("adam_g", total, [self.generator])
+        scalars |= self._descend("adam_g", total, {"generator": self.generator})
         for judge in self.judges.values():
             judge.requires_grad_(True)
         self.ema.update(self.generator, step)
         return scalars, fake.detach().float()
 
-    def gradient_norms(self) -> dict[str, float]:
-        """Norm of each network's gradient at its last step."""
-        return {
-            f"grad_{name}": float(
-                torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
-            )
-            for name, net in self.networks.items()
-        }
-
-    def _descend(self, optimiser: str, loss: Tensor, networks: list[nn.Module]) -> None:
+    def _descend(self, optimiser: str, loss: Tensor, networks: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+        """One optimiser step; returns the norm of each network's gradient."""
         self.optimisers[optimiser].zero_grad(set_to_none=True)
         loss.backward()
+        norms = {
+            f"grad_{name}": torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
+            for name, net in networks.items()
+        }
         self.optimisers[optimiser].step()
-        for network in networks:
+        for network in networks.values():
             power_iterate(network)
+        return norms
 
     def _augment(self, clip: Tensor, draws: Draws, side: str) -> Tensor:
         transforms = self.config.training.regularisation.augment
@@ -204,6 +203,17 @@ class Learner:
             return judge.view(clip, draws.frame_noise(side, clip.shape[1]))
         assert isinstance(judge, TemporalDiscriminator)
         return judge.view(clip)
+
+
+def pairs_ranked_rightly(real: Tensor, fake: Tensor) -> Tensor:
+    """Share of pairs (real, fake) in which real scores higher, ties by half: 0.5 is chance, 1 tells all apart.
+
+    Args:
+        real: scores ``[B]`` or ``[B, 1]``.
+        fake: scores of the same shape.
+    """
+    difference = real.reshape(-1, 1) - fake.reshape(1, -1)
+    return (torch.sign(difference).mean() + 1) / 2
 
 
 def decay_factor(step: int, steps: int, start: int, kind: str) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from dvdgan.data.phenomena import bounce, camera, flow, passing, pen, turn
 from dvdgan.data.phenomena.scene import SPLITS, Rendered, scene_rng
 
-__all__ = ["CLASSES", "SPLITS", "Rendered", "render"]
+__all__ = ["CLASSES", "FLIP_LABELS", "SPLITS", "Rendered", "render"]
 
 # Renderers take (rng, size, frames) and return (clip uint8 [T, H, W, 3], truth).
 _RENDERERS: dict[str, Callable[[np.random.Generator, int, int], tuple[np.ndarray, dict]]] = {
@@ -28,6 +28,19 @@ _RENDERERS: dict[str, Callable[[np.random.Generator, int, int], tuple[np.ndarray
 }
 
 CLASSES: tuple[str, ...] = tuple(_RENDERERS)
+
+FLIP_LABELS: dict[str, str | None] = {
+    "pen": None,  # three in four pens lean to the right, as in a right hand, and script begins from left to right
+    "pan-left": "pan-right",  # worlds, lights and paths are drawn alike for both
+    "pan-right": "pan-left",
+    "turn": None,  # the near side always moves to the right; no class turns the other way
+}
+"""Which class a clip shows once mirrored; None: none at all, so clips of this class are never mirrored.
+
+The classes that are not named stay themselves: zooms move alike to both sides; whatever passes comes from either side,
+faces where it goes and is lit as its scene is; balls start and drift either way; smoke leans and drifts either way; and
+light falls from either side. Only the noise in their textures has a slight tilt, which goes with no class.
+"""
 
 
 def render(

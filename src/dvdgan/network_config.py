@@ -1,0 +1,257 @@
+"""The configuration of the networks; `dvdgan.config` has the rest of the tree.
+
+Where the paper (Clark, Donahue, Simonyan 2019, arXiv 1907.06571v2) fixes a value, the field's help says so; where it is
+silent, the help says what was chosen.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Channel multipliers per block, BigGAN's table (Brock et al. 2018, appendix B); 32 and 16 px are ours.
+GENERATOR_MULTIPLIERS = {
+    32: [8, 4, 2],
+    64: [16, 8, 4, 2],
+    128: [16, 8, 4, 2, 1],
+    256: [16, 8, 8, 4, 2, 1],
+    512: [16, 8, 8, 4, 2, 1, 1],
+}
+DISCRIMINATOR_MULTIPLIERS = {
+    8: [1, 2],
+    16: [1, 2, 4],
+    32: [1, 2, 4, 8],
+    64: [1, 2, 4, 8, 16],
+    128: [1, 2, 4, 8, 16, 16],
+    256: [1, 2, 4, 8, 8, 16, 16],
+    512: [1, 1, 2, 4, 8, 8, 16, 16],
+}
+
+
+class FrozenModel(BaseModel):
+    """A part of the configuration: unknown fields are refused, docstrings under fields are their help."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+
+class GeneratorConfig(FrozenModel):
+    """The generator G (paper, section 3.1)."""
+
+    z_dim: int = Field(120, ge=1)
+    """Size of the latent z ~ N(0, I). Paper: 120."""
+    embed_dim: int = Field(120, ge=0)
+    """Size of the learned class embedding e(y). Paper: 120. Ignored when network.classes is 0."""
+    width: int = Field(96, ge=1)
+    """Base width ch, in channels; every layer has a multiple of it. Not in the paper; BigGAN's is 96."""
+    multipliers: list[int] | None = None
+    """Output channels of each stage, in units of width. Not in the paper; default: BigGAN's table for the size."""
+    stem_multiplier: int = Field(16, ge=1)
+    """Channels ch0 of the first 4x4 tensor, in units of width. Not in the paper; BigGAN's is 16."""
+    recurrent_at: list[int] | Literal["all"] = "all"
+    """Resolutions whose stage begins with a ConvGRU (4 is the first stage). Paper: all. No effect when frames is 1."""
+    blocks_per_stage: Literal[1, 2] = 2
+    """Residual blocks per stage; the last one doubles the size. Paper: 2. BigGAN: 1."""
+    upsample: Literal["bilinear", "nearest"] = "bilinear"
+    """How a residual block doubles the size. Paper's figure: bilinear. BigGAN: nearest."""
+    norm_statistics: Literal["per_step", "shared"] = "per_step"
+    """Batch statistics: one set per time step (as in the paper's first version), or one shared by all steps."""
+    spectral_norm: bool = True
+    """Spectral normalisation of all of G's convolutions and linear layers (embeddings excepted). Paper: on."""
+    skip: Literal["conv", "identity"] = "conv"
+    """Skip path of a residual block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
+    output_norm: Literal["conditional", "plain"] = "conditional"
+    """Batch norm before the last convolution: class-conditional (paper), or with its own gain and bias (BigGAN)."""
+    attention: Literal["none", "spatial", "separable", "full"] = "none"
+    """Self-attention: spatial per frame (BigGAN), separable over H, W and T or full over T, H, W (paper's v1)."""
+    attention_at: int = Field(64, ge=4)
+    """Resolution, in pixels, of the stage with the attention: after its ConvGRU, before its blocks. BigGAN: 64."""
+    hierarchical_z: bool = False
+    """Split z into equal chunks, one for the first layer and one per block, as BigGAN does. Paper: off."""
+    gate_bias: Literal["zero", "log_uniform"] = "zero"
+    """Start of the update gates' bias: zero, or spread over memories of 1 to T - 1 frames, against frozen clips."""
+    time_code: int = Field(0, ge=0)
+    """Channels of a sine and cosine code of time beside the first input (even; 0 turns it off, as in the paper)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> GeneratorConfig:
+        _check_multipliers(self.multipliers)
+        if self.time_code % 2:
+            raise ValueError(f"time_code must be even (sines and cosines), not {self.time_code}")
+        if isinstance(self.recurrent_at, list):
+            for size in self.recurrent_at:
+                _check_power_of_two("recurrent_at", size, 4, 256)
+        _check_power_of_two("attention_at", self.attention_at, 4, 512)
+        return self
+
+
+class SpatialConfig(FrozenModel):
+    """The spatial discriminator D_S: k single frames at full resolution (paper, section 3.2)."""
+
+    frames: int = Field(8, ge=1)
+    """Number k of distinct random frames judged per clip. Paper: 8."""
+    width: int = Field(96, ge=1)
+    """Base width, in channels. Not in the paper; BigGAN's is 96."""
+    multipliers: list[int] | None = None
+    """Output channels of each block, in units of width; the first log2(size / 4) blocks halve the size."""
+    skip: Literal["conv", "identity"] = "conv"
+    """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
+    attention_at: int | None = None
+    """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SpatialConfig:
+        _check_multipliers(self.multipliers)
+        if self.attention_at is not None:
+            _check_power_of_two("attention_at", self.attention_at, 4, 256)
+        return self
+
+
+class TemporalConfig(FrozenModel):
+    """The temporal discriminator D_T: the whole clip after the downsampling phi (paper, section 3.2)."""
+
+    pool: Literal[1, 2, 4] = 2
+    """Side of the average pooling phi, in pixels. Paper: 2."""
+    width: int = Field(96, ge=1)
+    """Base width, in channels. Not in the paper; BigGAN's is 96."""
+    multipliers: list[int] | None = None
+    """Output channels of each block, in units of width; the first log2(size / pool / 4) blocks halve the size."""
+    blocks_3d: int = Field(2, ge=0)
+    """How many of the first blocks are 3-D, with 3x3x3 kernels. Paper: 2."""
+    halve_time: bool = False
+    """Whether 3-D blocks that halve the size halve time too. Not in the paper; DGMR's do."""
+    reduce_time: Literal["sum", "mean"] = "sum"
+    """How scores combine over time. Not in the paper; DGMR sums."""
+    skip: Literal["conv", "identity"] = "conv"
+    """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
+    frame_differences: bool = False
+    """Show D_T the difference to the frame before beside RGB (zero for the first frame). Paper: off."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TemporalConfig:
+        _check_multipliers(self.multipliers)
+        return self
+
+
+class NetworkConfig(FrozenModel):
+    """The three networks and what they share."""
+
+    size: int = 64
+    """Height and width of a frame, in pixels: a power of two from 32 to 512."""
+    frames: int = Field(12, ge=1)
+    """Frames per clip. 1 is the image mode: no recurrence, and D_S alone judges."""
+    classes: int = Field(0, ge=0)
+    """Number of classes; 0 is unconditional. `dvdgan train` takes it from the data."""
+    generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
+    """The generator G."""
+    spatial: SpatialConfig | None = Field(default_factory=SpatialConfig)
+    """The spatial discriminator D_S; null leaves it out."""
+    temporal: TemporalConfig | None = Field(default_factory=TemporalConfig)
+    """The temporal discriminator D_T; null leaves it out."""
+
+    @model_validator(mode="after")
+    def _check(self) -> NetworkConfig:
+        _check_power_of_two("size", self.size, 32, 512)
+        if self.spatial is None and self.temporal is None:
+            raise ValueError("spatial and temporal are both null: at least one discriminator is needed")
+        if self.frames == 1 and self.temporal is not None:
+            raise ValueError(
+                "frames=1 is the image mode, which has no temporal discriminator: set network.temporal=null"
+            )
+        if self.spatial is not None and self.spatial.frames > self.frames:
+            raise ValueError(
+                f"spatial.frames ({self.spatial.frames}) is more than frames ({self.frames}): "
+                f"D_S judges distinct frames; set network.spatial.frames={self.frames} or less"
+            )
+        stages = _log2(self.size // 4)
+        g = self.generator
+        given = len(self.generator_multipliers)
+        if given != stages:
+            raise ValueError(f"generator.multipliers needs {stages} numbers for size {self.size}, not {given}")
+        if isinstance(g.recurrent_at, list):
+            if self.frames > 1 and not g.recurrent_at:
+                raise ValueError(
+                    "generator.recurrent_at is empty: without recurrence all frames are equal; set frames=1"
+                )
+            for resolution in g.recurrent_at:
+                if resolution >= self.size:
+                    raise ValueError(
+                        f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}"
+                    )
+        if g.attention != "none":
+            if g.attention_at >= self.size:
+                raise ValueError(f"generator.attention_at ({g.attention_at}) must be below size ({self.size})")
+            stage = _log2(g.attention_at // 4)
+            channels = g.width * [g.stem_multiplier, *self.generator_multipliers][stage]
+            _check_attention_channels("generator", channels, g.attention_at)
+            recurrent = [4] if g.recurrent_at == "all" else g.recurrent_at
+            if g.attention != "spatial" and self.frames > 1 and g.attention_at < min(recurrent):
+                raise ValueError(
+                    f"generator.attention={g.attention} at {g.attention_at} px comes before the first recurrence, "
+                    f"where all frames are equal; set network.generator.attention_at={min(recurrent)} or more"
+                )
+        if g.attention == "spatial" and g.attention_at < 8:
+            raise ValueError("generator.attention_at must be 8 or more for spatial attention")
+        if g.hierarchical_z and g.z_dim % (stages * g.blocks_per_stage + 1):
+            raise ValueError(
+                f"generator.z_dim ({g.z_dim}) must be a multiple of {stages * g.blocks_per_stage + 1}, the number of "
+                "chunks (one per block and one for the first layer), with hierarchical_z"
+            )
+        if self.spatial is not None:
+            _check_depth("spatial", self.spatial_multipliers, self.size)
+            at = self.spatial.attention_at
+            if at is not None and not 4 <= at < self.size:
+                raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below size ({self.size})")
+            if at is not None:
+                multiplier = self.spatial_multipliers[_log2(self.size // at) - 1]
+                _check_attention_channels("spatial", multiplier * self.spatial.width, at)
+        if self.temporal is not None:
+            _check_depth("temporal", self.temporal_multipliers, self.size // self.temporal.pool)
+        return self
+
+    @property
+    def generator_multipliers(self) -> list[int]:
+        """Output channels of each of G's stages, in units of its width."""
+        return self.generator.multipliers or GENERATOR_MULTIPLIERS[self.size]
+
+    @property
+    def spatial_multipliers(self) -> list[int]:
+        """Output channels of each of D_S's blocks, in units of its width."""
+        assert self.spatial is not None
+        return self.spatial.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size]
+
+    @property
+    def temporal_multipliers(self) -> list[int]:
+        """Output channels of each of D_T's blocks, in units of its width."""
+        assert self.temporal is not None
+        return self.temporal.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size // self.temporal.pool]
+
+
+def _log2(number: int) -> int:
+    return number.bit_length() - 1
+
+
+def _check_power_of_two(field: str, value: int, low: int, high: int) -> None:
+    if value & (value - 1) or not low <= value <= high:
+        raise ValueError(f"{field} must be a power of two from {low} to {high}, not {value}")
+
+
+def _check_multipliers(multipliers: list[int] | None) -> None:
+    if multipliers is not None and (not multipliers or min(multipliers) < 1):
+        raise ValueError(f"multipliers must be a list of numbers of 1 or more, not {multipliers}")
+
+
+def _check_attention_channels(field: str, channels: int, size: int) -> None:
+    if channels % 8:
+        raise ValueError(
+            f"{field}: attention needs a multiple of 8 channels, but there are {channels} at {size} px; "
+            f"change network.{field}.width"
+        )
+
+
+def _check_depth(field: str, multipliers: list[int], size: int) -> None:
+    if len(multipliers) < _log2(size // 4):
+        raise ValueError(
+            f"{field}.multipliers needs at least {_log2(size // 4)} numbers to bring {size} px to 4 px, "
+            f"not {len(multipliers)}"
+        )

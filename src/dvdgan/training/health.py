@@ -1,0 +1,232 @@
+"""What goes wrong with video GANs and does not show in their losses: watched while training, with what to do about it.
+
+A condition is judged on averages over the last steps, raised once, and cleared once it has gone well past its
+threshold. The state is part of a checkpoint, so that a resumed run raises what an uninterrupted one would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dvdgan.config import HealthConfig
+
+JUDGES = {"spatial": "D_S", "temporal": "D_T"}
+_MARGIN = 1.2  # a condition clears only so far beyond its threshold
+_CHECKS = 3  # checks that are pooled before a class is called never right
+_SETTLED = 50  # steps before a gradient's usual norm is known
+_USUAL = 0.99  # decay per step of the mean of a norm
+
+ADVICE = {
+    "not finite": "the same command goes on from the last checkpoint; add training.lr_d and training.lr_g of half "
+    "their size, or training.precision=fp32, with --override",
+    "frozen clips": "train on: clips are still for the first thousand steps; if it lasts, start anew with "
+    "network.generator.gate_bias=log_uniform, network.generator.time_code=8 or "
+    "network.temporal.frame_differences=true",
+    "frame 0 apart": "start anew with network.generator.norm_statistics=per_step and a network.generator.time_code",
+    "little variety": "the generator repeats itself: look at the sheets; go on with more regularisation "
+    "(training.regularisation.r1, lecam or augment) or a lower training.lr_d, with --override; a larger batch helps",
+    "little variety within a class": "the seed hardly changes the clip: look at the sheet; go on with "
+    "training.regularisation.augment or lecam, with --override, or start anew with a larger batch",
+    "discriminator saturated": "it tells every clip apart, so that the generator learns little from it: lower "
+    "training.lr_d, or set training.regularisation.lecam, r1 or augment, with --override; with few clips it memorises",
+    "discriminator blind": "it does not tell real clips from generated ones: raise training.lr_d or training.d_steps "
+    "with --override, or start anew with a wider discriminator",
+    "gradient explosion": "if it comes again, lower that network's learning rate or set training.precision=fp32, with "
+    "--override; the checkpoints before are kept",
+    "class never right": "no generated clip of it is taken for it: look at its row of the sheet; if it has few clips, "
+    "set data.sampling=by_class in a new run, and check its folder for clips that belong elsewhere",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that began or ended to be wrong.
+
+    Attributes:
+        step: G steps done.
+        event: what, a key of `ADVICE`.
+        about: which class or network; None for all.
+        state: ``raised`` or ``cleared``.
+        message: one line with the figure and its threshold.
+    """
+
+    step: int
+    event: str
+    about: str | None
+    state: str
+    message: str
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; empty when it is over."""
+        return ADVICE[self.event] if self.state == "raised" else ""
+
+    def line(self) -> dict[str, Any]:
+        """The line of the log."""
+        fields = {"event": self.event, "about": self.about, "state": self.state, "message": self.message}
+        return {"step": self.step, **fields, "advice": self.advice}
+
+    def __str__(self) -> str:
+        about = f" ({self.about})" if self.about else ""
+        if self.state == "cleared":
+            return f"step {self.step}: no longer: {self.event}{about}: {self.message}"
+        return f"warning: step {self.step}: {self.event}{about}: {self.message}; {self.advice}"
+
+
+class Monitor:
+    """Watches a run. All methods return the events that they bring about.
+
+    Args:
+        config: thresholds.
+        state: from `state`, of a run that goes on.
+    """
+
+    def __init__(self, config: HealthConfig, state: Mapping[str, Any] | None = None) -> None:
+        self.config = config
+        state = state or {}
+        self._means: dict[str, list[float]] = {name: list(mean) for name, mean in state.get("means", {}).items()}
+        self._norms: dict[str, list[float]] = {name: list(norm) for name, norm in state.get("norms", {}).items()}
+        self._checks: dict[str, list[float]] = {name: list(past) for name, past in state.get("checks", {}).items()}
+        self._raised: set[tuple[str, str | None]] = {(event, about) for event, about in state.get("raised", [])}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that it remembers, JSON-serialisable."""
+        raised = sorted(([event, about] for event, about in self._raised), key=str)
+        return {"means": self._means, "norms": self._norms, "checks": self._checks, "raised": raised}
+
+    def gradients(self, step: int, norms: Mapping[str, float]) -> list[Event]:
+        """Judge the gradient norms of one step.
+
+        Args:
+            step: G steps done.
+            norms: finite norms by network.
+        """
+        events: list[Event] = []
+        for name, norm in norms.items():
+            usual, count = self._norms.get(name, [norm, 0])
+            if count >= _SETTLED:
+                times = norm / max(usual, 1e-12)
+                text = f"norm {norm:.3g}, {times:.1f} times the usual {usual:.3g}"
+                self._judge(events, step, "gradient explosion", name, times, self.config.explosion, True, text)
+                norm = min(norm, self.config.explosion * usual)  # one explosion does not hide the next
+            decay = min(_USUAL, count / (count + 1))
+            self._norms[name] = [decay * usual + (1 - decay) * norm, count + 1]
+        return events
+
+    def logged(self, step: int, line: Mapping[str, Any], every: int) -> list[Event]:
+        """Judge one line of the log.
+
+        Args:
+            step: G steps done.
+            line: the line; what it lacks is not judged.
+            every: steps between two lines.
+        """
+        means = self._averaged(line, every)
+        events: list[Event] = []
+        if step < self.config.grace:
+            return events
+        c = self.config
+        for name, ratio in means.items():
+            if name.startswith("motion/"):
+                text = f"they move {ratio:.2f} times as much as real ones (alarm below {c.motion:g})"
+                self._judge(events, step, "frozen clips", name.removeprefix("motion/"), ratio, c.motion, False, text)
+        if "motion" in means and not any(name.startswith("motion/") for name in means):
+            text = f"they move {means['motion']:.2f} times as much as real ones (alarm below {c.motion:g})"
+            self._judge(events, step, "frozen clips", None, means["motion"], c.motion, False, text)
+        if "first_frame" in means:
+            jump = means["first_frame"] / max(means.get("first_frame_real", 1.0), 1e-3)
+            text = f"its step to frame 1 is {jump:.1f} times what it is in real clips (alarm above {c.first_frame:g})"
+            self._judge(events, step, "frame 0 apart", None, jump, c.first_frame, True, text)
+        for name, network in JUDGES.items():
+            if f"auc_{name}" in means:
+                self._judge_discriminator(events, step, network, means[f"auc_{name}"], means[f"loss_{name}"])
+        return events
+
+    def checked(self, step: int, check: Mapping[str, Any], usable: set[str]) -> list[Event]:
+        """Judge a check of samples.
+
+        Args:
+            step: G steps done.
+            check: the numbers of a `probe.Check`, by name.
+            usable: classes that the classifier tells on real clips.
+        """
+        c = self.config
+        rights = {name: right for name, right in check["accuracy_by_class"].items() if name in usable}
+        self._checks = {name: [*self._checks.get(name, []), right][-_CHECKS:] for name, right in rights.items()}
+        events: list[Event] = []
+        if step < c.grace:
+            return events
+        for name, share in check["diversity_by_class"].items():
+            text = f"layouts differ {share:.2f} times as much as real ones (alarm below {c.diversity:g})"
+            self._judge(events, step, "little variety within a class", name, share, c.diversity, False, text)
+        if check["diversity"] is not None:
+            text = f"layouts differ {check['diversity']:.2f} times as much as real ones (alarm below {c.diversity:g})"
+            self._judge(events, step, "little variety", None, check["diversity"], c.diversity, False, text)
+        for name, past in self._checks.items():
+            if len(past) == _CHECKS:
+                share = sum(past) / _CHECKS
+                text = f"{100 * share:.0f} % of its clips were taken for it in {_CHECKS} checks"
+                # the threshold itself is an alarm: a share of 0 must raise even when the threshold is 0
+                self._judge(
+                    events, step, "class never right", name, share, math.nextafter(c.never_right, 1), False, text
+                )
+        return events
+
+    def not_finite(self, step: int, names: list[str]) -> Event:
+        """The event of values that are no longer finite."""
+        return Event(step, "not finite", None, "raised", f"{', '.join(names)} not finite")
+
+    def _averaged(self, line: Mapping[str, Any], every: int) -> dict[str, float]:
+        """Averages over the window of what a line gives, with this line taken in."""
+        values = {name: line[name] for name in ("first_frame", "first_frame_real") if name in line}
+        for name in JUDGES:
+            values |= {key: line[key] for key in (f"auc_{name}", f"loss_{name}") if key in line}
+        if "motion_ratio" in line:
+            values["motion"] = line["motion_ratio"]
+            values |= {f"motion/{name}": ratio for name, ratio in line["motion_ratio_by_class"].items()}
+        decay = math.exp(-every / self.config.window)
+        for name, value in values.items():
+            mean, weight = self._means.get(name, [0.0, 0.0])
+            total = decay * weight + 1
+            self._means[name] = [(decay * weight * mean + value) / total, total]
+        return {name: self._means[name][0] for name in values}
+
+    def _judge_discriminator(self, events: list[Event], step: int, network: str, auc: float, loss: float) -> None:
+        c = self.config
+        near_zero = 0.1  # of the hinge loss, which starts at 2, and of the relativistic one, which starts at ln 2
+        share = auc if loss < near_zero else 0.0
+        text = f"it ranks {100 * auc:.1f} % of pairs rightly, with a loss of {loss:.3f}"
+        key = ("discriminator saturated", network)
+        wrong = share >= c.saturated or (key in self._raised and auc >= c.saturated and loss < _MARGIN * near_zero)
+        self._set(events, step, *key, wrong, text)
+        text = f"it ranks {100 * auc:.1f} % of pairs rightly (alarm below {100 * c.equal:g} %; 50 % is chance)"
+        threshold = 0.5 + (c.equal - 0.5) * (_MARGIN if ("discriminator blind", network) in self._raised else 1)
+        self._set(events, step, "discriminator blind", network, auc < threshold, text)
+
+    def _judge(
+        self,
+        events: list[Event],
+        step: int,
+        event: str,
+        about: str | None,
+        value: float,
+        threshold: float,
+        above: bool,
+        text: str,
+    ) -> None:
+        """Raise when the value is beyond the threshold; clear when it is back by a margin."""
+        if (event, about) in self._raised:
+            threshold = threshold / _MARGIN if above else threshold * _MARGIN
+        self._set(events, step, event, about, value > threshold if above else value < threshold, text)
+
+    def _set(self, events: list[Event], step: int, event: str, about: str | None, wrong: bool, text: str) -> None:
+        key = (event, about)
+        if wrong and key not in self._raised:
+            self._raised.add(key)
+            events.append(Event(step, event, about, "raised", text))
+        elif not wrong and key in self._raised:
+            self._raised.discard(key)
+            events.append(Event(step, event, about, "cleared", text))

@@ -1,0 +1,358 @@
+"""Health checks of a training: do samples vary, is each class recognisable, how far are they from real clips?
+
+No network and no download: fixed hand-made features of colour, texture, change and motion, and statistics in closed
+form. The numbers compare checks of one run with one another; they mean nothing across runs or papers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dvdgan.data.clips import ClipDataset
+
+_LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
+_PIXELS = 32  # height and width at which features are measured
+_LAYOUT = (3, 16, 16)  # times, rows and columns of a layout
+_GROUPS = (768, 256, 128, 64, 128, 108)  # features in each group of `_feature_groups`
+_WEIGHTS = np.concatenate([np.full(size, size**-0.5) for size in _GROUPS])  # each group counts alike
+_CHUNK_BYTES = 1 << 22  # of float pixels that are turned into features at once
+
+_FEWEST_REAL = 8  # real clips, in all, for a distance; of a class, for trusting its accuracy
+_FEWEST = 4  # clips for an average over pairs, or for four folds
+_FOLDS = 4
+_RIDGES = (1.0, 0.1, 0.01)  # strengths of regularisation that are tried, the smoothest first
+_KERNEL_WIDTH = 3.0  # in mean squared distances of two real clips: wide, so that blurred clips are still recognised
+_TRUSTED = 0.6  # accuracy on real clips
+
+_FAINT = 0.02  # contrast, black to white = 1, below which a clip counts as blank
+_ALIKE = 0.05  # variety of real clips, 0 to 2, below which nothing is said of samples
+_COMPONENTS = 32
+_MOST_COMPARED = 256  # clips in an average over pairs
+_MOST_FOR_AXES = 1024  # clips in the eigenvectors
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a `Probe` found in samples; four significant digits, never NaN.
+
+    Attributes:
+        distance: from the real clips, >= 0, to compare with `Probe.floor` and with earlier checks of the run at the
+            same number of samples; None with fewer than 8 real clips or 4 samples, or where real clips are all equal.
+        diversity: how much layouts vary over all samples, whatever their class, in units of real clips: 0 all alike,
+            1 as varied as real ones. Colours do not count: recoloured copies are alike. None with fewer than 4 samples
+            or 4 real clips, or where real clips hardly vary.
+        diversity_by_class: the same among the samples of one class; no entry where `diversity` would be None.
+        accuracy: share of the samples that are taken for their own class; None without labels or without two classes.
+        accuracy_by_class: the same for each class that has both samples and real clips. 0 is a finding only for
+            `Probe.usable_classes`.
+    """
+
+    distance: float | None
+    diversity: float | None
+    diversity_by_class: dict[str, float]
+    accuracy: float | None
+    accuracy_by_class: dict[str, float]
+
+    @property
+    def score(self) -> float | None:
+        """The distance, more where samples are alike, by which checkpoints of a run compare: lower is better.
+
+        The distance alone likes sharp clips that are all alike better than varied blurred ones; so it is divided by the
+        square root of the diversity, of the classes' median where there are classes, which is at most 1 here.
+        """
+        overall = [] if self.diversity is None else [self.diversity]
+        known = list(self.diversity_by_class.values()) or overall
+        if self.distance is None or not known:
+            return self.distance
+        return _rounded(self.distance / float(np.sqrt(np.clip(np.median(known), 0.01, 1.0))))
+
+
+class Probe:
+    """What real clips look like, in fixed hand-made features: tells samples' variety, classes and distance from real.
+
+    Use `Probe.fit`. Nothing is random: equal clips give equal numbers.
+
+    Attributes:
+        real_accuracy_by_class: share of each class's real clips that a classifier made from the others recognises, for
+            classes with at least 4 real clips.
+        usable_classes: the classes that it recognises well (from 0.6, or from half-way between chance and 1 where that
+            is more) over at least 8 real clips; of the others, samples that are never right say nothing.
+        floor: distance between two halves of the real clips, one of them as few as a check's samples; None with fewer
+            than 8 real clips, or where they are all equal.
+    """
+
+    def __init__(
+        self, dataset: ClipDataset, features: np.ndarray, layouts: np.ndarray, labels: np.ndarray, check_clips: int
+    ) -> None:
+        """Make the statistics of clips of a data set, in ascending order of labels, from what `_look` sees in them."""
+        self._classes, self._shape = dataset.classes, (dataset.frames, dataset.size, dataset.size, 3)
+        of_class = {int(k): np.flatnonzero(labels == k) for k in np.unique(labels)} if dataset.classes else {}
+        self._variety = _variety(layouts)
+        self._variety_by_class = {k: _variety(layouts[rows]) for k, rows in of_class.items()}
+
+        self._mean, self._spread = features.mean(0, np.float64), features.std(0, np.float64) + 0.01
+        points = self._standardise(features)
+        self._axes = _principal_axes(points)
+        enough = len(points) >= _FEWEST_REAL and self._axes.size > 0
+        self._gaussian = _gaussian(points @ self._axes) if enough else None
+        self.floor = _floor(points @ self._axes, check_clips) if enough else None
+
+        self._classifier = _Classifier(points, labels) if enough and len(of_class) > 1 else None
+        right = {k: self._classifier.held_out[rows] == k for k, rows in of_class.items()} if self._classifier else {}
+        real = {k: _rounded(hits.mean()) for k, hits in right.items() if len(hits) >= _FEWEST}
+        good = max(_TRUSTED, (1 + 1 / max(1, len(of_class))) / 2)
+        self.real_accuracy_by_class = {self._classes[k]: accuracy for k, accuracy in real.items()}
+        self.usable_classes = tuple(
+            self._classes[k] for k, accuracy in real.items() if accuracy >= good and len(right[k]) >= _FEWEST_REAL
+        )
+
+    @classmethod
+    def fit(cls, dataset: ClipDataset, limit: int = 2000, check_clips: int = 128, most_bytes: int = 1 << 30) -> Probe:
+        """Learn what real clips look like.
+
+        Args:
+            dataset: where real clips come from: the first ones of each class, as evenly over classes as they last.
+                With fewer than 8 in all only diversity is measured, with fewer than 4 nothing.
+            limit: how many clips at most, in all; of more classes than that some go unseen.
+            check_clips: how many samples a check will have; only `floor` depends on it.
+            most_bytes: how many bytes of pixels are read at most (but at least one clip).
+        """
+        total = max(1, min(limit, most_bytes // (dataset.frames * dataset.size**2 * 3)))
+        labels, counts = np.unique(dataset.labels, return_counts=True)
+        labels, counts = labels[_evenly(len(labels), total)], counts[_evenly(len(labels), total)]
+        most = max(n for n in range(1, total + 1) if np.minimum(counts, n).sum() <= total)
+        seen = []
+        for label in labels:
+            clips = dataset.reference(int(label), most)
+            if dataset.mirrored[label] == label:  # training sees half of them mirrored
+                clips[1::2] = clips[1::2, :, :, ::-1].copy()
+            seen.append((*_look(clips), np.full(len(clips), label)))
+        features, layouts, labels = (np.concatenate(parts) for parts in zip(*seen))
+        return cls(dataset, features, layouts, labels, check_clips)
+
+    def check(self, clips: np.ndarray, labels: np.ndarray | None = None) -> Check:
+        """Measure samples.
+
+        Args:
+            clips: uint8 ``[M, T, H, W, 3]``, of the real clips' length and size; M >= 1.
+            labels: int64 ``[M]``, the class that each was made for; None, or ignored, without classes.
+
+        Raises:
+            ValueError: no clips, clips of another shape or type, or labels that do not fit them.
+        """
+        if clips.dtype != np.uint8 or clips.shape[1:] != self._shape or not len(clips):
+            raise ValueError(f"clips are uint8 {['M', *self._shape]}, not {clips.dtype} {list(clips.shape)}")
+        if labels is None or not self._classes:
+            labels = np.full(len(clips), -1)
+        elif labels.shape != clips.shape[:1] or not np.isin(labels, range(len(self._classes))).all():
+            raise ValueError(f"{len(clips)} clips need as many labels from 0 to {len(self._classes) - 1}")
+        features, layouts = _look(clips)
+        points = self._standardise(features)
+        distance = None
+        if self._gaussian is not None and len(clips) >= _FEWEST:
+            distance = _rounded(_frechet(self._gaussian, _gaussian(points @ self._axes)))
+        diversity = {k: _ratio(_variety(layouts[labels == k]), real) for k, real in self._variety_by_class.items()}
+        guesses = self._classifier(points) if self._classifier else labels
+        known = [int(k) for k in np.unique(labels) if self._classifier and k in self._classifier.labels]
+        return Check(
+            distance=distance,
+            diversity=_ratio(_variety(layouts), self._variety),
+            diversity_by_class={self._classes[k]: ratio for k, ratio in diversity.items() if ratio is not None},
+            accuracy=_rounded((guesses == labels)[np.isin(labels, known)].mean()) if known else None,
+            accuracy_by_class={self._classes[k]: _rounded((guesses[labels == k] == k).mean()) for k in known},
+        )
+
+    def _standardise(self, features: np.ndarray) -> np.ndarray:
+        """Features ``[N, D]`` in units of the real ones' spread, cut off at 5, so that no odd clip outweighs all."""
+        return np.clip((features - self._mean) / self._spread, -5, 5) * _WEIGHTS
+
+
+class _Classifier:
+    """Kernel ridge regression onto classes, each class with the same weight whatever its number of clips.
+
+    Attributes:
+        labels: int64 ``[K]``, the classes that it knows.
+        held_out: int64 ``[N]``, what it takes each of its own clips for when made without that clip's quarter of the
+            class: clips that follow one another, because neighbours in a folder are often cut from one film.
+    """
+
+    def __init__(self, points: np.ndarray, labels: np.ndarray) -> None:
+        """Choose the regularisation by cross-validation; points ``[N, D]``, labels ``[N]`` in ascending order."""
+        self.labels, rows, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        self._points = points
+        self._width = _KERNEL_WIDTH * 2 * float(points.var(0).sum()) or 1.0
+        kernel = self._kernel(points)
+        targets = np.eye(len(counts))[rows] - 1 / len(counts)
+        ridge = counts[rows] / counts.mean()
+        folds = np.concatenate([np.arange(count) * _FOLDS // count for count in counts])
+        best, chosen, self.held_out = -1.0, _RIDGES[0], np.full(len(labels), -1)
+        for strength in _RIDGES if counts.max() >= _FEWEST else ():
+            guesses = np.empty(len(labels), np.int64)
+            for fold in range(_FOLDS):
+                out, kept = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+                weights = _solve(kernel[np.ix_(kept, kept)], strength * ridge[kept], targets[kept])
+                guesses[out] = self.labels[(kernel[np.ix_(out, kept)] @ weights).argmax(1)]
+            score = float(((guesses == labels) / counts[rows]).sum())
+            if score > best:
+                best, chosen, self.held_out = score, strength, guesses
+        self._weights = _solve(kernel, chosen * ridge, targets)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """The class that each of points ``[M, D]`` is taken for, int64 ``[M]``."""
+        return self.labels[(self._kernel(points) @ self._weights).argmax(1)]
+
+    def _kernel(self, points: np.ndarray) -> np.ndarray:
+        squared = (points**2).sum(1)[:, None] + (self._points**2).sum(1) - 2 * points @ self._points.T
+        return np.exp(-np.maximum(squared, 0) / self._width)
+
+
+def _solve(kernel: np.ndarray, ridge: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Solve ``(kernel + diag(ridge)) x = targets``."""
+    factor = torch.linalg.cholesky(torch.from_numpy(kernel + np.diag(ridge)))
+    return torch.cholesky_solve(torch.from_numpy(targets), factor).numpy()
+
+
+def _look(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features, float32 ``[N, D]``, and layouts, float32 ``[N, 3, P]``, of uint8 clips ``[N, T, H, W, 3]``, N >= 1."""
+    step = max(1, _CHUNK_BYTES // (clips[0].size * 4))
+    features, layouts, threads = [], [], torch.get_num_threads()
+    torch.set_num_threads(1)  # many small operations: on a busy machine threads wait for one another most of the time
+    try:
+        for first in range(0, len(clips), step):
+            video = torch.from_numpy(clips[first : first + step].copy()).permute(0, 4, 1, 2, 3).float() / 255
+            video = F.adaptive_avg_pool2d(video.flatten(1, 2), _PIXELS).unflatten(1, video.shape[1:3])
+            features.append(torch.cat([part.flatten(1) for part in _feature_groups(video)], 1).numpy())
+            layouts.append(F.adaptive_avg_pool3d(video, _LAYOUT).flatten(2).numpy())
+    finally:
+        torch.set_num_threads(threads)
+    return np.concatenate(features), np.concatenate(layouts)
+
+
+def _feature_groups(video: Tensor) -> list[Tensor]:
+    """What describes clips ``[N, 3, T, 32, 32]`` in [0, 1]; each number is about 1 in size.
+
+    Groups: colours; strength of edges; strength of change; by how much the last frame differs from the first; flow by
+    cell; and how far the whole picture's change looks like a shift, a zoom or a rotation.
+    """
+    luma = (video * torch.tensor(_LUMA).view(3, 1, 1, 1)).sum(1)
+    coarse = F.avg_pool2d(luma, 2)
+    edges = [F.adaptive_avg_pool3d(luma.diff(dim=axis) ** 2, (2, 8, 8)) for axis in (2, 3)]
+    changes = [F.adaptive_avg_pool3d(_slopes(luma)[2] ** 2, shape).flatten(1) for shape in ((4, 4, 4), (1, 8, 8))]
+    return [
+        F.adaptive_avg_pool3d(video, (4, 8, 8)),
+        torch.log(torch.stack(edges, 1) + 1e-4),
+        torch.log(torch.cat(changes, 1) + 1e-4),
+        F.adaptive_avg_pool2d((luma[:, -1] - luma[:, 0]).abs(), 8),
+        _flow(coarse),
+        torch.cat([_whole_motion(luma), _whole_motion(coarse)], 1),
+    ]
+
+
+def _slopes(luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Slopes of luma ``[N, T, S, S]`` to the right, downward and in time, each ``[N, T − 1, S, S]``.
+
+    A single image is taken for two equal frames.
+    """
+    now, later = (luma[:, :-1], luma[:, 1:]) if luma.shape[1] > 1 else (luma, luma)
+    padded = F.pad((now + later) / 2, (1, 1, 1, 1), mode="replicate")
+    right = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    return right, down, later - now
+
+
+def _flow(luma: Tensor) -> Tensor:
+    """Velocities by least squares (Lucas and Kanade) at 4 times in 4×4 cells, ``[N, 2, 4, 4, 4]``, within [−1, 1]."""
+    right, down, change = _slopes(luma)
+    pairs = ((right, right), (down, down), (right, down), (right, change), (down, change))
+    xx, yy, xy, xt, yt = (F.adaptive_avg_pool3d(a * b, (4, 4, 4)) for a, b in pairs)
+    xx, yy = xx + 1e-3, yy + 1e-3
+    return torch.tanh(torch.stack([xy * yt - yy * xt, xy * xt - xx * yt], 1) / (xx * yy - xy**2)[:, None])
+
+
+def _whole_motion(luma: Tensor) -> Tensor:
+    """Cosine, ``[N, 54]``, between the change and what a shift, zoom, turn or stretch of the picture would change.
+
+    For each of 6 such motions: the whole clip, 4 segments of time, and 4 quarters of the picture.
+    """
+    right, down, change = _slopes(luma)
+    x = (torch.arange(luma.shape[-1], dtype=torch.float32) + 0.5) / luma.shape[-1] * 2 - 1
+    y = x[:, None]
+    motions = (right, down, x * right + y * down, x * down - y * right, x * right, y * down)
+    own = F.adaptive_avg_pool3d(change**2, (4, 2, 2))
+    cosines = []
+    for motion in motions:
+        both, alone = (F.adaptive_avg_pool3d(motion * other, (4, 2, 2)) for other in (change, motion))
+        for over in ((1, 2, 3), (2, 3), (1,)):
+            cosine = both.mean(over) / torch.sqrt(alone.mean(over) * own.mean(over) + 1e-8)
+            cosines.append(cosine.reshape(len(luma), -1))
+    return torch.cat(cosines, 1)
+
+
+def _variety(layouts: np.ndarray) -> float | None:
+    """How much layouts ``[N, 3, P]`` differ, 0 to 2: mean squared distance between two; None with fewer than 4.
+
+    A layout stands for which places of a clip have like colours: the Gram matrix of its places' colours, scaled to
+    norm 1 (blank clips: to 0). Two of them agree where linear CKA is 1 (Kornblith et al. 2019, arXiv 1905.00414), so
+    that turning hues, inverting or rescaling all colours makes no difference; luma alone would take that for variety.
+    """
+    if len(layouts) < _FEWEST:
+        return None
+    colours = layouts[_evenly(len(layouts), _MOST_COMPARED)].astype(np.float64)
+    colours -= colours.mean(2, keepdims=True)
+    n, _, places = colours.shape
+    flat = colours.reshape(3 * n, places)
+    products = ((flat @ flat.T / places).reshape(n, 3, n, 3) ** 2).sum((1, 3))
+    norms = np.sqrt(np.diag(products)) + _FAINT**2
+    similarity = products / np.outer(norms, norms)
+    return max(0.0, float(2 * (n * np.trace(similarity) - similarity.sum()) / (n * (n - 1))))
+
+
+def _ratio(samples: float | None, real: float | None) -> float | None:
+    return None if samples is None or real is None or real < _ALIKE else _rounded(samples / real)
+
+
+def _principal_axes(points: np.ndarray) -> np.ndarray:
+    """Orthonormal principal axes of points ``[N, D]`` with mean 0, ``[D, d]``: 32, and at most a quarter of N."""
+    some = points[_evenly(len(points), _MOST_FOR_AXES)]
+    values, vectors = np.linalg.eigh(some @ some.T)
+    kept = np.flatnonzero(values > 1e-9 * max(1.0, values[-1]))[::-1][: min(_COMPONENTS, len(points) // 4)]
+    return some.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def _gaussian(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of ``[N, d]``, the covariances between axes shrunk by d / (d + N)."""
+    n, d = coordinates.shape
+    covariance = np.cov(coordinates, rowvar=False).reshape(d, d)
+    return coordinates.mean(0), (n * covariance + d * np.diag(np.diag(covariance))) / (n + d)
+
+
+def _frechet(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> float:
+    """Fréchet distance of two Gaussians (mean, covariance); not squared."""
+    values, vectors = np.linalg.eigh(a[1])
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b[1] @ root), 0)).sum()
+    return float(np.sqrt(max(0.0, ((a[0] - b[0]) ** 2).sum() + np.trace(a[1]) + np.trace(b[1]) - 2 * cross)))
+
+
+def _floor(coordinates: np.ndarray, count: int) -> float:
+    """Mean distance of samples of `count` from one half of the real clips to the other half."""
+    distances = []
+    for drawn, rest in ((coordinates[::2], coordinates[1::2]), (coordinates[1::2], coordinates[::2])):
+        parts = max(1, len(drawn) // max(_FEWEST, count))
+        distances += [_frechet(_gaussian(rest), _gaussian(drawn[i::parts])) for i in range(min(parts, 4))]
+    return _rounded(float(np.mean(distances)))
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most so many of `count` rows, evenly spaced."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits, and nothing below a millionth, so that logs compare equal."""
+    return round(float(f"{value:.4g}"), 6)

@@ -1,0 +1,186 @@
+import contextlib
+import errno
+import os
+import subprocess
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dvdgan.config import TrainingConfig
+from dvdgan.training import checkpoint
+from dvdgan.training.checkpoint import (
+    CheckpointError,
+    list_checkpoints,
+    list_kept,
+    load_checkpoint,
+    restore_newest,
+    save_and_prune,
+    save_checkpoint,
+)
+
+NUMBERS = {"step": 1, "score": 2.5, "means": {"loss": [0.1, 3]}}
+
+
+def quiet(text):
+    pass
+
+
+def tensors(value=1.0):
+    return {
+        "weights": torch.full((3, 4), value),
+        "half": torch.full((5,), value, dtype=torch.bfloat16),
+        "count": torch.tensor(7),
+        "layout": torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last),
+        "empty": torch.zeros(0),
+    }
+
+
+def steps_in(folder):
+    return [int(path.stem[5:]) for path in list_checkpoints(folder)]
+
+
+def fail_when_full(monkeypatch, times, error=None):
+    """The first writes fail as on a full disk, with part of the file written."""
+    real, left = checkpoint.save_file, [times]
+
+    def write(values, path, metadata):
+        if left[0]:
+            left[0] -= 1
+            path.write_bytes(b"part")
+            raise error or OSError(errno.ENOSPC, "No space left on device", str(path))
+        real(values, path, metadata)
+
+    monkeypatch.setattr(checkpoint, "save_file", write)
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    saved = tensors()
+    found, numbers = load_checkpoint(save_checkpoint(tmp_path, 1, saved, NUMBERS))
+    assert numbers == NUMBERS
+    assert set(found) == set(saved)
+    assert all(torch.equal(found[name], value) and found[name].dtype == value.dtype for name, value in saved.items())
+    assert [(kept.step, kept.score) for kept in list_kept(tmp_path)] == [(1, 2.5)]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    path = save_checkpoint(tmp_path, 1, tensors(), NUMBERS)
+    saved, _ = load_checkpoint(path)
+    whole = path.read_bytes()
+    found = 0
+    for place in {*range(0, len(whole), 37), len(whole) - 1}:
+        broken = bytearray(whole)
+        broken[place] ^= 4
+        path.write_bytes(bytes(broken))
+        with contextlib.suppress(CheckpointError):
+            # where nothing is raised, the bit changed nothing that is read, such as the order of the header's padding
+            values, numbers = load_checkpoint(path)
+            assert numbers == NUMBERS
+            assert all(torch.equal(values[name], value) for name, value in saved.items()), place
+            continue
+        found += 1
+    assert found >= len(whole) // 37 - 1
+    path.write_bytes(whole)
+    load_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x00" * 100])
+def test_foreign_files_are_refused(tmp_path, content):
+    path = tmp_path / "step-00000001.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(path)
+    save_file({"a": torch.ones(1)}, path)
+    with pytest.raises(CheckpointError, match="not a dvdgan checkpoint"):
+        load_checkpoint(path)
+
+
+def test_the_newest_whole_one_is_restored_and_damaged_ones_are_put_aside(tmp_path):
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, step, tensors(step), NUMBERS | {"step": step})
+    for step in (2, 3):
+        path = tmp_path / f"step-{step:08d}.safetensors"
+        path.write_bytes(path.read_bytes()[:-1])
+    restored, said = [], []
+    numbers = restore_newest(tmp_path, lambda values, _: restored.append(values), said.append)
+    assert numbers["step"] == 1
+    assert torch.equal(restored[0]["weights"], torch.ones(3, 4))
+    assert steps_in(tmp_path) == [1]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "step-00000001.safetensors",
+        "step-00000002.safetensors.damaged",
+        "step-00000003.safetensors.damaged",
+    }
+    assert len(said) == 2
+
+
+def test_without_a_whole_checkpoint(tmp_path):
+    assert restore_newest(tmp_path, lambda *_: None, quiet) is None
+    (tmp_path / "step-00000001.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="every checkpoint is damaged"):
+        restore_newest(tmp_path, lambda *_: None, quiet)
+    assert steps_in(tmp_path) == [1]
+
+
+def test_saving_keeps_what_the_configuration_says(tmp_path):
+    training = TrainingConfig(checkpoint_every=1, keep_checkpoints=2, keep_every=4, keep_best=1)
+    scores = [5.0, 3.0, 1.0, None, 2.0, None, 6.0]
+    for step, score in enumerate(scores, 1):
+        save_and_prune(tmp_path, step, tensors(), NUMBERS | {"score": score}, training, quiet)
+    assert steps_in(tmp_path) == [3, 4, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "error", [None, checkpoint.SafetensorError("I/O error: No space left on device (os error 28)")]
+)
+def test_a_full_disk_costs_an_older_checkpoint_before_it_costs_this_one(tmp_path, monkeypatch, error):
+    training, said = TrainingConfig(keep_checkpoints=3, keep_best=1), []
+    for step, score in ((1, 1.0), (2, 3.0), (3, 2.0)):
+        save_and_prune(tmp_path, step, tensors(), NUMBERS | {"score": score}, training, quiet)
+    fail_when_full(monkeypatch, 1, error)
+    save_and_prune(tmp_path, 4, tensors(), NUMBERS, training, said.append)
+    assert steps_in(tmp_path) == [1, 3, 4]  # 1 is the best, and stays
+    assert "the disk is full; removed step-00000002.safetensors" in said[0]
+    fail_when_full(monkeypatch, 9)
+    with pytest.raises(OSError, match="No space") as raised:
+        save_and_prune(tmp_path, 5, tensors(), NUMBERS, training, quiet)
+    assert checkpoint.is_disk_full(raised.value)
+    assert steps_in(tmp_path) == [1, 4]
+    assert load_checkpoint(list_checkpoints(tmp_path)[-1])[1] == NUMBERS
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_other_errors_of_the_disk_remove_nothing(tmp_path, monkeypatch):
+    for step in (1, 2):
+        save_and_prune(tmp_path, step, tensors(), NUMBERS, TrainingConfig(), quiet)
+    fail_when_full(monkeypatch, 9, PermissionError(errno.EACCES, "Permission denied"))
+    with pytest.raises(PermissionError):
+        save_and_prune(tmp_path, 3, tensors(), NUMBERS, TrainingConfig(), quiet)
+    assert steps_in(tmp_path) == [1, 2]
+
+
+def test_a_disk_that_is_really_full(tmp_path):
+    """On a file system of 200 kB."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no file systems can be mounted here")
+    try:
+        large = {"weights": torch.ones(20_000)}  # 80 kB
+        for step in (1, 2):
+            save_and_prune(small, step, large, NUMBERS, TrainingConfig(), quiet)
+        said = []
+        save_and_prune(small, 3, large, NUMBERS, TrainingConfig(), said.append)
+        assert steps_in(small) == [2, 3]
+        assert "the disk is full" in said[0]
+        (small / "other").write_bytes(bytes(os.statvfs(small).f_bavail * os.statvfs(small).f_frsize))
+        with pytest.raises(OSError, match="No space"):
+            save_and_prune(small, 4, {"weights": torch.ones(40_000)}, NUMBERS, TrainingConfig(), quiet)
+        assert steps_in(small) == [3]
+        assert load_checkpoint(list_checkpoints(small)[-1])[1] == NUMBERS
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

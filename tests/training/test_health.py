@@ -1,0 +1,160 @@
+import json
+
+import pytest
+
+from dvdgan.config import HealthConfig
+from dvdgan.training.health import ADVICE, Monitor
+
+HEALTHY = {
+    "motion_ratio": 0.95,
+    "motion_ratio_by_class": {"pan": 0.8, "zoom": 1.3},
+    "first_frame": 1.1,
+    "first_frame_real": 1.0,
+    "auc_spatial": 0.8,
+    "loss_spatial": 1.4,
+    "auc_temporal": 0.7,
+    "loss_temporal": 1.6,
+}
+FINE = {
+    "distance": 3.0,
+    "diversity": 0.9,
+    "diversity_by_class": {"pan": 0.8, "zoom": 0.7},
+    "accuracy": 0.9,
+    "accuracy_by_class": {"pan": 0.9, "zoom": 0.6},
+}
+USABLE = {"pan", "zoom"}
+
+
+def events_of_lines(line, count=30, first=1000, **config):
+    monitor = Monitor(HealthConfig(**config))
+    return [event for n in range(count) for event in monitor.logged(first + 10 * n, line, 10)]
+
+
+def events_of_checks(check, count=4, usable=USABLE):
+    monitor = Monitor(HealthConfig())
+    return [event for n in range(count) for event in monitor.checked(1000 + 250 * n, FINE | check, usable)]
+
+
+def test_healthy_values_raise_nothing():
+    assert events_of_lines(HEALTHY) == []
+    assert events_of_checks({}) == []
+    monitor = Monitor(HealthConfig())
+    assert [e for step in range(500) for e in monitor.gradients(step, {"generator": 3.0 + step % 7})] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "event", "about"),
+    [
+        ({"motion_ratio_by_class": {"pan": 0.3, "zoom": 1.0}}, "frozen clips", "pan"),
+        ({"motion_ratio_by_class": {}, "motion_ratio": 0.3}, "frozen clips", None),
+        ({"first_frame": 2.5}, "frame 0 apart", None),
+        ({"first_frame": 5.0, "first_frame_real": 2.0}, "frame 0 apart", None),
+        ({"auc_spatial": 1.0, "loss_spatial": 0.01}, "discriminator saturated", "D_S"),
+        ({"auc_temporal": 0.5, "loss_temporal": 2.0}, "discriminator blind", "D_T"),
+        ({"auc_temporal": 0.2, "loss_temporal": 2.0}, "discriminator blind", "D_T"),
+    ],
+)
+def test_each_condition_of_the_log_is_raised_once(change, event, about):
+    events = events_of_lines(HEALTHY | change)
+    assert [(e.event, e.about, e.state) for e in events] == [(event, about, "raised")]
+    assert events[0].advice == ADVICE[event]
+    assert event in str(events[0])
+    assert ADVICE[event] in str(events[0])
+    line = json.loads(json.dumps(events[0].line()))
+    assert line["step"] == 1000
+    assert line["event"] == event
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"motion_ratio_by_class": {"pan": 0.55, "zoom": 1.0}},
+        {"first_frame": 3.0, "first_frame_real": 2.0},
+        {"auc_spatial": 1.0, "loss_spatial": 1.0},  # ranks all rightly, but by less than the hinge's margin
+        {"auc_spatial": 0.9, "loss_spatial": 0.05},
+        {"auc_spatial": 0.53},
+    ],
+)
+def test_near_misses_raise_nothing(change):
+    assert events_of_lines(HEALTHY | change) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "event", "about"),
+    [
+        ({"diversity_by_class": {"pan": 0.1, "zoom": 0.7}}, "little variety within a class", "pan"),
+        ({"diversity": 0.1}, "little variety", None),
+        ({"accuracy_by_class": {"pan": 0.0, "zoom": 0.6}}, "class never right", "pan"),
+    ],
+)
+def test_each_condition_of_a_check_is_raised_once(change, event, about):
+    events = events_of_checks(change)
+    assert [(e.event, e.about, e.state) for e in events] == [(event, about, "raised")]
+
+
+def test_a_class_is_never_right_only_over_several_checks_and_where_real_clips_are():
+    wrong = {"accuracy_by_class": {"pan": 0.0, "zoom": 0.6}}
+    assert events_of_checks(wrong, count=2) == []
+    assert events_of_checks(wrong, count=3) != []
+    assert events_of_checks(wrong, usable={"zoom"}) == []
+    monitor = Monitor(HealthConfig())
+    shares = [0.0, 0.5, 0.0, 0.0, 0.0]
+    counts = [
+        len(monitor.checked(1000 + n, FINE | {"accuracy_by_class": {"pan": share}}, USABLE))
+        for n, share in enumerate(shares)
+    ]
+    assert counts == [0, 0, 0, 0, 1]
+
+
+def test_checks_without_classes_and_numbers():
+    """An unconditional run, and one with too few clips to measure."""
+    empty = {"diversity": None, "distance": None, "accuracy": None, "diversity_by_class": {}, "accuracy_by_class": {}}
+    assert events_of_checks(empty, usable=set()) == []
+
+
+def test_nothing_about_clips_is_raised_while_the_generator_is_young():
+    frozen = HEALTHY | {"motion_ratio_by_class": {"pan": 0.1, "zoom": 0.1}}
+    assert events_of_lines(frozen, count=99, first=0) == []
+    events = events_of_lines(frozen, count=101, first=0)
+    assert {(e.about, e.step) for e in events} == {("pan", 1000), ("zoom", 1000)}
+
+
+def test_one_bad_line_among_good_ones_is_averaged_away():
+    monitor = Monitor(HealthConfig())
+    bad = HEALTHY | {"motion_ratio_by_class": {"pan": 0.1, "zoom": 1.3}}
+    events = [e for n in range(40) for e in monitor.logged(1000 + 10 * n, bad if n == 20 else HEALTHY, 10)]
+    assert events == []
+
+
+def test_a_condition_clears_only_well_past_its_threshold():
+    monitor = Monitor(HealthConfig(window=1))
+    seen = []
+    for n, ratio in enumerate([0.4, 0.52, 0.4, 0.55, 0.7, 0.55, 0.4]):
+        line = HEALTHY | {"motion_ratio_by_class": {"pan": ratio}}
+        seen += [(n, e.state) for e in monitor.logged(1000 + 10 * n, line, 10)]
+    assert seen == [(0, "raised"), (4, "cleared"), (6, "raised")]
+    assert monitor.state()["raised"] == [["frozen clips", "pan"]]
+
+
+def test_gradient_explosions_are_measured_against_the_usual_norm():
+    monitor = Monitor(HealthConfig())
+    norms = [1.0] * 100 + [20.0] + [1.0] * 10 + [500.0] + [1.0] * 10
+    events = [(n, e.about, e.state) for n, g in enumerate(norms) for e in monitor.gradients(n, {"spatial": g})]
+    assert events == [(111, "spatial", "raised"), (112, "spatial", "cleared")]
+    assert Monitor(HealthConfig()).gradients(0, {"spatial": 1e9}) == []  # no usual norm yet
+
+
+def test_a_restored_monitor_goes_on_as_the_first_would_have():
+    lines = [HEALTHY | {"motion_ratio_by_class": {"pan": 1.0 - n / 40}} for n in range(40)]
+    whole, events = Monitor(HealthConfig()), []
+    for n, line in enumerate(lines):
+        events += whole.logged(1000 + 10 * n, line, 10) + whole.gradients(n, {"generator": 1.0 + n})
+        events += whole.checked(n, FINE, USABLE)
+    parts, again = Monitor(HealthConfig()), []
+    for n, line in enumerate(lines):
+        parts = Monitor(HealthConfig(), json.loads(json.dumps(parts.state())))
+        again += parts.logged(1000 + 10 * n, line, 10) + parts.gradients(n, {"generator": 1.0 + n})
+        again += parts.checked(n, FINE, USABLE)
+    assert again == events
+    assert len(events) == 1
+    assert parts.state() == whole.state()

@@ -1,0 +1,102 @@
+"""Going on under other settings, and leftovers."""
+
+import json
+import shutil
+
+import pytest
+from test_loop import lines_of, quiet
+
+from conftest import tiny_config, tiny_network, write_store
+from dvdgan.config_files import updated
+from dvdgan.training import TrainingError, train
+
+
+def facts(run):
+    return json.loads((run / "run.json").read_text())
+
+
+def test_override_goes_on_under_other_settings_and_records_it(store, tmp_path):
+    run = tmp_path / "run"
+    train(tiny_config(store, steps=2), run, say=quiet)
+    changed = tiny_config(store, steps=4, lr_g=2e-3)
+    with pytest.raises(TrainingError, match=r"training\.lr_g 0\.001 -> 0\.002\. .*--override"):
+        train(changed, run, say=quiet)
+    said = []
+    train(changed, run, say=said.append, override=True)
+    assert "override: training.lr_g 0.001 -> 0.002" in said
+    assert facts(run)["overrides"] == [{"step": 2, "changes": {"training.lr_g": [0.001, 0.002]}}]
+    lines = lines_of(run)
+    assert [line["lr_g"] for line in lines if "lr_g" in line] == [0.001, 0.001, 0.002, 0.002]
+    notes = [line for line in lines if "event" in line]
+    assert [(e["step"], e["event"], e["state"], e["message"]) for e in notes] == [
+        (2, "override", "note", "training.lr_g 0.001 -> 0.002")
+    ]
+    train(tiny_config(store, steps=5, lr_g=2e-3), run, say=quiet)  # no longer another setting
+    assert len(facts(run)["overrides"]) == 1
+    with pytest.raises(TrainingError, match=r"training\.lr_g 0\.002 -> 0\.001"):
+        train(tiny_config(store, steps=5), run, say=quiet)
+
+
+def test_override_without_a_difference_records_nothing(store, tmp_path):
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    train(tiny_config(store, steps=2), tmp_path / "run", say=quiet, override=True)
+    assert "overrides" not in facts(tmp_path / "run")
+
+
+def test_override_does_not_change_networks(store, tmp_path):
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    wider = tiny_config(store, steps=2).model_copy(update={"network": tiny_network(generator={"width": 8})})
+    with pytest.raises(TrainingError, match=r"network\.generator\.width 4 -> 8.*cannot change the networks"):
+        train(wider, tmp_path / "run", say=quiet, override=True)
+
+
+def test_override_takes_other_clips_of_the_same_classes(store, tmp_path):
+    run = tmp_path / "run"
+    train(tiny_config(store, steps=1), run, say=quiet)
+    other = write_store(tmp_path / "other", per_class=7)
+    train(tiny_config(other, steps=2), run, say=quiet, override=True)
+    assert set(facts(run)["overrides"][0]["changes"]) == {"data", "data.source"}
+    assert facts(run)["clips"] == 21
+    strange = write_store(tmp_path / "strange", classes=("dot", "bar", "sea"))
+    with pytest.raises(TrainingError, match="other classes"):
+        train(tiny_config(strange, steps=3), run, say=quiet, override=True)
+
+
+def test_override_of_the_precision_decides_it_anew(store, tmp_path):
+    run = tmp_path / "run"
+    train(tiny_config(store, steps=1), run, say=quiet)
+    assert facts(run)["precision"] == "fp32"
+    train(tiny_config(store, steps=2, precision="bf16"), run, say=quiet, override=True)
+    assert facts(run)["precision"] == "bf16"
+
+
+def test_health_and_retention_may_change_without_override(store, tmp_path):
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    other = {"health": {"clips": 0, "motion": 0.3}, "keep_checkpoints": 5, "keep_every": 100, "checkpoint_gib": 1.0}
+    train(tiny_config(store, steps=2, **other), tmp_path / "run", say=quiet)
+
+
+def test_a_flip_without_its_map_is_another_setting(store, tmp_path):
+    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+    flipped = updated(tiny_config(store, steps=2), data={"flip": True, "flip_labels": {"dot": "bar"}})
+    with pytest.raises(TrainingError, match=r"data\.flip False -> True; data\.flip_labels"):
+        train(flipped, tmp_path / "run", say=quiet)
+
+
+def test_leftovers_of_a_killed_run_are_removed(store, tmp_path):
+    run = tmp_path / "run"
+    train(tiny_config(store, steps=1), run, say=quiet)
+    leftovers = [
+        run / "checkpoints" / ".step-00000002.partial",
+        run / ".config.yaml.partial",
+        run / "samples" / ".step-00000001.12-ab.partial.png",
+        run / ".model-abc" / "config.yaml",
+    ]
+    for path in leftovers:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    shutil.copy(run / "model" / "card.md", run / "samples" / "mine.md")
+    train(tiny_config(store, steps=2), run, say=quiet)
+    assert not any(path.exists() for path in leftovers)
+    assert not (run / ".model-abc").exists()
+    assert (run / "samples" / "mine.md").exists()

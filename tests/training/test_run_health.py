@@ -1,0 +1,145 @@
+"""Events in real trainings: what is raised, where it is written, and what a resumed run makes of it."""
+
+import errno
+
+import numpy as np
+import pytest
+import torch
+from test_loop import assert_equal_runs, lines_of, quiet
+
+from conftest import tiny_config
+from dvdgan.data.store import StoreWriter
+from dvdgan.training import TrainingError, train
+from dvdgan.training.checkpoint import list_checkpoints, load_checkpoint
+from dvdgan.training.journal import Journal
+from dvdgan.training.steps import Learner, pairs_ranked_rightly
+
+EAGER = {"clips": 24, "grace": 0, "window": 2}
+
+
+def events_of(run):
+    return [line for line in lines_of(run) if "event" in line]
+
+
+def kinds(run):
+    return {(line["event"], line["about"]) for line in events_of(run) if line["state"] == "raised"}
+
+
+def test_a_generator_that_learns_nothing_is_found_out(store, tmp_path):
+    """Steps of 1e-12 leave G's grey stills as they are, and D tells them apart at once."""
+    rates = {"lr_g": 1e-12, "lr_d": 5e-3}
+    config = tiny_config(store, steps=120, batch_size=6, d_steps=1, sample_every=40, health=EAGER, **rates)
+    said = []
+    train(config, tmp_path / "run", say=said.append)
+    found = kinds(tmp_path / "run")
+    assert {("discriminator saturated", "D_S"), ("discriminator saturated", "D_T")} <= found
+    warned = [text for text in said if text.startswith("warning")]
+    assert len(warned) == len([e for e in events_of(tmp_path / "run") if e["state"] == "raised"])
+    assert any("discriminator saturated (D_S)" in text and "training.lr_d" in text for text in warned)
+
+
+def test_frozen_clips_are_found_out(tmp_path):
+    """Real clips jump about; those of an untrained generator hardly move."""
+    rng = np.random.default_rng(0)
+    with StoreWriter(tmp_path / "store", 32, ["noise", "flicker"], {}) as writer:
+        for index in range(12):
+            noise = rng.integers(0, 255, (4, 32, 32, 3), np.uint8)
+            flicker = (
+                np.repeat(rng.integers(0, 2, (4, 1, 1, 1)).astype(np.uint8) * 255, 32, 1).repeat(32, 2).repeat(3, 3)
+            )
+            flicker[::2], flicker[1::2] = 0, 255
+            writer.add([noise, flicker][index % 2], index % 2, str(index), 12.0)
+    config = tiny_config(tmp_path / "store", steps=12, d_steps=1, lr_g=1e-12, health=EAGER)
+    train(config, tmp_path / "run", say=quiet)
+    assert {("frozen clips", "noise"), ("frozen clips", "flicker")} <= kinds(tmp_path / "run")
+    assert min(lines_of(tmp_path / "run")[5]["motion_ratio_by_class"].values()) < 0.5
+
+
+def test_a_generator_that_ignores_its_noise_is_found_out(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("dvdgan.training.samples.latents", lambda seeds, z_dim: torch.zeros(len(seeds), z_dim))
+    train(tiny_config(store, steps=2, sample_every=1, health=EAGER), tmp_path / "run", say=quiet)
+    assert {("little variety within a class", name) for name in ("dot", "bar", "sky")} <= kinds(tmp_path / "run")
+
+
+def test_a_gradient_explosion_is_found_out(store, tmp_path, monkeypatch):
+    step = Learner.generator_step
+
+    def exploding(self, fake_labels, batch_size, number):
+        scalars, fake = step(self, fake_labels, batch_size, number)
+        return scalars | {"grad_generator": scalars["grad_generator"] * (1e5 if number == 60 else 1)}, fake
+
+    monkeypatch.setattr(Learner, "generator_step", exploding)
+    train(tiny_config(store, steps=62, d_steps=1, log_every=100), tmp_path / "run", say=quiet)
+    assert [(e["event"], e["about"], e["state"], e["step"]) for e in events_of(tmp_path / "run")] == [
+        ("gradient explosion", "generator", "raised", 61),
+        ("gradient explosion", "generator", "cleared", 62),
+    ]
+
+
+@pytest.mark.parametrize("where", ["loss_spatial", "grad_temporal", "grad_generator"])
+def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(store, tmp_path, monkeypatch, where):
+    config = tiny_config(store, steps=6, checkpoint_every=2)
+    train(config, tmp_path / "whole", say=quiet)
+    method = "generator_step" if where == "grad_generator" else "discriminator_step"
+    step = getattr(Learner, method)
+
+    def broken(self, *arguments):
+        result = step(self, *arguments)
+        scalars = result[0] if isinstance(result, tuple) else result
+        if arguments[-1] == (4 if where == "grad_generator" else 9):  # within G step 4, the fifth
+            scalars[where] = torch.tensor(float("nan"))
+            with torch.no_grad():
+                next(self.generator.parameters()).fill_(float("nan"))
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, method, broken)
+        with pytest.raises(TrainingError, match=rf"step 4: {where} not finite; .*step-00000004.*--override") as stopped:
+            train(config, tmp_path / "run", say=quiet)
+    assert "\n" not in str(stopped.value)
+    assert kinds(tmp_path / "run") == {("not finite", None)}
+    tensors, numbers = load_checkpoint(list_checkpoints(tmp_path / "run" / "checkpoints")[-1])
+    assert numbers["step"] == 4
+    assert all(bool(torch.isfinite(value).all()) for value in tensors.values() if value.is_floating_point())
+    train(config, tmp_path / "run", say=quiet)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "run")  # the event went with the steps that were lost
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(store, tmp_path, monkeypatch):
+    config = tiny_config(store, steps=6, checkpoint_every=2, sample_every=3)
+    train(config, tmp_path / "whole", say=quiet)
+    write, writes = Journal.write, []
+
+    def full(self, line):
+        writes.append(line)
+        if len(writes) == 4:
+            self._file.write(b'{"step": 3, "ho')
+            raise OSError(errno.ENOSPC, "No space left on device", "log.jsonl")
+        write(self, line)
+
+    for target, name, broken in (
+        (Journal, "write", full),
+        ("dvdgan.training.samples", "write_image", no_space),
+        ("dvdgan.training.checkpoint", "save_file", no_space),
+        ("dvdgan.models", "save_file", no_space),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(*([target, name] if isinstance(target, type) else [f"{target}.{name}"]), broken)
+            with pytest.raises(
+                TrainingError, match=r"the disk is full; .* make room and give the same command"
+            ) as stopped:
+                train(config, tmp_path / "run", say=quiet)
+            assert "\n" not in str(stopped.value)
+    train(config, tmp_path / "run", say=quiet)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "run")
+    assert not [path for path in (tmp_path / "run").rglob(".*") if path.name != ".lock"]
+
+
+def no_space(first, *arguments):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_pairs_ranked_rightly():
+    assert float(pairs_ranked_rightly(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 2.0]))) == 0.75
+    assert float(pairs_ranked_rightly(torch.ones(4, 1), torch.ones(4, 1))) == 0.5
+    assert float(pairs_ranked_rightly(torch.ones(4, 1), torch.zeros(4, 1))) == 1.0

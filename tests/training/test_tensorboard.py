@@ -1,0 +1,24 @@
+import sys
+
+import pytest
+from test_loop import quiet
+
+from conftest import tiny_config
+from dvdgan.training import TrainingError, train
+
+
+def test_the_log_goes_to_tensorboard(store, tmp_path):
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(tiny_config(store, steps=2, tensorboard=True), tmp_path / "run", say=quiet)
+    train(tiny_config(store, steps=3, tensorboard=True), tmp_path / "run", say=quiet)
+    events = accumulators.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    tags = events.Tags()
+    assert {"loss/spatial", "grad/generator", "motion/ratio", "seconds/d", "check/distance"} <= set(tags["scalars"])
+    assert "samples" in tags["images"]
+    assert [entry.step for entry in events.Scalars("loss/spatial")] == [1, 2, 3]
+
+
+def test_without_tensorboard_the_field_is_refused(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(TrainingError, match=r"pip install 'dvdgan\[tensorboard\]'"):
+        train(tiny_config(store, steps=1, tensorboard=True), tmp_path / "run", say=quiet)

@@ -1,0 +1,184 @@
+"""Plotly figures that suit a light page and a dark one: lines, bands over classes, levels and marks of events."""
+
+from __future__ import annotations
+
+import html
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dvdgan.report.record import Event
+from dvdgan.report.thinning import Bins
+
+SHOWN_CLASSES = 12
+"""With more classes than this, a chart shows the worst of them, and a band for all."""
+
+BLUE, AMBER, GREEN, GREY, RED = "#3b82f6", "#f59e0b", "#10b981", "#8b8b94", "#ef4444"
+_BY_CLASS = [
+    "#60a5fa", "#f97316", "#34d399", "#f472b6", "#a78bfa", "#facc15",
+    "#22d3ee", "#fb7185", "#84cc16", "#c084fc", "#d6a37a", "#94a3b8",
+]  # fmt: skip
+_SHOWN_EVENTS = 40
+_LONGEST_NAME = 40
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure with its heading and how to read it."""
+
+    key: str
+    title: str
+    about: str
+    wide: bool
+    figure: go.Figure
+
+
+def lines_chart(bins: Bins, looks: dict[str, tuple[str, str]], key: str, title: str, about: str) -> Chart | None:
+    """A chart with a line for each logged name of ``looks``, which gives its label and colour."""
+    figure = go.Figure()
+    for name, (label, colour) in looks.items():
+        steps, values = bins.series(name)
+        if len(steps):
+            figure.add_trace(trace(steps, values, label, colour))
+    return chart_of(key, title, about, figure)
+
+
+def classes_chart(
+    bins: Bins, name: str, key: str, title: str, about: str, worse: Callable[[float], float]
+) -> Chart | None:
+    """A chart of a name over all and by class; ``worse`` orders the classes by their last value."""
+    by_class = f"{name}_by_class"
+    figure, classes = go.Figure(), bins.parts(by_class)
+    if len(classes) > SHOWN_CLASSES:
+        _band(figure, bins, by_class, classes)
+        about += (
+            f" Of {len(classes)} classes the {SHOWN_CLASSES} worst by their last value are drawn, and a band for all."
+        )
+        classes = sorted(classes, key=lambda part: worse(bins.last[by_class, part]), reverse=True)[:SHOWN_CLASSES]
+    for part, colour in zip(classes, _BY_CLASS):
+        steps, values = bins.series(by_class, part)
+        figure.add_trace(trace(steps, values, part, colour, line={"width": 1.3}))
+    steps, values = bins.series(name)
+    if len(steps):
+        figure.add_trace(trace(steps, values, "all classes" if classes else "all clips", GREY, line={"width": 3.5}))
+    return chart_of(key, title, about, figure, wide=bool(classes))
+
+
+def _band(figure: go.Figure, bins: Bins, name: str, classes: list[str]) -> None:
+    steps, table = bins.table([(name, part) for part in classes])
+    there = ~np.isnan(table).all(axis=0)
+    steps, table = steps[there], table[:, there]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, middle, high = np.nanmin(table, axis=0), np.nanmedian(table, axis=0), np.nanmax(table, axis=0)
+    thin: dict[str, Any] = {"line": {"width": 0}, "legendgroup": "band"}
+    figure.add_trace(trace(steps, low, "lowest class", GREY, showlegend=False, **thin))
+    figure.add_trace(
+        trace(steps, high, "highest class", GREY, fill="tonexty", fillcolor="rgba(139,139,148,0.2)", **thin)
+    )
+    figure.data[-1].update(showlegend=False)
+    figure.add_trace(
+        trace(steps, middle, "median class", GREY, line={"width": 1.5, "dash": "dash"}, legendgroup="band")
+    )
+
+
+def trace(steps: np.ndarray, values: np.ndarray, name: str, colour: str, **more: Any) -> go.Scatter:
+    """A line over steps, with a dot at each point where they are few; ``more`` goes to Plotly."""
+    line = {"color": colour, "width": 2} | more.pop("line", {})
+    few = {"mode": "lines+markers", "marker": {"size": 5}} if len(steps) < 30 else {"mode": "lines"}
+    return go.Scatter(
+        x=np.rint(steps).astype(np.int32), y=values.astype(np.float32), name=plain(name), line=line, **few | more
+    )
+
+
+def plain(text: str) -> str:
+    """A text that Plotly shows as it is, on one line: its labels are a small HTML of their own."""
+    text = " ".join(text.split())
+    return html.escape(text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…", quote=False)
+
+
+def chart_of(key: str, title: str, about: str, figure: go.Figure, wide: bool = False) -> Chart | None:
+    """The chart of a figure; None if there is nothing in it."""
+    return Chart(key, title, about, wide, figure) if figure.data else None
+
+
+def add_level(figure: go.Figure, y: float, label: str, colour: str = GREY) -> None:
+    """A horizontal line with its meaning; the axis reaches it whatever the data are."""
+    if not math.isfinite(y):
+        return
+    figure.add_hline(
+        y=y,
+        line={"color": colour, "width": 1, "dash": "dash"},
+        annotation={
+            "text": label,
+            "font": {"size": 11, "color": colour},
+            "x": 1,
+            "xanchor": "left",
+            "yanchor": "middle",
+        },
+    )
+    figure.update_layout(margin={"r": 68})
+    included = list(figure.layout.yaxis.autorangeoptions.include or ())
+    figure.update_yaxes(autorangeoptions={"include": [*included, y]})
+
+
+def mark_events(figure: go.Figure, events: list[Event]) -> None:
+    """A dotted line where an event was raised, with a mark on its top that says what on hovering."""
+    by_step: dict[int, list[str]] = {}
+    for event in events:
+        if event.state == "raised":
+            by_step.setdefault(event.step, []).append(plain(event.event + (f": {event.about}" if event.about else "")))
+    shown = dict(sorted(by_step.items())[-_SHOWN_EVENTS:])
+    if not shown:
+        return
+    for step in shown:
+        figure.add_shape(
+            type="line", x0=step, x1=step, y0=0, y1=1, yref="paper", line={"color": RED, "width": 1, "dash": "dot"}
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=list(shown),
+            y=[1] * len(shown),
+            yaxis="y2",
+            mode="markers",
+            marker={"symbol": "triangle-down", "size": 9, "color": RED},
+            text=["<br>".join(texts[:6]) for texts in shown.values()],
+            hovertemplate="%{text}<extra></extra>",
+            showlegend=False,
+            cliponaxis=False,
+        )
+    )
+    figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
+
+
+def dress(chart: Chart, last: int) -> None:
+    """What all figures share: no background, greys that do on light and on dark, the whole run on the axis of steps."""
+    grid = {"gridcolor": "rgba(128,128,128,0.18)", "zerolinecolor": "rgba(128,128,128,0.35)", "linecolor": GREY}
+    room = max(1.0, 0.02 * last)
+    many = len(chart.figure.data) > 5
+    chart.figure.update_layout(
+        template="none",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": GREY, "size": 12, "family": "system-ui, sans-serif"},
+        height=420 if many else 300,
+        margin={"l": 46, "r": chart.figure.layout.margin.r or 12, "t": 16, "b": 36},
+        hovermode="x unified",
+        hoverlabel={"bgcolor": "rgba(24,24,27,0.92)", "font": {"color": "#f4f4f5", "size": 12}, "namelength": -1},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 11}},
+        showlegend=True,
+    )
+    chart.figure.update_xaxes(
+        **grid,
+        range=[-room, last + room],
+        hoverformat=",d",
+        tickformat="~s" if last >= 10_000 else ",d",
+        nticks=7,
+        unifiedhovertitle={"text": "step %{x:,d}"},
+    )
+    chart.figure.update_layout(yaxis={**grid, "automargin": True, "hoverformat": ".4~g", "nticks": 7})

@@ -1,0 +1,285 @@
+"""What a run's directory says of it, read without ever failing on a part that is missing or half written.
+
+This reads the log on its own, line by line, instead of through `dvdgan.training`: the log of a long run with hundreds
+of classes does not fit into memory, and a page needs no PyTorch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from dvdgan.report.thinning import Bins, Key
+
+State = Literal["running", "finished", "stopped"]
+
+_RECENT_LINES = 50
+
+
+class ReportError(ValueError):
+    """A page that cannot be made; the message is one line that names the path and the mend."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log about the run's health, or about a setting that was changed."""
+
+    step: int
+    event: str
+    about: str  # a class, or ""
+    state: str  # raised, cleared or note
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was drawn at one step: a sheet (PNG), a mosaic (MP4), or both."""
+
+    step: int
+    sheet: Path | None
+    clip: Path | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on the disk; it is not opened."""
+
+    step: int
+    path: Path
+    size: int  # bytes
+
+
+@dataclass
+class Record:
+    """A run, as its directory shows it."""
+
+    run: Path
+    config: dict[str, Any] = field(default_factory=dict)  # config.yaml
+    config_text: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)  # run.json
+    lines: Bins = field(default_factory=Bins)  # training lines
+    checks: Bins = field(default_factory=Bins)
+    events: list[Event] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)  # by step
+    real: Sample | None = None
+    checkpoints: list[Checkpoint] = field(default_factory=list)  # by step
+    card: str = ""  # the finished model's
+    state: State = "stopped"
+    step: int = 0  # finished generator steps
+    hours: float | None = None  # of training
+    seconds_per_step: float | None = None  # median of the last lines
+    notices: list[str] = field(default_factory=list)  # what could not be read
+
+    @property
+    def raised(self) -> list[Event]:
+        """Events that were raised and not cleared since."""
+        standing: dict[tuple[str, str], Event] = {}
+        for event in self.events:
+            if event.state == "raised":
+                standing.setdefault((event.event, event.about), event)
+            elif event.state == "cleared":
+                standing.pop((event.event, event.about), None)
+        return list(standing.values())
+
+    def setting(self, path: str) -> Any:
+        """A field of the configuration by its dotted path; None where there is none."""
+        node: Any = self.config
+        for name in path.split("."):
+            node = node.get(name) if isinstance(node, dict) else None
+        return node
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes: from run.json, or else those that the log names."""
+        named = self.facts.get("classes")
+        if isinstance(named, list):
+            return [str(name) for name in named]
+        for bins in (self.lines, self.checks):
+            for name in bins.names():
+                if name.endswith("_by_class"):
+                    return bins.parts(name)
+        return []
+
+
+def read_record(run: Path) -> Record:
+    """Read all that a page shows of a run, except for its pictures.
+
+    Raises:
+        ReportError: there is no such directory, or no run in it.
+    """
+    if not run.is_dir():
+        reason = "is a file, not a run's directory" if run.exists() else "there is no such directory"
+        raise ReportError(f"{run}: {reason}; give the directory that was the --out of a training")
+    if not any((run / name).is_file() for name in ("config.yaml", "run.json", "log.jsonl")):
+        raise ReportError(
+            f"{run}: no run in this directory (none of config.yaml, run.json, log.jsonl); "
+            "give the directory that was the --out of a training"
+        )
+    record = Record(run)
+    _read_settings(record)
+    _read_log(record)
+    _list_files(record)
+    record.state = _state(record)
+    return record
+
+
+def _read_settings(record: Record) -> None:
+    for name, parse in (("config.yaml", yaml.safe_load), ("run.json", json.loads)):
+        path = record.run / name
+        if not path.is_file():
+            record.notices.append(f"{name} is missing.")
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+            tree = parse(text)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            record.notices.append(f"{name} cannot be read ({' '.join(str(error).split())}).")
+            continue
+        if not isinstance(tree, dict):
+            record.notices.append(f"{name} cannot be read (it holds no named fields).")
+        elif name == "config.yaml":
+            record.config, record.config_text = tree, text
+        else:
+            record.facts = tree
+
+
+def _read_log(record: Record) -> None:
+    path = record.run / "log.jsonl"
+    if not path.is_file():
+        return
+    broken: Counter[str] = Counter()
+    recent: deque[tuple[int, float | None, float | None]] = deque(maxlen=_RECENT_LINES)  # step, hours, seconds per step
+    for line in _lines(path):
+        step = line.pop("step")
+        record.step = max(record.step, step)
+        if "event" in line:
+            texts = (str(line.get(name) or "") for name in ("event", "about", "state", "message", "advice"))
+            record.events.append(Event(step, *texts))
+            continue
+        check = line.pop("check", None)
+        if isinstance(check, dict):
+            record.checks.add(step, _numbers(check, broken))
+        numbers = _numbers(line, broken)
+        if numbers:
+            record.lines.add(step, numbers)
+            parts = [value for (name, part), value in numbers.items() if name == "seconds" and part]
+            recent.append((step, numbers.get(("hours", "")), sum(parts) if parts else None))
+    record.hours = record.lines.last.get(("hours", ""))
+    record.seconds_per_step = _speed(list(recent))
+    if broken:
+        names = ", ".join(f"{name} ({count})" for name, count in broken.most_common(8))
+        record.notices.append(f"Values that are not finite numbers are left out of the curves: {names}.")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The log's objects that have a step; whatever else is there, such as half a line, is passed over."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for text in file:
+            try:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(line, dict) and type(line.get("step")) is int:
+                yield line
+
+
+def _numbers(tree: dict[str, Any], broken: Counter[str]) -> dict[Key, float]:
+    """Finite numbers of a line, and of the objects in it; counts the others in ``broken``."""
+    numbers: dict[Key, float] = {}
+    for name, value in tree.items():
+        leaves = [(part, leaf) for part, leaf in value.items() if part] if isinstance(value, dict) else [("", value)]
+        for part, leaf in leaves:
+            if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
+                if math.isfinite(leaf):
+                    numbers[name, part] = float(leaf)
+                else:
+                    broken[name] += 1
+    return numbers
+
+
+def _speed(recent: list[tuple[int, float | None, float | None]]) -> float | None:
+    """Median seconds per step: by the clock between two lines, or else the sum of the parts that were timed."""
+    clock = [
+        3600 * (later[1] - sooner[1]) / (later[0] - sooner[0])
+        for sooner, later in pairwise(recent)
+        if later[1] is not None and sooner[1] is not None and later[0] > sooner[0] and later[1] > sooner[1]
+    ]
+    parts = [seconds for _, _, seconds in recent if seconds is not None]
+    return statistics.median(clock or parts) if clock or parts else None
+
+
+def _list_files(record: Record) -> None:
+    samples = record.run / "samples"
+    found = {path.name: path for path in samples.glob("*.*")} if samples.is_dir() else {}
+    stems = sorted({name.rsplit(".", 1)[0] for name in found if name.endswith((".png", ".mp4"))})
+    for stem in stems:
+        sheet, clip = found.get(f"{stem}.png"), found.get(f"{stem}.mp4")
+        if stem == "real":
+            record.real = Sample(0, sheet, clip)
+        elif (step := _step(stem)) is not None:
+            record.samples.append(Sample(step, sheet, clip))
+    for path in (record.run / "checkpoints").glob("step-*.safetensors"):
+        step = _step(path.stem)
+        try:
+            size = path.stat().st_size
+        except OSError:  # a running training has just removed it
+            continue
+        if step is not None:
+            record.checkpoints.append(Checkpoint(step, path, size))
+    record.samples.sort(key=lambda sample: sample.step)
+    record.checkpoints.sort(key=lambda checkpoint: checkpoint.step)
+    record.step = max([record.step, *(c.step for c in record.checkpoints)])
+    card = record.run / "model" / "card.md"
+    if card.is_file():
+        record.card = card.read_text(encoding="utf-8", errors="replace")
+
+
+def _step(stem: str) -> int | None:
+    number = stem.removeprefix("step-")
+    return int(number) if stem.startswith("step-") and number.isascii() and number.isdigit() else None
+
+
+def _state(record: Record) -> State:
+    model = record.run / "model"
+    newest = record.checkpoints[-1] if record.checkpoints else None
+    if model.is_dir():
+        written = max((_changed(path) for path in (model, *model.iterdir())), default=0.0)
+        went_on = newest is not None and (_changed(newest.path) > written or newest.step < record.step)
+        if not went_on:
+            return "finished"
+    return "running" if _is_locked(record.run / ".lock") else "stopped"
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a training holds the lock; tried shared, so that two pages in the making do not disturb each other."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    try:
+        with open(path, encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            fcntl.flock(file, fcntl.LOCK_UN)
+    except OSError:  # no lock file
+        return False
+    return False

@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_loop import quiet
 
 from conftest import tiny_config
@@ -8,10 +9,9 @@ from dvdgan.training import TrainingError, train
 
 
 def test_the_log_goes_to_tensorboard(store, tmp_path):
-    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(tiny_config(store, steps=2, tensorboard=True), tmp_path / "run", say=quiet)
     train(tiny_config(store, steps=3, tensorboard=True), tmp_path / "run", say=quiet)
-    events = accumulators.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     tags = events.Tags()
     assert {"loss/spatial", "grad/generator", "motion/ratio", "seconds/d", "check/distance"} <= set(tags["scalars"])
     assert "samples" in tags["images"]

@@ -143,6 +143,11 @@ def save_and_prune(
             path.unlink()
         say(f"warning: the disk is full; removed {', '.join(path.name for path in spare)} to save step {step}")
         save_checkpoint(directory, step, tensors, numbers)
+    prune(directory, training)
+
+
+def prune(directory: Path, training: TrainingConfig) -> None:
+    """Remove checkpoints that need not stay (`dvdgan.training.retention`)."""
     for path in expendable(list_kept(directory), training):
         path.unlink()
 

@@ -21,7 +21,7 @@ from dvdgan.models import check_model_place
 from dvdgan.networks import Generator
 from dvdgan.sampling import from_uint8
 from dvdgan.training import precision
-from dvdgan.training.checkpoint import is_disk_full, list_checkpoints, restore_newest, save_and_prune
+from dvdgan.training.checkpoint import is_disk_full, list_checkpoints, prune, restore_newest, save_and_prune
 from dvdgan.training.health import Event, Monitor
 from dvdgan.training.journal import Journal, Means
 from dvdgan.training.memory import keep_freed_memory
@@ -164,6 +164,7 @@ class Run:
         self.saved_step = self.step if numbers else -1
         if numbers:
             say(f"resumed at step {self.step}, after {self.seconds / 60:.1f} minutes of training")
+            prune(out / "checkpoints", self.config.training)  # a kill right after a save leaves one too many
 
     def facts(self) -> dict[str, Any]:
         """What ``run.json`` says of the data."""

@@ -64,7 +64,9 @@ def train(
     ] = None,
     override: Annotated[
         bool,
-        typer.Option("--override", help="Go on under other settings or clips than the run's; recorded in the run."),
+        typer.Option(
+            "--override", help="Go on under other settings (of training and data) than the run's; recorded in it."
+        ),
     ] = False,
 ) -> None:
     """Train a model; the same command again resumes an interrupted run."""

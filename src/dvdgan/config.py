@@ -84,7 +84,7 @@ class HealthConfig(FrozenModel):
     clips: int = Field(128, ge=0)
     """Clips that are made at every sheet to measure variety, classes and distance from real clips; 0 is off."""
     grace: int = Field(1000, ge=0)
-    """G steps before alarms about clips: a young generator's are still, blurred and all alike."""
+    """G steps before alarms, but for gradients: young clips are still, blurred and all alike."""
     window: int = Field(100, ge=1)
     """G steps over which logged values are averaged before they are judged."""
     motion: float = Field(0.5, ge=0)
@@ -100,7 +100,8 @@ class HealthConfig(FrozenModel):
     explosion: float = Field(30.0, gt=1)
     """Alarm when a gradient's norm is this many times its mean over the last hundred steps."""
     never_right: float = Field(0.05, ge=0, lt=1)
-    """Alarm when no more than this share of a class's clips is taken for that class, over three checks."""
+    """Alarm when no more than this share of a class's clips is taken for that class, over three checks. With more
+    classes than clips / 8, some are not looked at."""
 
 
 class TrainingConfig(FrozenModel):
@@ -151,7 +152,8 @@ class TrainingConfig(FrozenModel):
     keep_best: int = Field(1, ge=0)
     """Keep so many checkpoints whose samples came closest to real clips, too (check.score in the log)."""
     checkpoint_gib: float = Field(100.0, gt=0)
-    """Room for a run's checkpoints, in GiB: beyond it, all but the newest go, those of keep_every first."""
+    """Room for a run's checkpoints, in GiB: beyond it, all but the newest go, those of keep_every first. While one is
+    written it needs room besides."""
     sample_clips: int = Field(2, ge=1)
     """Clips per class on the sample sheets (at most 32 classes are shown)."""
     statistics_batches: int = Field(16, ge=1)

@@ -78,6 +78,7 @@ def save_model(model: Model, directory: Path | str) -> None:
         os.chmod(staging, 0o755)
         if directory.exists():
             retired = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent))
+            retired.rmdir()  # Windows replaces no directory, not even an empty one
             os.replace(directory, retired)
             try:
                 os.replace(staging, directory)

@@ -58,7 +58,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 """What is trained, by name: the fields of the training and of the data that differ from the plain setting's."""
 
 _NAMES = list(POINTS)
-_BEFORE_TRAINING = _NAMES[: _NAMES.index("while the log is trimmed")]
+_BEFORE_TRAINING = _NAMES[: _NAMES.index("once the log is trimmed")]
 _AFTER_TRAINING = _NAMES[_NAMES.index("half a model") :]
 AGAIN = "between the old model and the new"  # needs a run that has finished
 
@@ -164,7 +164,7 @@ class Training:
         t, point, step = self.config.training, kill.point, max(kill.step, 1)
         if "store" in point:
             return step  # the number of the clip; of the other points there is one
-        if point in _BEFORE_TRAINING or point in _AFTER_TRAINING or point == "while the log is trimmed":
+        if point in _BEFORE_TRAINING or point in _AFTER_TRAINING or point == "once the log is trimmed":
             return 1
         if point in ("within the D step", "after D's optimiser, before its power iteration"):
             return (step - resumed - 1) * t.d_steps + 1 + step % t.d_steps

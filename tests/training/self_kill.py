@@ -132,6 +132,18 @@ def half_a_line(journal: Journal, line: dict[str, Any]) -> None:
     die()
 
 
+def once_the_log_is_trimmed(trap: Trap) -> None:
+    """Die when a start has cut the log to what its checkpoint holds."""
+    real = Journal.__init__
+
+    def init(self: Journal, *args: Any) -> None:
+        real(self, *args)
+        if trap.due():
+            die()
+
+    Journal.__init__ = init
+
+
 def half_a_clip(trap: Trap) -> None:
     """Die in `StoreWriter.add`, with half of the clip's frames on the disk."""
     real = StoreWriter.add
@@ -190,7 +202,7 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     "after the store's rename": lambda trap: on_rename(trap, _named("data"), "after"),
     "half a config.yaml": lambda trap: on_rename(trap, _named("config.yaml"), "half"),
     "half a run.json": lambda trap: on_rename(trap, _named("run.json"), "half"),
-    "while the log is trimmed": lambda trap: on_rename(trap, _named("log.jsonl"), "half"),
+    "once the log is trimmed": once_the_log_is_trimmed,
     "within the D step": lambda trap: in_descent(trap, "adam_d", "before"),
     "after D's optimiser, before its power iteration": lambda trap: in_descent(trap, "adam_d", "after"),
     "between D and G": lambda trap: on_entry(trap, Learner, "generator_step", lambda *_, **__: die()),

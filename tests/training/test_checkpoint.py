@@ -112,7 +112,36 @@ def test_the_newest_whole_one_is_restored_and_damaged_ones_are_put_aside(tmp_pat
         "step-00000002.safetensors.damaged",
         "step-00000003.safetensors.damaged",
     }
-    assert len(said) == 2
+    assert len(said) == 4
+
+
+def test_copies_and_other_files_are_left_alone(tmp_path):
+    path = save_checkpoint(tmp_path, 3, tensors(), NUMBERS)
+    for name in ("step-00000003-good.safetensors", "step-3.txt", "step-00000009.safetensors.damaged"):
+        (tmp_path / name).write_bytes(path.read_bytes())
+    training = TrainingConfig(keep_checkpoints=1, keep_best=0)
+    save_and_prune(tmp_path, 4, tensors(), NUMBERS, training, quiet)
+    assert steps_in(tmp_path) == [4]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_put_aside(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 1, tensors(), NUMBERS)
+    save_checkpoint(tmp_path, 2, tensors(), NUMBERS)
+
+    def busy(*arguments, **options):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(checkpoint, "safe_open", busy)
+    with pytest.raises(OSError, match="Too many"):
+        restore_newest(tmp_path, lambda *_: None, quiet)
+    assert steps_in(tmp_path) == [1, 2]
+
+
+@pytest.mark.parametrize("text", ["No space left on device (os error 28)", "Disk quota exceeded (os error 122)"])
+def test_full_disks_are_recognised_in_the_words_of_safetensors(text):
+    assert checkpoint.is_disk_full(checkpoint.SafetensorError(f"I/O error: {text}"))
+    assert not checkpoint.is_disk_full(checkpoint.SafetensorError("I/O error: (os error 2)"))
 
 
 def test_without_a_whole_checkpoint(tmp_path):

@@ -6,8 +6,6 @@ from dvdgan.config import HealthConfig
 from dvdgan.training.health import ADVICE, Monitor
 
 HEALTHY = {
-    "motion_ratio": 0.95,
-    "motion_ratio_by_class": {"pan": 0.8, "zoom": 1.3},
     "first_frame": 1.1,
     "first_frame_real": 1.0,
     "auc_spatial": 0.8,
@@ -25,9 +23,24 @@ FINE = {
 USABLE = {"pan", "zoom"}
 
 
-def events_of_lines(line, count=30, first=1000, **config):
-    monitor = Monitor(HealthConfig(**config))
-    return [event for n in range(count) for event in monitor.logged(first + 10 * n, line, 10)]
+MOVING = {"pan": 0.8, "zoom": 1.3}  # motion of generated clips in units of the real ones'
+
+
+def ten_steps(monitor, ratios, clips=3, real=0.02):
+    """Ten steps with some clips of each class."""
+    for _ in range(10):
+        monitor.moved(
+            dict.fromkeys(ratios, (real * clips, clips)),
+            {name: (real * clips * ratio, clips) for name, ratio in ratios.items()},
+        )
+
+
+def events_of_lines(line, count=30, first=1000, ratios=MOVING, clips=3, real=0.02, **config):
+    monitor, events = Monitor(HealthConfig(**config)), []
+    for n in range(count):
+        ten_steps(monitor, ratios, clips, real)
+        events += monitor.logged(first + 10 * n, line, 10)
+    return events
 
 
 def events_of_checks(check, count=4, usable=USABLE):
@@ -45,8 +58,6 @@ def test_healthy_values_raise_nothing():
 @pytest.mark.parametrize(
     ("change", "event", "about"),
     [
-        ({"motion_ratio_by_class": {"pan": 0.3, "zoom": 1.0}}, "frozen clips", "pan"),
-        ({"motion_ratio_by_class": {}, "motion_ratio": 0.3}, "frozen clips", None),
         ({"first_frame": 2.5}, "frame 0 apart", None),
         ({"first_frame": 5.0, "first_frame_real": 2.0}, "frame 0 apart", None),
         ({"auc_spatial": 1.0, "loss_spatial": 0.01}, "discriminator saturated", "D_S"),
@@ -68,7 +79,6 @@ def test_each_condition_of_the_log_is_raised_once(change, event, about):
 @pytest.mark.parametrize(
     "change",
     [
-        {"motion_ratio_by_class": {"pan": 0.55, "zoom": 1.0}},
         {"first_frame": 3.0, "first_frame_real": 2.0},
         {"auc_spatial": 1.0, "loss_spatial": 1.0},  # ranks all rightly, but by less than the hinge's margin
         {"auc_spatial": 0.9, "loss_spatial": 0.05},
@@ -112,26 +122,47 @@ def test_checks_without_classes_and_numbers():
     assert events_of_checks(empty, usable=set()) == []
 
 
-def test_nothing_about_clips_is_raised_while_the_generator_is_young():
-    frozen = HEALTHY | {"motion_ratio_by_class": {"pan": 0.1, "zoom": 0.1}}
-    assert events_of_lines(frozen, count=99, first=0) == []
-    events = events_of_lines(frozen, count=101, first=0)
+@pytest.mark.parametrize(("ratios", "about"), [({"pan": 0.3, "zoom": 1.0}, "pan"), ({"": 0.3}, None)])
+def test_frozen_clips_are_raised_once(ratios, about):
+    events = events_of_lines(HEALTHY, ratios=ratios)
+    assert [(e.event, e.about, e.state, e.step) for e in events] == [("frozen clips", about, "raised", 1000)]
+    assert "0.30 times as much as real ones" in events[0].message
+
+
+def test_what_is_no_frozen_clip():
+    assert events_of_lines(HEALTHY, ratios={"pan": 0.55, "zoom": 1.0}) == []
+    assert events_of_lines(HEALTHY, ratios={"pan": 0.1}, real=1e-4) == []  # real clips stand still, too
+    assert events_of_lines(HEALTHY, ratios={"pan": 0.1}, clips=0.05) == []  # too few to say
+
+
+def test_a_lively_real_clip_weighs_as_much_as_it_moves():
+    """Sums are compared, not ratios: a clip against a nearly still real one does not hide frozen ones."""
+    monitor = Monitor(HealthConfig())
+    for _ in range(100):
+        monitor.moved({"pan": (0.0402, 3)}, {"pan": (0.009, 3)})
+    monitor.moved({"pan": (1e-5, 1)}, {"pan": (0.02, 1)})
+    assert [e.event for e in monitor.logged(1000, HEALTHY, 10)] == ["frozen clips"]
+
+
+def test_nothing_is_raised_while_the_generator_is_young():
+    still = {"pan": 0.1, "zoom": 0.1}
+    assert events_of_lines(HEALTHY, count=99, first=0, ratios=still) == []
+    events = events_of_lines(HEALTHY, count=101, first=0, ratios=still)
     assert {(e.about, e.step) for e in events} == {("pan", 1000), ("zoom", 1000)}
 
 
 def test_one_bad_line_among_good_ones_is_averaged_away():
     monitor = Monitor(HealthConfig())
-    bad = HEALTHY | {"motion_ratio_by_class": {"pan": 0.1, "zoom": 1.3}}
+    bad = HEALTHY | {"first_frame": 6.0}
     events = [e for n in range(40) for e in monitor.logged(1000 + 10 * n, bad if n == 20 else HEALTHY, 10)]
     assert events == []
 
 
 def test_a_condition_clears_only_well_past_its_threshold():
-    monitor = Monitor(HealthConfig(window=1))
-    seen = []
+    monitor, seen = Monitor(HealthConfig(window=1)), []
     for n, ratio in enumerate([0.4, 0.52, 0.4, 0.55, 0.7, 0.55, 0.4]):
-        line = HEALTHY | {"motion_ratio_by_class": {"pan": ratio}}
-        seen += [(n, e.state) for e in monitor.logged(1000 + 10 * n, line, 10)]
+        ten_steps(monitor, {"pan": ratio}, clips=9)
+        seen += [(n, e.state) for e in monitor.logged(1000 + 10 * n, HEALTHY, 10)]
     assert seen == [(0, "raised"), (4, "cleared"), (6, "raised")]
     assert monitor.state()["raised"] == [["frozen clips", "pan"]]
 
@@ -140,21 +171,22 @@ def test_gradient_explosions_are_measured_against_the_usual_norm():
     monitor = Monitor(HealthConfig())
     norms = [1.0] * 100 + [20.0] + [1.0] * 10 + [500.0] + [1.0] * 10
     events = [(n, e.about, e.state) for n, g in enumerate(norms) for e in monitor.gradients(n, {"spatial": g})]
-    assert events == [(111, "spatial", "raised"), (112, "spatial", "cleared")]
+    assert events == [(111, "D_S", "raised"), (112, "D_S", "cleared")]
     assert Monitor(HealthConfig()).gradients(0, {"spatial": 1e9}) == []  # no usual norm yet
 
 
 def test_a_restored_monitor_goes_on_as_the_first_would_have():
-    lines = [HEALTHY | {"motion_ratio_by_class": {"pan": 1.0 - n / 40}} for n in range(40)]
-    whole, events = Monitor(HealthConfig()), []
-    for n, line in enumerate(lines):
-        events += whole.logged(1000 + 10 * n, line, 10) + whole.gradients(n, {"generator": 1.0 + n})
-        events += whole.checked(n, FINE, USABLE)
+    def feed(monitor, n):
+        ten_steps(monitor, {"pan": 1.0 - n / 40})
+        events = monitor.logged(1000 + 10 * n, HEALTHY | {"first_frame": 1 + n / 20}, 10)
+        return events + monitor.gradients(n, {"generator": 1.0 + n}) + monitor.checked(n, FINE, USABLE)
+
+    whole = Monitor(HealthConfig())
+    events = [event for n in range(40) for event in feed(whole, n)]
     parts, again = Monitor(HealthConfig()), []
-    for n, line in enumerate(lines):
+    for n in range(40):
         parts = Monitor(HealthConfig(), json.loads(json.dumps(parts.state())))
-        again += parts.logged(1000 + 10 * n, line, 10) + parts.gradients(n, {"generator": 1.0 + n})
-        again += parts.checked(n, FINE, USABLE)
+        again += feed(parts, n)
     assert again == events
-    assert len(events) == 1
+    assert {event.event for event in events} == {"frozen clips", "frame 0 apart"}
     assert parts.state() == whole.state()

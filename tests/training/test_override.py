@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from test_loop import lines_of, quiet
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import updated
+from dvdgan.data.video import write_clip
 from dvdgan.training import TrainingError, train
 
 
@@ -40,7 +42,7 @@ def test_override_goes_on_under_other_settings_and_records_it(store, tmp_path):
 def test_override_without_a_difference_records_nothing(store, tmp_path):
     train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
     train(tiny_config(store, steps=2), tmp_path / "run", say=quiet, override=True)
-    assert "overrides" not in facts(tmp_path / "run")
+    assert facts(tmp_path / "run")["overrides"] == []
 
 
 def test_override_does_not_change_networks(store, tmp_path):
@@ -62,6 +64,73 @@ def test_override_takes_other_clips_of_the_same_classes(store, tmp_path):
         train(tiny_config(strange, steps=3), run, say=quiet, override=True)
 
 
+def folder_of_clips(path, classes, shade):
+    for name in classes:
+        for index in range(3):
+            clip = np.full((5, 32, 32, 3), shade + index, np.uint8)
+            write_clip(path / name / f"{index}.mp4", clip, 12)
+    return path
+
+
+def test_a_refused_override_leaves_the_clips_of_the_run_alone(tmp_path):
+    """The run's own store is all that is left of its clips when their folder is gone."""
+    run, first = tmp_path / "run", folder_of_clips(tmp_path / "first", ["a", "b"], 50)
+    train(tiny_config(first, steps=1), run, say=quiet)
+    before = {path.name: path.read_bytes() for path in (run / "data").iterdir()}
+    shutil.rmtree(first)
+    with pytest.raises(TrainingError, match="other classes"):
+        train(tiny_config(folder_of_clips(tmp_path / "wrong", ["a", "c"], 90), steps=2), run, say=quiet, override=True)
+    assert {path.name: path.read_bytes() for path in (run / "data").iterdir()} == before
+    train(tiny_config(first, steps=2), run, say=quiet)
+    real = (run / "samples" / "real.png").read_bytes()
+    second = folder_of_clips(tmp_path / "second", ["a", "b"], 150)
+    train(tiny_config(second, steps=3), run, say=quiet, override=True)
+    assert sorted(path.name for path in run.glob("data*")) == [facts(run)["store"]]
+    assert (run / "samples" / "real.png").read_bytes() != real
+    shutil.rmtree(second)
+    train(tiny_config(second, steps=4), run, say=quiet)
+    assert len(facts(run)["overrides"]) == 1
+
+
+def test_override_of_the_rendered_data_renders_anew(tmp_path):
+    run = tmp_path / "run"
+    base = updated(tiny_config("phenomena", steps=1), data={"clips_per_class": 2})
+    train(base, run, say=quiet)
+    more = updated(tiny_config("phenomena", steps=2), data={"clips_per_class": 3})
+    train(more, run, say=quiet, override=True)
+    assert facts(run)["clips"] == 27
+    assert facts(run)["overrides"][0]["changes"]["data.clips_per_class"] == [2, 3]
+
+
+def test_a_null_in_a_map_of_labels_is_a_difference(store, tmp_path):
+    run = tmp_path / "run"
+    flipped = updated(tiny_config(store, steps=1), data={"flip": True})
+    train(flipped, run, say=quiet)
+    with pytest.raises(TrainingError, match=r"data\.flip_labels\.dot \(none\) -> None"):
+        train(updated(flipped, data={"flip_labels": {"dot": None}}), run, say=quiet)
+
+
+def test_every_override_is_noted_once_in_the_log(store, tmp_path):
+    run = tmp_path / "run"
+    train(tiny_config(store, steps=3), run, say=quiet)
+    train(tiny_config(store, steps=3, lr_d=2e-3), run, say=quiet, override=True)  # no step left to do
+    train(tiny_config(store, steps=4, lr_d=2e-3), run, say=quiet)
+    train(tiny_config(store, steps=5, lr_d=3e-3), run, say=quiet, override=True)
+    notes = [line["message"] for line in lines_of(run) if line.get("event") == "override"]
+    assert notes == ["training.lr_d 0.001 -> 0.002", "training.lr_d 0.002 -> 0.003"]
+
+
+def test_samples_of_steps_to_come_are_removed(store, tmp_path):
+    run = tmp_path / "run"
+    train(tiny_config(store, steps=4, sample_every=1, checkpoint_every=2), run, say=quiet)
+    (run / "checkpoints" / "step-00000004.safetensors").unlink()
+    train(tiny_config(store, steps=4, sample_every=100, checkpoint_every=2).model_copy(), run, minutes=0, say=quiet)
+    assert sorted(path.name for path in (run / "samples").glob("step-*.png")) == [
+        "step-00000001.png",
+        "step-00000002.png",
+    ]
+
+
 def test_override_of_the_precision_decides_it_anew(store, tmp_path):
     run = tmp_path / "run"
     train(tiny_config(store, steps=1), run, say=quiet)
@@ -70,9 +139,9 @@ def test_override_of_the_precision_decides_it_anew(store, tmp_path):
     assert facts(run)["precision"] == "bf16"
 
 
-def test_health_and_retention_may_change_without_override(store, tmp_path):
+def test_health_and_intervals_may_change_without_override(store, tmp_path):
     train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
-    other = {"health": {"clips": 0, "motion": 0.3}, "keep_checkpoints": 5, "keep_every": 100, "checkpoint_gib": 1.0}
+    other = {"health": {"clips": 0, "motion": 0.3}, "log_every": 2, "sample_every": 1}
     train(tiny_config(store, steps=2, **other), tmp_path / "run", say=quiet)
 
 

@@ -44,12 +44,10 @@ def test_frozen_clips_are_found_out(tmp_path):
     with StoreWriter(tmp_path / "store", 32, ["noise", "flicker"], {}) as writer:
         for index in range(12):
             noise = rng.integers(0, 255, (4, 32, 32, 3), np.uint8)
-            flicker = (
-                np.repeat(rng.integers(0, 2, (4, 1, 1, 1)).astype(np.uint8) * 255, 32, 1).repeat(32, 2).repeat(3, 3)
-            )
-            flicker[::2], flicker[1::2] = 0, 255
+            flicker = np.zeros((4, 32, 32, 3), np.uint8)
+            flicker[1::2] = 200 + index
             writer.add([noise, flicker][index % 2], index % 2, str(index), 12.0)
-    config = tiny_config(tmp_path / "store", steps=12, d_steps=1, lr_g=1e-12, health=EAGER)
+    config = tiny_config(tmp_path / "store", steps=12, d_steps=1, lr_g=1e-12, health=EAGER | {"window": 50})
     train(config, tmp_path / "run", say=quiet)
     assert {("frozen clips", "noise"), ("frozen clips", "flicker")} <= kinds(tmp_path / "run")
     assert min(lines_of(tmp_path / "run")[5]["motion_ratio_by_class"].values()) < 0.5
@@ -125,9 +123,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(store, tmp_path, monkeypatc
     ):
         with monkeypatch.context() as patch:
             patch.setattr(*([target, name] if isinstance(target, type) else [f"{target}.{name}"]), broken)
-            with pytest.raises(
-                TrainingError, match=r"the disk is full; .* make room and give the same command"
-            ) as stopped:
+            with pytest.raises(TrainingError, match="the disk is full; make room and give the same command") as stopped:
                 train(config, tmp_path / "run", say=quiet)
             assert "\n" not in str(stopped.value)
     train(config, tmp_path / "run", say=quiet)

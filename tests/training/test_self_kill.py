@@ -30,7 +30,7 @@ KILLS = [
     Kill("before the checkpoint's rename", 3),
     Kill("after D's optimiser, before its power iteration", 5),
     Kill("half a sheet", 6),  # where a checkpoint is due too
-    Kill("while the log is trimmed", 7),
+    Kill("once the log is trimmed", 7),
     Kill("between D and G", 8),
     Kill("after the checkpoint's rename", 9),
     Kill("within the G step", 11),

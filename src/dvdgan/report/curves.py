@@ -39,7 +39,7 @@ def charts(record: Record) -> list[Chart]:
         _ranking(lines),
         _gradients(lines),
         _penalties(lines),
-        _motion(lines),
+        _motion(lines, record.setting("training.health.motion")),
         _first_frame(lines),
         _diversity(checks),
         _accuracy(record),
@@ -138,19 +138,20 @@ def _penalties(lines: Bins) -> Chart | None:
     )
 
 
-def _motion(lines: Bins) -> Chart | None:
+def _motion(lines: Bins, alarm: Any) -> Chart | None:
     chart = classes_chart(
         lines,
         "motion_ratio",
         "motion",
         "Motion",
         "How much changes from frame to frame in generated clips, as a ratio to training clips of the same class. "
-        "Healthy: close to 1; below 0.5 clips are nearly frozen, far above 1 they flicker.",
+        "Healthy: close to 1; well below, clips are nearly frozen, far above, they flicker.",
         worse=lambda ratio: abs(math.log(max(ratio, 1e-3))),
     )
     if chart:
         add_level(chart.figure, 1.0, "as real")
-        add_level(chart.figure, 0.5, "alarm", RED)
+        if isinstance(alarm, float):
+            add_level(chart.figure, alarm, "alarm", RED)
     return chart
 
 

@@ -250,6 +250,8 @@ def _step(stem: str) -> int | None:
 
 
 def _state(record: Record) -> State:
+    if _is_locked(record.run / ".lock"):
+        return "running"
     model = record.run / "model"
     newest = record.checkpoints[-1] if record.checkpoints else None
     if model.is_dir():
@@ -257,7 +259,7 @@ def _state(record: Record) -> State:
         went_on = newest is not None and (_changed(newest.path) > written or newest.step < record.step)
         if not went_on:
             return "finished"
-    return "running" if _is_locked(record.run / ".lock") else "stopped"
+    return "stopped"
 
 
 def _changed(path: Path) -> float:
@@ -277,7 +279,7 @@ def _is_locked(path: Path) -> bool:
         with open(path, encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 return True
             fcntl.flock(file, fcntl.LOCK_UN)
     except OSError:  # no lock file

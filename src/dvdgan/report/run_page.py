@@ -208,7 +208,9 @@ def _parents(field: str) -> list[str]:
 
 
 def _run_facts(record: Record) -> list[Fact]:
-    return [Fact(name.replace("_", " "), words(value)) for name, value in record.facts.items()]
+    """What run.json has beyond the configuration and what the page shows elsewhere."""
+    elsewhere = {"config", "overrides", "classes"}
+    return [Fact(name.replace("_", " "), words(value)) for name, value in record.facts.items() if name not in elsewhere]
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

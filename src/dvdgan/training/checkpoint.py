@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from dvdgan.config import TrainingConfig
 from dvdgan.training.retention import Kept, expendable
 
 FORMAT = "dvdgan-checkpoint"
-_PATTERN = "step-*.safetensors"
+_NAME = re.compile(r"step-(\d+)\.safetensors")
+_FULL = re.compile(r"No space left on device|os error (28|112|122)\b")  # ENOSPC, Windows' disk full, EDQUOT
 
 
 class CheckpointError(ValueError):
@@ -60,12 +62,12 @@ def save_checkpoint(directory: Path, step: int, tensors: dict[str, Tensor], numb
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error says that the disk, or the user's share of it, is full."""
     number = getattr(error, "errno", None)
-    return number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+    return number in (errno.ENOSPC, errno.EDQUOT) or bool(_FULL.search(str(error)))
 
 
 def list_checkpoints(directory: Path) -> list[Path]:
-    """Checkpoints of a run, oldest first."""
-    return sorted(directory.glob(_PATTERN))
+    """Checkpoints of a run, oldest first; files of other names, such as copies, are left alone."""
+    return sorted((path for path in directory.glob("step-*") if _NAME.fullmatch(path.name)), key=step_of)
 
 
 def list_kept(directory: Path) -> list[Kept]:
@@ -83,7 +85,9 @@ def list_kept(directory: Path) -> list[Kept]:
 
 def step_of(path: Path) -> int:
     """The G step in a checkpoint's name."""
-    return int(path.stem.removeprefix("step-"))
+    found = _NAME.fullmatch(path.name)
+    assert found is not None
+    return int(found[1])
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -91,6 +95,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         CheckpointError: the file is damaged or is no dvdgan checkpoint.
+        OSError: it cannot be read at all.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -104,10 +109,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, numbers
     except CheckpointError:
         raise
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: damaged ({error}); the run resumes from the checkpoint before, if there is one"
-        ) from None
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); use another checkpoint") from None
 
 
 def save_and_prune(
@@ -178,9 +181,14 @@ def restore_newest(
             say(f"warning: {error}")
             damaged.append(path)
             continue
-        restore(tensors, numbers)
+        try:
+            restore(tensors, numbers)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}; it is another network's: use another --out") from None
         for broken in damaged:
-            broken.rename(broken.with_name(broken.name + ".damaged"))
+            aside = broken.with_name(broken.name + ".damaged")
+            broken.rename(aside)
+            say(f"warning: renamed it to {aside.name}; going on from {path.name}")
         return numbers
     if damaged:
         raise CheckpointError(f"{directory}: every checkpoint is damaged; delete them to start anew")
@@ -239,7 +247,7 @@ def scatter(
     live |= {f"ema/{key}": value for key, value in ema.items()}
     for key, value in live.items():
         if key not in tensors or tensors[key].shape != value.shape:
-            raise CheckpointError(f"the checkpoint does not fit the networks: {key} is missing or has another shape")
+            raise CheckpointError(f"does not fit the networks ({key} is missing or has another shape)")
         value.copy_(tensors[key])
     for name, optimiser in optimisers.items():
         states: dict[int, dict[str, Tensor]] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from dvdgan.config_files import load_config
 from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
@@ -28,6 +30,7 @@ def export_model(run: Path | str, out: Path | str, checkpoint: str = "newest", d
     Raises:
         TrainingError: there is no such run or checkpoint.
         CheckpointError: the checkpoint is damaged.
+        DeviceError: there is no such device.
         ModelError: ``out`` holds something else than a model.
     """
     run, out = Path(run), Path(out)
@@ -40,6 +43,8 @@ def export_model(run: Path | str, out: Path | str, checkpoint: str = "newest", d
     if "class_weights" not in decided:
         raise TrainingError(f"{run / 'run.json'}: does not name the classes; resume the run once, which writes them")
     chosen = choose(list_kept(run / "checkpoints"), checkpoint, run)
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(decided["threads"])
     learner = Learner(config, where, decided["precision"], decided["memory_format"])
     tensors, numbers = load_checkpoint(chosen.path)
     learner.restore(tensors, numbers)
@@ -69,5 +74,6 @@ def choose(kept: list[Kept], checkpoint: str, run: Path) -> Kept:
         if checkpoint == str(candidate.step):
             return candidate
     there = ", ".join(str(k.step) for k in kept)
-    reason = "none was scored (training.health.clips)" if checkpoint == "best" else "there is no such step"
+    unscored = "none was scored (training.health.clips above 0; sample_every and checkpoint_every that meet)"
+    reason = unscored if checkpoint == "best" else "there is no such step"
     raise TrainingError(f"{run}: no checkpoint {checkpoint!r}: {reason}; choose newest or one of {there}")

@@ -14,18 +14,21 @@ from typing import Any
 from dvdgan.config import HealthConfig
 
 JUDGES = {"spatial": "D_S", "temporal": "D_T"}
+_FEWEST = 8  # clips of a class, generated and real, before its motion is judged
+_STILL = 1e-3  # motion of real clips, in units of the luma range, below which there is nothing to compare with
 _MARGIN = 1.2  # a condition clears only so far beyond its threshold
 _CHECKS = 3  # checks that are pooled before a class is called never right
 _SETTLED = 50  # steps before a gradient's usual norm is known
 _USUAL = 0.99  # decay per step of the mean of a norm
 
 ADVICE = {
-    "not finite": "the same command goes on from the last checkpoint; add training.lr_d and training.lr_g of half "
-    "their size, or training.precision=fp32, with --override",
-    "frozen clips": "train on: clips are still for the first thousand steps; if it lasts, start anew with "
-    "network.generator.gate_bias=log_uniform, network.generator.time_code=8 or "
+    "not finite": "the same command would come here again: add training.lr_d and training.lr_g of half their size, or "
+    "training.precision=fp32, and --override; to go on from an earlier checkpoint, delete the newest",
+    "frozen clips": "train on while motion_ratio rises; if it does not, start anew with what is not set yet of "
+    "network.generator.gate_bias=log_uniform, network.generator.time_code=8 and "
     "network.temporal.frame_differences=true",
-    "frame 0 apart": "start anew with network.generator.norm_statistics=per_step and a network.generator.time_code",
+    "frame 0 apart": "train on while first_frame falls; if it does not, start anew with what is not set yet of "
+    "network.generator.norm_statistics=per_step and network.generator.time_code=8",
     "little variety": "the generator repeats itself: look at the sheets; go on with more regularisation "
     "(training.regularisation.r1, lecam or augment) or a lower training.lr_d, with --override; a larger batch helps",
     "little variety within a class": "the seed hardly changes the clip: look at the sheet; go on with "
@@ -34,8 +37,8 @@ ADVICE = {
     "training.lr_d, or set training.regularisation.lecam, r1 or augment, with --override; with few clips it memorises",
     "discriminator blind": "it does not tell real clips from generated ones: raise training.lr_d or training.d_steps "
     "with --override, or start anew with a wider discriminator",
-    "gradient explosion": "if it comes again, lower that network's learning rate or set training.precision=fp32, with "
-    "--override; the checkpoints before are kept",
+    "gradient explosion": "copy the newest checkpoint away; if it comes again, go on from it with a lower "
+    "training.lr_g (of the generator) or training.lr_d (of D_S and D_T), or training.precision=fp32, and --override",
     "class never right": "no generated clip of it is taken for it: look at its row of the sheet; if it has few clips, "
     "set data.sampling=by_class in a new run, and check its folder for clips that belong elsewhere",
 }
@@ -89,13 +92,30 @@ class Monitor:
         state = state or {}
         self._means: dict[str, list[float]] = {name: list(mean) for name, mean in state.get("means", {}).items()}
         self._norms: dict[str, list[float]] = {name: list(norm) for name, norm in state.get("norms", {}).items()}
+        self._motion: dict[str, list[float]] = {name: list(sums) for name, sums in state.get("motion", {}).items()}
         self._checks: dict[str, list[float]] = {name: list(past) for name, past in state.get("checks", {}).items()}
         self._raised: set[tuple[str, str | None]] = {(event, about) for event, about in state.get("raised", [])}
 
     def state(self) -> dict[str, Any]:
         """Everything that it remembers, JSON-serialisable."""
         raised = sorted(([event, about] for event, about in self._raised), key=str)
-        return {"means": self._means, "norms": self._norms, "checks": self._checks, "raised": raised}
+        averages = {"means": self._means, "norms": self._norms, "motion": self._motion}
+        return {**averages, "checks": self._checks, "raised": raised}
+
+    def moved(self, real: Mapping[str, tuple[float, int]], fake: Mapping[str, tuple[float, int]]) -> None:
+        """Take in how much the clips of one step moved.
+
+        Args:
+            real: sum of `motion` and number of clips, by class ("" without classes).
+            fake: the same of generated clips.
+        """
+        decay = math.exp(-1 / self.config.window)
+        for sums in self._motion.values():
+            sums[:] = [decay * value for value in sums]
+        for first, clips in ((0, real), (2, fake)):
+            for name, (total, count) in clips.items():
+                sums = self._motion.setdefault(name, [0.0] * 4)
+                sums[first], sums[first + 1] = sums[first] + total, sums[first + 1] + count
 
     def gradients(self, step: int, norms: Mapping[str, float]) -> list[Event]:
         """Judge the gradient norms of one step.
@@ -110,7 +130,8 @@ class Monitor:
             if count >= _SETTLED:
                 times = norm / max(usual, 1e-12)
                 text = f"norm {norm:.3g}, {times:.1f} times the usual {usual:.3g}"
-                self._judge(events, step, "gradient explosion", name, times, self.config.explosion, True, text)
+                network = JUDGES.get(name, name)
+                self._judge(events, step, "gradient explosion", network, times, self.config.explosion, True, text)
                 norm = min(norm, self.config.explosion * usual)  # one explosion does not hide the next
             decay = min(_USUAL, count / (count + 1))
             self._norms[name] = [decay * usual + (1 - decay) * norm, count + 1]
@@ -129,13 +150,12 @@ class Monitor:
         if step < self.config.grace:
             return events
         c = self.config
-        for name, ratio in means.items():
-            if name.startswith("motion/"):
-                text = f"they move {ratio:.2f} times as much as real ones (alarm below {c.motion:g})"
-                self._judge(events, step, "frozen clips", name.removeprefix("motion/"), ratio, c.motion, False, text)
-        if "motion" in means and not any(name.startswith("motion/") for name in means):
-            text = f"they move {means['motion']:.2f} times as much as real ones (alarm below {c.motion:g})"
-            self._judge(events, step, "frozen clips", None, means["motion"], c.motion, False, text)
+        for name, (real, real_count, fake, fake_count) in self._motion.items():
+            if min(real_count, fake_count) < _FEWEST or real / real_count < _STILL:
+                continue
+            ratio = (fake / fake_count) / (real / real_count)
+            text = f"they move {ratio:.2f} times as much as real ones (alarm below {c.motion:g})"
+            self._judge(events, step, "frozen clips", name or None, ratio, c.motion, False, text)
         if "first_frame" in means:
             jump = means["first_frame"] / max(means.get("first_frame_real", 1.0), 1e-3)
             text = f"its step to frame 1 is {jump:.1f} times what it is in real clips (alarm above {c.first_frame:g})"
@@ -184,9 +204,6 @@ class Monitor:
         values = {name: line[name] for name in ("first_frame", "first_frame_real") if name in line}
         for name in JUDGES:
             values |= {key: line[key] for key in (f"auc_{name}", f"loss_{name}") if key in line}
-        if "motion_ratio" in line:
-            values["motion"] = line["motion_ratio"]
-            values |= {f"motion/{name}": ratio for name, ratio in line["motion_ratio_by_class"].items()}
         decay = math.exp(-every / self.config.window)
         for name, value in values.items():
             mean, weight = self._means.get(name, [0.0, 0.0])

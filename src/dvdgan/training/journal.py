@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,23 @@ class Journal:
     Args:
         path: the file; appended to.
         lines: how many of its lines a resumed run goes on from; what an interruption left beyond them is cut off.
+        say: where a warning goes if there are fewer.
 
     Attributes:
         lines: how many lines there are.
     """
 
-    def __init__(self, path: Path, lines: int) -> None:
-        kept = list(islice(read_journal(path), lines)) if path.exists() else []
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(partial, path)
-        self.lines = len(kept)
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (closed by close; unbuffered: lines are whole or last)
+    def __init__(self, path: Path, lines: int, say: Callable[[str], None]) -> None:
+        self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by close; unbuffered: lines are whole or last)
+        self.lines, end = 0, 0
+        with open(path, "rb") as file:
+            for line in islice(file, lines):
+                if not line.endswith(b"\n"):
+                    break
+                self.lines, end = self.lines + 1, end + len(line)
+        self._file.truncate(end)
+        if self.lines < lines:
+            say(f"warning: {path}: {lines - self.lines} lines that were written before the last checkpoint are missing")
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line; it must have a ``step``.
@@ -43,19 +48,13 @@ class Journal:
             rest = rest[self._file.write(rest) :]
         self.lines += 1
 
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log; a last line that was cut off by an interruption is left out."""
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return
 
 
 class Means:
@@ -82,11 +81,6 @@ class Means:
                 entry = self.sums.setdefault(key, [0.0, 0])
                 entry[0] += value
                 entry[1] += 1
-
-    def mean(self, name: str) -> float | None:
-        """The mean of one name so far; None without values."""
-        total, count = self.sums.get(name, (0.0, 0))
-        return total / count if count else None
 
     def take(self) -> dict[str, float]:
         """All means; starts anew."""

@@ -25,13 +25,15 @@ from dvdgan.training.checkpoint import is_disk_full, list_checkpoints, prune, re
 from dvdgan.training.health import Event, Monitor
 from dvdgan.training.journal import Journal, Means
 from dvdgan.training.memory import keep_freed_memory
-from dvdgan.training.motion import first_frame_jump, motion
+from dvdgan.training.motion import first_frame_jump, motion, sums_by_class
 from dvdgan.training.probe import Probe
 from dvdgan.training.progress import ProgressDisplay
-from dvdgan.training.run_directory import RunDirectory, TrainingError
+from dvdgan.training.run_directory import STORED_DATA, RunDirectory, TrainingError, in_words
 from dvdgan.training.samples import (
     finished_generator,
     probe_clips,
+    remove_samples_after,
+    watched_classes,
     write_model,
     write_real_samples,
     write_samples,
@@ -68,9 +70,13 @@ def train(
         The model directory, ``out/model``.
 
     Raises:
-        TrainingError: the run's directory belongs to another configuration, a value is no longer finite, or the disk is
-            full.
-        Interrupted: a SIGINT or SIGTERM came; everything is saved.
+        TrainingError: the run's directory belongs to another configuration or other clips, is damaged or in use; a
+            value is no longer finite; the disk is full; TensorBoard is missing.
+        Interrupted: a SIGINT, SIGTERM or SIGHUP came; everything is saved.
+        CheckpointError: no checkpoint can be used.
+        DataError: the clips cannot be used.
+        DeviceError: there is no such device.
+        ModelError: ``out/model`` holds something else than a model.
     """
     torch.set_flush_denormal(True)
     keep_freed_memory()
@@ -87,10 +93,10 @@ def train(
         if not is_disk_full(error):
             raise
         saved = list_checkpoints(out / "checkpoints")
-        kept = f"the newest checkpoint, {saved[-1].name}, is whole" if saved else "there is no checkpoint yet"
-        file = getattr(error, "filename", None) or out
+        then = f"goes on from {saved[-1].name}" if saved else "starts anew, since there is no checkpoint yet"
         raise TrainingError(
-            f"{file}: the disk is full; {kept}: make room and give the same command again, which goes on from it"
+            f"{getattr(error, 'filename', None) or out}: the disk is full; make room and give the same command again, "
+            f"which {then}"
         ) from error
 
 
@@ -106,33 +112,50 @@ def _train_in(
     check_model_place(out / "model")
     directory.remove_leftovers()
     changes = directory.changes(config, override) if resuming else {}
+    store = directory.store() if resuming else out / "data"
+    if STORED_DATA & set(changes):
+        store = directory.new_store()  # the old one stays until the new clips are accepted
     dataset = open_dataset(
         config.data,
         config.network.size,
         config.network.frames,
-        out / "data",
+        store,
         seed=config.training.seed,
-        # a resumed run goes on with the clips that it started with
-        keep=resuming and "data.source" not in changes,
+        keep=resuming,  # a resumed run goes on with the clips that it started with
     )
+    say(dataset.summary())
     config = updated(config, network={"classes": len(dataset.classes)})
+    here = {"torch": torch.__version__, "device": where.type}
     if resuming:
         decided = directory.decided()
         changes |= directory.other_clips(dataset, override)
-        if {"training.precision", "training.memory_format"} & set(changes):
-            decided |= precision.choose(config, where)
+        for field in {"precision", "memory_format"} & {name.removeprefix("training.") for name in changes}:
+            pinned = {name: decided[name] for name in ("precision", "memory_format") if name != field}
+            new = precision.choose(updated(config, training=pinned), where)[field]
+            changes[f"training.{field}"] = (decided[field], new)
+            decided[field] = new
+        for name, value in here.items():
+            if decided.setdefault(name, value) != value:
+                say(f"warning: {name} was {decided[name]}, and is {value} now: not bit for bit what it would have been")
     else:
-        decided = {**precision.choose(config, where), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        decided = {**precision.choose(config, where), "threads": torch.get_num_threads(), **here}
     say(f"{where}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
     torch.set_num_threads(decided["threads"])
-    probe = Probe.fit(dataset, check_clips=config.training.health.clips) if config.training.health.clips else None
+    probe = None
+    if count := config.training.health.clips:
+        watched = watched_classes(dataset.class_weights, count)
+        probe = Probe.fit(dataset, check_clips=count, labels=watched)
+        if len(watched) < len(dataset.classes):
+            clips = 8 * len(dataset.classes)
+            say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
     learner = Learner(config, where, decided["precision"], decided["memory_format"])
     run = Run(learner, dataset, probe, out, minutes, say)
+    overrides = decided.setdefault("overrides", [])
     if changes:
-        directory.record_override(decided, run.step, changes)
-        say(f"override: {'; '.join(f'{name} {old} -> {new}' for name, (old, new) in changes.items())}")
-    directory.write(config, decided | run.facts())
-    return run.go(decided.get("overrides", []))
+        overrides.append({"step": run.step, "changes": {name: list(pair) for name, pair in changes.items()}})
+        say(f"override: {in_words(changes)}")
+    directory.write(config, decided | run.facts() | {"store": store.name})
+    return run.go(overrides, new_clips="data" in changes)
 
 
 class Run:
@@ -161,10 +184,12 @@ class Run:
         self.sampled_step: int = numbers.get("sampled_step", -1)
         self.score: float | None = numbers.get("score")
         self.lines: int = numbers.get("lines", 0)
+        self.noted_overrides: int = numbers.get("noted_overrides", 0)
         self.saved_step = self.step if numbers else -1
         if numbers:
             say(f"resumed at step {self.step}, after {self.seconds / 60:.1f} minutes of training")
             prune(out / "checkpoints", self.config.training)  # a kill right after a save leaves one too many
+            remove_samples_after(out / "samples", self.step)
 
     def facts(self) -> dict[str, Any]:
         """What ``run.json`` says of the data."""
@@ -178,21 +203,24 @@ class Run:
             facts |= {"floor": self.probe.floor, "real_accuracy_by_class": self.probe.real_accuracy_by_class}
         return facts
 
-    def go(self, overrides: list[dict[str, Any]]) -> Path:
+    def go(self, overrides: list[dict[str, Any]], new_clips: bool) -> Path:
         """Train to the end, the budget or a signal; write samples, checkpoints, the log and the model.
 
         Args:
-            overrides: the run's, for the log.
+            overrides: all of the run's; the log gets those that it lacks.
+            new_clips: whether the sheet of real clips is out of date.
         """
         t = self.config.training
-        if self.step == 0:
+        if self.step == 0 or new_clips:
             write_real_samples(self.dataset, self.config, self.out / "samples")
         self.board = TensorBoard(self.out / "tensorboard", self.step) if t.tensorboard else None
-        self.journal = Journal(self.out / "log.jsonl", self.lines)
+        self.journal = Journal(self.out / "log.jsonl", self.lines, self.say)
         try:
-            for entry in overrides:
-                if entry["step"] == self.step:
-                    self._note_override(entry)
+            for entry in overrides[self.noted_overrides :]:
+                changes = in_words(entry["changes"])
+                event = {"event": "override", "about": None, "state": "note", "message": changes, "advice": ""}
+                self._write({"step": self.step, **event})
+            self.noted_overrides = len(overrides)
             with (
                 stop_signals() as stop,
                 Prefetcher(self.dataset, t.batch_size, t.d_steps, self.step) as batches,
@@ -233,20 +261,25 @@ class Run:
             real, y = from_uint8(clips, learner.device), self._labels(labels)
             fake_y = self._labels(self.dataset.fake_labels(self.step, substep, t.batch_size))
             tock = time.perf_counter()
-            found |= self.means.add(learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep))
+            scalars = self.means.add(learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep))
+            found |= {name: max(value, found.get(name, value)) for name, value in scalars.items()}
             seconds["data"] += tock - tick
             seconds["d"] += time.perf_counter() - tock  # `add` has waited for the device
-            self._require_finite(found)
+            self._require_finite(scalars)
         tick = time.perf_counter()
         fake_y = self._labels(self.dataset.fake_labels(self.step, t.d_steps, t.batch_size))
-        scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step)
-        found |= self.means.add(scalars)
+        if t.loss == "relativistic":
+            fake_y = y  # each generated clip is compared with a real one of its class
+        g_scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step)
+        found |= self.means.add(g_scalars)
         seconds["g"] = time.perf_counter() - tick
         self.means.add({f"seconds/{part}": value for part, value in seconds.items()})
         if self.config.network.frames > 1:
             names = self.dataset.classes
-            self.means.add_by_class("motion_real", motion(real), y, names)
-            self.means.add_by_class("motion_fake", motion(fake), fake_y, names)
+            moved_real, moved_fake = motion(real), motion(fake)
+            self.means.add_by_class("motion_real", moved_real, y, names)
+            self.means.add_by_class("motion_fake", moved_fake, fake_y, names)
+            self.monitor.moved(sums_by_class(moved_real, y, names), sums_by_class(moved_fake, fake_y, names))
             self.means.add_by_class("first_frame", first_frame_jump(fake), None, names)
             self.means.add_by_class("first_frame_real", first_frame_jump(real), None, names)
         self._require_finite(found)
@@ -299,11 +332,6 @@ class Run:
             self._write(event.line())
             self.display.note(str(event))
 
-    def _note_override(self, entry: dict[str, Any]) -> None:
-        changes = "; ".join(f"{name} {old} -> {new}" for name, (old, new) in entry["changes"].items())
-        event = {"event": "override", "about": None, "state": "note", "message": changes, "advice": ""}
-        self._write({"step": self.step, **event})
-
     def _require_finite(self, found: dict[str, float]) -> None:
         """Stop before anything of this step is saved.
 
@@ -330,10 +358,14 @@ class Run:
             "means": self.means.sums,
             "health": self.monitor.state(),
             "lines": self.journal.lines,
+            "noted_overrides": self.noted_overrides,
             "sampled_step": self.sampled_step,
             "score": self.score if self.sampled_step == self.step else None,
             **self.learner.numbers(),
         }
+        self.journal.sync()
+        if self.board is not None:
+            self.board.flush()
         folder = self.out / "checkpoints"
         save_and_prune(folder, self.step, self.learner.tensors(), numbers, self.config.training, self.display.note)
         self.saved_step = self.step

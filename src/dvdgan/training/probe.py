@@ -112,7 +112,14 @@ class Probe:
         )
 
     @classmethod
-    def fit(cls, dataset: ClipDataset, limit: int = 2000, check_clips: int = 128, most_bytes: int = 1 << 30) -> Probe:
+    def fit(
+        cls,
+        dataset: ClipDataset,
+        limit: int = 2000,
+        check_clips: int = 128,
+        most_bytes: int = 1 << 30,
+        labels: np.ndarray | None = None,
+    ) -> Probe:
         """Learn what real clips look like.
 
         Args:
@@ -121,9 +128,11 @@ class Probe:
             limit: how many clips at most, in all; of more classes than that some go unseen.
             check_clips: how many samples a check will have; only `floor` depends on it.
             most_bytes: how many bytes of pixels are read at most (but at least one clip).
+            labels: the classes that samples will have, int64 ``[K]``; None is all that have clips.
         """
         total = max(1, min(limit, most_bytes // (dataset.frames * dataset.size**2 * 3)))
-        labels, counts = np.unique(dataset.labels, return_counts=True)
+        own = np.isin(dataset.labels, labels) if labels is not None and len(labels) else np.ones(len(dataset), bool)
+        labels, counts = np.unique(dataset.labels[own], return_counts=True)
         labels, counts = labels[_evenly(len(labels), total)], counts[_evenly(len(labels), total)]
         most = max(n for n in range(1, total + 1) if np.minimum(counts, n).sum() <= total)
         seen = []

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dvdgan.config import Config
-from dvdgan.config_files import load_config
+from dvdgan.config_files import load_config, parse_config
 from dvdgan.data.clips import ClipDataset
+from dvdgan.data.store import is_store
 
 # Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
 CHANGEABLE = {
@@ -20,10 +23,6 @@ CHANGEABLE = {
     "training.log_every",
     "training.sample_every",
     "training.checkpoint_every",
-    "training.keep_checkpoints",
-    "training.keep_every",
-    "training.keep_best",
-    "training.checkpoint_gib",
     "training.tensorboard",
     "training.sample_clips",
     "training.statistics_batches",
@@ -32,7 +31,13 @@ CHANGEABLE = {
     "description",
 }
 CHANGEABLE_SECTIONS = ("training.health.",)
+STORED_DATA = {"data.source", "data.seed", "data.clips_per_class", "data.stride"}  # that decide what a store holds
+_STORE = re.compile(r"data(-\d+)?")
+_ABSENT = "(none)"
 FROM_THE_DATA = {"network.classes"}  # filled in once the data is open
+
+
+Changes = dict[str, tuple[Any, Any]]  # old and new value by what changed
 
 
 class TrainingError(RuntimeError):
@@ -64,7 +69,7 @@ class RunDirectory:
                 raise TrainingError(f"{needed}: missing beside checkpoints; start anew in another --out")
         return True
 
-    def changes(self, config: Config, override: bool) -> dict[str, tuple[Any, Any]]:
+    def changes(self, config: Config, override: bool) -> Changes:
         """What differs from the settings that the run was started with, beyond what may change at any time.
 
         Args:
@@ -77,31 +82,32 @@ class RunDirectory:
         Raises:
             TrainingError: a field that decides what is learned differs and may not; each difference is named.
         """
-        before, after = (_leaves(c.model_dump(mode="json")) for c in (load_config(str(self._config)), config))
+        before, after = _leaves(self._started_with().model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
         ignored = CHANGEABLE | FROM_THE_DATA
         if config.training.lr_decay != "none":
             ignored = ignored - {"training.steps"}  # the decay is planned over all the steps
         names = sorted(
             name
             for name in before.keys() | after.keys()
-            if name not in ignored and not name.startswith(CHANGEABLE_SECTIONS) and before.get(name) != after.get(name)
+            if name not in ignored
+            and not name.startswith(CHANGEABLE_SECTIONS)
+            and before.get(name, _ABSENT) != after.get(name, _ABSENT)
         )
-        changes = {name: (before.get(name), after.get(name)) for name in names}
-        differences = "; ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items())
+        changes = {name: (before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in names}
         if fixed := [name for name in names if name.startswith("network.")]:
             raise TrainingError(
-                f"{self.path} was started with other settings: {differences}. "
+                f"{self.path} was started with other settings: {in_words(changes)}. "
                 + (f"--override cannot change the networks ({fixed[0]}): " if override else "")
                 + "use the old settings, or another --out"
             )
         if names and not override:
             raise TrainingError(
-                f"{self.path} was started with other settings: {differences}. "
+                f"{self.path} was started with other settings: {in_words(changes)}. "
                 "Use the old settings, another --out, or --override to go on with the new ones"
             )
         return changes
 
-    def other_clips(self, dataset: ClipDataset, override: bool) -> dict[str, tuple[Any, Any]]:
+    def other_clips(self, dataset: ClipDataset, override: bool) -> Changes:
         """Whether the clips differ from those that the run was started with.
 
         Args:
@@ -129,21 +135,36 @@ class RunDirectory:
             )
         return {"data": (before, after)}
 
-    def record_override(self, decided: dict[str, Any], step: int, changes: dict[str, tuple[Any, Any]]) -> None:
-        """Add changes to those that `decided` has."""
-        entry = {"step": step, "changes": {name: list(pair) for name, pair in changes.items()}}
-        decided["overrides"] = [*decided.get("overrides", []), entry]
+    def store(self) -> Path:
+        """Where a started run's packed store is.
+
+        Raises:
+            TrainingError: run.json is damaged.
+        """
+        return self.path / self.decided().get("store", "data")
+
+    def new_store(self) -> Path:
+        """A place for another store, beside the one that the run was started with."""
+        number = 2
+        while (self.path / f"data-{number}").exists():
+            number += 1
+        return self.path / f"data-{number}"
 
     def write(self, config: Config, facts: dict[str, Any]) -> None:
         """Write the configuration, in which a resumed run may have changed what may change, and what goes with it.
+
+        ``run.json`` is what counts; ``config.yaml`` is written from it, to be read.
 
         Args:
             config: the settings from now on.
             facts: what `decided` is to give, and what reports want to know; JSON-serialisable.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        _replace_text(self._decided, json.dumps(facts, indent=1))
+        _replace_text(self._decided, json.dumps(facts | {"config": config.model_dump(mode="json")}, indent=1))
         _replace_text(self._config, config.to_yaml())
+        for old in self.path.glob("data*"):  # stores that an override replaced, or that were never taken
+            if old.name != facts.get("store", "data") and _STORE.fullmatch(old.name) and is_store(old):
+                shutil.rmtree(old)
 
     def decided(self) -> dict[str, Any]:
         """What was decided when the run started: precision, memory_format, threads, and the data's identity.
@@ -154,9 +175,16 @@ class RunDirectory:
         try:
             decided: dict[str, Any] = json.loads(self._decided.read_text(encoding="utf-8"))
             _ = [decided[name] for name in ("precision", "memory_format", "threads", "data")]
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise TrainingError(f"{self._decided}: damaged ({error!r}); start anew in another --out") from None
         return decided
+
+    def _started_with(self) -> Config:
+        """The configuration that the run was started with, or that the last override left."""
+        decided = self.decided()
+        if "config" in decided:
+            return parse_config(decided["config"], str(self._decided))
+        return load_config(str(self._config))
 
     def remove_leftovers(self) -> None:
         """Remove what a killed training left half-written; call it while `locked`.
@@ -169,7 +197,7 @@ class RunDirectory:
                     old.rename(self.path / name)
         for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
             for path in folder.glob(".*"):
-                if path.name.startswith((".model-", ".data.")) and path.is_dir():
+                if path.name.startswith((".model-", ".data")) and path.is_dir():
                     shutil.rmtree(path)
                 elif ".partial" in path.name and path.is_file():
                     path.unlink()
@@ -188,13 +216,24 @@ class RunDirectory:
             yield
             return
         with open(self.path / ".lock", "w", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise TrainingError(
-                    f"{self.path}: another training is at work here; wait, or use another --out"
-                ) from None
+            for patience in (0.3, 0.0):  # a report looks at the lock for a moment
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not patience:
+                        raise TrainingError(
+                            f"{self.path}: another training is at work here; wait, or use another --out"
+                        ) from None
+                    time.sleep(patience)
+                except OSError:  # a file system without locks
+                    break
             yield
+
+
+def in_words(changes: Changes) -> str:
+    """Changes as one line."""
+    return "; ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items())
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -206,5 +245,8 @@ def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _replace_text(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    with open(partial, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(partial, path)

@@ -20,7 +20,7 @@ from dvdgan.sampling import latents, make_clips, settle_statistics
 from dvdgan.training.steps import Learner
 
 SHOWN_CLASSES = 32
-PROBE_CLIPS_PER_CLASS = 8  # at least; with many classes only some are looked at
+PROBE_CLIPS_PER_CLASS = 8  # at least, where there are so many classes that only some can be checked
 PROBE_SEED = 1_000_000  # far from the sheets' seeds
 TRUNCATIONS = (1.0, 0.8, 0.6, 0.44)  # those whose statistics a model keeps; 0.44 is the paper's figure's
 
@@ -63,10 +63,28 @@ def write_samples(network: Generator, learner: Learner, classes: list[str], fold
     return _write(clips, names, folder / f"step-{step:08d}", learner.config, per_class)
 
 
-def probe_clips(network: Generator, learner: Learner, weights: list[float]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Clips for a `dvdgan.training.probe.Probe`, other ones than the sheets': classes in turn, always the same noise.
+def watched_classes(weights: list[float], clips: int) -> np.ndarray:
+    """Classes whose samples are checked, int64 ``[K]``: all, or so few, evenly spaced, that each has 8 of the clips.
 
-    With many classes, so few of them, evenly spaced, that each has 8 clips.
+    Args:
+        weights: from `ClipDataset.class_weights`; classes of weight 0 are left out.
+        clips: how many are made.
+    """
+    present = np.flatnonzero(np.array(weights))
+    most = max(1, clips // PROBE_CLIPS_PER_CLASS)
+    return present[np.linspace(0, len(present) - 1, min(len(present), most)).astype(int)]
+
+
+def remove_samples_after(folder: Path, step: int) -> None:
+    """Remove sheets and clips of later steps, which a resumed run has not come to yet."""
+    for path in folder.glob("step-*.*"):
+        number = path.stem.removeprefix("step-")
+        if number.isdigit() and int(number) > step:
+            path.unlink()
+
+
+def probe_clips(network: Generator, learner: Learner, weights: list[float]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Clips for a `Probe`, other ones than the sheets': `watched_classes` in turn, always the same noise.
 
     Args:
         network: from `finished_generator`.
@@ -78,12 +96,9 @@ def probe_clips(network: Generator, learner: Learner, weights: list[float]) -> t
         ``training.health.clips``.
     """
     t = learner.config.training
-    count, present = t.health.clips, np.flatnonzero(np.array(weights))
+    count = t.health.clips
     z = latents(range(PROBE_SEED, PROBE_SEED + count), network.z_dim)
-    labels = None
-    if len(present):
-        shown = np.linspace(0, len(present) - 1, min(len(present), max(1, count // PROBE_CLIPS_PER_CLASS))).astype(int)
-        labels = present[np.resize(shown, count)]
+    labels = np.resize(watched_classes(weights, count), count) if weights else None
     asked = None if labels is None else torch.from_numpy(labels)
     clips = make_clips(network, z, asked, batch_size=min(t.batch_size, 64), precision=learner.precision)
     return clips, labels

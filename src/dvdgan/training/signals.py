@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run that is told to stop finishes its step and saves."""
+"""Ctrl-C, SIGTERM and SIGHUP: a run that is told to stop finishes its step and saves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that receives the number of a SIGINT or SIGTERM; a second one kills as usual.
+    """A list that receives the number of a SIGINT, SIGTERM or SIGHUP (a closed terminal); a second one kills as usual.
 
     Outside the main thread, where Python allows no handlers, the list stays empty.
     """
@@ -32,7 +32,10 @@ def stop_signals() -> Iterator[list[int]]:
         received.append(signum)
         signal.signal(signum, before[signum])
 
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
+    # what nohup ignores stays ignored; None is a handler that Python cannot put back
+    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
     try:
         for number in before:
             signal.signal(number, note)

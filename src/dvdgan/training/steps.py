@@ -68,7 +68,11 @@ class Learner:
         return {"lecam": {name: [state.real, state.fake] for name, state in self.lecam.items()}}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Load what `tensors` and `numbers` gave."""
+        """Load what `tensors` and `numbers` gave.
+
+        Raises:
+            CheckpointError: the tensors do not fit the networks.
+        """
         scatter(tensors, self.networks, self.optimisers, self.ema.parameters)
         for name, (real, fake) in numbers["lecam"].items():
             self.lecam[name].real, self.lecam[name].fake = real, fake
@@ -93,8 +97,8 @@ class Learner:
             d_step: discriminator steps done so far.
 
         Returns:
-            Scalars by name: per discriminator the loss, the mean scores of real and fake, the share of pairs that it
-            ranks rightly, and the norm of its gradient.
+            Scalars by name: per discriminator the loss without penalties, the mean scores of real and fake, the share
+            of pairs that it ranks rightly, and the norm of its gradient.
         """
         t = self.config.training
         draws = Draws(t.seed, d_step * len(real), len(real), "d")
@@ -115,7 +119,7 @@ class Learner:
                 seen = torch.cat([self._view(judge, clip, draws, side) for clip, side in zip(shown, ("real", "fake"))])
                 real_score, fake_score = judge(seen, both_labels).float().chunk(2)
             d_loss = losses.hinge_d if t.loss == "hinge" else losses.relativistic_d
-            loss = d_loss(real_score, fake_score)
+            plain_loss = loss = d_loss(real_score, fake_score)
             if t.regularisation.lecam:
                 loss = loss + t.regularisation.lecam * self.lecam[name](real_score, fake_score)
             if penalise:
@@ -130,7 +134,7 @@ class Learner:
                         loss = loss + weight / 2 * t.regularisation.every * penalty
             total = total + loss
             scalars |= {
-                f"loss_{name}": loss.detach(),
+                f"loss_{name}": plain_loss.detach(),
                 f"real_{name}": real_score.detach().mean(),
                 f"fake_{name}": fake_score.detach().mean(),
                 f"auc_{name}": pairs_ranked_rightly(real_score.detach(), fake_score.detach()),

@@ -29,7 +29,7 @@ class TensorBoard:
             raise TrainingError(
                 "training.tensorboard needs TensorBoard: pip install 'dvdgan[tensorboard]', or set it to false"
             ) from None
-        self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Write one line of the log: numbers as scalars, events as text."""
@@ -44,6 +44,10 @@ class TensorBoard:
     def sheet(self, image: np.ndarray, step: int) -> None:
         """Write a sheet, uint8 ``[H, W, 3]``."""
         self._writer.add_image("samples", image, step, dataformats="HWC")
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Write what is buffered, and close the file."""

@@ -91,8 +91,8 @@ class HealthConfig(FrozenModel):
     """Alarm when the frame difference of a class's generated clips is below this share of its real clips'."""
     first_frame: float = Field(2.0, gt=0)
     """Alarm when the step from frame 0 to 1, in units of a clip's median step, is this many times the real clips'."""
-    diversity: float = Field(0.3, ge=0)
-    """Alarm when the layouts of generated clips differ less than this share of how much real clips' do (squared)."""
+    diversity: float = Field(0.5, ge=0)
+    """Alarm when the layouts of generated clips differ less than this share of how much real clips' do."""
     saturated: float = Field(0.998, gt=0.5, le=1)
     """Alarm when a discriminator ranks this share of real clips above generated ones, and its loss is near 0."""
     equal: float = Field(0.52, ge=0.5, lt=1)

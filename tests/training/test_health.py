@@ -83,6 +83,7 @@ def test_each_condition_of_the_log_is_raised_once(change, event, about):
         {"auc_spatial": 1.0, "loss_spatial": 1.0},  # ranks all rightly, but by less than the hinge's margin
         {"auc_spatial": 0.9, "loss_spatial": 0.05},
         {"auc_spatial": 0.53},
+        {"first_frame": 3.0, "first_frame_real": 0.0},  # real clips stand still
     ],
 )
 def test_near_misses_raise_nothing(change):

@@ -109,19 +109,24 @@ def test_run_directory_tells_how_it_went(store, tmp_path):
 
 
 def test_training_learns_a_colour(tmp_path):
-    """Fakes of each class come to have more of their class's colour than those of the other classes."""
+    """Fakes of each class come to have more of their class's colour than those of other classes; no alarm is raised."""
     with StoreWriter(tmp_path / "store", 32, ["red", "green", "blue"], {}) as writer:
         for index in range(12):
             clip = np.full((2, 32, 32, 3), 40, np.uint8)
             clip[..., index % 3] = 200 + index
             writer.add(clip, index % 3, str(index), 12.0)
-    config = tiny_config(tmp_path / "store", steps=160, batch_size=12, d_steps=1, lr_g=2e-3, lr_d=4e-3, log_every=20)
+    options = {"batch_size": 12, "d_steps": 1, "lr_g": 2e-3, "lr_d": 4e-3, "log_every": 20, "sample_every": 40}
+    config = tiny_config(tmp_path / "store", steps=160, health={"clips": 24, "grace": 80}, **options)
     config = config.model_copy(update={"network": tiny_network(frames=2, temporal=None, spatial={"frames": 1})})
     train(config, tmp_path / "run", say=quiet)
     generator = load_model(tmp_path / "run").generator
     z = torch.randn(12, 8)
     colours = torch.stack([generator(z, torch.full((12,), k)).mean((0, 1, 3, 4)) for k in range(3)])
     assert torch.equal(colours.argmax(0), torch.arange(3)), colours
+    assert [line for line in lines_of(tmp_path / "run") if "event" in line] == []
+    checks = [line["check"] for line in lines_of(tmp_path / "run") if "check" in line]
+    assert checks[-1]["accuracy"] > 0.9
+    assert checks[-1]["distance"] < checks[0]["distance"]
 
 
 def test_other_settings_are_refused_with_the_difference(store, tmp_path):

@@ -15,6 +15,7 @@ from dvdgan.config import HealthConfig
 
 JUDGES = {"spatial": "D_S", "temporal": "D_T"}
 _FEWEST = 8  # clips of a class, generated and real, before its motion is judged
+_NO_JUMP = 0.05  # step from frame 0 to 1 of real clips, in median steps, below which there is nothing to compare with
 _STILL = 1e-3  # motion of real clips, in units of the luma range, below which there is nothing to compare with
 _MARGIN = 1.2  # a condition clears only so far beyond its threshold
 _CHECKS = 3  # checks that are pooled before a class is called never right
@@ -156,8 +157,8 @@ class Monitor:
             ratio = (fake / fake_count) / (real / real_count)
             text = f"they move {ratio:.2f} times as much as real ones (alarm below {c.motion:g})"
             self._judge(events, step, "frozen clips", name or None, ratio, c.motion, False, text)
-        if "first_frame" in means:
-            jump = means["first_frame"] / max(means.get("first_frame_real", 1.0), 1e-3)
+        if means.get("first_frame_real", 0.0) > _NO_JUMP:
+            jump = means["first_frame"] / means["first_frame_real"]
             text = f"its step to frame 1 is {jump:.1f} times what it is in real clips (alarm above {c.first_frame:g})"
             self._judge(events, step, "frame 0 apart", None, jump, c.first_frame, True, text)
         for name, network in JUDGES.items():

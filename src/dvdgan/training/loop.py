@@ -280,8 +280,9 @@ class Run:
             self.means.add_by_class("motion_real", moved_real, y, names)
             self.means.add_by_class("motion_fake", moved_fake, fake_y, names)
             self.monitor.moved(sums_by_class(moved_real, y, names), sums_by_class(moved_fake, fake_y, names))
-            self.means.add_by_class("first_frame", first_frame_jump(fake), None, names)
-            self.means.add_by_class("first_frame_real", first_frame_jump(real), None, names)
+            if self.config.network.frames > 2:
+                self.means.add_by_class("first_frame", first_frame_jump(fake), None, names)
+                self.means.add_by_class("first_frame_real", first_frame_jump(real), None, names)
         self._require_finite(found)
         self.step += 1
         norms = {name.removeprefix("grad_"): norm for name, norm in found.items() if name.startswith("grad_")}

@@ -17,7 +17,7 @@ from dvdgan.data.clips import ClipDataset
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
 _PIXELS = 32  # height and width at which features are measured
-_LAYOUT = (3, 16, 16)  # times, rows and columns of a layout
+_LAYOUT = (4, 8, 8)  # times, rows and columns of each map of a layout
 _GROUPS = (768, 256, 128, 64, 128, 108)  # features in each group of `_feature_groups`
 _WEIGHTS = np.concatenate([np.full(size, size**-0.5) for size in _GROUPS])  # each group counts alike
 _CHUNK_BYTES = 1 << 22  # of float pixels that are turned into features at once
@@ -29,8 +29,8 @@ _RIDGES = (1.0, 0.1, 0.01)  # strengths of regularisation that are tried, the sm
 _KERNEL_WIDTH = 3.0  # in mean squared distances of two real clips: wide, so that blurred clips are still recognised
 _TRUSTED = 0.6  # accuracy on real clips
 
-_FAINT = 0.02  # contrast, black to white = 1, below which a clip counts as blank
-_ALIKE = 0.05  # variety of real clips, 0 to 2, below which nothing is said of samples
+_FAINT = 0.01  # deviation within a map of a layout, black to white = 1, below which a clip counts as blank
+_ALIKE = 0.05  # variety of real clips, 0 to 1, below which nothing is said of samples
 _COMPONENTS = 32
 _MOST_COMPARED = 256  # clips in an average over pairs
 _MOST_FOR_AXES = 1024  # clips in the eigenvectors
@@ -43,9 +43,9 @@ class Check:
     Attributes:
         distance: from the real clips, >= 0, to compare with `Probe.floor` and with earlier checks of the run at the
             same number of samples; None with fewer than 8 real clips or 4 samples, or where real clips are all equal.
-        diversity: how much layouts vary over all samples, whatever their class, in units of real clips: 0 all alike,
-            1 as varied as real ones. Colours do not count: recoloured copies are alike. None with fewer than 4 samples
-            or 4 real clips, or where real clips hardly vary.
+        diversity: how much layouts (where and when clips have edges and change) vary over all samples, whatever their
+            class, in units of real clips: 0 all alike, 1 as varied as real ones. Recoloured copies are alike. None with
+            fewer than 4 samples or 4 real clips, or where real clips hardly vary.
         diversity_by_class: the same among the samples of one class; no entry where `diversity` would be None.
         accuracy: share of the samples that are taken for their own class; None without labels or without two classes.
         accuracy_by_class: the same for each class that has both samples and real clips. 0 is a finding only for
@@ -227,7 +227,7 @@ def _solve(kernel: np.ndarray, ridge: np.ndarray, targets: np.ndarray) -> np.nda
 
 
 def _look(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features, float32 ``[N, D]``, and layouts, float32 ``[N, 3, P]``, of uint8 clips ``[N, T, H, W, 3]``, N >= 1."""
+    """Features, float32 ``[N, D]``, and layouts, float32 ``[N, 2, P]``, of uint8 clips ``[N, T, H, W, 3]``, N >= 1."""
     step = max(1, _CHUNK_BYTES // (clips[0].size * 4))
     features, layouts, threads = [], [], torch.get_num_threads()
     torch.set_num_threads(1)  # many small operations: on a busy machine threads wait for one another most of the time
@@ -236,7 +236,7 @@ def _look(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             video = torch.from_numpy(clips[first : first + step].copy()).permute(0, 4, 1, 2, 3).float() / 255
             video = F.adaptive_avg_pool2d(video.flatten(1, 2), _PIXELS).unflatten(1, video.shape[1:3])
             features.append(torch.cat([part.flatten(1) for part in _feature_groups(video)], 1).numpy())
-            layouts.append(F.adaptive_avg_pool3d(video, _LAYOUT).flatten(2).numpy())
+            layouts.append(_layout(video).numpy())
     finally:
         torch.set_num_threads(threads)
     return np.concatenate(features), np.concatenate(layouts)
@@ -302,23 +302,31 @@ def _whole_motion(luma: Tensor) -> Tensor:
     return torch.cat(cosines, 1)
 
 
-def _variety(layouts: np.ndarray) -> float | None:
-    """How much layouts ``[N, 3, P]`` differ, 0 to 2: mean squared distance between two; None with fewer than 4.
+def _layout(video: Tensor) -> Tensor:
+    """Where and when clips ``[N, 3, T, 32, 32]`` have edges and where and when they change, ``[N, 2, P]``.
 
-    A layout stands for which places of a clip have like colours: the Gram matrix of its places' colours, scaled to
-    norm 1 (blank clips: to 0). Two of them agree where linear CKA is 1 (Kornblith et al. 2019, arXiv 1905.00414), so
-    that turning hues, inverting or rescaling all colours makes no difference; luma alone would take that for variety.
+    Both are norms over the colour channels, so that turning hues or inverting colours makes no difference.
+    """
+    small = F.avg_pool3d(video, (1, 2, 2))
+    edges = F.pad(small.diff(dim=4), (0, 1)).square().sum(1) + F.pad(small.diff(dim=3), (0, 0, 0, 1)).square().sum(1)
+    changes = small.diff(dim=2).square().sum(1) if small.shape[2] > 1 else torch.zeros_like(edges)
+    return torch.stack([F.adaptive_avg_pool3d(energy.sqrt(), _LAYOUT).flatten(1) for energy in (edges, changes)], 1)
+
+
+def _variety(layouts: np.ndarray) -> float | None:
+    """How much layouts ``[N, 2, P]`` differ, from 0 to about 1; None with fewer than 4.
+
+    One less the correlation of two clips' maps, averaged over pairs and over the two maps. Recoloured copies correlate;
+    blank clips count as equal.
     """
     if len(layouts) < _FEWEST:
         return None
-    colours = layouts[_evenly(len(layouts), _MOST_COMPARED)].astype(np.float64)
-    colours -= colours.mean(2, keepdims=True)
-    n, _, places = colours.shape
-    flat = colours.reshape(3 * n, places)
-    products = ((flat @ flat.T / places).reshape(n, 3, n, 3) ** 2).sum((1, 3))
-    norms = np.sqrt(np.diag(products)) + _FAINT**2
-    similarity = products / np.outer(norms, norms)
-    return max(0.0, float(2 * (n * np.trace(similarity) - similarity.sum()) / (n * (n - 1))))
+    maps = layouts[_evenly(len(layouts), _MOST_COMPARED)].astype(np.float64)
+    maps -= maps.mean(2, keepdims=True)
+    maps /= np.sqrt((maps**2).mean(2, keepdims=True)) + _FAINT
+    similarity = np.einsum("imp,jmp->ij", maps, maps) / maps[0].size
+    n = len(maps)
+    return max(0.0, float((n * np.trace(similarity) - similarity.sum()) / (n * (n - 1))))
 
 
 def _ratio(samples: float | None, real: float | None) -> float | None:

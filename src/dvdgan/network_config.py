@@ -48,6 +48,11 @@ class GeneratorConfig(FrozenModel):
     """Output channels of each stage, in units of width. Not in the paper; default: BigGAN's table for the size."""
     stem_multiplier: int = Field(16, ge=1)
     """Channels ch0 of the first 4x4 tensor, in units of width. Not in the paper; BigGAN's is 16."""
+    stem_gain: float = Field(1.0, gt=0)
+    """Factor on what the first layer makes of z and class. With 1 (BigGAN) that is small, about sqrt(z_dim / (16 ch0)),
+    beside what every clip has in common: biases and the time code."""
+    stem_bias: bool = True
+    """Bias of the first layer: a 4x4 layout that all clips share. BigGAN: on."""
     recurrent_at: list[int] | Literal["all"] = "all"
     """Resolutions whose stage begins with a ConvGRU (4 is the first stage). Paper: all. No effect when frames is 1."""
     blocks_per_stage: Literal[1, 2] = 2

@@ -164,3 +164,23 @@ def test_standing_statistics_match_batch_statistics():
     trained = network(z, y)
     estimate_statistics(network, [(z, y)])
     torch.testing.assert_close(network(z, y), trained, rtol=1e-3, atol=1e-4)
+
+
+def test_stem_gain_scales_what_z_and_class_say_and_the_bias_can_go():
+    z, labels = torch.randn(2, 8), torch.tensor([0, 1])
+    seen = []
+
+    def stem_output(**fields):
+        network = Generator(tiny_network(generator=fields), torch.Generator().manual_seed(0))
+        handle = network.stages[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        network(z, labels)
+        handle.remove()
+        return network, seen.pop()
+
+    plain, one = stem_output()
+    _, three = stem_output(stem_gain=3.0)
+    bare, without = stem_output(stem_bias=False)
+    torch.testing.assert_close(three, 3 * one)
+    torch.testing.assert_close(without, one)  # biases start at zero
+    assert plain.stem.bias is not None
+    assert bare.stem.bias is None

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dvdgan.config import HealthConfig
-from dvdgan.training.health import ADVICE, Monitor
+from dvdgan.training.health import ADVICE, Monitor, in_lines
 
 HEALTHY = {
     "first_frame": 1.1,
@@ -166,6 +166,16 @@ def test_a_condition_clears_only_well_past_its_threshold():
         seen += [(n, e.state) for e in monitor.logged(1000 + 10 * n, HEALTHY, 10)]
     assert seen == [(0, "raised"), (4, "cleared"), (6, "raised")]
     assert monitor.state()["raised"] == [["frozen clips", "pan"]]
+
+
+def test_one_line_for_each_kind_of_event():
+    events = events_of_lines(HEALTHY | {"first_frame": 5.0}, ratios={"pan": 0.1, "zoom": 0.2, "pen": 0.3})
+    assert len(events) == 4
+    lines = in_lines(events)
+    assert len(lines) == 2
+    assert lines[0].startswith("warning: step 1000: frozen clips (pan): ")
+    assert lines[0].endswith("(also zoom, pen)")
+    assert lines[1] == str(events[3])
 
 
 def test_gradient_explosions_are_measured_against_the_usual_norm():

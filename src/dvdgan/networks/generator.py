@@ -106,7 +106,7 @@ class Generator(nn.Module):
         channels = [g.width * m for m in (g.stem_multiplier, *multipliers)]
 
         self.embed = Embedding(config.classes, embed, spectral_norm=False) if embed else None
-        self.stem = Linear(first, 16 * channels[0], spectral_norm=g.spectral_norm)
+        self.stem = Linear(first, 16 * channels[0], bias=g.stem_bias, spectral_norm=g.spectral_norm)
         self.stages = nn.ModuleList()
         moving = False  # whether an earlier stage made the frames differ
         for index in range(stages):
@@ -162,7 +162,8 @@ class Generator(nn.Module):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
         first, conditions = self._conditions(z, labels)
         batch = z.shape[0]
-        x = self.stem(first).view(batch, 4, 4, -1).permute(0, 3, 1, 2)  # [B, ch0, 4, 4], channels last
+        x = self.config.generator.stem_gain * self.stem(first)
+        x = x.view(batch, 4, 4, -1).permute(0, 3, 1, 2)  # [B, ch0, 4, 4], channels last
         per_stage = self.config.generator.blocks_per_stage
         for index, stage in enumerate(self.stages):
             constant = x.shape[0] == batch

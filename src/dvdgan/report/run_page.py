@@ -16,7 +16,7 @@ from dvdgan import __version__
 from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config
 from dvdgan.data.video import atomic_path
 from dvdgan.report.pictures import chosen, shots
-from dvdgan.report.record import Record, ReportError, Sample, read_record
+from dvdgan.report.record import Event, Record, ReportError, Sample, read_record
 
 _SHOWN_EVENTS = 300
 _NOT_COMPARED = {"name", "description", "network.classes", "data.source"}  # what every run sets for itself
@@ -79,7 +79,7 @@ def write_run_page(run: Path, out: Path | None = None) -> Path:
         facts=_header_facts(record),
         progress=_progress(record),
         latest=_latest(record),
-        raised=record.raised,
+        raised=_by_kind(record.raised),
         events=record.events[::-1][:_SHOWN_EVENTS],
         **_pictures(record),
         charts=shown,
@@ -96,6 +96,14 @@ def write_run_page(run: Path, out: Path | None = None) -> Path:
     except OSError as error:
         raise ReportError(f"{out}: cannot be written ({error.strerror}); name another file") from None
     return out
+
+
+def _by_kind(events: list[Event]) -> list[list[Event]]:
+    """Events of one kind together, in the order in which the kinds first came: what to do about them is the same."""
+    kinds: dict[str, list[Event]] = {}
+    for event in events:
+        kinds.setdefault(event.event, []).append(event)
+    return list(kinds.values())
 
 
 def _template() -> Any:

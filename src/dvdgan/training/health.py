@@ -7,7 +7,7 @@ threshold. The state is part of a checkpoint, so that a resumed run raises what 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,18 @@ class Event:
         if self.state == "cleared":
             return f"step {self.step}: no longer: {self.event}{about}: {self.message}"
         return f"warning: step {self.step}: {self.event}{about}: {self.message}; {self.advice}"
+
+
+def in_lines(events: Sequence[Event]) -> list[str]:
+    """Events for the screen: a line for each kind, whatever the number of classes that it is about."""
+    kinds: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        kinds.setdefault((event.event, event.state), []).append(event)
+    lines = []
+    for first, *rest in kinds.values():
+        others = f" (also {', '.join(str(event.about) for event in rest)})" if rest else ""
+        lines.append(f"{first}{others}")
+    return lines
 
 
 class Monitor:

@@ -22,7 +22,7 @@ from dvdgan.networks import Generator
 from dvdgan.sampling import from_uint8
 from dvdgan.training import precision
 from dvdgan.training.checkpoint import is_disk_full, list_checkpoints, prune, restore_newest, save_and_prune
-from dvdgan.training.health import Event, Monitor
+from dvdgan.training.health import Event, Monitor, in_lines
 from dvdgan.training.journal import Journal, Means
 from dvdgan.training.memory import keep_freed_memory
 from dvdgan.training.motion import first_frame_jump, motion, sums_by_class
@@ -331,7 +331,8 @@ class Run:
     def _report(self, events: list[Event]) -> None:
         for event in events:
             self._write(event.line())
-            self.display.note(str(event))
+        for text in in_lines(events):
+            self.display.note(text)
 
     def _require_finite(self, found: dict[str, float]) -> None:
         """Stop before anything of this step is saved.

@@ -1,0 +1,333 @@
+"""How quick a training step and a sample are, beside what the processor can do and beside a textbook implementation.
+
+    python bench/speed.py                     # everything, about half an hour on two cores
+    python bench/speed.py --cases w16 --out speed.json
+
+Prints, measured in one run: ceilings (convolutions by shape in fp32 and bf16, memory bandwidth); for each case seconds
+per clip, FLOPs (PyTorch's counter) and the share of the bf16 ceiling of a discriminator step, a generator step, a whole
+training step and of samples in batches of 1 and 8; where the time goes; the same for `textbook.py`, as ratios. Medians
+with half the range in percent. Writes everything as JSON beside it. Leave the machine alone meanwhile: it says when
+another process was busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ceilings import SHAPES, bandwidth, convolutions
+from dvdgan.config import Config
+from dvdgan.config_files import load_config, updated
+from dvdgan.data.clips import ClipDataset
+from dvdgan.networks.blocks import GeneratorBlock
+from dvdgan.networks.layers import BatchNormReLU, power_iterate
+from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.sampling import autocast, latents, make_clips, settle_statistics
+from dvdgan.training.memory import keep_freed_memory
+from dvdgan.training.steps import Learner
+from textbook import GRU, Norm, Textbook, UpBlock
+from timing import BUSY, OtherLoad, Timing, measure
+
+CLASSES = 10
+RECIPES = ("cpu-32-quick", "cpu-32", "cpu-64")
+WIDTHS = {"w16": (16, 4), "w32": (32, 4), "w64": (64, 2)}  # width and batch of the 64x64x16 cases
+
+
+def case(name: str) -> Config:
+    """A recipe for two cores, or the paper's networks at 64x64, 16 frames, at a width."""
+    if name in RECIPES:
+        config = load_config(name)
+    else:
+        width, batch = WIDTHS[name]
+        config = load_config("k600-64x64x12")
+        config = updated(config, network={"frames": 16}, training={"batch_size": batch})
+        tree = config.model_dump(mode="json")["network"]
+        for part in ("generator", "spatial", "temporal"):
+            tree[part]["width"] = width
+        config = updated(config, network=tree)
+    return updated(config, network={"classes": CLASSES}, training={"seed": 0})
+
+
+class Ours:
+    """dvdgan's own training step in bf16, channels_last."""
+
+    def __init__(self, config: Config, precision: str = "bf16") -> None:
+        self.config = config
+        self.learner = Learner(config, torch.device("cpu"), precision, "channels_last")
+        self.step = 0
+
+    def discriminator_step(self, real: Tensor, labels: Tensor) -> None:
+        self.learner.discriminator_step(real, labels, labels, self.step)
+
+    def generator_step(self, batch: int, labels: Tensor) -> None:
+        self.learner.generator_step(labels, batch, self.step)
+
+    def training_step(self, real: Tensor, labels: Tensor) -> None:
+        for _ in range(self.config.training.d_steps):
+            self.discriminator_step(real, labels)
+        self.generator_step(len(real), labels)
+        self.step += 1
+
+    def sampler(self, batch: int) -> Callable[[], Any]:
+        network = self.learner.ema.folded_generator(self.learner.generator)
+        settle_statistics(network, [1.0] * CLASSES, batches=1, batch_size=4)
+        z, labels = latents(range(batch), network.z_dim), torch.arange(batch) % CLASSES
+        return lambda: make_clips(network, z, labels, batch_size=batch, precision=self.learner.precision)
+
+
+def flop(call: Callable[[], Any]) -> float:
+    """Floating point operations of a call, in 1e9."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() / 1e9
+
+
+def captured(network: nn.Module, kinds: tuple[type, ...], run: Callable[[], Any]) -> list[tuple[nn.Module, tuple]]:
+    """Modules of some kinds with what they are called with during a run."""
+    found: list[tuple[nn.Module, tuple]] = []
+    modules = [module for module in network.modules() if isinstance(module, kinds)]
+    hooks = [
+        module.register_forward_pre_hook(
+            lambda m, args, kwargs: found.append((m, (_copies(args), kwargs))), with_kwargs=True
+        )
+        for module in modules
+    ]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _copies(args: tuple) -> tuple:
+    return tuple(a.detach().clone().requires_grad_() if _floating(a) else a for a in args)
+
+
+def _floating(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def both_ways(module: nn.Module, call: tuple, precision: str) -> Callable[[], None]:
+    """Forward and backward of one module on what it was called with."""
+    args, kwargs = call
+    wanted = [a for a in args if _floating(a)] + [p for p in module.parameters() if p.requires_grad]
+    with autocast(torch.device("cpu"), precision):
+        dy = torch.randn_like(module(*args, **kwargs))
+
+    def run() -> None:
+        with autocast(torch.device("cpu"), precision):
+            y = module(*args, **kwargs)
+        torch.autograd.grad(y, wanted, dy, allow_unused=True)
+
+    return run
+
+
+def parts_of(
+    generator: nn.Module,
+    judges: dict[str, tuple[nn.Module, Callable[[], Any]]],
+    run_g: Callable[[], Any],
+    kinds: dict[str, type],
+    precision: str,
+    seconds: float,
+) -> dict[str, float]:
+    """Seconds of the networks' parts, forward and backward, each on its own: G's by kind of module, D's whole.
+
+    Args:
+        generator: G.
+        judges: each discriminator, and something that calls it.
+        run_g: something that calls G.
+        kinds: the module class of the parts ``recurrence``, ``blocks`` and ``norms``.
+        precision: of autocast.
+        seconds: how long to time each module.
+    """
+    found = {}
+    for part, kind in kinds.items():
+        calls = captured(generator, (kind,), run_g)
+        found[part] = sum(measure(both_ways(m, call, precision), seconds).median for m, call in calls)
+    found["blocks"] -= found["norms"]  # those of the blocks; G's last norm is counted there as well
+    for name, (judge, run) in judges.items():
+        (m, call), *_ = captured(judge, (type(judge),), run)
+        found[name] = measure(both_ways(m, call, precision), seconds).median
+    return found
+
+
+def our_parts(ours: Ours, real: Tensor, labels: Tensor, seconds: float) -> dict[str, float]:
+    learner, batch = ours.learner, len(real)
+    run = lambda: ours.generator_step(batch, labels)  # noqa: E731
+    judges = {{"spatial": "D_S", "temporal": "D_T"}[name]: (judge, run) for name, judge in learner.judges.items()}
+    kinds: dict[str, type] = {"recurrence": ConvGRU, "blocks": GeneratorBlock, "norms": BatchNormReLU}
+    parts = parts_of(learner.generator, judges, run, kinds, learner.precision, seconds)
+    for adam in learner.optimisers.values():
+        parts["optimiser"] = parts.get("optimiser", 0.0) + measure(adam.step, seconds).median
+    parts["power iteration"] = sum(
+        measure(lambda n=n: power_iterate(n), seconds).median for n in learner.networks.values()
+    )
+    parts["EMA"] = measure(lambda: learner.ema.update(learner.generator, 10), seconds).median
+    parts["data"] = measure(_reader(ours.config, batch), seconds).median
+    return parts
+
+
+def their_parts(book: Textbook, real: Tensor, labels: Tensor, seconds: float) -> dict[str, float]:
+    run = lambda: book.generator_step(len(real), labels)  # noqa: E731
+    judges: dict[str, tuple[nn.Module, Callable[[], Any]]] = {"D_S": (book.d_s, run), "D_T": (book.d_t, run)}
+    kinds: dict[str, type] = {"recurrence": GRU, "blocks": UpBlock, "norms": Norm}
+    parts = parts_of(book.g, judges, run, kinds, "fp32", seconds)
+    parts["optimiser"] = measure(book.adam_g.step, seconds).median + measure(book.adam_d.step, seconds).median
+    return parts
+
+
+def _reader(config: Config, batch: int) -> Callable[[], Any]:
+    """Reads a batch of clips as training does, from frames in memory."""
+
+    class Store:
+        path, size, classes, skipped = Path("memory"), config.network.size, [str(k) for k in range(CLASSES)], ()
+        labels = np.arange(64) % CLASSES
+        lengths = np.full(64, config.network.frames)
+        heights = widths = np.full(64, config.network.size)
+        frames = np.random.default_rng(0).integers(
+            0, 255, (64, config.network.frames, config.network.size, config.network.size, 3), np.uint8
+        )
+
+        def __len__(self) -> int:
+            return 64
+
+        def window(self, index: int, start: int, frames: int, stride: int, top: int, left: int) -> np.ndarray:
+            return self.frames[index]
+
+    data = ClipDataset(Store(), config.network.frames, config.network.size)  # type: ignore[arg-type]
+    return lambda: data.batch(0, 0, batch, 1)
+
+
+def _batch(config: Config) -> tuple[Tensor, Tensor]:
+    """Noise for real clips, and their labels."""
+    network, batch = config.network, config.training.batch_size
+    clips = torch.rand(batch, network.frames, 3, network.size, network.size) * 2 - 1
+    return clips, torch.arange(batch) % CLASSES
+
+
+def measure_case(name: str, seconds: float, ceiling: float) -> dict[str, Any]:
+    """Everything about one case, as JSON."""
+    config = case(name)
+    batch, network = config.training.batch_size, config.network
+    real, labels = _batch(config)
+    ours = Ours(config)
+    found: dict[str, Any] = {"batch": batch, "frames": network.frames, "size": network.size}
+    print(f"\n{name}: {network.size}x{network.size}, {network.frames} frames, batch {batch}")
+
+    calls = {
+        "D step": lambda: ours.discriminator_step(real, labels),
+        "G step": lambda: ours.generator_step(batch, labels),
+        "training step": lambda: ours.training_step(real, labels),
+    }
+    for what, call in calls.items():
+        found[what] = _figures(call, batch, seconds, ceiling)
+        _show(what, found[what])
+    found["peak MiB so far"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["parts"] = {part: value / batch for part, value in our_parts(ours, real, labels, seconds / 4).items()}
+    for count in (1, 8):
+        what = f"sample, batch {count}"
+        found[what] = _figures(ours.sampler(count), count, seconds, ceiling)
+        _show(what, found[what])
+    print("  parts, ms a clip, forward and backward: " + _listed(found["parts"], 1e3))
+    return found
+
+
+def measure_textbook(name: str, seconds: float, ours: dict[str, Any]) -> dict[str, Any]:
+    """The textbook implementation of a case, and how many times slower it is."""
+    config = case(name)
+    real, labels = _batch(config)
+    batch, book = len(real), Textbook(config.network, config.training.d_steps)
+    training = measure(lambda: book.training_step(real, labels), seconds, least=2)
+    book.g.eval()
+    with torch.no_grad():
+        sample = measure(lambda: book.g(book.latents(8), torch.arange(8) % CLASSES), seconds, least=2)
+    book.g.train()
+    parts = {part: value / batch for part, value in their_parts(book, real, labels, seconds / 4).items()}
+    found = {
+        "training step": training.median / batch,
+        "sample, batch 8": sample.median / 8,
+        "parts": parts,
+        "times slower": {
+            "training step": training.median / batch / ours["training step"]["seconds per clip"],
+            "sample, batch 8": sample.median / 8 / ours["sample, batch 8"]["seconds per clip"],
+            **{part: value / ours["parts"][part] for part, value in parts.items()},
+        },
+    }
+    print("  textbook, times slower: " + _listed(found["times slower"], 1.0))
+    return found
+
+
+def _figures(call: Callable[[], Any], clips: int, seconds: float, ceiling: float) -> dict[str, Any]:
+    timing, work = measure(call, seconds), flop(call)
+    return {
+        "seconds per clip": timing.median / clips,
+        "GFLOP per clip": work / clips,
+        "share of ceiling": work / timing.median / ceiling,
+        "timing": asdict(timing),
+    }
+
+
+def _show(what: str, figures: dict[str, Any]) -> None:
+    timing = Timing(**figures["timing"])
+    print(
+        f"  {what:16} {figures['seconds per clip']:8.4f} s a clip (±{100 * timing.spread:.0f} %), "
+        f"{figures['GFLOP per clip']:7.1f} GFLOP, {100 * figures['share of ceiling']:3.0f} % of the bf16 ceiling"
+    )
+
+
+def _listed(values: dict[str, float], scale: float) -> str:
+    return ", ".join(f"{name} {scale * value:.3g}" for name, value in values.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", nargs="+", default=[*RECIPES, *WIDTHS], choices=[*RECIPES, *WIDTHS])
+    parser.add_argument("--seconds", type=float, default=8.0, help="how long to time each thing for")
+    parser.add_argument("--no-textbook", action="store_true", help="leave the textbook implementation out")
+    parser.add_argument("--out", type=Path, default=Path("speed.json"), help="the JSON file")
+    options = parser.parse_args()
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    load, found = OtherLoad(), {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    print("3x3 convolutions, channels_last, GFLOP/s: forward, and forward with both gradients")
+    ceilings = [c for p in ("fp32", "bf16") for c in convolutions(SHAPES, p, options.seconds / 8)]
+    for c in ceilings:
+        print(f"  {c.precision} {c.images:4} x {c.channels:3} x {c.size:2}²  {c.forward:6.0f} {c.both:6.0f}")
+    ceiling = max(c.both for c in ceilings if c.precision == "bf16")
+    found |= {"convolutions": [asdict(c) for c in ceilings], "ceiling": ceiling, "GB/s": bandwidth(options.seconds / 4)}
+    print(f"bf16 ceiling: {ceiling:.0f} GFLOP/s; memory: {found['GB/s']:.1f} GB/s")
+
+    found["cases"] = {}
+    for name in options.cases:
+        case_found = found["cases"][name] = measure_case(name, options.seconds, ceiling)
+        gc.collect()
+        if not options.no_textbook:
+            case_found["textbook"] = measure_textbook(name, options.seconds, case_found)
+            gc.collect()
+        share = load.share()
+        if share is not None and share > BUSY:
+            print(f"  warning: other processes used {100 * share:.0f} % of the processors: these figures are too slow")
+        found["cases"][name]["load of others"] = share
+        load = OtherLoad()
+        options.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print(f"\n{options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -62,6 +62,11 @@ def export_model(run: Path | str, out: Path | str, checkpoint: str = "newest", d
 def choose(kept: list[Kept], checkpoint: str, run: Path) -> Kept:
     """The checkpoint that is meant.
 
+    Args:
+        kept: the run's checkpoints, oldest first; at least one.
+        checkpoint: ``newest``, ``best``, or a step.
+        run: the run's directory, for messages.
+
     Raises:
         TrainingError: there is none; those that are there are named.
     """

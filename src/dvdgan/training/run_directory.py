@@ -16,6 +16,7 @@ from dvdgan.config import Config
 from dvdgan.config_files import load_config, parse_config
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.store import is_store
+from dvdgan.training.checkpoint import list_checkpoints
 
 # Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
 CHANGEABLE = {
@@ -48,7 +49,7 @@ class RunDirectory:
     """``config.yaml`` and ``run.json`` of a run, beside its checkpoints, samples, log and model.
 
     Args:
-        path: the directory; made by `start`.
+        path: the directory; made by `locked` and `write`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +63,7 @@ class RunDirectory:
         Raises:
             TrainingError: there are checkpoints, but the files that say what they belong to are missing.
         """
-        if not any((self.path / "checkpoints").glob("step-*.safetensors")):
+        if not list_checkpoints(self.path / "checkpoints"):
             return False
         for needed in (self._config, self._decided):
             if not needed.exists():
@@ -232,7 +233,7 @@ class RunDirectory:
 
 
 def in_words(changes: Changes) -> str:
-    """Changes as one line."""
+    """Changes as one line: ``field old -> new; ...``."""
     return "; ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items())
 
 

@@ -237,7 +237,7 @@ def _root(
 
 def main() -> None:
     """Run the command; an error that the user can mend is one line on stderr and exit code 1."""
-    from dvdgan.data.video import DataError
+    from dvdgan.data.errors import DataError
     from dvdgan.devices import DeviceError
     from dvdgan.models import ModelError
     from dvdgan.pipeline import PipelineError

@@ -12,9 +12,10 @@ import pytest
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena, sources
 from dvdgan.data.clips import ClipDataset, Prefetcher
+from dvdgan.data.encode import write_clip
+from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset, pack_folder, render_phenomena
 from dvdgan.data.store import ClipStore, StoreError, StoreWriter
-from dvdgan.data.video import DataError, write_clip
 
 SIZE = 16
 

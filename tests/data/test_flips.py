@@ -7,9 +7,9 @@ from test_phenomena_camera import best_shift
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena, sources
 from dvdgan.data.clips import ClipDataset, mirrored_classes
+from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store import ClipStore, StoreWriter
-from dvdgan.data.video import DataError
 from dvdgan.randomness import keyed_rng
 
 CLASSES = ["left", "right", "still", "pen", "up"]

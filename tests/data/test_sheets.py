@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dvdgan.data.decode import read_clip
+from dvdgan.data.encode import write_clip
 from dvdgan.data.sheets import BACKGROUND, clip_grid, clip_sheet, write_image
-from dvdgan.data.video import read_clip, write_clip
 
 
 @pytest.fixture

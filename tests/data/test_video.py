@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvdgan.data import video
-from dvdgan.data.video import ClipError, DataError, open_clip, read_clip, resize_short_side, write_clip
+from dvdgan.data.decode import open_clip, read_clip, resize_short_side
+from dvdgan.data.encode import atomic_path, write_clip
+from dvdgan.data.errors import ClipError, DataError
 
 
 def psnr(a, b):
@@ -213,7 +214,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path.write_text("old")
 
     def fail():
-        with video.atomic_path(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError
 

@@ -17,8 +17,9 @@ from PIL import Image
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import load_config
+from dvdgan.data.decode import read_clip
+from dvdgan.data.encode import write_clip
 from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
-from dvdgan.data.video import read_clip, write_clip
 from dvdgan.report import ReportError, write_run_page
 from dvdgan.report.figures import SHOWN_CLASSES
 from dvdgan.report.pictures import SHOWN_STEPS, chosen, shots

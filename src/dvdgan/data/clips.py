@@ -19,8 +19,8 @@ from typing import Literal
 
 import numpy as np
 
+from dvdgan.data.errors import DataError
 from dvdgan.data.store import ClipStore
-from dvdgan.data.video import DataError
 from dvdgan.mirroring import with_opposites
 from dvdgan.randomness import keyed_rng
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dvdgan.data.video import atomic_path
+from dvdgan.data.encode import atomic_path
 
 BACKGROUND = (24, 24, 27)
 TEXT = (228, 228, 231)
@@ -80,7 +80,7 @@ def clip_sheet(
 def clip_grid(
     clips: np.ndarray, columns: int | None = None, scale: int = 1, gap: int = 4, resample: Resample = "bicubic"
 ) -> np.ndarray:
-    """A mosaic of clips that all play at once, to be written by `dvdgan.data.video.write_clip`.
+    """A mosaic of clips that all play at once, to be written by `dvdgan.data.encode.write_clip`.
 
     Args:
         clips: uint8 ``[N, T, H, W, 3]``.

@@ -24,8 +24,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.clips import ClipDataset, mirrored_classes
+from dvdgan.data.decode import CLIP_SUFFIXES, open_clip
+from dvdgan.data.encode import atomic_path, write_mp4
+from dvdgan.data.errors import DataError
 from dvdgan.data.store import ClipStore, StoreError, StoreWriter, is_store
-from dvdgan.data.video import CLIP_SUFFIXES, DataError, atomic_path, open_clip, write_mp4
 from dvdgan.mirroring import with_opposites
 
 PHENOMENA = "phenomena"

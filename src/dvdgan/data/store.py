@@ -24,7 +24,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from dvdgan.data.video import DataError
+from dvdgan.data.errors import DataError
 
 try:
     import fcntl

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from dvdgan import __version__
 from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config
-from dvdgan.data.video import atomic_path
+from dvdgan.data.encode import atomic_path
 from dvdgan.report.pictures import chosen, shots
 from dvdgan.report.record import Event, Record, ReportError, Sample, read_record
 

@@ -11,8 +11,8 @@ import torch
 from dvdgan import __version__
 from dvdgan.config import Config
 from dvdgan.data.clips import ClipDataset
+from dvdgan.data.encode import write_clip
 from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
-from dvdgan.data.video import write_clip
 from dvdgan.models import Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics

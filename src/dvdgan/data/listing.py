@@ -1,0 +1,60 @@
+"""What a source of clips is made of, before anything is decoded: files, classes, and what cannot be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TRAIN, TEST = "train", "test"
+"""The two parts of a split."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One clip of a source.
+
+    Attributes:
+        path: the file, or a folder of numbered frames.
+        source: what people and the packed store know the clip by, no two of a listing alike: its path relative to the
+            listing's root with forward slashes, and ``#t=START-END`` behind it where only a part of the file is meant.
+        label: index of its class; 0 without classes.
+        start: where in the file it begins, in seconds.
+        end: where it ends, in seconds; None is the file's end.
+        split: ``train``, ``test``, or empty where the source does not say.
+        group: clips of one group are near copies and never lie on both sides of a split; empty is a group of its own.
+    """
+
+    path: Path
+    source: str
+    label: int = 0
+    start: float = 0.0
+    end: float | None = None
+    split: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A clip that cannot be used, and why, in one line."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The clips of a source.
+
+    Attributes:
+        root: the folder that sources are relative to.
+        layout: how they were found: ``folders``, ``flat``, ``frames``, ``list``, ``ucf101`` or ``kinetics``.
+        classes: names of the classes, in the order of the labels; empty if clips have none.
+        entries: the clips, in a fixed order.
+        problems: what was found, or asked for, and cannot be used.
+    """
+
+    root: Path
+    layout: str
+    classes: list[str]
+    entries: list[Entry]
+    problems: list[Problem] = field(default_factory=list)

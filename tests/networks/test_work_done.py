@@ -5,6 +5,7 @@ from unittest.mock import patch
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import updated
@@ -38,6 +39,29 @@ def test_recurrence_convolves_only_the_state_in_its_loop():
     for frames in (1, 4, 9):
         x = torch.randn(2 * frames, 3, 6, 6)
         assert convolutions(lambda x=x, frames=frames: gru(x, frames)) == 1 + 2 * (frames - 1)
+
+
+def test_recurrence_takes_its_kernel_gradients_once_for_all_frames():
+    class Counting(TorchDispatchMode):
+        """Counts backward passes of convolutions by whether they give a kernel's gradient."""
+
+        kernels = inputs = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if function is torch.ops.aten.convolution_backward.default:
+                Counting.inputs += args[-1][0]
+                Counting.kernels += args[-1][1]
+            return function(*args, **(kwargs or {}))
+
+    gru = ConvGRU(3, 4)
+    with torch.no_grad():
+        for parameter in gru.parameters():
+            parameter.normal_()
+    y = gru(torch.randn(2 * 7, 3, 6, 6), 7)
+    with Counting():
+        y.sum().backward()
+    assert Counting.kernels == 3, "the input side, and the state sides of the gates and of the candidate"
+    assert Counting.inputs == 2 * 6, "none of the first step, whose state is zero, nor of an input without gradient"
 
 
 @pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])

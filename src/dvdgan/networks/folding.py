@@ -5,7 +5,6 @@ The order is time-major: index ``n = t * B + b``. One time step's batch is then 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -32,8 +31,3 @@ def repeat_over_batch(per_step: Tensor, batch: int) -> Tensor:
 def by_step(folded: Tensor, frames: int) -> Tensor:
     """``[T * B, ...]`` to a view ``[T, B, ...]``, whose item t is the batch of one time step."""
     return folded.unflatten(0, (frames, -1))
-
-
-def from_steps(steps: list[Tensor]) -> Tensor:
-    """T tensors ``[B, ...]``, one per time step, to ``[T * B, ...]``."""
-    return torch.cat(steps)

@@ -6,11 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from dvdgan.data.store import ClipStore, StoreError, StoreWriter, is_store
+from dvdgan.data.index import Clip
+from dvdgan.data.store import ClipStore, StoreError, StoreWriter, is_store, same_store
+from dvdgan.data.windows import Window
 
 
-def random_clip(seed, frames, height, width):
-    return np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8)
+def random_clip(seed, frames, height, width, channels=3):
+    return np.random.default_rng(seed).integers(0, 256, (frames, height, width, channels), np.uint8)
 
 
 CLIPS = [random_clip(0, 5, 16, 16), random_clip(1, 3, 16, 28), random_clip(2, 7, 21, 16)]
@@ -37,8 +39,33 @@ def test_round_trip(tmp_path):
     )
     assert (store.about, store.sources[1], store.fps[2]) == ({"made": "by hand", "seed": 3}, "clip 1", 12)
     assert store.skipped == [{"source": "bad.mp4", "reason": "truncated"}]
+    assert (store.splits, store.groups, store.channels.tolist()) == ([""] * 3, [""] * 3, [3, 3, 3])
+    assert store.bytes == sum(clip.size for clip in CLIPS)
     store.verify()
     assert os.listdir(tmp_path / "deep") == ["store"]
+    assert sorted(os.listdir(tmp_path / "deep" / "store")) == ["frames.u8", "index.json"]
+
+
+def test_transparency_splits_and_groups_come_back(tmp_path):
+    clear, solid = random_clip(3, 4, 16, 20, channels=4), random_clip(4, 2, 18, 16)
+    with StoreWriter(tmp_path / "store", 16, [], {}) as writer:
+        writer.add(clear, 0, "clear", 24, "train", "cat")
+        writer.add(solid, 0, "solid", 24, split="test")
+        writer.add(clear[:1], 0, "one", 24, group="cat")
+    store = ClipStore.open(tmp_path / "store")
+    assert store.channels.tolist() == [4, 3, 4]
+    assert (store.splits, store.groups) == (["train", "test", ""], ["cat", "", "cat"])
+    for index, clip in enumerate((clear, solid, clear[:1])):
+        assert np.array_equal(store.clip(index), clip)
+    assert np.array_equal(store.window(0, 1, 2, 2, 0, 3), clear[1:4:2, :16, 3:19])
+    store.verify()
+
+
+def test_windows_are_read_frame_by_frame(tmp_path):
+    store = ClipStore.open(pack(tmp_path / "store"))
+    first, second = store.read([Window(0, np.array([4, 0, 4]), 0, 0), Window(1, np.array([1]), 0, 12)])
+    assert np.array_equal(first, CLIPS[0][[4, 0, 4]])
+    assert np.array_equal(second, CLIPS[1][1:2, :, 12:])
 
 
 def test_identity_follows_the_frames(tmp_path):
@@ -47,6 +74,27 @@ def test_identity_follows_the_frames(tmp_path):
         writer.add(CLIPS[0], 0, "a", 12)
     assert first.identity == again.identity != ClipStore.open(tmp_path / "c").identity
     assert len(first.identity) == 64
+
+
+def test_identity_follows_classes_and_shapes_and_nothing_else(tmp_path):
+    def identity(name, clip, label, classes, about, **facts):
+        with StoreWriter(tmp_path / name, 16, classes, about) as writer:
+            writer.add(clip, label, facts.get("source", "a"), 12, facts.get("split", ""))
+        return ClipStore.open(tmp_path / name).identity
+
+    clip = random_clip(0, 4, 16, 32)
+    same = [
+        identity("a", clip, 0, ["x", "y"], {}),
+        identity("b", clip, 0, ["x", "y"], {"at": "noon"}, source="elsewhere", split="test"),
+    ]
+    others = [
+        identity("c", clip, 1, ["x", "y"], {}),
+        identity("d", clip, 0, ["z", "y"], {}),
+        identity("e", clip.reshape(8, 16, 16, 3), 0, ["x", "y"], {}),
+        identity("f", clip, 0, [], {}),
+    ]
+    assert len(set(same)) == 1
+    assert len({*same, *others}) == 5
 
 
 def test_a_store_in_the_working_directory(tmp_path, monkeypatch):
@@ -220,8 +268,14 @@ def edit(path, **fields):
 
 def change_clip(path, **fields):
     clips = json.loads((path / "index.json").read_text())["clips"]
-    clips[1].update(fields)
+    for name, value in fields.items():
+        clips[name][1] = value
     edit(path, clips=clips)
+
+
+def change_fields(path, **fields):
+    clips = json.loads((path / "index.json").read_text())["clips"]
+    edit(path, clips={name: value for name, value in {**clips, **fields}.items() if value is not None})
 
 
 DAMAGE = {
@@ -232,15 +286,27 @@ DAMAGE = {
     "binary index": (lambda p: (p / "index.json").write_bytes(b"\xff\xfe\x00"), "cannot be read"),
     "a list": (lambda p: (p / "index.json").write_text("[1]"), "not the index"),
     "foreign index": (lambda p: (p / "index.json").write_text('{"format": "coco"}'), "not the index"),
-    "newer": (lambda p: edit(p, version=2), "upgrade dvdgan"),
-    "older": (lambda p: edit(p, version=0), "pack the clips again"),
+    "newer": (lambda p: edit(p, version=3), "upgrade dvdgan"),
+    "version 1": (
+        lambda p: edit(p, version=1, clips=[{"label": 0}]),
+        "version 1, .* version 2; pack the clips again",
+    ),
     "field of another type": (lambda p: edit(p, classes="ab"), "classes"),
-    "clip without a field": (lambda p: edit(p, clips=[{"label": 0}]), "clips.frames"),
+    "clips without a field": (lambda p: change_fields(p, frames=None), r"\(clips.frames\)"),
+    "field that is too short": (lambda p: change_fields(p, label=[0, 1]), r"\(clips.label\)"),
+    "field that is a number": (lambda p: change_fields(p, source=3), "clips.source"),
+    "clip of half a frame": (lambda p: change_clip(p, frames=3.5), "clips.frames"),
     "clip beyond the end": (lambda p: change_clip(p, frames=400), "clip 1"),
-    "clip before the start": (lambda p: change_clip(p, offset=-3), "clip 1"),
+    "clip beyond all numbers": (lambda p: change_clip(p, frames=1 << 62, width=1 << 62), "clip 1"),
+    "clip beyond floating point": (lambda p: change_clip(p, frames=10**400), "index.json is damaged"),
+    "clip of no frames": (lambda p: change_clip(p, frames=0), "clip 1"),
     "clip of another size": (lambda p: change_clip(p, height=8), "clip 1"),
+    "clip of two channels": (lambda p: change_clip(p, channels=2), "clip 1"),
+    "clip without a rate": (lambda p: change_clip(p, fps=0.0), "clip 1"),
     "label of no class": (lambda p: change_clip(p, label=2), "clip 1"),
-    "no clips": (lambda p: edit(p, clips=[]), "no clips"),
+    "label before the first": (lambda p: change_clip(p, label=-1), "clip 1"),
+    "clips that do not fill the file": (lambda p: change_clip(p, frames=2), "bytes"),
+    "no clips": (lambda p: edit(p, clips={name: [] for name in Clip._fields}), "no clips"),
 }
 
 
@@ -260,10 +326,22 @@ def test_missing_store(tmp_path):
         ClipStore.open(tmp_path / "store")
 
 
-def test_verify_finds_one_flipped_bit(tmp_path):
+def test_verify_names_the_clip_with_a_flipped_bit(tmp_path):
     path = pack(tmp_path / "store")
     data = bytearray((path / "frames.u8").read_bytes())
-    data[777] ^= 1
+    data[CLIPS[0].size + 5] ^= 1
     (path / "frames.u8").write_bytes(data)
-    with pytest.raises(StoreError, match="checksum"):
-        ClipStore.open(path).verify()
+    seen = []
+    with pytest.raises(StoreError, match="checksum of clip clip 1 differs") as caught:
+        ClipStore.open(path).verify(lambda done, total: seen.append((done, total)))
+    assert "\n" not in str(caught.value)
+    assert seen == [(1, 3)]
+
+
+def test_the_same_store_is_known_by_what_it_is_made_from(tmp_path):
+    path = pack(tmp_path / "store", seed=1)
+    assert same_store(path, {"seed": 1}).sources == ["clip 0", "clip 1", "clip 2"]
+    assert same_store(path, {"seed": 2}) is None
+    os.remove(path / "frames.u8")
+    assert same_store(path, {"seed": 1}) is None
+    assert same_store(tmp_path / "none", {}) is None

@@ -2,93 +2,141 @@
 
 A store is a directory of two files::
 
-    frames.u8    the frames of all clips, one after another, each uint8 [H, W, 3]
-    index.json   format and version, size, classes, what the clips are, one entry per clip, length and SHA-256 of frames
+    frames.u8    the frames of all clips, one after another, each uint8 [H, W, 3] (RGB) or [H, W, 4] (RGBA)
+    index.json   format and version, size, classes, what the clips are, the length of frames.u8, what was skipped, and
+                 "clips": a list for each field of `Clip`, with an item for each clip in the order of their frames
 
 Frames keep their aspect ratio; their short side is the store's size, so that training can crop where it likes. A store
-is written to a temporary directory beside its place and renamed when it is whole.
+is written to a hidden directory beside its place and renamed when it is whole.
 """
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dvdgan.data.errors import DataError
+from dvdgan.data.index import FORMAT, FRAMES, INDEX, VERSION, Clip, StoreError, is_store, read_index
+from dvdgan.data.partial import JOURNAL, Hold, Journal, remove_abandoned, sync, write_all
 
-try:
-    import fcntl
-except ImportError:  # Windows: directories that a killed process left behind stay
-    fcntl = None  # type: ignore[assignment]
-
-FORMAT = "dvdgan-store"
-VERSION = 1
-
-_FRAMES = "frames.u8"
-_INDEX = "index.json"
-_CLIP_FIELDS = {"label": int, "source": str, "frames": int, "height": int, "width": int, "offset": int, "fps": float}
-
-
-class StoreError(DataError):
-    """A packed store that cannot be used; the message is one line that names the path, the fault and the mend."""
-
-    def __init__(self, path: str | Path, reason: str) -> None:
-        """Say what is wrong with which store."""
-        super().__init__(f"{path}: {reason}")
+if TYPE_CHECKING:
+    from dvdgan.data.windows import Window
 
 
 class StoreWriter:
     """Writes a store; use it as a context manager.
 
-    Leaving the block puts the store in its place (over a store that was there before); an exception leaves nothing.
+    Leaving the block puts the store in its place (over a store that was there before); an exception leaves nothing,
+    or, with `resume`, what is needed to go on: the same work, begun again, then ends in the very same bytes.
 
     Args:
         path: the store's directory. What is there already must be a store or an empty directory.
         size: short side of every frame, in pixels.
         classes: names of the classes; empty if the clips have none.
         about: what the clips are and how they were made, as JSON values; `ClipStore.about` gives it back.
+        resume: go on where a writer with equal arguments was interrupted or killed; `done` says what is there.
+
+    Attributes:
+        done: the sources that were added or skipped so far.
+        skipped: ``source`` and ``reason`` of each clip that could not be used.
+        bytes: how many bytes of frames there are so far.
+        scratch: a directory for files on the way, on the disk of the store; empty at first, removed at the end.
 
     Raises:
-        StoreError: something else stands at `path`, or no clip was added.
+        StoreError: something else stands at `path`, another process is packing there, or no clip was added.
     """
 
-    def __init__(self, path: str | Path, size: int, classes: Iterable[str], about: dict[str, Any]) -> None:
-        """Begin a store in a temporary directory beside its place."""
+    def __init__(
+        self, path: str | Path, size: int, classes: Iterable[str], about: dict[str, Any], resume: bool = False
+    ) -> None:
+        """Begin a store in a temporary directory beside its place, or go on with one."""
         self.path = Path(os.path.abspath(path))  # "." has no name to put a temporary directory beside
         self.size = size
         self.classes = list(classes)
         self.about = about
         self.skipped: list[dict[str, str]] = []
-        self._clips: list[dict[str, Any]] = []
-        self._hash = hashlib.sha256()
-        self._length = 0
+        self.done: set[str] = set()
+        self.bytes = 0
+        self._clips: list[Clip] = []
+        self._keep, self._over = resume, False
         if self.path.exists() and not is_store(self.path) and not _is_empty_directory(self.path):
             raise StoreError(self.path, "exists and is not a dvdgan store; choose another place")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(self.path)
-        self._partial = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.partial")
-        self._partial.mkdir()
-        self._file: IO[bytes] = open(self._partial / _FRAMES, "wb")  # noqa: SIM115 (closed by __exit__)
-        _lock(self._file)
+        remove_abandoned(self.path, is_store, resume)
+        self._partial = self.path.with_name(f".{self.path.name}.{'' if resume else secrets.token_hex(4) + '.'}partial")
+        self.scratch = self._partial / f"scratch.{secrets.token_hex(4)}"
+        try:
+            self._hold = Hold(self._partial)
+        except BlockingIOError:
+            mend = "wait until it has ended, or choose another place"
+            raise StoreError(self.path, f"another process is packing here; {mend}") from None
+        try:
+            self._journal = self._resumed() if resume else None
+            frames = self._partial / FRAMES
+            self._file: IO[bytes] = open(frames, "r+b" if self.bytes else "wb", buffering=0)  # noqa: SIM115 (__exit__)
+            self._file.truncate(self.bytes)
+            self._file.seek(self.bytes)
+            self.scratch.mkdir()
+        except BaseException:
+            self._hold.release()
+            raise
 
-    def add(self, frames: Iterable[np.ndarray], label: int, source: str, fps: float) -> int:
+    def _resumed(self) -> Journal:
+        """Take in what is there for certain, and remove the rest."""
+        work = json.loads(json.dumps([VERSION, self.size, self.classes, self.about]))
+        journal = Journal(self._partial / JOURNAL, work)
+        known = journal.entries or self._all_but_renamed()
+        length = (self._partial / FRAMES).stat().st_size
+        for kind, entry in known:
+            if kind == "clip" and self.bytes + Clip(*entry).bytes > length:
+                break  # the disk has lost what it had confirmed
+            self._take(kind, entry)
+        taken = len(self._clips) + len(self.skipped)
+        if taken < len(known) or not journal.entries:
+            journal.rewrite(known[:taken])
+        (self._partial / INDEX).unlink(missing_ok=True)
+        for scratch in self._partial.glob("scratch.*"):
+            shutil.rmtree(scratch, ignore_errors=True)
+        return journal
+
+    def _all_but_renamed(self) -> list[list[Any]]:
+        """What a writer of the same work left that ended between its last two steps: a store without its name."""
+        try:
+            index = read_index(self._partial)
+        except StoreError:
+            return []
+        names = index["classes"]
+        same = index["size"] == self.size and index["about"] == json.loads(json.dumps(self.about))
+        if not same or [name for name in self.classes if name in set(names)] != names:
+            return []
+        clips = [Clip(*row) for row in zip(*(index["clips"][field] for field in Clip._fields))]
+        if names:
+            clips = [clip._replace(label=self.classes.index(names[clip.label])) for clip in clips]
+        return [["clip", clip] for clip in clips] + [["skip", entry] for entry in index["skipped"]]
+
+    def add(
+        self, frames: Iterable[np.ndarray], label: int, source: str, fps: float, split: str = "", group: str = ""
+    ) -> int:
         """Append one clip. If reading its frames fails, the store is as it was before.
 
         Args:
-            frames: uint8 ``[H, W, 3]`` each, all of one shape with a short side of `size`; at least one.
+            frames: uint8 ``[H, W, 3]`` or ``[H, W, 4]`` each, all of one shape with a short side of `size`; at least
+                one.
             label: index of the class; 0 if there are no classes.
             source: where the clip comes from, for people.
             fps: frames per second.
+            split: ``train``, ``test`` or empty.
+            group: what the clip's near copies share; empty for a group of its own.
 
         Returns:
             The number of frames that were added.
@@ -98,51 +146,63 @@ class StoreWriter:
         """
         if not 0 <= label < max(1, len(self.classes)):
             raise ValueError(f"{source}: label {label} is not one of {len(self.classes)} classes")
-        offset, digest, count, shape = self._length, self._hash.copy(), 0, None
+        digest, count, shape = hashlib.sha256(), 0, None
         try:
             for frame in frames:
                 _check_frame(frame, self.size, source)
                 if shape is not None and frame.shape != shape:
                     raise ValueError(f"{source}: the size of its frames changes on the way")
                 shape = frame.shape
-                data = np.ascontiguousarray(frame).data
-                self._file.write(data)
-                self._hash.update(data)
-                self._length += frame.size
+                data = np.ascontiguousarray(frame).data.cast("B")
+                write_all(self._file, data)
+                digest.update(data)
                 count += 1
             if shape is None:
                 raise ValueError(f"{source}: no frames")
         except BaseException:
-            self._file.seek(offset)
+            self._file.seek(self.bytes)
             self._file.truncate()
-            self._length, self._hash = offset, digest
             raise
-        self._clips.append(
-            {
-                "label": label,
-                "source": source,
-                "frames": count,
-                "height": shape[0],
-                "width": shape[1],
-                "offset": offset,
-                "fps": float(fps),
-            }
-        )
+        height, width, channels = shape
+        entry = Clip(label, source, count, height, width, channels, float(fps), split, group, digest.hexdigest())
+        self._note("clip", entry)
         return count
 
     def skip(self, source: str, reason: str) -> None:
         """Note a clip that could not be used; the index keeps the list."""
-        self.skipped.append({"source": source, "reason": reason})
+        self._note("skip", {"source": source, "reason": reason})
+
+    def _note(self, kind: str, entry: Any) -> None:
+        self._take(kind, entry)
+        if self._journal is not None:
+            self._journal.add([kind, entry], self._file)
+
+    def _take(self, kind: str, entry: Any) -> None:
+        if kind == "clip":
+            clip = Clip(*entry)
+            self._clips.append(clip)
+            self.bytes += clip.bytes
+            self.done.add(clip.source)
+        else:
+            self.skipped.append(entry)
+            self.done.add(entry["source"])
 
     def drop_unused_classes(self) -> list[str]:
-        """Forget classes without a clip, and number the labels anew. Returns the names that were dropped."""
-        used = sorted({clip["label"] for clip in self._clips})
-        dropped = [name for label, name in enumerate(self.classes) if label not in used]
+        """Forget classes without a clip, and number the labels anew. Returns the names that were dropped.
+
+        To be called last; a writer that resumes begins with all classes again.
+        """
+        used = sorted({clip.label for clip in self._clips})
+        dropped = [name for label, name in enumerate(self.classes) if label not in set(used)]
         if dropped:
             self.classes = [self.classes[label] for label in used]
-            for clip in self._clips:
-                clip["label"] = used.index(clip["label"])
+            number = {label: new for new, label in enumerate(used)}
+            self._clips = [clip._replace(label=number[clip.label]) for clip in self._clips]
         return dropped
+
+    def discard(self) -> None:
+        """Leave nothing behind at the end of the block: no store, and nothing to go on with."""
+        self._keep, self._over = False, True
 
     def __len__(self) -> int:
         """How many clips were added."""
@@ -155,42 +215,53 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Put the store in its place, or, after an exception, remove what was written."""
+        """Put the store in its place, or, after an exception, remove what was written unless it is to be resumed."""
         try:
-            if kind is None:
+            if kind is None and not self._over:
                 self._commit()
         finally:
+            if self._journal is not None and not self._over:
+                with suppress(OSError, ValueError):  # the disk is full, or the commit has closed it
+                    self._journal.sync(self._file)
             self._file.close()
-            shutil.rmtree(self._partial, ignore_errors=True)
+            if self._journal is not None:
+                self._journal.close()
+            if self._partial.exists() and not (self._keep and self.done):
+                shutil.rmtree(self._partial, ignore_errors=True)
+            self._hold.release()
 
     def _commit(self) -> None:
         if not self._clips:
+            self.discard()
             raise StoreError(self.path, "no clips to pack")
-        _sync(self._file)
+        sync(self._file)
         index = {
             "format": FORMAT,
             "version": VERSION,
             "size": self.size,
             "classes": self.classes,
             "about": self.about,
-            "bytes": self._length,
-            "sha256": self._hash.hexdigest(),
+            "bytes": self.bytes,
             "skipped": self.skipped,
-            "clips": self._clips,
+            "clips": dict(zip(Clip._fields, map(list, zip(*self._clips)))),
         }
-        with open(self._partial / _INDEX, "w", encoding="utf-8") as file:
-            json.dump(index, file, ensure_ascii=False)
-            _sync(file)
+        with open(self._partial / INDEX, "w", encoding="utf-8") as file:
+            json.dump(index, file)
+            sync(file)
         self._file.close()  # Windows renames no directory with an open file in it
+        shutil.rmtree(self.scratch)
         old = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.old")
         if self.path.exists():
             os.rename(self.path, old)
         try:
+            if self._journal is not None:
+                self._journal.remove()
             os.rename(self._partial, self.path)
         except OSError:
             if old.exists():
                 os.rename(old, self.path)
             raise
+        self._over = True
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -204,13 +275,19 @@ class ClipStore:
         about: what the clips are and how they were made.
         skipped: ``source`` and ``reason`` of each clip that could not be packed.
         sources: where each clip comes from.
+        splits: ``train``, ``test`` or empty, for each clip.
+        groups: what near copies share, for each clip; empty for one that is a group of its own.
         labels: int64 ``[N]``, indices into `classes` (0 without classes).
         lengths: int64 ``[N]``, frames per clip.
         heights: int64 ``[N]``, in pixels.
         widths: int64 ``[N]``, in pixels.
+        channels: int64 ``[N]``, 3 (RGB) or 4 (RGBA).
         fps: float64 ``[N]``, frames per second.
-        identity: SHA-256 of the frames as the index has it, in hex: two stores with the same frames share it.
+        bytes: length of all frames.
+        workers: 0, since nothing is decoded.
     """
+
+    workers = 0
 
     def __init__(self, path: Path, index: dict[str, Any]) -> None:
         """Use `ClipStore.open`."""
@@ -220,14 +297,18 @@ class ClipStore:
         self.classes: list[str] = index["classes"]
         self.about: dict[str, Any] = index["about"]
         self.skipped: list[dict[str, str]] = index["skipped"]
-        self.sources: list[str] = [clip["source"] for clip in clips]
-        self.labels, self.lengths, self.heights, self.widths, self._offsets = (
-            np.array([clip[name] for clip in clips], np.int64)
-            for name in ("label", "frames", "height", "width", "offset")
+        self.bytes: int = index["bytes"]
+        self.sources: list[str] = clips["source"]
+        self.splits: list[str] = clips["split"]
+        self.groups: list[str] = clips["group"]
+        self.labels, self.lengths, self.heights, self.widths, self.channels = (
+            np.array(clips[name], np.int64) for name in ("label", "frames", "height", "width", "channels")
         )
-        self.fps = np.array([clip["fps"] for clip in clips], np.float64)
-        self.identity: str = index["sha256"]
-        self._bytes = np.memmap(path / _FRAMES, np.uint8, "r")
+        self.fps = np.array(clips["fps"], np.float64)
+        self._hashes: list[str] = clips["sha256"]
+        self._sizes = self.lengths * self.heights * self.widths * self.channels
+        self._offsets = np.cumsum(self._sizes) - self._sizes
+        self._bytes = np.memmap(path / FRAMES, np.uint8, "r")
 
     @classmethod
     def open(cls, path: str | Path) -> ClipStore:
@@ -237,22 +318,27 @@ class ClipStore:
             StoreError: no store, one of another version, or a damaged one.
         """
         path = Path(path)
-        index = _read_index(path)
-        _check_index(path, index)
-        return cls(path, index)
+        return cls(path, read_index(path))
 
     def __len__(self) -> int:
         """How many clips there are."""
         return len(self.labels)
 
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of what is trained on, in hex: two stores with the same clips of the same classes share it."""
+        numbers = (self.labels, self.lengths, self.heights, self.widths, self.channels)
+        clips = map("{} {} {} {} {} {}".format, *(array.tolist() for array in numbers), self._hashes)
+        return hashlib.sha256("\n".join([json.dumps(self.classes), *clips]).encode()).hexdigest()
+
     def clip(self, index: int) -> np.ndarray:
-        """All frames of a clip as a read-only view of the file, uint8 ``[T, H, W, 3]``; nothing is read yet."""
-        shape = (int(self.lengths[index]), int(self.heights[index]), int(self.widths[index]), 3)
-        offset = int(self._offsets[index])
-        return np.asarray(self._bytes[offset : offset + int(np.prod(shape))]).reshape(shape)
+        """All frames of a clip as a read-only view of the file, uint8 ``[T, H, W, C]``; nothing is read yet."""
+        shape = (self.lengths[index], self.heights[index], self.widths[index], self.channels[index])
+        offset = self._offsets[index]
+        return np.asarray(self._bytes[offset : offset + self._sizes[index]]).reshape(shape)
 
     def window(self, index: int, start: int, frames: int, stride: int, top: int, left: int) -> np.ndarray:
-        """A square of `size` pixels cut from `frames` frames, as a view, uint8 ``[frames, size, size, 3]``.
+        """A square of `size` pixels cut from `frames` frames, as a view, uint8 ``[frames, size, size, C]``.
 
         Args:
             index: the clip.
@@ -265,124 +351,52 @@ class ClipStore:
         stop = start + (frames - 1) * stride + 1
         return self.clip(index)[start:stop:stride, top : top + self.size, left : left + self.size]
 
-    def verify(self) -> None:
-        """Read every byte and compare the checksum.
+    def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
+        """Read windows, uint8 ``[T, size, size, C]`` each; none of them is None."""
+        size = self.size
+        return [self.clip(w.clip)[w.times, w.top : w.top + size, w.left : w.left + size] for w in windows]
+
+    def close(self) -> None:
+        """Nothing is to be ended."""
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Read every byte and compare the checksums of the clips.
+
+        Args:
+            progress: called after each clip with how many were compared and how many there are.
 
         Raises:
-            StoreError: the frames are not those that were packed.
+            StoreError: the frames of a clip, which it names, are not those that were packed.
         """
-        digest = hashlib.sha256()
-        with open(self.path / _FRAMES, "rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-        if digest.hexdigest() != self.identity:
-            raise StoreError(self.path, f"{_FRAMES} is damaged (its checksum differs); pack the clips again")
+        with open(self.path / FRAMES, "rb") as file:
+            for index, (source, size, expected) in enumerate(zip(self.sources, self._sizes.tolist(), self._hashes)):
+                digest = hashlib.sha256()
+                while size and (block := file.read(min(size, 1 << 22))):
+                    digest.update(block)
+                    size -= len(block)
+                if digest.hexdigest() != expected:
+                    reason = f"{FRAMES} is damaged (the checksum of clip {source} differs); pack the clips again"
+                    raise StoreError(self.path, reason)
+                if progress is not None:
+                    progress(index + 1, len(self))
 
 
-def is_store(path: str | Path) -> bool:
-    """Whether a directory is a packed store, whole or damaged."""
-    path = Path(path)
-    if (path / _FRAMES).is_file():
-        return True
+def same_store(path: str | Path, about: dict[str, Any]) -> ClipStore | None:
+    """The store at `path` if it is whole and was made from the same things."""
     try:
-        return _read_index(path).get("format") == FORMAT
+        store = ClipStore.open(path)
     except StoreError:
-        return False
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise StoreError(path, "no such store")
-    try:
-        index = json.loads((path / _INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(path, f"not a packed store: there is no {_INDEX} in it") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(path, f"{_INDEX} cannot be read ({reason}); pack the clips again") from None
-    if not isinstance(index, dict):
-        raise StoreError(path, f"{_INDEX} is not the index of a dvdgan store")
-    return index
-
-
-def _check_index(path: Path, index: dict[str, Any]) -> None:
-    if index.get("format") != FORMAT:
-        raise StoreError(path, f"{_INDEX} is not the index of a dvdgan store")
-    if index.get("version") != VERSION:
-        mend = "upgrade dvdgan" if str(index.get("version")) > str(VERSION) else "pack the clips again"
-        raise StoreError(path, f"is of version {index.get('version')}, this dvdgan reads version {VERSION}; {mend}")
-    fields = {"size": int, "classes": list, "about": dict, "bytes": int, "sha256": str, "skipped": list, "clips": list}
-    wrong = [name for name, kind in fields.items() if not isinstance(index.get(name), kind)]
-    clips = index["clips"] if "clips" not in wrong else []
-    wrong += sorted(
-        {
-            f"clips.{name}"
-            for clip in clips
-            for name, kind in _CLIP_FIELDS.items()
-            if not isinstance(clip, dict) or not isinstance(clip.get(name), kind)
-        }
-    )
-    if wrong:
-        raise StoreError(path, f"{_INDEX} is damaged ({', '.join(wrong)}); pack the clips again")
-    try:
-        length = (path / _FRAMES).stat().st_size
-    except OSError:
-        raise StoreError(path, f"{_FRAMES} is missing; pack the clips again") from None
-    if length != index["bytes"]:
-        raise StoreError(path, f"{_FRAMES} has {length} bytes instead of {index['bytes']}; pack the clips again")
-    for clip in clips:
-        bytes_needed = clip["frames"] * clip["height"] * clip["width"] * 3
-        inside = clip["offset"] >= 0 and clip["offset"] + bytes_needed <= length and bytes_needed > 0
-        right = min(clip["height"], clip["width"]) == index["size"]
-        if not (inside and right and 0 <= clip["label"] < max(1, len(index["classes"]))):
-            raise StoreError(path, f"{_INDEX} is damaged (clip {clip['source']}); pack the clips again")
-    if not clips:
-        raise StoreError(path, "has no clips; pack the clips again")
+        return None
+    return store if store.about == about else None
 
 
 def _check_frame(frame: np.ndarray, size: int, source: str) -> None:
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3 or min(frame.shape[:2]) != size:
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] not in (3, 4) or min(frame.shape[:2]) != size:
         raise ValueError(
-            f"{source}: a frame is uint8 [H, W, 3] with a short side of {size}, not {frame.dtype} {list(frame.shape)}"
+            f"{source}: a frame is uint8 [H, W, 3 or 4] with a short side of {size}, "
+            f"not {frame.dtype} {list(frame.shape)}"
         )
 
 
 def _is_empty_directory(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
-
-
-def _sync(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Hold the file for as long as it is open; False if another process holds it."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Remove half-written directories of this store whose process has ended: nobody holds their file.
-
-    A store that was moved aside by a process that ended before it put the new one in its place goes back first.
-    """
-    name = glob.escape(path.name)
-    for old in path.parent.glob(f".{name}.*.old"):
-        if is_store(old) and not path.exists():
-            os.rename(old, path)
-        else:  # replaced already
-            shutil.rmtree(old, ignore_errors=True)
-    for partial in path.parent.glob(f".{name}.*.partial"):
-        try:
-            with open(partial / _FRAMES, "r+b") as file:
-                abandoned = _lock(file)
-        except OSError:
-            continue
-        if abandoned:
-            shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""The index of a packed store: what it knows of each clip, and the checks that it is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+
+from dvdgan.data.errors import DataError
+
+FORMAT = "dvdgan-store"
+VERSION = 2
+
+FRAMES = "frames.u8"
+INDEX = "index.json"
+
+
+class StoreError(DataError):
+    """A packed store that cannot be used; the message is one line that names the path, the fault and the mend."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        """Say what is wrong with which store."""
+        super().__init__(f"{path}: {reason}")
+
+
+class Clip(NamedTuple):
+    """What the index knows of a clip."""
+
+    label: int
+    """Index of its class; 0 without classes."""
+    source: str
+    """Where it comes from, for people."""
+    frames: int
+    height: int
+    """In pixels, like the width; the smaller one is the store's size."""
+    width: int
+    channels: int
+    """3 or 4."""
+    fps: float
+    split: str
+    """``train``, ``test`` or empty."""
+    group: str
+    """What its near copies share; empty is a group of its own."""
+    sha256: str
+    """Of its bytes, in hex."""
+
+    @property
+    def bytes(self) -> int:
+        """Of its frames."""
+        return self.frames * self.height * self.width * self.channels
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether a directory is a packed store, whole or damaged, of any version."""
+    path = Path(path)
+    if (path / FRAMES).is_file():
+        return True
+    try:
+        _parse(path)
+    except StoreError:
+        return False
+    return True
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise StoreError(path, "no such store")
+    try:
+        index = json.loads((path / INDEX).read_bytes())
+    except FileNotFoundError:
+        raise StoreError(path, f"not a packed store: there is no {INDEX} in it") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(path, f"{INDEX} cannot be read ({reason}); pack the clips again") from None
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        raise StoreError(path, f"{INDEX} is not the index of a dvdgan store")
+    return index
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """The index of a store, once it is known to be one that can be used."""
+    index = _parse(path)
+    if index.get("version") != VERSION:
+        mend = "upgrade dvdgan" if str(index.get("version")) > str(VERSION) else "pack the clips again"
+        raise StoreError(path, f"is of version {index.get('version')}, this dvdgan reads version {VERSION}; {mend}")
+    fields = {"size": int, "classes": list, "about": dict, "bytes": int, "skipped": list, "clips": dict}
+    wrong = [name for name, kind in fields.items() if not isinstance(index.get(name), kind)]
+    if "clips" not in wrong:
+        wrong += _wrong_columns(index["clips"])
+    if wrong:
+        raise StoreError(path, f"{INDEX} is damaged ({', '.join(wrong)}); pack the clips again")
+    if not index["clips"]["source"]:
+        raise StoreError(path, "has no clips; pack the clips again")
+    try:
+        length = (path / FRAMES).stat().st_size
+    except OSError:
+        raise StoreError(path, f"{FRAMES} is missing; pack the clips again") from None
+    if length != index["bytes"]:
+        raise StoreError(path, f"{FRAMES} has {length} bytes instead of {index['bytes']}; pack the clips again")
+    _check_clips(path, index)
+    return index
+
+
+def _wrong_columns(clips: dict[str, Any]) -> list[str]:
+    """Fields of the clips that are missing, of another type, or of another length than the sources."""
+    columns = {name: column for name, column in clips.items() if isinstance(column, list)}
+    count = len(columns.get("source", []))
+    return [
+        f"clips.{name}"
+        for name, kind in get_type_hints(Clip).items()
+        if name not in columns or len(columns[name]) != count or not set(map(type, columns[name])) <= {kind}
+    ]
+
+
+def _check_clips(path: Path, index: dict[str, Any]) -> None:
+    """Refuse numbers that do not fit together; the first clip with one is named."""
+    clips, length = index["clips"], index["bytes"]
+    names = ("label", "frames", "height", "width", "channels", "fps")
+    try:
+        label, frames, height, width, channels, fps = (np.array(clips[name], np.float64) for name in names)
+    except OverflowError:  # floating point wraps around nowhere, but has an end
+        raise StoreError(path, f"{INDEX} is damaged; pack the clips again") from None
+    sizes = frames * height * width * channels
+    right = (frames > 0) & (np.minimum(height, width) == index["size"]) & ((channels == 3) | (channels == 4))
+    right &= (sizes.cumsum() <= length) & (label >= 0) & (label < max(1, len(index["classes"])))
+    right &= np.isfinite(fps) & (fps > 0)
+    if not right.all():
+        source = clips["source"][int(np.argmin(right))]
+        raise StoreError(path, f"{INDEX} is damaged (clip {source}); pack the clips again")
+    if sizes.sum() != length:
+        raise StoreError(path, f"{INDEX} is damaged (bytes); pack the clips again")

@@ -1,0 +1,234 @@
+"""A writer that goes on where one of the same work was interrupted or killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import dvdgan.data.partial
+from dvdgan.data.store import ClipStore, StoreError, StoreWriter
+
+CLIPS = [np.random.default_rng(seed).integers(0, 256, (3 + seed, 8, 9, 3), np.uint8) for seed in range(6)]
+CLASSES = ["a", "b", "c"]
+
+
+def write(path, last=6, about=None, resume=True, classes=CLASSES):
+    """Pack all clips, of which the fourth is bad; end with an exception before the clip number `last`."""
+    with StoreWriter(path, 8, classes, about or {"n": (1, 2)}, resume) as writer:
+        begun = sorted(writer.done)
+        for number, clip in enumerate(CLIPS):
+            if number == last:
+                raise KeyboardInterrupt
+            source = f"{number}"
+            if source in writer.done:
+                continue
+            if number == 3:
+                writer.skip(source, "bad")
+            else:
+                writer.add(clip, 2 * (number % 2), source, 12.5, "train", f"g{number}")
+        writer.drop_unused_classes()
+    return begun
+
+
+def contents(path):
+    return {name: (path / name).read_bytes() for name in sorted(os.listdir(path))}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    assert write(folder / "store") == []
+    assert os.listdir(folder) == ["store"]
+    assert ClipStore.open(folder / "store").classes == ["a", "c"]
+    return contents(folder / "store")
+
+
+def test_resuming_or_not_the_bytes_are_the_same(tmp_path, whole):
+    write(tmp_path / "store", resume=False)
+    assert contents(tmp_path / "store") == whole
+
+
+def test_an_interrupted_writer_goes_on(tmp_path, whole):
+    path = tmp_path / "store"
+    for last in (2, 1, 5):
+        with pytest.raises(KeyboardInterrupt):
+            write(path, last)
+        assert not path.exists()
+        assert os.listdir(tmp_path) == [".store.partial"]
+    assert write(path) == ["0", "1", "2", "3", "4"]
+    assert contents(path) == whole
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_an_old_store_stays_until_the_new_one_is_whole(tmp_path, whole):
+    path = tmp_path / "store"
+    write(path, about={"n": 0})
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 4)
+    assert ClipStore.open(path).about == {"n": 0}
+    write(path)
+    assert contents(path) == whole
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import dvdgan.data.partial, dvdgan.data.store
+from test_store_resume import write
+dvdgan.data.partial.SYNC_SECONDS = 0.0
+die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+exec(sys.argv[3])
+write(sys.argv[2])
+"""
+
+HALF_A_CLIP = """
+real = dvdgan.data.store._check_frame
+seen = []
+def check(*arguments):
+    seen.append(1)
+    return real(*arguments) if len(seen) < 10 else die()
+dvdgan.data.store._check_frame = check
+"""
+HALF_A_LINE = """
+real = dvdgan.data.partial.write_all
+def write_all(file, data):
+    if b'"4"' in bytes(data) and str(file.name).endswith("journal.jsonl"):
+        file.write(data[: len(data) // 2])
+        die()
+    real(file, data)
+dvdgan.data.partial.write_all = write_all
+"""
+HALF_AN_INDEX = """
+import json
+def dump(tree, file):
+    file.write('{"format": "dvdgan-store", "clips"')
+    file.flush()
+    die()
+json.dump = dump
+"""
+BEFORE_THE_RENAME = "os.rename = die"
+
+
+@pytest.mark.parametrize(
+    ("trap", "known"),
+    [
+        (HALF_A_CLIP, ["0", "1"]),
+        (HALF_A_LINE, ["0", "1", "2", "3"]),
+        (HALF_AN_INDEX, ["0", "1", "2", "3", "4", "5"]),
+        (BEFORE_THE_RENAME, ["0", "1", "2", "3", "4", "5"]),
+    ],
+    ids=["half a clip", "half a line of the journal", "half an index", "before the rename"],
+)
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_writer_goes_on(tmp_path, whole, trap, known):
+    command = [sys.executable, "-c", KILLED, os.path.dirname(__file__), str(tmp_path / "store"), trap]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == [".store.partial"]
+    assert write(tmp_path / "store") == known
+    assert contents(tmp_path / "store") == whole
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def interrupted(path):
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 5)
+    return path.with_name(f".{path.name}.partial")
+
+
+def test_a_torn_last_line_of_the_journal_is_left_out(tmp_path, whole):
+    journal = interrupted(tmp_path / "store") / "journal.jsonl"
+    os.truncate(journal, journal.stat().st_size - 10)
+    assert write(tmp_path / "store") == ["0", "1", "2", "3"]
+    assert contents(tmp_path / "store") == whole
+
+
+def test_a_journal_that_promises_more_than_the_disk_kept_is_cut_back(tmp_path, whole):
+    frames = interrupted(tmp_path / "store") / "frames.u8"
+    os.truncate(frames, CLIPS[0].size + CLIPS[1].size + 7)
+    assert write(tmp_path / "store") == ["0", "1"]
+    assert contents(tmp_path / "store") == whole
+
+
+@pytest.mark.parametrize("change", [{"about": {"n": 3}}, {"classes": ["a", "b", "d"]}])
+def test_other_work_starts_anew(tmp_path, change):
+    interrupted(tmp_path / "store")
+    assert write(tmp_path / "store", **change) == []
+    ClipStore.open(tmp_path / "store").verify()
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_a_version_of_the_journal_that_is_not_known_starts_anew(tmp_path, whole):
+    journal = interrupted(tmp_path / "store") / "journal.jsonl"
+    first, _, rest = journal.read_text().partition("\n")
+    journal.write_text(json.dumps([99, *json.loads(first)[1:]]) + "\n" + rest)
+    assert write(tmp_path / "store") == []
+    assert contents(tmp_path / "store") == whole
+
+
+def test_a_writer_that_does_not_resume_removes_what_was_to_be_resumed(tmp_path, whole):
+    interrupted(tmp_path / "store")
+    write(tmp_path / "store", resume=False)
+    assert contents(tmp_path / "store") == whole
+    assert os.listdir(tmp_path) == ["store"]
+
+
+def test_what_another_store_may_resume_is_left_alone(tmp_path):
+    partial = interrupted(tmp_path / "store.ab")
+    write(tmp_path / "store", resume=False)
+    assert partial.exists()
+    assert write(tmp_path / "store.ab") == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.skipif(dvdgan.data.partial.fcntl is None, reason="needs locks")
+def test_two_writers_at_once_are_told_apart(tmp_path, whole):
+    with StoreWriter(tmp_path / "store", 8, CLASSES, {}, resume=True) as first:
+        first.add(CLIPS[0], 0, "first", 12)
+        with pytest.raises(StoreError, match="another process is packing here"):
+            write(tmp_path / "store")
+        first.add(CLIPS[1], 0, "second", 12)
+    assert ClipStore.open(tmp_path / "store").sources == ["first", "second"]
+    assert write(tmp_path / "store") == []
+    assert contents(tmp_path / "store") == whole
+
+
+def test_a_store_that_cannot_be_renamed_is_whole_the_next_time(tmp_path, whole, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("held by another process")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refuse)
+        with pytest.raises(PermissionError):
+            write(tmp_path / "store")
+    assert write(tmp_path / "store") == ["0", "1", "2", "3", "4", "5"]
+    assert contents(tmp_path / "store") == whole
+
+
+def test_what_is_discarded_leaves_nothing(tmp_path):
+    with StoreWriter(tmp_path / "store", 8, CLASSES, {}, resume=True) as writer:
+        writer.add(CLIPS[0], 0, "first", 12)
+        writer.discard()
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(StoreError, match="no clips"), StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer:
+        writer.skip("first", "bad")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_scratch_directory_is_on_the_way_only(tmp_path):
+    def interrupted():
+        with StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer:
+            (writer.scratch / "half").write_bytes(b"half")
+            writer.add(CLIPS[0], 0, "first", 12)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer:
+        assert writer.scratch.parent.parent == tmp_path
+        assert os.listdir(writer.scratch) == []
+        assert sorted(os.listdir(writer.scratch.parent)) == ["frames.u8", "journal.jsonl", writer.scratch.name]
+        (writer.scratch / "left").write_bytes(b"left")
+    assert sorted(os.listdir(tmp_path / "store")) == ["frames.u8", "index.json"]

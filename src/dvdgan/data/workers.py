@@ -1,0 +1,356 @@
+"""Decoding in processes of their own: a decoder may hang, eat memory or crash, and then it costs one clip, not the run.
+
+The processes are those of pebble's pool. What is added here: limits that count from the last frame, a second try where
+the machine rather than the clip may be at fault, and one line that says why a clip cannot be used.
+"""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import logging
+import math
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import cycle
+from multiprocessing import active_children, get_context, parent_process
+from types import TracebackType
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from dvdgan.data.errors import ClipError
+
+try:
+    import resource
+except ImportError:  # Windows: memory is not limited
+    resource = None  # type: ignore[assignment]
+
+_MOST_WORKERS = 61  # Windows waits for no more
+_WAITING = 4  # tasks per process that are sent ahead, running ones included
+_SLOTS = 4096  # more than ever wait
+_NO_MEMORY = os.strerror(errno.ENOMEM)
+_LOOK = 1.0  # seconds between two looks at a task that is awaited
+_TRIES = 3  # of a task whose pool broke, maybe because of another task
+_ALONE = "decoding in this process, where neither time nor memory is limited, since others could not be started (%s)"
+_HAS_TIMERS = hasattr(signal, "setitimer")  # of the system, which need nothing of the process: not on Windows
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a task may take.
+
+    Attributes:
+        seconds: without a sign of life, such as a new frame; infinite is no limit.
+        gib: memory beyond what the process had before its first task, in GiB; infinite is no limit. Linux only.
+    """
+
+    seconds: float = 20.0
+    gib: float = 4.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a task.
+
+    Attributes:
+        value: what its function returned.
+        reason: why there is no value, in one line; None if there is one.
+    """
+
+    value: Any = None
+    reason: str | None = None
+
+
+class Workers:
+    """A pool of processes; use it as a context manager, or close it. They start with the first task.
+
+    Functions and arguments must be picklable. An error that tells of the data (`DataError`, OSError, ValueError), a
+    limit that is passed and a crash become the `Result.reason` of their task, and the others go on. Other exceptions
+    are errors of the program and are raised. Where processes cannot be started, tasks run in this process, and a
+    warning says so.
+
+    Args:
+        count: how many processes; None is one for each core that this process may use.
+        limits: what a task may take.
+
+    Attributes:
+        count: how many processes there are at most.
+    """
+
+    def __init__(self, count: int | None, limits: Limits) -> None:
+        """Start nothing yet."""
+        self.count = usable_cores() if count is None else count
+        self.limits = limits
+        self._pool: ProcessPool | None = None
+        self._alone = self._closed = False
+        self._running: Any = None  # process ids of the tasks, by their slots
+        self._slots = cycle(range(_SLOTS))
+        self._lock = threading.RLock()
+
+    def run(self, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
+        """``function(*task)`` for each task: the results in the order of the tasks, of which few are taken ahead."""
+        waiting: deque[Pending] = deque()
+        try:
+            for task in tasks:
+                waiting.append(self.submit(function, *task))
+                if len(waiting) >= _WAITING * self.count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for pending in waiting:
+                pending.cancel()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Pending:
+        """Begin ``function(*args)`` in a process that is free. Any thread may call this, and wait for the result."""
+        return Pending(self, function, args)
+
+    def close(self) -> None:
+        """End the processes, whatever they do; more than once does no harm."""
+        with self._lock:
+            self._closed, pool, self._pool = True, self._pool, None
+        if pool is not None:
+            _stop(pool)
+
+    def __enter__(self) -> Workers:
+        """The workers themselves."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close them."""
+        self.close()
+
+    def _send(self, call: tuple[Any, ...]) -> tuple[ProcessPool | None, Any, int]:
+        """Give a call to the pool: the pool (None for this process), the future, and the slot of its process id."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("these workers are closed")
+            if self._pool is not None and not self._pool.active:
+                self._drop(self._pool)
+            if self._pool is None and not self._alone:
+                self._pool = self._start()
+                self._alone = self._pool is None
+            if self._pool is None:
+                return None, None, 0
+            slot = next(self._slots)
+            self._running[slot] = 0
+            return self._pool, self._pool.schedule(_work, (*call, self.limits, slot)), slot
+
+    def _drop(self, pool: ProcessPool) -> None:
+        """Forget a pool that broke; the next task starts another one."""
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+                _stop(pool)
+
+    def _start(self) -> ProcessPool | None:
+        pool = None
+        try:
+            context = get_context("spawn")
+            self._running = context.RawArray("q", _SLOTS)
+            pool = ProcessPool(self.count, initializer=_enter, initargs=(self._running,), context=context)
+            pool.schedule(_nothing).result()  # a script without a main guard fails here, not in a task
+            return pool
+        except (BrokenProcessPool, OSError, ValueError, ImportError, NotImplementedError) as error:
+            _log.warning(_ALONE, error)
+            if pool is not None:
+                _stop(pool)
+            return None
+        except BaseException:
+            if pool is not None:
+                _stop(pool)
+            raise
+
+
+class Pending:
+    """A task that was submitted."""
+
+    def __init__(self, workers: Workers, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Use `Workers.submit`."""
+        self._workers, self._call = workers, (function, args)
+        self._result: Result | None = None
+        self._tries = 1
+        self._pool, self._future, self._slot = workers._send(self._call)
+
+    def result(self) -> Result:
+        """Wait for the result.
+
+        Raises:
+            RuntimeError: the workers were closed.
+            Exception: what the function raised, unless it tells of the data.
+        """
+        while self._result is None:
+            if self._pool is None:
+                self._result = _attempt(*self._call, "needs more memory than there is")
+                break
+            try:
+                self._result = self._wait()
+            except ProcessExpired as error:
+                if self._tries > 1 or not _may_be_chance(error.exitcode):
+                    self._result = Result(reason=_how_it_ended(error.exitcode, self._workers.limits))
+                    break
+                self._again()
+            except BrokenProcessPool:
+                self._workers._drop(self._pool)
+                if self._tries == _TRIES:
+                    self._result = Result(reason="the decoder crashed")
+                    break
+                self._again()
+        return self._result
+
+    def cancel(self) -> None:
+        """Leave it undone; its process is ended if it has begun."""
+        if self._future is not None:
+            self._future.cancel()
+
+    def _again(self) -> None:
+        self._tries += 1
+        self._pool, self._future, self._slot = self._workers._send(self._call)
+
+    def _wait(self) -> Result:
+        """Wait for the pool's answer, and look now and then whether one can still come.
+
+        The pool forgets a task if it finds its process dead before it has read the process's note that it has the task,
+        or if the process ends as if all were well.
+        """
+        gone = 0
+        while gone < 2:
+            if self._workers._pool is not self._pool and not self._future.done():
+                raise BrokenProcessPool("replaced by another pool")
+            try:
+                return self._future.result(timeout=_LOOK)
+            except NotYet:
+                process = self._workers._running[self._slot]
+                gone = gone + 1 if process and process not in {child.pid for child in active_children()} else 0
+        raise ProcessExpired("ended", code=0)
+
+
+def sign_of_life() -> None:
+    """Say, in a task, that it goes on: `Limits.seconds` count anew. Called at each frame; elsewhere it does nothing."""
+    if _seconds is not None:
+        _arm(_seconds)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, as far as a pool can use them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_WORKERS)
+
+
+def _stop(pool: ProcessPool) -> None:
+    pool.stop()
+    pool.join()
+
+
+def _may_be_chance(code: int) -> bool:
+    """Whether a process may have ended so because of the machine, which was suspended or short of memory."""
+    return code in (0, -getattr(signal, "SIGALRM", 0), -getattr(signal, "SIGKILL", 0))
+
+
+def _how_it_ended(code: int, limits: Limits) -> str:
+    if code == (-signal.SIGALRM if _HAS_TIMERS else 1):
+        return f"the decoder gave no frame for {limits.seconds:g} s"
+    if code == 0:
+        return "the decoder ended its process"
+    if code == -getattr(signal, "SIGKILL", 0):
+        return "the decoder was killed (signal 9), as happens where memory runs out"
+    return f"the decoder crashed ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+
+
+# What follows runs in the processes.
+
+_running: Any = None
+_seconds: float | None = None
+_limited = False
+_nowhere: Any = None
+
+
+def _nothing() -> None:
+    """The first task of a pool: processes can be started."""
+
+
+def _enter(running: Any) -> None:
+    """Prepare a process: one thread for each library, behind the training, Ctrl-C is the parent's, it ends with it."""
+    global _running, _nowhere
+    _running = running
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if _HAS_TIMERS:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even where C code never comes back
+    else:
+        _nowhere = open(os.devnull, "w", encoding="ascii")  # noqa: SIM115 (for as long as the process lives)
+    if hasattr(os, "nice"):
+        os.nice(5)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(function: Callable[..., Any], args: tuple[Any, ...], limits: Limits, slot: int) -> Result:
+    """Do a task within its limits."""
+    global _seconds, _limited
+    _running[slot] = os.getpid()
+    if not _limited:  # now that the modules of the first task are there
+        _limit_memory(limits.gib)
+        _limited = True
+    _seconds = limits.seconds if math.isfinite(limits.seconds) else None
+    try:
+        sign_of_life()
+        return _attempt(function, args, f"needs more than {limits.gib:g} GiB of memory")
+    finally:
+        _disarm()
+        _seconds = None
+
+
+def _attempt(function: Callable[..., Any], args: tuple[Any, ...], too_much: str) -> Result:
+    """Call a function; an error that tells of the data becomes the reason."""
+    try:
+        return Result(value=function(*args))
+    except MemoryError:
+        return Result(reason=too_much)
+    except (OSError, ValueError) as error:
+        reason = " ".join((error.reason if isinstance(error, ClipError) else str(error)).split())
+        return Result(reason=too_much if _NO_MEMORY in reason else reason or type(error).__name__)
+
+
+def _limit_memory(gib: float) -> None:
+    """Let this process have so much more than it has now. Other systems than Linux do not tell how much that is."""
+    if resource is None or not math.isfinite(gib) or not os.path.exists("/proc/self/statm"):
+        return
+    with open("/proc/self/statm", encoding="ascii") as file:
+        now = int(file.read().split()[5]) * resource.getpagesize()
+    wanted = now + int(gib * 2**30)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    known = [wanted, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+
+
+def _arm(seconds: float) -> None:
+    """End this process in so many seconds, whatever it does then."""
+    if _HAS_TIMERS:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    else:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere)
+
+
+def _disarm() -> None:
+    if _HAS_TIMERS:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    else:
+        faulthandler.cancel_dump_traceback_later()

@@ -6,10 +6,19 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.listing import TEST, TRAIN
+from dvdgan.data.listing import TEST, TRAIN, Entry, Problem
 
+VALIDATION = "validation"
+"""A third part, which sources know and `settle_validation` does away with."""
+
+_SIDES = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("test", "testing"), TEST),
+    **dict.fromkeys(("val", "valid", "validate", "validation"), VALIDATION),
+}
 _FIELD = "data.group"
 
 
@@ -125,3 +134,26 @@ def _drawn(groups: Sequence[str], labels: Sequence[int], test_fraction: float, s
                 training[other] -= 1
                 held_out[other] += clips[other][group]
     return taken
+
+
+def side(name: str) -> str | None:
+    """The part that a folder's or a list's word for it means: ``train``, ``test``, `VALIDATION` or None."""
+    return _SIDES.get(name.strip().casefold())
+
+
+def settle_validation(entries: Sequence[Entry]) -> tuple[list[Entry], list[Problem]]:
+    """Make the validation part the test part or, where there is a test part as well, leave it out.
+
+    Args:
+        entries: whose split may also be `VALIDATION`.
+
+    Returns:
+        The entries that stay, and a problem that counts those that do not.
+    """
+    if all(entry.split != TEST for entry in entries):
+        return [replace(entry, split=TEST) if entry.split == VALIDATION else entry for entry in entries], []
+    left_out = [entry.source for entry in entries if entry.split == VALIDATION]
+    if not left_out:
+        return list(entries), []
+    reason = f"is one of {len(left_out)} validation clips, left out since there is a test part as well"
+    return [entry for entry in entries if entry.split != VALIDATION], [Problem(left_out[0], reason)]

@@ -1,0 +1,549 @@
+import json
+import os
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dvdgan.data.errors import DataError
+from dvdgan.data.layout_trees import are_one_sequence, natural
+from dvdgan.data.layouts import read_layout
+
+posix = pytest.mark.skipif(os.name == "nt", reason="needs links and names that Windows does not allow")
+
+
+def tree(root, *paths):
+    """Make empty files; a path that ends in a slash is a folder, and {0..4} stands for five numbers."""
+    for path in paths:
+        head, brace, rest = path.partition("{")
+        low, _, high = rest.partition("}")[0].partition("..")
+        names = [head + str(n) + rest.partition("}")[2] for n in range(int(low), int(high) + 1)] if brace else [path]
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            if name.endswith("/"):
+                (root / name).mkdir()
+            else:
+                (root / name).touch()
+    return root
+
+
+def classes_of(listing):
+    """The sources of each class; all of them if there are no classes."""
+    if not listing.classes:
+        return [entry.source for entry in listing.entries]
+    found = {name: [] for name in listing.classes}
+    for entry in listing.entries:
+        found[listing.classes[entry.label]].append(entry.source)
+    return found
+
+
+def reasons(listing):
+    return {problem.source: problem.reason for problem in listing.problems}
+
+
+def split_of(listing):
+    return {entry.source: entry.split for entry in listing.entries}
+
+
+def test_class_folders_with_clips_at_any_depth(tmp_path):
+    tree(
+        tmp_path,
+        "dog/b.mp4",
+        "dog/deep/a.GIF",
+        "cat/10.webm",
+        "cat/9.webm",
+        "cat/notes.txt",
+        ".git/x.mp4",
+        "cat/._9.webm",
+    )
+    listing = read_layout(tmp_path)
+    assert classes_of(listing) == {"cat": ["cat/9.webm", "cat/10.webm"], "dog": ["dog/b.mp4", "dog/deep/a.GIF"]}
+    assert (listing.layout, listing.root, listing.problems) == ("folders", tmp_path, [])
+    assert [entry.path for entry in listing.entries] == [tmp_path / entry.source for entry in listing.entries]
+    assert {(entry.split, entry.group, entry.start, entry.end) for entry in listing.entries} == {("", "", 0.0, None)}
+
+
+def test_a_flat_folder_has_no_classes(tmp_path):
+    tree(tmp_path, "clip10.mp4", "clip2.mp4", "empty/")
+    listing = read_layout(tmp_path)
+    assert (listing.layout, listing.classes, listing.problems) == ("flat", [], [])
+    assert classes_of(listing) == ["clip2.mp4", "clip10.mp4"]
+
+
+def test_flat_takes_clips_at_any_depth_without_classes(tmp_path):
+    tree(tmp_path, "a.mp4", "dog/b.mp4", "dog/frames/{0..3}.png")
+    assert classes_of(read_layout(tmp_path, "flat")) == ["a.mp4", "dog/b.mp4", "dog/frames"]
+
+
+def test_names_that_differ_little_are_different_clips(tmp_path):
+    paths = ["a/x.mp4", "b/x.mp4", "b/x.webm", "b/x y.mp4", "b/ü.mp4"]
+    listing = read_layout(tree(tmp_path, *paths))
+    assert sorted(entry.source for entry in listing.entries) == sorted(paths)
+
+
+def test_what_cannot_be_used_in_class_folders_is_reported(tmp_path):
+    tree(tmp_path, "cat/a.mp4", "loose.mp4", "dog/readme.txt", "frog/")
+    found = reasons(read_layout(tmp_path))
+    assert sorted(found) == ["dog", "frog", "loose.mp4"]
+    assert "beside the class folders" in found["loose.mp4"]
+    assert "no clips" in found["dog"]
+
+
+@posix
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    root, other = tree(tmp_path / "pets", "cat/a.mp4"), tree(tmp_path / "other", "b.mp4")
+    (root / "dog").symlink_to(other)
+    (root / "cat" / "up").symlink_to(root)
+    (root / "self").symlink_to(root / "self")
+    (root / "cat" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (root / "cat" / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    os.mkfifo(root / "cat" / "pipe.mp4")
+    listing = read_layout(root)
+    assert classes_of(listing) == {"cat": ["cat/a.mp4"], "dog": ["dog/b.mp4"]}
+    assert reasons(listing) == {
+        "self": "a broken link",
+        "cat/gone.mp4": "a broken link",
+        "cat/pipe.mp4": "is not a file",
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
+def test_names_that_are_no_text_are_reported(tmp_path):
+    tree(tmp_path, "cat/a.mp4")
+    os.mkdir(os.fsencode(tmp_path) + b"/d\xff")
+    assert "UTF-8" in reasons(read_layout(tmp_path))["d\\xff"]
+
+
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
+    tree(tmp_path, "cat/a.mp4", "dog/a.mp4")
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("dog"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    listing = read_layout(tmp_path)
+    assert (listing.classes, reasons(listing)) == (["cat"], {"dog": "the folder cannot be read (Permission denied)"})
+
+
+def test_train_and_test_folders_are_parts_and_not_classes(tmp_path):
+    tree(tmp_path, "train/dog/a.mp4", "train/cat/a.mp4", "Test/dog/b.mp4", "Test/cow/", "notes/x.txt", "extra/z.mp4")
+    listing = read_layout(tmp_path)
+    assert classes_of(listing) == {"cat": ["train/cat/a.mp4"], "dog": ["Test/dog/b.mp4", "train/dog/a.mp4"]}
+    assert split_of(listing) == {"train/cat/a.mp4": "train", "train/dog/a.mp4": "train", "Test/dog/b.mp4": "test"}
+    assert sorted(reasons(listing)) == ["Test/cow", "extra/z.mp4"]
+
+
+def test_parts_need_no_classes_and_one_part_is_enough(tmp_path):
+    assert split_of(read_layout(tree(tmp_path / "one", "test/a.mp4"))) == {"test/a.mp4": "test"}
+    two = read_layout(tree(tmp_path / "two", "training/a.mp4", "val/b.mp4"))
+    assert (two.classes, split_of(two)) == ([], {"training/a.mp4": "train", "val/b.mp4": "test"})
+    vehicles = read_layout(tree(tmp_path / "vehicles", "train/a.mp4", "bus/b.mp4"))
+    assert (vehicles.classes, {*split_of(vehicles).values()}) == (["bus", "train"], {""})
+
+
+def test_validation_is_left_out_where_there_is_a_test_part(tmp_path):
+    tree(tmp_path, "train/dog/a.mp4", "validation/dog/{0..4}.mp4", "test/dog/c.mp4")
+    listing = read_layout(tmp_path)
+    assert sorted(split_of(listing)) == ["test/dog/c.mp4", "train/dog/a.mp4"]
+    assert len(listing.problems) == 1
+    assert "5 validation clips" in listing.problems[0].reason
+
+
+def test_folders_of_numbered_stills_are_clips(tmp_path):
+    frames = ("clip1/{0..3}.png", "clip2/f{1..9}.jpg", "clip10/frame_{5..7}.jpeg")
+    flat = read_layout(tree(tmp_path / "flat", *frames))
+    assert (flat.layout, classes_of(flat)) == ("frames", ["clip1", "clip2", "clip10"])
+    assert flat.entries[0].path == tmp_path / "flat" / "clip1"
+    classes = read_layout(
+        tree(tmp_path / "classes", *(f"dog/{path}" for path in frames), "dog/a.mp4", "cat/x/{0..1}.bmp")
+    )
+    assert classes_of(classes) == {"cat": ["cat/x"], "dog": ["dog/a.mp4", "dog/clip1", "dog/clip2", "dog/clip10"]}
+    assert classes.layout == "folders"
+
+
+def test_bair_has_parts_and_no_classes(tmp_path):
+    near = read_layout(tree(tmp_path / "near", "train/traj_0/{0..3}.png", "test/traj_0/{0..3}.png"))
+    assert split_of(near) == {"test/traj_0": "test", "train/traj_0": "train"}
+    sharded = (
+        "train/traj_0_to_255/0/{0..3}.png",
+        "train/traj_256_to_511/1/{0..3}.png",
+        "test/traj_0_to_255/7/{0..3}.png",
+    )
+    far = read_layout(tree(tmp_path / "far", *sharded))
+    assert (far.layout, far.classes, len(far.entries)) == ("frames", [], 3)
+
+
+def test_pictures_of_a_class_are_not_frames(tmp_path):
+    """Depth one below the root is ambiguous: only where all such folders are sequences are they clips."""
+    tree(tmp_path / "photos", "dog/beach.jpg", "dog/snow.jpg", "cat/n02_{7..8}.jpeg", "cat/n02_99.jpeg")
+    assert {name: len(paths) for name, paths in classes_of(read_layout(tmp_path / "photos")).items()} == {
+        "cat": 3,
+        "dog": 2,
+    }
+    tree(tmp_path / "mixed", "dog/{0..3}.png", "cat/a.mp4", "cat/frames/{0..3}.png")
+    mixed = classes_of(read_layout(tmp_path / "mixed"))
+    assert mixed == {"cat": ["cat/a.mp4", "cat/frames"], "dog": [f"dog/{n}.png" for n in range(4)]}
+    tree(tmp_path / "digits", "0/{0..3}.png", "1/{0..3}.png")
+    assert classes_of(read_layout(tmp_path / "digits")) == ["0", "1"]
+    for pictures in (read_layout(tmp_path / "digits", "folders"), read_layout(tmp_path / "digits", folder_ok=False)):
+        assert classes_of(pictures) == {name: [f"{name}/{n}.png" for n in range(4)] for name in "01"}
+
+
+def test_thumbnails_beside_videos_are_no_clips(tmp_path):
+    tree(tmp_path, "dog/a.mp4", "dog/a.jpg", "dog/b.mp4", "dog/b.jpg")
+    assert classes_of(read_layout(tmp_path)) == {"dog": ["dog/a.mp4", "dog/b.mp4"]}
+
+
+def test_numbered_animations_are_clips_of_their_own(tmp_path):
+    for name, flags in [("moving", 2), ("still", 0)]:
+        for number in range(3):
+            file = tree(tmp_path / name, f"run/{number}.webp") / "run" / f"{number}.webp"
+            file.write_bytes(b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0" + bytes([flags]) + bytes(9))
+    assert classes_of(read_layout(tmp_path / "moving")) == {"run": ["run/0.webp", "run/1.webp", "run/2.webp"]}
+    assert classes_of(read_layout(tmp_path / "still")) == ["run"]
+
+
+def test_what_a_sequence_of_frames_is():
+    for names in (
+        ["0.png", "1.png"],
+        ["f_08.jpg", "f_09.JPG", "f_10.jpg"],
+        ["0.png", "10.png", "20.png"],
+        ["1.bmp", "2.bmp", "5.bmp"],
+    ):
+        assert are_one_sequence(names), names
+    for names in (
+        ["0.png"],
+        ["0.png", "1.jpg"],
+        ["a0.png", "b1.png"],
+        ["1.png", "2.png", "90.png"],
+        ["a.png", "b.png"],
+        ["0.png", "1.mp4"],
+        ["1.png", "01.png"],
+    ):
+        assert not are_one_sequence(names), names
+
+
+def test_frames_takes_any_numbered_stills_and_nothing_else(tmp_path):
+    tree(tmp_path, "dog/one/a7.png", "dog/one/b900.jpg", "dog/two/1.png", "dog/film.mp4", "cat/three/{0..1}.png")
+    listing = read_layout(tmp_path, "frames")
+    assert classes_of(listing) == {"cat": ["cat/three"], "dog": ["dog/one"]}
+    assert sorted(reasons(listing)) == ["dog/film.mp4", "dog/two/1.png"]
+
+
+@given(st.lists(st.integers(0, 10**6), unique=True), st.sampled_from(["", "clip", "a/b_"]), st.integers(0, 7))
+def test_the_natural_order_is_that_of_numbers(numbers, before, digits):
+    names = [f"{before}{number:0{digits}}.mp4" for number in numbers]
+    assert sorted(names, key=natural) == [name for _, name in sorted(zip(numbers, names))]
+
+
+def listed(root, text, name="clips.csv"):
+    (root / name).write_text(text, encoding="utf-8")
+    return root / name
+
+
+def test_a_list_gives_labels_times_splits_and_groups(tmp_path):
+    tree(tmp_path, "a.mp4", "deep/b c.mp4", "frames/{0..1}.png")
+    file = listed(
+        tmp_path,
+        "Path,label,start,end,split,group,note\na.mp4,run,1.5,4,train,g1,\n"
+        '"deep/b c.mp4",jump,,1:02.5,test,g2,x\nframes,run,0:00:01,,,,\n\n',
+    )
+    for listing in (
+        read_layout(file),
+        read_layout(tmp_path),
+        read_layout(tmp_path, "list"),
+        read_layout(tmp_path, list_file=file),
+    ):
+        assert (listing.layout, listing.classes, listing.problems, listing.root) == (
+            "list",
+            ["jump", "run"],
+            [],
+            tmp_path,
+        )
+        found = [(e.source, e.label, e.start, e.end, e.split, e.group) for e in listing.entries]
+        assert found == [
+            ("a.mp4#t=1.5-4", 1, 1.5, 4.0, "train", "g1"),
+            ("deep/b c.mp4#t=0-62.5", 0, 0.0, 62.5, "test", "g2"),
+            ("frames#t=1-", 1, 1.0, None, "", ""),
+        ]
+        assert listing.entries[1].path == tmp_path / "deep" / "b c.mp4"
+
+
+def test_lists_of_many_kinds_say_the_same(tmp_path):
+    tree(tmp_path, "a.mp4", "b.mp4")
+    kinds = {
+        "bom.csv": "\ufeffpath,label\r\na.mp4,2\r\nb.mp4,10\r\n",
+        "semicolon.csv": '"path";"label"\n"a.mp4";2\n"b.mp4";10\n',
+        "tab.tsv": "label\tpath\n2\ta.mp4\n10\tb.mp4\n",
+        "lines.jsonl": '{"path": "a.mp4", "label": 2}\n\n{"label": "10", "path": "b.mp4", "end": null}\n',
+    }
+    for name, text in kinds.items():
+        listing = read_layout(listed(tmp_path, text, name))
+        assert listing.classes == ["2", "10"], name  # as numbers
+        assert [(entry.source, entry.label) for entry in listing.entries] == [("a.mp4", 0), ("b.mp4", 1)], name
+    only = read_layout(listed(tmp_path, "path\na.mp4\n"))
+    assert (only.classes, [entry.label for entry in only.entries]) == ([], [0])
+
+
+def test_paths_are_relative_to_the_folder_or_to_the_list(tmp_path):
+    root, lists = tree(tmp_path / "clips", "a.mp4", "both.mp4"), tree(tmp_path / "lists", "b.mp4", "both.mp4")
+    file = listed(lists, f"path\na.mp4\nb.mp4\nboth.mp4\n{root / '..' / 'clips' / 'a.mp4'}\n")
+    listing = read_layout(root, list_file=file)
+    assert [entry.source for entry in listing.entries] == ["a.mp4", (lists / "b.mp4").as_posix(), "both.mp4"]
+    assert [entry.path for entry in listing.entries][2] == root / "both.mp4"
+    assert list(reasons(listing).values()) == ["clips.csv:5: path: the same clip as in clips.csv:2"]
+
+
+@posix
+def test_paths_from_other_systems_are_found(tmp_path):
+    decomposed = unicodedata.normalize("NFD", "café.mp4")
+    tree(tmp_path, "dog/a.mp4", decomposed)
+    listing = read_layout(listed(tmp_path, "path\ndog\\a.mp4\n" + unicodedata.normalize("NFC", "café.mp4") + "\n"))
+    assert [entry.source for entry in listing.entries] == ["dog/a.mp4", decomposed]
+
+
+def test_pieces_of_one_file_are_one_group(tmp_path):
+    tree(tmp_path, "a.mp4", "b.mp4")
+    listing = read_layout(listed(tmp_path, "path,start,end,group\na.mp4,0,2,\na.mp4,2,4,\nb.mp4,1,2,\na.mp4,5,6,own\n"))
+    assert [entry.group for entry in listing.entries] == ["a.mp4", "a.mp4", "", "own"]
+
+
+def test_rows_that_cannot_be_used_name_line_and_field(tmp_path):
+    tree(tmp_path, "a.mp4", "b.mp4")
+    rows = {
+        "a.mp4,run,,,": None,
+        "a.mp4,jump,,,": r"clips.csv:3: path: the same clip as in clips.csv:2 with the label run, which it keeps",
+        "gone.mp4,run,,,": "clips.csv:4: path: no such file",
+        "b.mp4,run,4,3.5,": "clips.csv:5: end: 3.5 is not after the start, 4",
+        "b.mp4,run,soon,,": "clips.csv:6: start: 'soon' is neither seconds nor H:MM:SS",
+        "b.mp4,run,-1,,": "clips.csv:7: start: '-1' is neither",
+        "b.mp4,run,,,maybe": "clips.csv:8: split: 'maybe' is neither train nor test",
+        "b.mp4,,,,": "clips.csv:9: label: is empty",
+        ",run,,,": "clips.csv:10: path: is empty",
+        "b.mp4,run,,,,x": "clips.csv:11: has 6 fields, but the header has 5",
+        '"b.mp4': "clips.csv:12: is not CSV",
+    }
+    listing = read_layout(listed(tmp_path, "path,label,start,end,split\n" + "\n".join(rows)))
+    assert [entry.source for entry in listing.entries] == ["a.mp4"]
+    expected = [reason for reason in rows.values() if reason]
+    found = sorted((problem.reason for problem in listing.problems), key=natural)
+    assert len(found) == len(expected)
+    assert all(reason.startswith(start) for reason, start in zip(found, expected)), found
+
+
+def test_json_lines_that_cannot_be_used_name_line_and_field(tmp_path):
+    tree(tmp_path, "a.mp4", "b.mp4")
+    lines = [
+        '{"path": "a.mp4", "start": 1e-2}',
+        "[1]",
+        "{",
+        '{"path": ["b.mp4"]}',
+        '{"label": "x"}',
+        '{"path": "b.mp4", "end": NaN}',
+    ]
+    listing = read_layout(listed(tmp_path, "\n".join(lines), "list.jsonl"))
+    assert [entry.source for entry in listing.entries] == ["a.mp4#t=0.01-"]
+    places = sorted(problem.reason.split(" is ")[0] for problem in listing.problems)
+    assert places == [
+        "list.jsonl:2:",
+        "list.jsonl:3:",
+        "list.jsonl:4: path:",
+        "list.jsonl:5: path:",
+        "list.jsonl:6: end: 'NaN'",
+    ]
+
+
+def test_lists_that_are_none_are_one_line(tmp_path):
+    tree(tmp_path, "a.mp4", "film.mkv")
+    (tmp_path / "latin.csv").write_bytes(b"path,label\na.mp4,caf\xe9\n")
+    wrong = {
+        listed(
+            tmp_path, "file,label\na.mp4,x\n", "typo.csv"
+        ): r"typo\.csv:1: no column named path; its columns are file, label",
+        listed(tmp_path, "", "empty.csv"): "no column named path",
+        listed(tmp_path, "path\ngone.mp4\n", "gone.csv"): r"none of its 1 clips .* gone\.csv:2: path: no such file",
+        tmp_path / "latin.csv": r"latin\.csv:2: is not UTF-8",
+        tmp_path / "film.mkv": "is a file; name its folder",
+        tmp_path / "nowhere": "no such folder",
+    }
+    for path, message in wrong.items():
+        with pytest.raises(DataError, match=message) as caught:
+            read_layout(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match=r"nothing\.csv: no such file; mend data\.list_file"):
+        read_layout(tmp_path, list_file=tmp_path / "nothing.csv")
+
+
+def ucf101(root):
+    names = [
+        "Walk/v_Walk_g01_c01",
+        "Walk/v_Walk_g01_c02",
+        "Walk/v_Walk_g02_c01",
+        "Bow/v_bow_g01_c01",
+        "Surf/v_Surf_g01_c01",
+    ]
+    tree(
+        root,
+        *(f"UCF-101/{name}.avi" for name in names[:3]),
+        "UCF-101/Bow/v_Bow_g01_c01/{1..3}.jpg",
+        "UCF-101/Walk/v_Walk_g09_c01.avi",
+    )
+    (root / "ucfTrainTestlist").mkdir()
+    texts = {
+        "classInd.txt": "1 Walk\r\n2 Bow\r\n3 Surf\r\n",
+        "trainlist01.txt": "".join(f"{name}.avi 1\r\n" for name in (*names[:2], names[4])),
+        "testlist01.txt": "".join(f"{name}.avi\r\n" for name in (*names[2:4], "Walk/v_Walk_g07_c07")),
+        "trainlist02.txt": "".join(f"{name}.avi 1\r\n" for name in names[2:4]),
+        "testlist02.txt": f"{names[0]}.avi\r\nRun/v_Run_g01_c01.avi\r\n{names[2]}.avi\r\n",
+    }
+    for name, text in texts.items():
+        (root / "ucfTrainTestlist" / name).write_text(text)
+    return root
+
+
+def test_ucf101_has_its_official_splits_labels_and_groups(tmp_path):
+    ucf101(tmp_path)
+    listing = read_layout(tmp_path)
+    assert (listing.layout, listing.classes) == ("ucf101", ["Walk", "Bow"])  # the order of classInd.txt
+    assert [(entry.source, entry.label, entry.split, entry.group) for entry in listing.entries] == [
+        ("UCF-101/Walk/v_Walk_g01_c01.avi", 0, "train", "Walk_g01"),
+        ("UCF-101/Walk/v_Walk_g01_c02.avi", 0, "train", "Walk_g01"),
+        ("UCF-101/Walk/v_Walk_g02_c01.avi", 0, "test", "Walk_g02"),
+        ("UCF-101/Bow/v_Bow_g01_c01", 1, "test", "Bow_g01"),
+    ]
+    found = reasons(listing)
+    assert "not in the lists of fold 1" in found["UCF-101/Walk/v_Walk_g09_c01.avi"]
+    assert found["Walk/v_Walk_g07_c07.avi"] == "is listed, but not there"
+    assert "none of its 1 listed clips" in found["Surf"]
+    assert len(found) == 3
+
+
+def test_ucf101_folds_and_places_of_the_lists(tmp_path):
+    ucf101(tmp_path)
+    second = read_layout(tmp_path / "UCF-101", fold=2)  # lists lie beside it
+    assert split_of(second) == {
+        "Walk/v_Walk_g01_c01.avi": "test",
+        "Walk/v_Walk_g02_c01.avi": "train",
+        "Bow/v_Bow_g01_c01": "train",
+    }
+    assert "no class of classInd.txt" in reasons(second)["Run/v_Run_g01_c01.avi"]
+    assert "listed twice" in reasons(second)["Walk/v_Walk_g02_c01.avi"]
+    os.rename(tmp_path / "ucfTrainTestlist", tmp_path / "lists")
+    named = read_layout(tmp_path / "UCF-101", list_file=tmp_path / "lists")
+    assert (named.layout, len(named.entries)) == ("ucf101", 4)
+    assert read_layout(tmp_path / "UCF-101").layout == "folders"
+    with pytest.raises(DataError, match=r"trainlist03\.txt: cannot be read .* data\.fold"):
+        read_layout(tmp_path / "UCF-101", list_file=tmp_path / "lists", fold=3)
+    with pytest.raises(DataError, match=r"data\.list_file"):
+        read_layout(tmp_path / "UCF-101", "ucf101")
+
+
+def test_lists_of_ucf101_beside_another_source_are_not_its_own(tmp_path):
+    ucf101(tmp_path)
+    tree(tmp_path / "pets", "dog/a.mp4")
+    assert classes_of(read_layout(tmp_path / "pets")) == {"dog": ["dog/a.mp4"]}
+
+
+HEAD = "label,youtube_id,time_start,time_end,split\n"
+
+
+def test_kinetics_finds_clips_by_their_usual_names(tmp_path):
+    a, b, c, d = "a" * 11, "_b-" + "b" * 8, "c" * 11, "d" * 11
+    tree(
+        tmp_path,
+        f"train/ski/{a}_000001_000011.mp4",
+        f"anywhere/{b}_000120_000130.webm",
+        f"{c}.mkv",
+        f"old/{d}_000000_000010.mp4",
+        f"replacement_for_corrupted/{d}_000000_000010.mp4",
+        "train/x_000000_000010.mp4",
+    )
+    listed(
+        tmp_path,
+        HEAD + f"ski,{a},1,11,train\nride a bike,{b},120,130,train\nski,gone1,1,11,train\nski,gone2,1,11,train\n",
+        "train.csv",
+    )
+    listed(tmp_path, HEAD + f"ski,{c},2,12,validate\nski,{d},0,10,validate\nski,{c},x,12,validate\n", "validate.csv")
+    listed(tmp_path, "youtube_id,time_start,time_end,label\nnever,0,10,\n", "test.csv")
+    listing = read_layout(tmp_path)
+    assert (listing.layout, listing.classes) == ("kinetics", ["ride a bike", "ski"])
+    assert [(entry.source, entry.label, entry.split, entry.group) for entry in listing.entries] == [
+        (f"anywhere/{b}_000120_000130.webm", 0, "train", b),
+        (f"{c}.mkv#t=2-12", 1, "test", c),
+        (f"replacement_for_corrupted/{d}_000000_000010.mp4", 1, "test", d),
+        (f"train/ski/{a}_000001_000011.mp4", 1, "train", a),
+    ]
+    assert (listing.entries[1].start, listing.entries[1].end) == (2.0, 12.0)
+    found = list(reasons(listing).values())
+    assert any(
+        "2 clips are listed, but not there; the first is train.csv:4: gone1_000001_000011" in reason for reason in found
+    )
+    assert any("1 clips are without a label" in reason for reason in found)
+    assert any("2 clips are in no list" in reason for reason in found)
+    assert any("validate.csv:4: time_start: 'x'" in reason for reason in found)
+    assert len(found) == 4
+
+
+def test_kinetics_leaves_validation_out_beside_a_labelled_test_part(tmp_path):
+    tree(tmp_path / "clips", *(f"{name}_000000_000010.mp4" for name in "abc"))
+    file = listed(tmp_path, HEAD + "ski,a,0,10,train\nski,b,0,10,val\nski,c,0,10,test\n", "k.csv")
+    for layout in ("auto", "kinetics"):
+        listing = read_layout(tmp_path / "clips", layout, list_file=file)
+        assert [(entry.group, entry.split) for entry in listing.entries] == [("a", "train"), ("c", "test")]
+        assert "validation" in reasons(listing)["b_000000_000010.mp4"]
+    with pytest.raises(DataError, match=r"youtube_id.*data\.list_file"):
+        read_layout(tmp_path / "clips", "kinetics")
+
+
+def test_finding_nothing_says_what_was_looked_for_and_what_to_set(tmp_path):
+    empty = tree(tmp_path / "empty", "notes.txt")
+    flat = tree(tmp_path / "flat", "a.mp4")
+    for root, layout, message in [
+        (
+            empty,
+            "auto",
+            r"no clips in it \(files that end in \.mp4, .* set data\.layout to folders, flat, frames, list",
+        ),
+        (
+            flat,
+            "folders",
+            r"none of its 1 clips can be used; the first, a\.mp4: .*read as folders.*data\.layout to flat",
+        ),
+        (flat, "frames", r"a\.mp4: is no folder of two or more stills"),
+        (empty, "frames", r"no clips in it \(folders of two or more"),
+        (empty, "list", r"has no clips\.csv.*data\.list_file"),
+    ]:
+        with pytest.raises(DataError, match=message) as caught:
+            read_layout(root, layout)
+        assert "\n" not in str(caught.value)
+    for arguments, message in [((flat, "tar"), "layout is one of"), ((flat, "auto", None, 4), "fold is 1, 2 or 3")]:
+        with pytest.raises(ValueError, match=message):
+            read_layout(*arguments)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "b.mp4", "c", "1.png", "2.png", "train", "test", "x y.gif"]), min_size=1, max_size=4
+    ).map("/".join)
+)
+def test_sources_are_unique_and_lead_to_their_files(path):
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+        tree(root / "more", "m.mp4", "1.png", "2.png")
+        for layout in ("auto", "flat"):
+            listing = read_layout(root, layout)
+            sources = [entry.source for entry in listing.entries]
+            assert len(set(sources)) == len(sources)
+            assert all((root / source).exists() for source in sources)
+            assert {problem.source for problem in listing.problems}.isdisjoint(sources)
+            json.dumps(sources)

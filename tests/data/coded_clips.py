@@ -1,0 +1,105 @@
+"""Clips whose frames show their own number, written by FFmpeg and Pillow with timestamps of one's choice."""
+
+import struct
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from PIL import Image
+
+BITS = 12
+DARK, LIGHT = 30, 225
+
+
+def coded(number, width=64, height=48):
+    """A frame that shows a number: 4 x 3 blocks, dark or light by its bits, uint8 ``[height, width, 3]``."""
+    bits = np.array([number >> bit & 1 for bit in range(BITS)], bool).reshape(3, 4)
+    blocks = np.where(bits, LIGHT, DARK).astype(np.uint8)
+    rows, columns = np.arange(height) * 3 // height, np.arange(width) * 4 // width
+    return np.repeat(blocks[rows][:, columns, None], 3, axis=-1)
+
+
+def numbers(clip):
+    """The numbers that frames show, from the middle of each block."""
+    clip = np.asarray(clip)
+    height, width = clip.shape[1:3]
+    rows, columns = (2 * np.arange(3) + 1) * height // 6, (2 * np.arange(4) + 1) * width // 8
+    bits = clip[:, rows][:, :, columns, 0].reshape(len(clip), BITS) > 128
+    return (bits << np.arange(BITS)).sum(axis=1).tolist()
+
+
+def write_video(
+    path,
+    frames=24,
+    rate=24,
+    codec="libx264",
+    pix_fmt="yuv420p",
+    options=None,
+    gop=None,
+    b_frames=None,
+    ticks=None,
+    time_base=None,
+    tag=None,
+    container_options=None,
+):
+    """Encode frames (a count of coded ones, uint8 RGB or RGBA arrays, or VideoFrames), at even times or at `ticks`.
+
+    `tag` is called with the stream before the first frame.
+    """
+    frames = [coded(number) for number in range(frames)] if isinstance(frames, int) else frames
+    convert = VideoReformatter().reformat
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1001), options=options or {})
+        first = frames[0]
+        size = (first.width, first.height) if isinstance(first, av.VideoFrame) else first.shape[1::-1]
+        stream.width, stream.height = size
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.thread_count = 1
+        if gop is not None:
+            stream.gop_size = gop
+        if b_frames is not None:
+            stream.max_b_frames = b_frames
+        if time_base is not None:
+            stream.codec_context.time_base = time_base
+        if tag is not None:
+            tag(stream)
+        for index, frame in enumerate(frames):
+            if not isinstance(frame, av.VideoFrame):
+                rgb = av.VideoFrame.from_ndarray(
+                    np.ascontiguousarray(frame), format="rgba" if frame.shape[-1] == 4 else "rgb24"
+                )
+                frame = convert(rgb, format=pix_fmt, threads=1)
+            if ticks is not None:
+                frame.pts, frame.time_base = ticks[index], time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_animation(path, frames=12, delays=80, **options):
+    """An animated GIF, WebP or PNG by Pillow; `frames` is a count of coded ones, or arrays; delays in milliseconds."""
+    frames = [coded(number) for number in range(frames)] if isinstance(frames, int) else frames
+    images = [Image.fromarray(frame) for frame in frames]
+    if path.suffix == ".webp":
+        options = {"lossless": True, "exact": True, "minimize_size": False, "kmin": 1, "kmax": 1} | options
+    images[0].save(path, save_all=True, append_images=images[1:], duration=delays, loop=0, **options)
+    return path
+
+
+def write_frames(folder, count=6, name="frame_{:04}.png", first=1, step=1):
+    """A folder of numbered coded frames."""
+    folder.mkdir()
+    for index in range(count):
+        Image.fromarray(coded(index)).save(folder / name.format(first + step * index))
+    return folder
+
+
+def turn_mp4(path, a, b, c, d):
+    """Write the matrix that turns the picture into the header of an MP4's only track."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4
+    at += 40 if data[at] == 0 else 52  # of a header with short or with long times
+    data[at : at + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path

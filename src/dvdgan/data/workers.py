@@ -6,78 +6,65 @@ the machine rather than the clip may be at fault, and one line that says why a c
 
 from __future__ import annotations
 
-import errno
-import faulthandler
 import logging
-import math
 import os
+import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import TimeoutError as NotYet
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from itertools import cycle
-from multiprocessing import active_children, get_context, parent_process
-from types import TracebackType
+from multiprocessing import active_children
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType, TracebackType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from dvdgan.data.errors import ClipError
+from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, nothing, sign_of_life, work
 
-try:
-    import resource
-except ImportError:  # Windows: memory is not limited
-    resource = None  # type: ignore[assignment]
+__all__ = ["Limits", "Pending", "Result", "Workers", "sign_of_life", "usable_cores"]
 
 _MOST_WORKERS = 61  # Windows waits for no more
-_WAITING = 4  # tasks per process that are sent ahead, running ones included
+_AHEAD = 4  # tasks per process that are sent to the pool, running ones included
 _SLOTS = 4096  # more than ever wait
-_NO_MEMORY = os.strerror(errno.ENOMEM)
 _LOOK = 1.0  # seconds between two looks at a task that is awaited
 _TRIES = 3  # of a task whose pool broke, maybe because of another task
 _ALONE = "decoding in this process, where neither time nor memory is limited, since others could not be started (%s)"
-_HAS_TIMERS = hasattr(signal, "setitimer")  # of the system, which need nothing of the process: not on Windows
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a task may take.
+class _Process(SpawnProcess):
+    """A process that knows nothing of the script: it neither imports what that does nor needs a main guard in it."""
 
-    Attributes:
-        seconds: without a sign of life, such as a new frame; infinite is no limit.
-        gib: memory beyond what the process had before its first task, in GiB; infinite is no limit. Linux only.
-    """
+    _starting = threading.Lock()
 
-    seconds: float = 20.0
-    gib: float = 4.0
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _Process._starting:
+            script = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")  # has no file that the new process could run
+            try:
+                return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            finally:
+                sys.modules["__main__"] = script
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a task.
-
-    Attributes:
-        value: what its function returned.
-        reason: why there is no value, in one line; None if there is one.
-    """
-
-    value: Any = None
-    reason: str | None = None
+class _Context(SpawnContext):
+    Process = _Process  # type: ignore[assignment]
 
 
 class Workers:
     """A pool of processes; use it as a context manager, or close it. They start with the first task.
 
-    Functions and arguments must be picklable. An error that tells of the data (`DataError`, OSError, ValueError), a
-    limit that is passed and a crash become the `Result.reason` of their task, and the others go on. Other exceptions
-    are errors of the program and are raised. Where processes cannot be started, tasks run in this process, and a
-    warning says so.
+    Functions and arguments must be picklable, and lie in modules that can be imported, not in a script. An error that
+    tells of the data (`DataError`, OSError, ValueError), a limit that is passed and a crash become the `Result.reason`
+    of their task, and the others go on. Other exceptions are errors of the program and are raised. Where processes
+    cannot be started, tasks run in this process, and a warning says so.
 
     Args:
         count: how many processes; None is one for each core that this process may use.
@@ -85,12 +72,14 @@ class Workers:
 
     Attributes:
         count: how many processes there are at most.
+        ahead: how many tasks `run` takes before it gives the first result.
     """
 
     def __init__(self, count: int | None, limits: Limits) -> None:
         """Start nothing yet."""
         self.count = usable_cores() if count is None else count
         self.limits = limits
+        self.ahead = _AHEAD * self.count
         self._pool: ProcessPool | None = None
         self._alone = self._closed = False
         self._running: Any = None  # process ids of the tasks, by their slots
@@ -103,7 +92,7 @@ class Workers:
         try:
             for task in tasks:
                 waiting.append(self.submit(function, *task))
-                if len(waiting) >= _WAITING * self.count:
+                if len(waiting) >= self.ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -146,7 +135,12 @@ class Workers:
                 return None, None, 0
             slot = next(self._slots)
             self._running[slot] = 0
-            return self._pool, self._pool.schedule(_work, (*call, self.limits, slot)), slot
+            pool, task = self._pool, (pickle.dumps(call), self.limits, slot)
+            try:
+                return pool, pool.schedule(work, task), slot
+            except RuntimeError:  # it broke just now
+                self._drop(pool)
+                return self._send(call)
 
     def _drop(self, pool: ProcessPool) -> None:
         """Forget a pool that broke; the next task starts another one."""
@@ -158,10 +152,10 @@ class Workers:
     def _start(self) -> ProcessPool | None:
         pool = None
         try:
-            context = get_context("spawn")
+            context = _Context()
             self._running = context.RawArray("q", _SLOTS)
-            pool = ProcessPool(self.count, initializer=_enter, initargs=(self._running,), context=context)
-            pool.schedule(_nothing).result()  # a script without a main guard fails here, not in a task
+            pool = ProcessPool(self.count, initializer=enter, initargs=(self._running,), context=context)
+            pool.schedule(nothing).result()  # what keeps processes from starting fails here, not in a task
             return pool
         except (BrokenProcessPool, OSError, ValueError, ImportError, NotImplementedError) as error:
             _log.warning(_ALONE, error)
@@ -193,7 +187,7 @@ class Pending:
         """
         while self._result is None:
             if self._pool is None:
-                self._result = _attempt(*self._call, "needs more memory than there is")
+                self._result = attempt(*self._call, "needs more memory than there is")
                 break
             try:
                 self._result = self._wait()
@@ -237,12 +231,6 @@ class Pending:
         raise ProcessExpired("ended", code=0)
 
 
-def sign_of_life() -> None:
-    """Say, in a task, that it goes on: `Limits.seconds` count anew. Called at each frame; elsewhere it does nothing."""
-    if _seconds is not None:
-        _arm(_seconds)
-
-
 def usable_cores() -> int:
     """The cores that this process may use, as far as a pool can use them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -260,97 +248,10 @@ def _may_be_chance(code: int) -> bool:
 
 
 def _how_it_ended(code: int, limits: Limits) -> str:
-    if code == (-signal.SIGALRM if _HAS_TIMERS else 1):
+    if code == (-signal.SIGALRM if HAS_TIMERS else 1):
         return f"the decoder gave no frame for {limits.seconds:g} s"
     if code == 0:
         return "the decoder ended its process"
     if code == -getattr(signal, "SIGKILL", 0):
         return "the decoder was killed (signal 9), as happens where memory runs out"
     return f"the decoder crashed ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
-
-
-# What follows runs in the processes.
-
-_running: Any = None
-_seconds: float | None = None
-_limited = False
-_nowhere: Any = None
-
-
-def _nothing() -> None:
-    """The first task of a pool: processes can be started."""
-
-
-def _enter(running: Any) -> None:
-    """Prepare a process: one thread for each library, behind the training, Ctrl-C is the parent's, it ends with it."""
-    global _running, _nowhere
-    _running = running
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if _HAS_TIMERS:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process even where C code never comes back
-    else:
-        _nowhere = open(os.devnull, "w", encoding="ascii")  # noqa: SIM115 (for as long as the process lives)
-    if hasattr(os, "nice"):
-        os.nice(5)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(function: Callable[..., Any], args: tuple[Any, ...], limits: Limits, slot: int) -> Result:
-    """Do a task within its limits."""
-    global _seconds, _limited
-    _running[slot] = os.getpid()
-    if not _limited:  # now that the modules of the first task are there
-        _limit_memory(limits.gib)
-        _limited = True
-    _seconds = limits.seconds if math.isfinite(limits.seconds) else None
-    try:
-        sign_of_life()
-        return _attempt(function, args, f"needs more than {limits.gib:g} GiB of memory")
-    finally:
-        _disarm()
-        _seconds = None
-
-
-def _attempt(function: Callable[..., Any], args: tuple[Any, ...], too_much: str) -> Result:
-    """Call a function; an error that tells of the data becomes the reason."""
-    try:
-        return Result(value=function(*args))
-    except MemoryError:
-        return Result(reason=too_much)
-    except (OSError, ValueError) as error:
-        reason = " ".join((error.reason if isinstance(error, ClipError) else str(error)).split())
-        return Result(reason=too_much if _NO_MEMORY in reason else reason or type(error).__name__)
-
-
-def _limit_memory(gib: float) -> None:
-    """Let this process have so much more than it has now. Other systems than Linux do not tell how much that is."""
-    if resource is None or not math.isfinite(gib) or not os.path.exists("/proc/self/statm"):
-        return
-    with open("/proc/self/statm", encoding="ascii") as file:
-        now = int(file.read().split()[5]) * resource.getpagesize()
-    wanted = now + int(gib * 2**30)
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    known = [wanted, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
-
-
-def _arm(seconds: float) -> None:
-    """End this process in so many seconds, whatever it does then."""
-    if _HAS_TIMERS:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-    else:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere)
-
-
-def _disarm() -> None:
-    if _HAS_TIMERS:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    else:
-        faulthandler.cancel_dump_traceback_later()

@@ -1,0 +1,388 @@
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dvdgan.data.packing as packing
+import dvdgan.data.partial
+from dvdgan.data.decode import open_clip, read_clip
+from dvdgan.data.encode import write_clip
+from dvdgan.data.errors import ClipError, DataError
+from dvdgan.data.listing import Entry, Listing, Problem
+from dvdgan.data.packing import Reading, ScratchError, decode_to_file, estimate, pack, parts
+from dvdgan.data.store import ClipStore, StoreError, StoreWriter
+from dvdgan.data.workers import Limits, Workers
+
+READING = Reading(16)
+
+
+class Here(Workers):
+    """Workers without processes, for what has nothing to do with them."""
+
+    def _start(self):
+        return None
+
+
+@pytest.fixture
+def here(monkeypatch):
+    monkeypatch.setattr(packing, "Workers", Here)
+
+
+def moving(seed, frames=6, height=16, width=20):
+    """A square that moves over a plain ground, uint8 [T, H, W, 3]."""
+    rng = np.random.default_rng(seed)
+    clip = np.full((frames, height, width, 3), rng.integers(256, size=3), np.uint8)
+    for time in range(frames):
+        clip[time, 4:10, time : time + 6] = rng.integers(256, size=3)
+    return clip
+
+
+def write_clips(root):
+    """Five clips that can be read, and two that cannot, in three classes."""
+    for number, suffix in enumerate((".mp4", ".webp", ".gif", ".mp4", ".webp")):
+        write_clip(root / "ab"[number % 2] / f"{number}{suffix}", moving(number, 4 + number), 12)
+    whole = (root / "a" / "0.mp4").read_bytes()
+    (root / "a" / "cut.mp4").write_bytes(whole[:-50])  # its header is whole
+    (root / "c").mkdir()
+    (root / "c" / "none.mp4").write_bytes(b"nothing")
+    return root
+
+
+def list_clips(root):
+    classes = sorted(path.name for path in root.iterdir())
+    entries = [
+        Entry(path, path.relative_to(root).as_posix(), classes.index(path.parent.name), split="train", group=path.stem)
+        for path in sorted(root.rglob("*.*"))
+    ]
+    return Listing(root, "folders", classes, entries, [Problem("a/none.mp4", "no such file")])
+
+
+def about(listing):
+    return {"clips": [[entry.source, entry.label, entry.path.stat().st_size] for entry in listing.entries]}
+
+
+def pack_all(root, out, reading=READING, **options):
+    listing = options.pop("listing", None) or list_clips(root)
+    return pack(listing, out, reading, about(listing), progress=False, **options)
+
+
+def contents(path):
+    return {name: (path / name).read_bytes() for name in sorted(os.listdir(path))}
+
+
+def flat(*paths):
+    return Listing(paths[0].parent, "flat", [], [Entry(path, path.name) for path in paths])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips") / "root")
+
+
+@pytest.fixture(scope="module")
+def whole(clips, tmp_path_factory):
+    """The store that nobody interrupted, made by two processes."""
+    out = tmp_path_factory.mktemp("whole") / "store"
+    pack_all(clips, out, workers=2)
+    assert os.listdir(out.parent) == ["store"]
+    return contents(out)
+
+
+def test_a_store_holds_what_reading_gives_in_the_order_of_the_listing(clips, tmp_path, here, caplog):
+    lines = []
+    store = pack_all(clips, tmp_path / "store", say=lines.append)
+    assert store.sources == ["a/0.mp4", "a/2.gif", "a/4.webp", "b/1.webp", "b/3.mp4"]
+    assert (store.classes, store.labels.tolist()) == (["a", "b"], [0, 0, 0, 1, 1])
+    assert (set(store.splits), store.groups) == ({"train"}, ["0", "2", "4", "1", "3"])
+    for index, source in enumerate(store.sources):
+        clip, fps = read_clip(clips / source, 16)
+        assert np.array_equal(store.clip(index), clip)
+        assert store.fps[index] == fps
+    assert [entry["source"] for entry in store.skipped] == ["a/cut.mp4", "c/none.mp4", "a/none.mp4"]
+    assert store.skipped[2]["reason"] == "no such file"
+    messages = [record.message for record in caplog.records if record.name == packing.__name__]
+    assert [message for message in messages if "skipped a/cut.mp4: " in message]
+    assert messages[-1].endswith("left out classes without a clip that can be used: c")
+    assert lines == ["about 6 clips, 0.0 MiB"]
+    store.verify()
+
+
+def test_the_store_does_not_depend_on_how_many_processes_there_are(clips, whole, tmp_path, here):
+    pack_all(clips, tmp_path / "here")
+    assert contents(tmp_path / "here") == whole
+
+
+def test_one_process_packs_what_two_do(clips, whole, tmp_path):
+    pack_all(clips, tmp_path / "store", workers=1)
+    assert contents(tmp_path / "store") == whole
+
+
+def test_only_the_first_problems_are_shown(tmp_path, here, caplog):
+    path = write_clip(tmp_path / "clips" / "good.webp", moving(0), 12)
+    listing = replace(flat(path), problems=[Problem(f"{number}", "not there") for number in range(13)])
+    store = pack(listing, tmp_path / "store", READING, {}, progress=False)
+    assert len(store.skipped) == 13
+    messages = [record.message for record in caplog.records if record.name == packing.__name__]
+    assert len(messages) == 11
+    assert messages[-1].endswith("skipped 3 more; the store's index.json lists them")
+
+
+def test_transparency_is_kept_or_laid_on_a_background(tmp_path, here):
+    pixels = np.zeros((3, 16, 16, 4), np.uint8)
+    for time in range(3):
+        pixels[time, 4:12, time : time + 8] = (200, 100, 0, 255)
+    images = [Image.fromarray(frame) for frame in pixels]
+    path = tmp_path / "clear.png"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=80)
+    solid = write_clip(tmp_path / "solid.mp4", moving(1), 12)
+    kept = pack(flat(path, solid), tmp_path / "kept", Reading(16, background=None), {}, progress=False)
+    assert kept.channels.tolist() == [4, 3]
+    assert np.array_equal(kept.clip(0), pixels)
+    blue = pack(flat(path, solid), tmp_path / "blue", Reading(16, background=(0, 0, 255)), {}, progress=False)
+    assert blue.channels.tolist() == [3, 3]
+    assert blue.clip(0)[0, 0, 0].tolist() == [0, 0, 255]
+    assert blue.clip(0)[0, 5, 5].tolist() == [200, 100, 0]
+
+
+def test_rates_and_sizes_are_those_that_are_asked_for(clips, tmp_path, here):
+    store = pack(flat(clips / "b" / "3.mp4"), tmp_path / "store", Reading(8, fps=6), {}, progress=False)
+    assert (store.fps.tolist(), store.lengths.tolist()) == ([6.0], [4])
+    assert (store.heights.tolist(), store.widths.tolist()) == ([8], [10])
+
+
+def test_long_files_are_cut_into_parts_that_keep_together(tmp_path, here):
+    path = write_clip(tmp_path / "long.mp4", moving(0, 100, 16, 120), 10)  # 10 s
+    short = write_clip(tmp_path / "short.mp4", moving(1, 20), 10)
+    reading = Reading(16, max_seconds=2.0, windows=3)
+    store = pack(flat(path, short), tmp_path / "store", reading, {}, progress=False)
+    spans = [(0.667, 2.667), (4.0, 6.0), (7.333, 9.333)]
+    assert store.sources == [f"long.mp4#t={start:g}-{end:g}" for start, end in spans] + ["short.mp4"]
+    assert store.lengths.tolist() == [20, 20, 20, 20]
+    assert store.groups == ["long.mp4"] * 3 + [""]
+    for index, (start, end) in enumerate(spans):
+        assert np.array_equal(store.clip(index), np.stack(list(open_clip(path, 16, start=start, end=end)[1])))
+    one = pack(flat(path), tmp_path / "one", Reading(16, max_seconds=2.0), {}, progress=False)
+    assert one.sources == ["long.mp4#t=4-6"]
+
+
+def test_parts_lie_within_their_clip_and_never_overlap():
+    facts = probe_of(60.0)
+    entry = Entry(None, "a.mp4#t=10-35.5", 1, 10.0, 35.5, "test", "g")
+    cut = parts(entry, facts, Reading(16, max_seconds=10.0, windows=5))
+    assert [part.source for part in cut] == ["a.mp4#t=11.375-21.375", "a.mp4#t=24.125-34.125"]
+    assert [(part.start, part.end, part.label, part.split, part.group) for part in cut] == [
+        (11.375, 21.375, 1, "test", "g"),
+        (24.125, 34.125, 1, "test", "g"),
+    ]
+    assert parts(entry, facts, Reading(16, max_seconds=25.5)) == [entry]
+    assert parts(replace(entry, end=1000.0), facts, Reading(16, max_seconds=50.0))[0].end == 1000.0
+
+
+def probe_of(seconds):
+    return packing.Facts(32, 32, 10.0, round(10 * seconds), seconds, False, "mp4/h264", False)
+
+
+def test_an_estimate_is_what_comes_out(clips, tmp_path, here):
+    listing = list_clips(clips)
+    found = estimate(listing, READING, Here(1, Limits()), progress=False)
+    store = pack_all(clips, tmp_path / "store")
+    assert [fact.source for fact in found.facts if isinstance(fact, Problem)] == ["c/none.mp4"]
+    cut = found.facts[3]  # whose header promises what the file has not
+    assert (found.clips, found.frames) == (6, store.lengths.sum() + cut.frames)
+    assert found.bytes == store.bytes + cut.frames * 16 * 20 * 3
+    assert found.seconds == pytest.approx(found.frames / 12, abs=0.1)
+
+
+def stop_at(monkeypatch, number, error):
+    """Make the writer fail at the given clip, with half of its frames written."""
+    real, seen = StoreWriter.add, []
+
+    def add(self, frames, *args, **options):
+        seen.append(args)
+
+        def half():
+            yield next(iter(frames))
+            raise error
+
+        return real(self, half() if len(seen) == number else frames, *args, **options)
+
+    monkeypatch.setattr(StoreWriter, "add", add)
+
+
+def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, here, monkeypatch):
+    out, lines = tmp_path / "store", []
+    for number, error in ((3, KeyboardInterrupt()), (2, SystemExit(143))):
+        with monkeypatch.context() as patch:
+            stop_at(patch, number, error)
+            with pytest.raises(type(error)):
+                pack_all(clips, out, say=lines.append)
+        assert os.listdir(tmp_path) == [".store.partial"]
+    pack_all(clips, out, say=lines.append)
+    assert [line.partition("; ")[2] for line in lines] == ["", "2 are packed already", "3 are packed already"]
+    assert contents(out) == whole
+    assert os.listdir(tmp_path) == ["store"]
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import dvdgan.data.partial
+import test_packing
+from dvdgan.data.store import StoreWriter
+from pathlib import Path
+
+def add(self, frames, *args, **options):
+    if len(self) == 2:
+        self._file.write(next(iter(frames)).tobytes())
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, frames, *args, **options)
+
+real, StoreWriter.add = StoreWriter.add, add
+dvdgan.data.partial.SYNC_SECONDS = 0.0
+test_packing.pack_all(Path(sys.argv[2]), Path(sys.argv[3]), workers=2)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_packing_goes_on_where_it_was(clips, whole, tmp_path, here):
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+    out, lines = tmp_path / "out" / "store", []
+    command = [sys.executable, script, os.path.dirname(__file__), clips, out]
+    assert subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    assert os.listdir(out.parent) == [".store.partial"]
+    pack_all(clips, out, say=lines.append)
+    assert lines == ["about 6 clips, 0.0 MiB; 2 are packed already"]
+    assert contents(out) == whole
+    assert os.listdir(out.parent) == ["store"]
+
+
+def test_a_changed_listing_starts_anew(clips, tmp_path, here, monkeypatch):
+    out, lines = tmp_path / "store", []
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            pack_all(clips, out)
+    listing = list_clips(clips)
+    fewer = replace(listing, entries=listing.entries[1:])
+    assert pack_all(clips, out, listing=fewer, say=lines.append).sources[0] == "a/2.gif"
+    assert "already" not in lines[0]
+    assert os.listdir(tmp_path) == ["store"]
+
+
+@pytest.mark.skipif(dvdgan.data.partial.fcntl is None, reason="needs locks")
+def test_two_packers_at_once_are_told_apart(clips, whole, tmp_path, here):
+    out = tmp_path / "store"
+
+    def meet(line):
+        with pytest.raises(StoreError, match="another process is packing here"):
+            pack_all(clips, out)
+
+    pack_all(clips, out, say=meet)
+    assert contents(out) == whole
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_decoded(clips, tmp_path, here, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 30_000))
+    monkeypatch.setattr(packing, "decode_to_file", None)
+    with pytest.raises(DataError, match=r"need 0.1 MiB, and the disk has 0.0 MiB free; choose another disk") as caught:
+        pack_all(clips, tmp_path / "store")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_packed_already_needs_no_more_room(clips, whole, tmp_path, here, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 5, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            pack_all(clips, tmp_path / "store")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 30_000))
+    pack_all(clips, tmp_path / "store")
+    assert contents(tmp_path / "store") == whole
+
+
+def test_a_disk_that_gets_full_keeps_what_is_packed(clips, whole, tmp_path, here, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        with pytest.raises(
+            DataError, match=r"cannot be written \(No space left on device\); mend that and start again"
+        ):
+            pack_all(clips, tmp_path / "store")
+    pack_all(clips, tmp_path / "store")
+    assert contents(tmp_path / "store") == whole
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
+def test_a_clip_is_not_blamed_for_a_full_disk(clips, tmp_path):
+    entry = Entry(clips / "a" / "0.mp4", "a/0.mp4")
+    with pytest.raises(ScratchError, match="No space left"):
+        decode_to_file(entry, READING, packing.Path("/dev/full"))
+    with pytest.raises(ScratchError, match="No such file"):
+        decode_to_file(entry, READING, tmp_path / "none" / "0")
+    with pytest.raises(ClipError):
+        decode_to_file(replace(entry, path=clips / "none.mp4"), READING, tmp_path / "0")
+
+
+def test_files_that_need_too_much_are_skipped_and_the_others_packed(clips, tmp_path):
+    wide = tmp_path / "wide.png"
+    Image.new("1", (7900, 7900)).save(wide)
+    listing = flat(clips / "a" / "0.mp4", wide, clips / "b" / "1.webp")
+    store = pack(listing, tmp_path / "store", READING, {}, workers=1, limits=Limits(gib=0.2), progress=False)
+    assert store.sources == ["0.mp4", "1.webp"]
+    assert store.skipped == [{"source": "wide.png", "reason": "needs more than 0.2 GiB of memory"}]
+
+
+def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path, here):
+    for name in ("x.mp4", "y.gif"):
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"none of its 2 clips can be used; the first, x.mp4: ") as caught:
+        pack(flat(tmp_path / "x.mp4", tmp_path / "y.gif"), tmp_path / "store", READING, {}, progress=False)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="no clips in it"):
+        pack(Listing(tmp_path, "flat", [], []), tmp_path / "store", READING, {}, progress=False)
+    assert sorted(os.listdir(tmp_path)) == ["x.mp4", "y.gif"]
+
+
+def test_more_clips_than_files_may_be_open(tmp_path):
+    resource = pytest.importorskip("resource")
+    paths = []
+    for number in range(400):
+        paths.append(tmp_path / f"{number:04}.png")
+        Image.new("RGB", (16, 16), (number % 256, number // 256, 0)).save(paths[-1])
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (120, before[1]))
+    try:
+        store = pack(flat(*paths), tmp_path / "store", READING, {}, workers=2, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert [tuple(store.clip(number)[0, 0, 0]) for number in (0, 399)] == [(0, 0, 0), (143, 1, 0)]
+    assert len(store) == 400
+
+
+def test_a_damaged_store_names_its_clip(clips, tmp_path, here):
+    store = pack_all(clips, tmp_path / "store")
+    with open(store.path / "frames.u8", "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+    with pytest.raises(StoreError, match=r"clip b/3\.mp4"):
+        ClipStore.open(store.path).verify()
+
+
+def test_importing_is_quick():
+    code = (
+        "import sys, dvdgan.data.packing as _; print([m for m in ('torch', 'plotly', 'pydantic') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

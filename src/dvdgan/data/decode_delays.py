@@ -98,13 +98,13 @@ def _of_png(file: BinaryIO) -> Iterator[Fraction]:
         following = file.tell() + size + 4
         if name in (b"fcTL", b"IEND") and delay is not None:
             yield delay
-        if name == b"IEND":
-            return
         if name == b"fcTL":
             over, under = struct.unpack(">HH", _read(file, 26)[20:24])
             delay = Fraction(over, under or 100)
         _check_reaches(file, following)
         file.seek(following)
+        if name == b"IEND":
+            return
 
 
 def _check_reaches(file: BinaryIO, end: int) -> None:

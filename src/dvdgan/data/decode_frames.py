@@ -125,6 +125,8 @@ class VideoFrames:
                         raise ClipError(self.path, f"frames change {sizes} after {frames} frames")
                     yield clock.show(frame)
                     frames += 1
+                if packet.size == 0:
+                    break  # PyAV goes on to streams that may have appeared meanwhile, which it does not know
         except av.FFmpegError as error:
             raise ClipError(self.path, f"truncated or damaged after {frames} frames ({reason(error)})") from None
         if goal is None and frames == 0:
@@ -244,7 +246,9 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
         raise ClipError(path, "no video stream")
     if streams[0].codec_context is None:
         raise ClipError(path, "no decoder for its video")
-    check_size(path, max(1, streams[0].width), max(1, streams[0].height))  # 0: known from the first frame only
+    if not streams[0].width:
+        raise ClipError(path, f"frames of unknown size, or of more than {MOST_PIXELS // 10**6} megapixels")
+    check_size(path, streams[0].width, streams[0].height)
     streams[0].thread_type = "AUTO"
     streams[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return streams[0]

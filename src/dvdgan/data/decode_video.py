@@ -108,7 +108,7 @@ def _probe(path: Path, container: InputContainer, stream: VideoStream) -> _Found
                 origin = min(marks)[0] if by_dts and marks else frame.pts
                 found = _Found(frame, 0 if origin is None else origin)
                 break
-        if found is not None and (packets >= _PROBE_PACKETS or (size >= _PROBE_BYTES and packets >= _FEW)):
+        if whole or (found is not None and (packets >= _PROBE_PACKETS or (size >= _PROBE_BYTES and packets >= _FEW))):
             break
         if packets >= 4 * _PROBE_PACKETS:
             raise ClipError(path, f"no whole frame in its first {packets} packets")

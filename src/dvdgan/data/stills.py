@@ -45,6 +45,7 @@ _ERRORS = (  # what Pillow's readers raise for files that make no sense
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # where warnings are errors
 )
 
 
@@ -134,7 +135,8 @@ def _numbers(image: Image.Image) -> tuple[int, int]:
 
 def _one(path: Path, shape: Shape, look: Look, name: str) -> Iterator[Timed]:
     with said(_ERRORS, path, "truncated or damaged"), _opened(path) as image:
-        if name in ("GIF", "WEBP") and len(list(delays(path, name))) != 1:  # an animation of which one frame is left
+        found = len(list(delays(path, name))) if name in _ANIMATED else 1  # reads to the end mark
+        if found != 1 and name != "PNG":  # an animation of which one frame is left
             raise ClipError(path, "truncated or damaged after 1 frame")
         image.load()
         pixels = _pixels(image)

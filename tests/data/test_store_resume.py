@@ -226,6 +226,8 @@ def test_the_scratch_directory_is_on_the_way_only(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+    assert sorted(os.listdir(tmp_path / ".store.partial")) == ["frames.u8", "journal.jsonl"]
+    (tmp_path / ".store.partial" / "scratch.of-a-killed-process").mkdir()
     with StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer:
         assert writer.scratch.parent.parent == tmp_path
         assert os.listdir(writer.scratch) == []

@@ -225,6 +225,7 @@ class StoreWriter:
             self._file.close()
             if self._journal is not None:
                 self._journal.close()
+            shutil.rmtree(self.scratch, ignore_errors=True)
             if self._partial.exists() and not (self._keep and self.done):
                 shutil.rmtree(self._partial, ignore_errors=True)
             self._hold.release()

@@ -41,8 +41,8 @@ class _Found:
 
     first: av.VideoFrame
     origin: int  # of the first frame, in ticks
-    times: list[Fraction] = field(default_factory=list)  # of all frames that are known, sorted
-    hold: Fraction = Fraction(0)  # what the last of them lasts
+    times: list[int] = field(default_factory=list)  # of all frames that are known, in ticks after the first, sorted
+    hold: int = 0  # ticks that the last of them lasts
     whole: bool = False  # the file has no other frames
     size: int = 0  # bytes of those packets
 
@@ -58,13 +58,14 @@ def open_video(path: Path, look: Look) -> Reader:
         found = _probe(path, container, stream)
         shape = _shape(stream, found.first)
         shape.check(path, look.size)
-        rate, variable = nominal_rate(found.times, tick_of(stream), stream.base_rate, stream.average_rate)
+        tick = tick_of(stream)
+        rate, variable = nominal_rate(found.times, tick, stream.base_rate, stream.average_rate)
         width, height = shape.shown()
         if found.whole:
-            frames = count(found.times, found.hold, rate)
+            frames = count([time * tick for time in found.times], found.hold * tick, rate)
             seconds = Fraction(frames) / rate
         else:
-            seconds = max(_length(container, stream, found, path), found.times[-1] + 1 / rate)
+            seconds = max(_length(container, stream, found, path), found.times[-1] * tick + 1 / rate)
             frames = max(1, round(seconds * rate))
         kind = f"{_container_name(path, container)}/{stream.codec_context.codec.canonical_name}"
         facts = Facts(width, height, float(rate), frames, float(seconds), shape.alpha, kind, variable)
@@ -116,10 +117,9 @@ def _probe(path: Path, container: InputContainer, stream: VideoStream) -> _Found
         raise ClipError(path, "no frames" if packets == 0 else "truncated or damaged after 0 frames")
     marks = sorted(mark for mark in marks if mark[0] >= found.origin and (whole or mark[0] <= decoded))
     marks = marks or [(found.origin, 0)]
-    tick = tick_of(stream)
-    found.times = [(mark - found.origin) * tick for mark, _ in marks]
+    found.times = [mark - found.origin for mark, _ in marks]
     end = told_end(container, stream)
-    found.hold = tick * (marks[-1][1] if end is None else max(0, end - marks[-1][0]))
+    found.hold = marks[-1][1] if end is None else max(0, end - marks[-1][0])
     found.whole, found.size = whole, size
     return found
 
@@ -147,7 +147,7 @@ def _length(container: InputContainer, stream: VideoStream, found: _Found, path:
         return Fraction(tagged)
     if container.duration:
         return Fraction(container.duration, av.time_base)
-    return found.times[-1] * Fraction(path.stat().st_size, max(1, found.size))
+    return found.times[-1] * tick_of(stream) * Fraction(path.stat().st_size, max(1, found.size))
 
 
 def _converter(path: Path, shape: Shape, look: Look) -> Callable[[av.VideoFrame], np.ndarray]:

@@ -70,7 +70,8 @@ def open_image(path: Path, look: Look) -> Reader:
     times = [Fraction(0)]
     for delay, _ in known[:-1]:
         times.append(times[-1] + delay)
-    rate, variable = nominal_rate(times, _TICKS[name])
+    tick = _TICKS[name]
+    rate, variable = nominal_rate([time / tick for time in times], tick)
     if len(known) <= _PROBE_FRAMES:
         frames = count(times, known[-1][0], rate)
     else:  # as many bytes again, as many frames again
@@ -155,10 +156,10 @@ def _animation(path: Path, shape: Shape, look: Look, name: str, hidden: int) -> 
                 if delay is None:
                     return
                 image.seek(index + hidden)
-                image.load()
                 if image.size != (shape.width, shape.height):
                     sizes = f"from {shape.width} × {shape.height} to {image.width} × {image.height} pixels"
                     raise ClipError(path, f"frames change {sizes} after {index} frames")
+                image.load()
                 show = _copy(image, shape, look)
             yield time, delay[0], show
             time, index = time + delay[0], index + 1

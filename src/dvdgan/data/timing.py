@@ -79,7 +79,7 @@ class Reader:
 
 
 def nominal_rate(
-    times: Sequence[Fraction], tick: Fraction, base: Fraction | None = None, average: Fraction | None = None
+    times: Sequence[int | Fraction], tick: Fraction, base: Fraction | None = None, average: Fraction | None = None
 ) -> tuple[Fraction, bool]:
     """The frame rate that a file's timestamps keep to.
 
@@ -87,8 +87,8 @@ def nominal_rate(
     gap: the median, sharpened by the mean of the gaps that differ from it by rounding only.
 
     Args:
-        times: of the first frames, sorted, in seconds; the first one is 0.
-        tick: what timestamps are multiples of, in seconds.
+        times: of the first frames, sorted, in ticks; the first one is 0.
+        tick: what timestamps are rounded to, in seconds.
         base: the container's rate of which all frames are multiples, in frames per second.
         average: the container's mean rate.
 
@@ -100,13 +100,13 @@ def nominal_rate(
     if not gaps:
         return (told[-1] if told else _UNTOLD), False
     usual = gaps[(len(gaps) - 1) // 2]
-    near = [gap for gap in gaps if abs(gap - usual) <= max(usual / 10, tick)]
+    near = [gap for gap in gaps if abs(gap - usual) <= max(usual / 10, 1)]
     own = min(max(_rate_of(near, tick), SLOWEST), Fraction(FASTEST))
     for rate in (*told, own):
-        if _off_grid(times, rate) <= min(1.01 * float(rate * tick) + 1e-6, _WIDEST):
+        if _off_grid(times, rate * tick) <= min(1.01 * float(rate * tick) + 1e-6, _WIDEST):
             return rate, False
     for rate in (*reversed(told), own):
-        if _off_grid(times, rate) <= _LOOSE:
+        if _off_grid(times, rate * tick) <= _LOOSE:
             return rate, False
     return own, True
 
@@ -169,18 +169,19 @@ def count(times: Sequence[Fraction], hold: Fraction, rate: Fraction) -> int:
     return sum(1 for _ in on_grid(timed, rate, rate))
 
 
-def _rate_of(gaps: list[Fraction], tick: Fraction) -> Fraction:
+def _rate_of(gaps: list[int | Fraction], tick: Fraction) -> Fraction:
     """Frames per second of gaps that are alike but for rounding to ticks: a whole rate or an NTSC one if it may be."""
-    span = sum(gaps, Fraction(0))
-    rate = len(gaps) / span
+    span = sum(gaps)
+    rate = Fraction(len(gaps)) / (span * tick)
     if gaps[0] == gaps[-1]:
         return rate
     for nice in (Fraction(round(rate)), Fraction(round(rate * 1001 / 1000) * 1000, 1001)):
-        if abs(nice / rate - 1) <= 2 * tick / span:
+        if abs(nice / rate - 1) <= Fraction(2) / span:
             return nice
     return rate
 
 
-def _off_grid(times: Sequence[Fraction], rate: Fraction) -> float:
-    """How far the timestamps lie from the even grid of a rate at most, in frames."""
-    return max(abs(float(time * rate) - index) for index, time in enumerate(times))
+def _off_grid(times: Sequence[int | Fraction], rate: Fraction) -> float:
+    """How far timestamps lie from an even grid of so many frames per tick at most, in frames."""
+    per_tick = float(rate)
+    return max(abs(float(time) * per_tick - index) for index, time in enumerate(times))

@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvdgan.data.decode import CLIP_SUFFIXES, VIDEO_SUFFIXES
+from dvdgan.data.decode import CLIP_SUFFIXES, STILL_SUFFIXES, VIDEO_SUFFIXES
 from dvdgan.data.listing import Entry, Listing, Problem
 from dvdgan.data.splits import TEST, TRAIN, VALIDATION, settle_validation, side
 
-STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-"""Suffixes of the files that can be frames of a folder."""
-
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
-_SUFFIXES = frozenset((*CLIP_SUFFIXES, *STILL_SUFFIXES))
+_SUFFIXES = frozenset(CLIP_SUFFIXES)
 _CLUTTER = ("__MACOSX", "@eaDir")  # what macOS and Synology leave behind, with files named like the real ones
 _NUMBERED = re.compile(r"(.*?)([0-9]+)", re.DOTALL)
 _BAIR_SHARD = re.compile(r"traj_\d+_to_\d+")  # BAIR's folders of some hundred clips, which are no classes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dvdgan.data.decode import CLIP_SUFFIXES
+from dvdgan.data.decode import CLIP_SUFFIXES, STILL_SUFFIXES
 from dvdgan.data.errors import DataError
 from dvdgan.data.layout_lists import LIST_SUFFIXES, column_names, read_list
 from dvdgan.data.layout_published import has_classes, kinetics_lists, read_kinetics, read_ucf101, ucf101_lists
-from dvdgan.data.layout_trees import STILL_SUFFIXES, read_tree
+from dvdgan.data.layout_trees import read_tree
 from dvdgan.data.listing import Listing
 
 LAYOUTS = ("auto", "folders", "flat", "frames", "list", "ucf101", "kinetics")

@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	@echo "the model:       $(DEMO)/model"
 
 test: $(VENV)/.installed
-	$(BIN)/ruff check src tests docs bench
+	$(BIN)/ruff check src tests docs bench scripts
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 

@@ -46,10 +46,10 @@ def measure(call: Callable[[], object], seconds: float = 1.0, least: int = 3, mo
 
 
 class OtherLoad:
-    """What share of the machine's processors other processes used, between its making and `share`."""
+    """What share of the processors others than this process and its ended children used, from its making to `share`."""
 
     def __init__(self) -> None:
-        self._all, self._own, self._wall = _machine_seconds(), sum(os.times()[:2]), time.perf_counter()
+        self._all, self._own, self._wall = _machine_seconds(), sum(os.times()[:4]), time.perf_counter()
 
     def share(self) -> float | None:
         """From 0 to 1; None where the system does not say."""
@@ -57,7 +57,7 @@ class OtherLoad:
             return None
         now = _machine_seconds()
         assert now is not None
-        others = (now - self._all) - (sum(os.times()[:2]) - self._own)
+        others = (now - self._all) - (sum(os.times()[:4]) - self._own)
         return max(0.0, others / (time.perf_counter() - self._wall) / (os.cpu_count() or 1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from enum import Enum
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from dvdgan import __version__
-from dvdgan.config_files import ConfigError, field_paths, load_config, preset_names, updated
+from dvdgan.config import Config, DataConfig
+from dvdgan.config_files import ConfigError, field_paths, load_config, override, preset_names, updated
 
 if TYPE_CHECKING:
     from dvdgan.pipeline import Clips, Pipeline
@@ -205,7 +207,7 @@ def render(
     split: Annotated[Split, typer.Option(help="Which scenes; the two splits share none.")] = Split.train,
 ) -> None:
     """Write the rendered data set as labelled MP4 files, with the truth of each beside it."""
-    from dvdgan.data.sources import render_phenomena
+    from dvdgan.data.rendering import render_phenomena
 
     if what != "phenomena":
         raise typer.BadParameter(f"there is no rendered data set {what!r}; there is phenomena")
@@ -213,17 +215,56 @@ def render(
     typer.echo(out)
 
 
+_FIELDS = typer.Argument(metavar="[FIELD=VALUE]...", help="How clips are found and read: data.* of `dvdgan fields`.")
+
+
 @data_app.command()
 def pack(
-    path: Annotated[Path, typer.Argument(help="A folder of clips: a subfolder per class, or flat.")],
+    path: Annotated[str, typer.Argument(help="A folder of clips in any layout, or a list of them (.csv, .jsonl).")],
     out: Annotated[Path, typer.Argument(help="The packed store to write.")],
+    fields: Annotated[Optional[list[str]], _FIELDS] = None,
     size: Annotated[int, typer.Option(min=32, max=512, help="The frames' short side, in pixels.")] = 64,
 ) -> None:
-    """Decode a folder of clips once, into a packed store that `dvdgan train --data` reads."""
-    from dvdgan.data.sources import pack_folder
+    """Decode clips once, into a packed store that `dvdgan train --data` reads; an interrupted packing goes on."""
+    from dvdgan.data.sources import pack_source
 
-    store = pack_folder(path, out, size)
-    typer.echo(f"{out}: {len(store.labels)} clips, {len(store.classes)} classes")
+    store = pack_source(_data_config(path, fields), out, size, say=lambda text: typer.echo(text, err=True))
+    classes = f"{len(store.classes)} classes" if store.classes else "no classes"
+    skipped = f", {len(store.skipped)} files could not be used (see index.json)" if store.skipped else ""
+    typer.echo(f"{out}: {len(store)} clips, {classes}, {store.bytes / 2**20:.0f} MiB{skipped}")
+
+
+@data_app.command()
+def inspect(
+    path: Annotated[str, typer.Argument(help="A folder of clips in any layout, a list of them, or a packed store.")],
+    fields: Annotated[Optional[list[str]], _FIELDS] = None,
+    sheet: Annotated[Optional[Path], typer.Option(help="Write a contact sheet here (.png).")] = None,
+    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write all that was found here.")] = None,
+    headers: Annotated[
+        bool, typer.Option("--headers", help="Read headers only: quick, but finds less damage and no near copies.")
+    ] = False,
+    size: Annotated[int, typer.Option(min=32, max=512, help="Short side for which a store's size is told.")] = 64,
+) -> None:
+    """Tell what clips there are: classes, lengths, sizes, rates, problems, near copies; check a packed store."""
+    from dvdgan.data.encode import atomic_path
+    from dvdgan.data.inspection import as_text, contact_sheet
+    from dvdgan.data.sheets import write_image
+    from dvdgan.data.sources import inspect_source
+
+    found = inspect_source(_data_config(path, fields), size, headers_only=headers)
+    typer.echo(as_text(found))
+    if sheet is not None:
+        typer.echo(write_image(sheet, contact_sheet(found)))
+    if json_file is not None:
+        with atomic_path(json_file) as temporary:
+            temporary.write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
+        typer.echo(json_file)
+
+
+def _data_config(path: str, fields: list[str] | None) -> DataConfig:
+    """The data section of a configuration, its fields named with or without ``data.``."""
+    named = [text if text.startswith("data.") else f"data.{text}" for text in fields or []]
+    return override(updated(Config(), data={"source": path}), named).data
 
 
 @app.callback(invoke_without_command=True)

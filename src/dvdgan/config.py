@@ -6,6 +6,7 @@ value, the field's help says so; where it is silent, the help says what was chos
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import yaml
@@ -14,12 +15,55 @@ from pydantic import Field, model_validator
 from dvdgan.mirroring import with_opposites
 from dvdgan.network_config import FrozenModel, NetworkConfig
 
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
 
 class DataConfig(FrozenModel):
-    """Which clips, and how windows are cut from them."""
+    """Which clips, how files are read, and how windows are cut from them."""
 
     source: str | None = None
-    """`phenomena`, or the path of a folder of clips or of a packed store. Set by --data."""
+    """`phenomena`, or the path of a folder of clips, of a list (.csv, .jsonl) or of a packed store. Set by --data."""
+    layout: Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics"] = "auto"
+    """How a folder is laid out: `folders` (one per class), `flat` (no classes), `frames` (folders of numbered frames,
+    like BAIR), `list` (CSV or JSON lines: path, label, start, end, split, group), `ucf101` (with its official
+    train/test lists), `kinetics` (CSVs and the usual file names). auto looks."""
+    list_file: str | None = None
+    """The list of clips: a CSV or JSON-lines file; UCF-101's folder of lists; Kinetics' CSV or the folder of its CSVs.
+    null: it is looked for in the source."""
+    fold: int = Field(1, ge=1, le=3)
+    """Which of UCF-101's three official splits."""
+    split: Literal["train", "test", "all"] = "train"
+    """Which part of the clips is used, as the source or test_fraction divides them. Clips of neither part train."""
+    test_fraction: float = Field(0.0, ge=0, lt=1)
+    """Share of each class that is held out as the test part, where the source does not say; 0 is none."""
+    group: str | None = None
+    """Regular expression that finds, in a clip's path, what near copies share (its first group, or all that matches);
+    such clips never lie on both sides of a split. Example: `(g[0-9]+)_c[0-9]+`. null: the source's own groups."""
+    split_seed: int = Field(0, ge=0)
+    """Seed of the choice that test_fraction makes."""
+    target_fps: float | None = Field(None, gt=0)
+    """Read files at this many frames per second, by their timestamps: mixed sources then move at one speed. null: each
+    at its own rate."""
+    folder_fps: float = Field(12.0, gt=0)
+    """Frames per second of folders of numbered frames, which do not say it."""
+    background: str = "#ffffff"
+    """What shows through transparent pixels: a colour as #rrggbb, or `random`, another colour each time that a clip is
+    drawn (the store then keeps the transparency)."""
+    max_seconds: float | None = Field(None, gt=0)
+    """Files longer than this are cut, by seeking, into `windows` clips of this length. null: every file whole."""
+    windows: int = Field(1, ge=1)
+    """How many clips, evenly spread, are cut from a file longer than max_seconds."""
+    short: Literal["skip", "loop", "ping_pong"] = "skip"
+    """Clips shorter than a window: leave them out, play them again from the start, or forwards and backwards (which
+    shows time reversed: not where movement has a direction)."""
+    pack: bool = True
+    """Decode a folder once, before training, into a packed store in the run; false decodes while training."""
+    workers: int | None = Field(None, ge=1)
+    """Processes that decode; null is one per core."""
+    decode_seconds: float = Field(20.0, gt=0)
+    """A file whose decoder gives no frame for so many seconds is reported and skipped."""
+    decode_gib: float = Field(4.0, gt=0)
+    """A file whose decoding needs more memory than this, in GiB, is reported and skipped."""
     stride: int = Field(1, ge=1)
     """Take every stride-th frame. Paper: 2 for Kinetics-600 synthesis."""
     crop: Literal["center", "random"] = "center"
@@ -47,7 +91,21 @@ class DataConfig(FrozenModel):
             with_opposites(self.flip_labels)
         except ValueError as error:
             raise ValueError(f"flip_labels: {error}") from None
+        if self.background != "random" and not _COLOUR.fullmatch(self.background):
+            raise ValueError(f"background is a colour such as '#ffffff', or random, not {self.background!r}")
+        if self.windows > 1 and self.max_seconds is None:
+            raise ValueError("windows says how many clips are cut from long files: set data.max_seconds, too")
+        if self.split == "test" and self.source == "phenomena":
+            raise ValueError("split=test has no clips here: the phenomena that train are all of the train part")
         return self
+
+    @property
+    def background_colour(self) -> tuple[int, int, int] | None:
+        """The background as red, green and blue from 0 to 255; None where it is random."""
+        if self.background == "random":
+            return None
+        red, green, blue = bytes.fromhex(self.background[1:])
+        return red, green, blue
 
 
 class EmaConfig(FrozenModel):

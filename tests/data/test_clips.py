@@ -1,4 +1,3 @@
-import json
 import logging
 import os
 import shutil
@@ -10,11 +9,13 @@ import numpy as np
 import pytest
 
 from dvdgan.config import DataConfig
-from dvdgan.data import phenomena, sources
-from dvdgan.data.clips import ClipDataset, Prefetcher
+from dvdgan.data import phenomena, rendering, sources
+from dvdgan.data.clips import ClipDataset
 from dvdgan.data.encode import write_clip
 from dvdgan.data.errors import DataError
-from dvdgan.data.sources import open_dataset, pack_folder, render_phenomena
+from dvdgan.data.prefetch import Prefetcher
+from dvdgan.data.rendering import render_phenomena
+from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.store import ClipStore, StoreError, StoreWriter
 
 SIZE = 16
@@ -173,6 +174,129 @@ def test_steps_out_of_range_are_refused(store, step, substep):
         ClipDataset(store, 4, SIZE).batch(step, substep, 4, 2)
 
 
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Coded clips 0 to 5 of 3 to 8 frames; 1 and 4 are held out, 0 and 5 in no part; groups of two."""
+    path = tmp_path_factory.mktemp("data") / "parts"
+    with StoreWriter(path, SIZE, ["a", "b"], {}) as writer:
+        for number, part in enumerate(["", "test", "train", "train", "test", ""]):
+            clip = coded_clip(number, 3 + number, SIZE, SIZE)
+            writer.add(clip, number % 2, str(number), 12, part, f"group {number // 2}")
+    return ClipStore.open(path)
+
+
+def drawn(data):
+    return {int(clip[0, 0, 0, 2]) // 16 for clip in data.samples(range(60))[0]}
+
+
+def test_a_part_of_a_split_is_drawn_alone(parts):
+    assert drawn(ClipDataset(parts, 2, SIZE, split="train")) == {0, 2, 3, 5}
+    assert drawn(ClipDataset(parts, 2, SIZE, split="test")) == {1, 4}
+    assert drawn(ClipDataset(parts, 2, SIZE)) == set(range(6))
+    assert drawn(ClipDataset(parts, 2, SIZE, split="test", splits=["test"] + ["train"] * 5)) == {0}
+    assert "2 clips of the other part" in ClipDataset(parts, 2, SIZE, split="train").summary()
+    with pytest.raises(DataError, match=r"no clip is in the test part; set data\.split=all") as caught:
+        ClipDataset(parts, 2, SIZE, split="test", splits=["train"] * 6)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_share_is_held_out_by_whole_groups(parts):
+    wanted = {"source": str(parts.path), "test_fraction": 0.3, "split_seed": 1}
+    held = [
+        drawn(open_dataset(DataConfig(**wanted, split=split), SIZE, 2, "nowhere", progress=False))
+        for split in ("train", "test")
+    ]
+    assert held[0] | held[1] == set(range(6))
+    assert not held[0] & held[1]
+    assert {1, 4} <= held[1], "what the store says stays, and takes the rest of its group along"
+    assert {number // 2 for number in held[0]}.isdisjoint(number // 2 for number in held[1])
+
+
+def test_short_clips_are_repeated_or_played_to_and_fro(parts):
+    """Windows of 7 frames from clips of 3 to 8: time codes go round, or up and down; long clips are cut as ever."""
+    for short, period in (("loop", lambda n: n), ("ping_pong", lambda n: 2 * (n - 1))):
+        data = ClipDataset(parts, 7, SIZE, short=short)
+        assert (len(data), data.left_out) == (6, 0)
+        starts = {number: set() for number in range(6)}
+        for clip in data.samples(range(240))[0]:
+            codes = clip[:, 0, 0, 2].astype(int)
+            number, times = codes[0] // 16, codes % 16
+            length, start = 3 + number, times[0]
+            starts[number].add(int(start))
+            if length >= 7:
+                assert times.tolist() == list(range(start, start + 7))
+            elif short == "loop":
+                assert times.tolist() == [(start + k) % length for k in range(7)]
+            else:
+                assert set(np.abs(np.diff(times)).tolist()) == {1}
+                assert np.array_equal(times[period(length) :], times[: -period(length)])
+        assert starts[0] == {0, 1, 2}, "a repeated clip begins anywhere"
+        assert starts[5] == {0, 1}
+    with pytest.raises(DataError, match=r"data\.short=loop"):
+        ClipDataset(parts, 30, SIZE)
+    assert len(ClipDataset(parts, 30, SIZE, short="loop")) == 6
+
+
+def test_a_single_frame_is_no_short_clip_but_an_image(tmp_path):
+    with StoreWriter(tmp_path / "store", SIZE, [], {}) as writer:
+        writer.add(coded_clip(0, 1, SIZE, SIZE), 0, "still", 12)
+        writer.add(coded_clip(1, 2, SIZE, SIZE), 0, "clip", 12)
+    store = ClipStore.open(tmp_path / "store")
+    assert drawn(ClipDataset(store, 5, SIZE, short="loop")) == {1}
+    assert drawn(ClipDataset(store, 1, SIZE)) == {0, 1}
+
+
+def test_transparent_pixels_show_the_background(tmp_path):
+    clip = np.zeros((3, SIZE, SIZE, 4), np.uint8)
+    clip[..., :3] = (10, 20, 30)
+    clip[:, :8, :, 3], clip[:, 8:12, :, 3] = 255, 51
+    with StoreWriter(tmp_path / "store", SIZE, [], {}) as writer:
+        for number in range(5):
+            writer.add(clip, 0, str(number), 12)
+    store = ClipStore.open(tmp_path / "store")
+    fixed = ClipDataset(store, 3, SIZE, background=(0, 100, 200))
+    (first, *_), _ = fixed.samples(range(5))
+    assert first.shape == (3, SIZE, SIZE, 3)
+    assert [first[0, row, 0].tolist() for row in (0, 9, 15)] == [[10, 20, 30], [2, 84, 166], [0, 100, 200]]
+    random = ClipDataset(store, 3, SIZE, background=None)
+    clips, _ = random.samples(range(40))
+    assert np.array_equal(clips, random.samples(range(40))[0]), "a function of the sample's number"
+    colours = clips[:, 0, 15, 0]
+    assert len(np.unique(colours, axis=0)) == 40
+    assert (colours.min() < 30, colours.max() > 225) == (True, True)
+    assert (clips[:, :, 15] == colours[:, None, None]).all(), "one colour for all frames of a clip"
+    assert (clips[:, :, 0] == (10, 20, 30)).all()
+    assert len(np.unique(random.reference(0, 5)[:, 0, 15, 0], axis=0)) == 5
+
+
+class Partly(ClipStore):
+    """A store some of whose clips cannot be read, as files may turn out."""
+
+    broken = frozenset()
+
+    def read(self, windows):
+        return [None if w.clip in self.broken else clip for w, clip in zip(windows, super().read(windows))]
+
+
+def test_a_clip_that_cannot_be_read_is_replaced_by_another(parts):
+    store = Partly.open(parts.path)
+    whole = ClipDataset(store, 2, SIZE).samples(range(60))
+    store.broken = {2, 3}
+    data = ClipDataset(store, 2, SIZE)
+    clips, labels = data.samples(range(60))
+    numbers = clips[:, 0, 0, 0, 2] // 16
+    assert set(numbers.tolist()) == {0, 1, 4, 5}
+    assert np.array_equal(labels, numbers % 2)
+    assert data.replaced >= 20
+    same = ~np.isin(whole[0][:, 0, 0, 0, 2] // 16, [2, 3])
+    assert np.array_equal(clips[same], whole[0][same]), "the others are what they were"
+    assert np.array_equal(clips, ClipDataset(store, 2, SIZE).samples(range(60))[0])
+    assert len(data.reference(0, 3)) == 2
+    store.broken = set(range(6))
+    with pytest.raises(DataError, match="cannot be read"):
+        data.samples(range(3))
+
+
 def test_prefetcher_gives_the_batches_in_order(store):
     data = ClipDataset(store, 4, SIZE, crop="random", flip=True)
     with Prefetcher(data, 3, 2, step=5) as prefetcher:
@@ -242,28 +366,20 @@ def test_class_folders_are_packed_and_bad_files_reported(folder, tmp_path, caplo
     assert set(store.widths) == {21}  # 24 x 32, short side 16
     assert set(store.lengths) == {6}
     reasons = {entry["source"]: entry["reason"] for entry in store.skipped}
-    assert sorted(reasons) == ["broken/x.mp4", "cat/cut.mp4", "cat/text.mp4", "dog/zero.webm", "loose.mp4"]
+    assert sorted(reasons) == ["broken/x.mp4", "cat/cut.mp4", "cat/text.mp4", "dog/zero.webm", "loose.mp4", "notes"]
     assert "truncated" in reasons["cat/cut.mp4"]
     assert "empty" in reasons["dog/zero.webm"]
     assert "class" in reasons["loose.mp4"]
     assert all(name in caplog.text for name in reasons)
     assert "broken" in caplog.records[-1].message
-    assert "5 files could not be read" in data.summary()
+    assert "6 files could not be read" in data.summary()
 
 
 def test_linked_class_folders_are_followed(folder, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "hounds").symlink_to(folder / "dog", target_is_directory=True)
-    store = pack_folder(tmp_path / "links", tmp_path / "store", SIZE, progress=False)
+    store = pack_source(config(tmp_path / "links"), tmp_path / "store", SIZE, progress=False)
     assert store.sources == ["hounds/a.gif", "hounds/b.mp4"]
-
-
-def test_a_folder_linked_into_itself_is_read_once(tmp_path):
-    clip_file(tmp_path / "pets" / "cat" / "a.mp4")
-    for link in ("cat/up", "loop"):
-        (tmp_path / "pets" / link).symlink_to(tmp_path / "pets", target_is_directory=True)
-    files, classes = sources.list_clips(tmp_path / "pets")
-    assert ([file.name for file, _ in files], classes) == (["a.mp4"], ["cat"])
 
 
 def test_a_dangling_link_is_skipped_and_reported(tmp_path):
@@ -271,7 +387,7 @@ def test_a_dangling_link_is_skipped_and_reported(tmp_path):
     (tmp_path / "flat" / "b.mp4").symlink_to(tmp_path / "gone.mp4")
     store = open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "cache", progress=False).store
     assert store.sources == ["a.mp4"]
-    assert store.skipped == [{"source": "b.mp4", "reason": "no such file"}]
+    assert store.skipped == [{"source": "b.mp4", "reason": "a broken link"}]
 
 
 def test_a_cache_in_its_own_source_is_refused(tmp_path):
@@ -312,12 +428,13 @@ def test_flat_folder_has_no_classes(tmp_path):
 
 def test_packed_folder_is_used_again_until_a_file_or_the_size_changes(folder, tmp_path, monkeypatch):
     packed = []
+    pack = sources.pack
 
     def counting(*args, **kwargs):
         packed.append(args)
-        return pack_folder(*args, **kwargs)
+        return pack(*args, **kwargs)
 
-    monkeypatch.setattr(sources, "pack_folder", counting)
+    monkeypatch.setattr(sources, "pack", counting)
 
     def opened(size=SIZE):
         return open_dataset(config(folder), size, 4, tmp_path / "cache", progress=False)
@@ -336,7 +453,7 @@ def test_packed_folder_is_used_again_until_a_file_or_the_size_changes(folder, tm
 
 
 def test_packed_store_is_opened_where_it_is(folder, tmp_path):
-    pack_folder(folder, tmp_path / "store", SIZE, progress=False)
+    pack_source(config(folder), tmp_path / "store", SIZE, progress=False)
     data = open_dataset(config(tmp_path / "store", flip=True, stride=2), SIZE, 3, tmp_path / "cache", False, seed=4)
     assert data.store.path == tmp_path / "store"
     assert (data.flip, data.stride, data.seed) == (True, 2, 4)
@@ -401,7 +518,7 @@ def test_phenomena_are_rendered_once_per_setting(rendered, tmp_path, monkeypatch
     assert len(rendered) == 4 * total
     opened(seed=1, frames=6, stride=3)
     assert len(rendered) == 4 * total
-    monkeypatch.setattr(sources, "_phenomena_digest", lambda: "other code")
+    monkeypatch.setattr(rendering, "_digest", lambda: "other code")
     opened(seed=1, frames=6, stride=3)
     assert len(rendered) == 5 * total
 
@@ -409,7 +526,7 @@ def test_phenomena_are_rendered_once_per_setting(rendered, tmp_path, monkeypatch
 def test_kept_phenomena_outlive_their_renderer_but_not_a_packed_source(rendered, tmp_path, monkeypatch):
     wanted = DataConfig(source="phenomena", clips_per_class=1)
     first = open_dataset(wanted, 32, 4, tmp_path / "cache", progress=False, keep=True)
-    monkeypatch.setattr(sources, "_phenomena_digest", lambda: "other code")
+    monkeypatch.setattr(rendering, "_digest", lambda: "other code")
     again = open_dataset(wanted, 32, 4, tmp_path / "cache", progress=False, keep=True)
     assert len(rendered) == len(phenomena.CLASSES)
     assert first.store.identity == again.store.identity
@@ -458,47 +575,6 @@ def test_rendering_into_a_used_folder(rendered, tmp_path):
             render(**changes)
         assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path / "photos") == ["dear.png"]
-
-
-def test_processes_give_what_one_process_gives(monkeypatch):
-    keys = [(number,) for number in range(60)]
-    monkeypatch.setattr(sources, "_usable_cores", lambda: 2)
-    assert list(sources._in_processes(json.dumps, keys, {})) == [str(number) for number in range(60)]
-
-
-WORKERS = """
-import os, time
-from dvdgan.data import sources
-
-def work(number):
-    os.write(1, b"at work\\n")  # in one piece, whatever the others write
-    time.sleep(0.1)
-
-if __name__ == "__main__":
-    sources._usable_cores = lambda: 2
-    list(sources._in_processes(work, [(number,) for number in range(1000)], {}))
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_workers_end_with_their_parent(tmp_path):
-    (tmp_path / "script.py").write_text(WORKERS)
-    pipe = subprocess.PIPE
-    parent = subprocess.Popen([sys.executable, tmp_path / "script.py"], stdout=pipe, stderr=pipe, text=True)
-    assert parent.stdout.readline() == "at work\n"
-    parent.terminate()
-    _, errors = parent.communicate(timeout=30)  # both ends of the pipes are closed only when all workers are gone
-    assert "Traceback" not in errors
-
-
-def test_rendering_goes_on_where_no_process_can_be_started(monkeypatch, caplog):
-    def refuse(*args, **kwargs):
-        raise PermissionError("no semaphores here")
-
-    monkeypatch.setattr(sources, "_usable_cores", lambda: 2)
-    monkeypatch.setattr(sources, "ProcessPoolExecutor", refuse)
-    assert len(list(sources._in_processes(json.dumps, [(number,) for number in range(60)], {}))) == 60
-    assert "no semaphores here" in caplog.text
 
 
 def test_real_phenomena(tmp_path):

@@ -5,7 +5,7 @@ from test_clips import SIZE, coded_clip, origin
 from test_phenomena_camera import best_shift
 
 from dvdgan.config import DataConfig
-from dvdgan.data import phenomena, sources
+from dvdgan.data import phenomena, rendering, sources
 from dvdgan.data.clips import ClipDataset, mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset
@@ -182,8 +182,8 @@ def test_maps_without_classes_or_flips_are_refused(store, tmp_path):
 
 
 def test_a_bad_map_is_refused_before_any_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "_render_all", None)
-    monkeypatch.setattr(sources, "pack_folder", None)
+    monkeypatch.setattr(rendering, "_render_all", None)
+    monkeypatch.setattr(sources, "pack", None)
     (tmp_path / "pets" / "cat").mkdir(parents=True)
     (tmp_path / "pets" / "cat" / "a.mp4").write_text("")
     for source, flip_labels, message in [

@@ -1,4 +1,4 @@
-"""The data set that training reads: windows cut from a packed store, each a function of its number.
+"""The data set that training reads: windows cut from clips, each a function of its number.
 
 Sample n of a run (counted over all steps) is always the same window of the same clip, mirrored or not, whatever was
 drawn before, however the batch is split over processes, and whether or not the run was interrupted.
@@ -10,23 +10,24 @@ distribution of those labels. Time is never reversed.
 from __future__ import annotations
 
 import difflib
-import queue
-import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import TracebackType
 from typing import Literal
 
 import numpy as np
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.store import ClipStore
+from dvdgan.data.listing import TRAIN
+from dvdgan.data.windows import ClipSource, Window
 from dvdgan.mirroring import with_opposites
 from dvdgan.randomness import keyed_rng
 
+_ATTEMPTS = 20  # clips tried for one sample before unreadable files end the run
+_BEYOND = 1 << 40  # beyond every number of a sample
+
 
 class ClipDataset:
-    """Windows of fixed length and size, cut from a packed store.
+    """Windows of fixed length and size, cut from clips.
 
     Args:
         store: the clips.
@@ -49,16 +50,18 @@ class ClipDataset:
         classes: names of the classes; empty if the clips have none.
         labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes), not mirrored.
         mirrored: the class that a mirrored clip of each class shows; None where clips are never mirrored.
-        left_out: how many clips of the store are shorter than a window, and left out.
+        left_out: how many clips of the part are shorter than a window, and left out.
+        other_part: how many clips of the store are of another part.
+        replaced: how many draws fell on a clip that could not be read, and went to another one.
 
     Raises:
-        DataError: the store has another size, no clip is long enough, or `flip_labels` goes without flip, contradicts
-            itself, or names a class that there is not.
+        DataError: the store has another size, no clip is in the part or long enough, or `flip_labels` goes without
+            flip, contradicts itself, or names a class that there is not.
     """
 
     def __init__(
         self,
-        store: ClipStore,
+        store: ClipSource,
         frames: int,
         size: int,
         stride: int = 1,
@@ -67,23 +70,36 @@ class ClipDataset:
         sampling: Literal["by_clip", "by_class"] = "by_clip",
         seed: int = 0,
         flip_labels: Mapping[str, str | None] | None = None,
+        split: Literal["train", "test", "all"] = "all",
+        splits: Sequence[str] | None = None,
+        short: Literal["skip", "loop", "ping_pong"] = "skip",
+        background: tuple[int, int, int] | None = (255, 255, 255),
     ) -> None:
-        """Choose the clips that are long enough."""
+        """Choose the clips of the part that are long enough."""
         if size != store.size:
             raise DataError(
                 f"{store.path}: its frames are {store.size} px, not {size}; "
                 f"pack the clips again at {size} px, or set network.size={store.size}"
             )
         span = (frames - 1) * stride + 1
-        kept = np.flatnonzero(store.lengths >= span)
+        parts = np.array([part or TRAIN for part in (store.splits if splits is None else splits)])
+        inside = np.full(len(store), True) if split == "all" else parts == split
+        if not inside.any():
+            raise DataError(
+                f"{store.path}: no clip is in the {split} part; set data.split=all, or set data.test_fraction"
+            )
+        least = span if short == "skip" else min(span, 2)
+        kept = np.flatnonzero(inside & (store.lengths >= least))
         if not len(kept):
             raise DataError(
                 f"{store.path}: no clip has the {span} frames that a window needs ({frames} at stride {stride}); "
-                f"the longest has {store.lengths.max()}"
+                f"the longest has {store.lengths[inside].max()}; set data.short=loop to repeat short clips, or a lower "
+                "network.frames or data.stride"
             )
         self.store = store
         self.frames, self.size, self.stride = frames, size, stride
         self.crop, self.flip, self.sampling, self.seed = crop, flip, sampling, seed
+        self.short, self.background = short, background
         self.classes: list[str] = store.classes
         self.labels: np.ndarray = store.labels[kept]
         if flip_labels and not flip:
@@ -92,9 +108,12 @@ class ClipDataset:
             )
         whole = mirrored_classes(store.classes, flip_labels or {}) or [0]  # without classes, all labels are 0
         self.mirrored: list[int | None] = whole if flip else [None] * len(whole)
-        self.left_out = len(store) - len(kept)
+        self.left_out = int(inside.sum()) - len(kept)
+        self.other_part = len(store) - int(inside.sum())
+        self.replaced = 0
         self._kept = kept
         self._span = span
+        self._least = least
         self._members = self._find_members()
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
 
@@ -134,10 +153,22 @@ class ClipDataset:
         """
         clips = np.empty((len(numbers), self.frames, self.size, self.size, 3), np.uint8)
         labels = np.empty(len(numbers), np.int64)
-        for row, number in enumerate(numbers):
-            member, mirrored, labels[row] = self._draw(number)
-            window = self._window(member, number)
-            clips[row] = window[:, :, ::-1] if mirrored else window
+        rows, attempt = list(range(len(numbers))), 0
+        while rows:  # again for those whose file cannot be read, with numbers that no sample has
+            if attempt == _ATTEMPTS:
+                raise DataError(f"{self.store.path}: {_ATTEMPTS} clips in a row cannot be read; see the messages above")
+            drawn = [numbers[row] + attempt * _BEYOND for row in rows]
+            draws = [self._draw(number) for number in drawn]
+            windows = self.store.read([self._window(draw[0], number) for draw, number in zip(draws, drawn)])
+            again = []
+            for row, number, (_, mirrored, label), window in zip(rows, drawn, draws, windows):
+                if window is None:
+                    again.append(row)
+                    continue
+                flat = self._on_background(window, "data: background", number)
+                clips[row], labels[row] = flat[:, :, ::-1] if mirrored else flat, label
+            self.replaced += len(again)
+            rows, attempt = again, attempt + 1
         return clips, labels
 
     def fake_labels(self, step: int, substep: int, batch_size: int) -> np.ndarray:
@@ -178,20 +209,27 @@ class ClipDataset:
             uint8 ``[n, T, size, size, 3]``: the middle of each clip, in time and space; fewer if the class has fewer.
         """
         members = self._members.get(label, np.array([], np.int64))[:count]
-        clips = np.empty((len(members), self.frames, self.size, self.size, 3), np.uint8)
-        for row, member in enumerate(members):
+        windows = []
+        for member in members:
             clip = self._kept[member]
-            start = (self.store.lengths[clip] - self._span) // 2
+            spare = max(int(self.store.lengths[clip]) - self._span, 0)
             top, left = (self.store.heights[clip] - self.size) // 2, (self.store.widths[clip] - self.size) // 2
-            window = self.store.window(clip, start, self.frames, self.stride, top, left)
-            clips[row] = window if self.labels[member] == label else window[:, :, ::-1]
-        return clips
+            windows.append(Window(int(clip), self._times(int(clip), spare // 2), int(top), int(left)))
+        clips = []
+        for member, window in zip(members, self.store.read(windows)):
+            if window is not None:
+                flat = self._on_background(window, "data: background of reference", int(self._kept[member]))
+                clips.append(flat if self.labels[member] == label else flat[:, :, ::-1])
+        shape = (0, self.frames, self.size, self.size, 3)
+        return np.stack(clips) if clips else np.empty(shape, np.uint8)
 
     def summary(self) -> str:
         """One line: how many clips and classes, and what was left out."""
         parts = [f"{len(self)} clips", f"{len(self.classes)} classes" if self.classes else "no classes"]
+        if self.other_part:
+            parts.append(f"{self.other_part} clips of the other part")
         if self.left_out:
-            parts.append(f"{self.left_out} clips left out (shorter than {self._span} frames)")
+            parts.append(f"{self.left_out} clips left out (shorter than {self._least} frames)")
         if empty := [name for label, name in enumerate(self.classes) if label not in self._members]:
             parts.append(f"classes without a clip that is long enough: {', '.join(empty)}")
         if borrowed := sorted(self._members.keys() - set(self.labels.tolist())):
@@ -236,17 +274,45 @@ class ClipDataset:
     def _draw_permutation(self, epoch: int) -> np.ndarray:
         return keyed_rng(self.seed, "data: epoch", epoch).permutation(len(self))
 
-    def _window(self, member: int, number: int) -> np.ndarray:
-        clip = self._kept[member]
-        spare_frames = int(self.store.lengths[clip]) - self._span
+    def _window(self, member: int, number: int) -> Window:
+        clip = int(self._kept[member])
+        starts = self._starts(int(self.store.lengths[clip]))
         spare_rows = int(self.store.heights[clip]) - self.size
         spare_columns = int(self.store.widths[clip]) - self.size
-        start = int(keyed_rng(self.seed, "data: window", number).integers(spare_frames + 1)) if spare_frames else 0
+        start = int(keyed_rng(self.seed, "data: window", number).integers(starts)) if starts > 1 else 0
         top, left = spare_rows // 2, spare_columns // 2
         if self.crop == "random" and spare_rows + spare_columns:
             rng = keyed_rng(self.seed, "data: crop", number)
             top, left = int(rng.integers(spare_rows + 1)), int(rng.integers(spare_columns + 1))
-        return self.store.window(clip, start, self.frames, self.stride, top, left)
+        return Window(clip, self._times(clip, start), top, left)
+
+    def _starts(self, length: int) -> int:
+        """At how many frames a window may begin: anywhere in the round of a clip that is repeated."""
+        return length - self._span + 1 if length >= self._span else self._round(length)
+
+    def _round(self, length: int) -> int:
+        """After how many frames a clip that is repeated is where it was."""
+        return length if self.short == "loop" else max(2 * (length - 1), 1)
+
+    def _times(self, clip: int, start: int) -> np.ndarray:
+        """Numbers of the frames of a window; those of a short clip go round, or to and fro."""
+        times = start + self.stride * np.arange(self.frames)
+        length = int(self.store.lengths[clip])
+        if length >= self._span:
+            return times
+        times %= self._round(length)
+        return np.where(times < length, times, self._round(length) - times)
+
+    def _on_background(self, window: np.ndarray, purpose: str, number: int) -> np.ndarray:
+        """Lay transparent pixels, if there are any, on the background: ``[T, S, S, 3 or 4]`` to ``[T, S, S, 3]``."""
+        if window.shape[-1] == 3:
+            return window
+        colour = self.background
+        if colour is None:
+            colour = tuple(keyed_rng(self.seed, purpose, number).integers(0, 256, 3).tolist())
+        alpha = window[..., 3:].astype(np.uint32)
+        mixed = window[..., :3] * alpha + np.array(colour, np.uint32) * (255 - alpha)
+        return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | None]) -> list[int | None]:
@@ -277,76 +343,3 @@ def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | Non
 def _some(names: Sequence[str], most: int = 12) -> str:
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
-
-
-class Prefetcher:
-    """Reads batches ahead in a thread and gives them in order; use it as a context manager and an iterator.
-
-    ``next()`` gives what ``dataset.batch`` gives for (step, 0), (step, 1) ... (step, d_steps - 1), (step + 1, 0) and so
-    on, without end. What `batch` raises in the thread is raised by ``next()``.
-
-    Args:
-        dataset: where batches come from.
-        batch_size: clips per batch.
-        d_steps: discriminator steps per generator step.
-        step: the generator step to begin with.
-        depth: how many batches may wait.
-    """
-
-    def __init__(self, dataset: ClipDataset, batch_size: int, d_steps: int, step: int = 0, depth: int = 2) -> None:
-        """Start reading."""
-        self._queue: queue.Queue[tuple[np.ndarray, np.ndarray] | BaseException] = queue.Queue(maxsize=depth)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(
-            target=self._read, args=(dataset, batch_size, d_steps, step), name="dvdgan-prefetch", daemon=True
-        )
-        self._thread.start()
-
-    def _read(self, dataset: ClipDataset, batch_size: int, d_steps: int, step: int) -> None:
-        try:
-            while True:
-                for substep in range(d_steps):
-                    if not self._put(dataset.batch(step, substep, batch_size, d_steps)):
-                        return
-                step += 1
-        except BaseException as error:  # the consumer raises it
-            self._put(error)
-
-    def _put(self, item: tuple[np.ndarray, np.ndarray] | BaseException) -> bool:
-        """Wait for a place in the queue; False once closed."""
-        while not self._closed.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def __iter__(self) -> Prefetcher:
-        """The prefetcher itself."""
-        return self
-
-    def __next__(self) -> tuple[np.ndarray, np.ndarray]:
-        """Clips, uint8 ``[B, T, size, size, 3]``, and labels, int64 ``[B]``, of the next batch."""
-        if self._closed.is_set():
-            raise StopIteration
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            self.close()
-            raise item
-        return item
-
-    def close(self) -> None:
-        """Stop reading and wait for the thread; more than once does no harm."""
-        self._closed.set()
-        self._thread.join()
-
-    def __enter__(self) -> Prefetcher:
-        """The prefetcher itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import torch
 
 from dvdgan.config import Config
 from dvdgan.config_files import updated
-from dvdgan.data.clips import ClipDataset, Prefetcher
+from dvdgan.data.clips import ClipDataset
+from dvdgan.data.prefetch import Prefetcher
 from dvdgan.data.sources import open_dataset
 from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
@@ -28,7 +30,7 @@ from dvdgan.training.memory import keep_freed_memory
 from dvdgan.training.motion import first_frame_jump, motion, sums_by_class
 from dvdgan.training.probe import Probe
 from dvdgan.training.progress import ProgressDisplay
-from dvdgan.training.run_directory import STORED_DATA, RunDirectory, TrainingError, in_words
+from dvdgan.training.run_directory import STORED_DATA, Changes, RunDirectory, TrainingError, in_words
 from dvdgan.training.samples import (
     finished_generator,
     probe_clips,
@@ -41,6 +43,7 @@ from dvdgan.training.samples import (
 from dvdgan.training.signals import Interrupted, stop_signals
 from dvdgan.training.steps import Learner
 from dvdgan.training.tensorboard import TensorBoard
+from dvdgan.training.waiting import Waiting
 
 
 def _print(text: str) -> None:
@@ -122,7 +125,24 @@ def _train_in(
         store,
         seed=config.training.seed,
         keep=resuming,  # a resumed run goes on with the clips that it started with
+        say=say,
     )
+    with closing(dataset.store):
+        return _train_on(dataset, directory, config, where, minutes, say, override, store.name, changes)
+
+
+def _train_on(
+    dataset: ClipDataset,
+    directory: RunDirectory,
+    config: Config,
+    where: torch.device,
+    minutes: float | None,
+    say: Callable[[str], None],
+    override: bool,
+    store: str,
+    changes: Changes,
+) -> Path:
+    out, resuming = directory.path, directory.started
     say(dataset.summary())
     config = updated(config, network={"classes": len(dataset.classes)})
     here = {"torch": torch.__version__, "device": where.type}
@@ -154,7 +174,7 @@ def _train_in(
     if changes:
         overrides.append({"step": run.step, "changes": {name: list(pair) for name, pair in changes.items()}})
         say(f"override: {in_words(changes)}")
-    directory.write(config, decided | run.facts() | {"store": store.name})
+    directory.write(config, decided | run.facts() | {"store": store})
     return run.go(overrides, new_clips="data" in changes)
 
 
@@ -186,6 +206,7 @@ class Run:
         self.lines: int = numbers.get("lines", 0)
         self.noted_overrides: int = numbers.get("noted_overrides", 0)
         self.saved_step = self.step if numbers else -1
+        self.waiting = Waiting(dataset.store.workers > 0, dataset.store.workers)
         if numbers:
             say(f"resumed at step {self.step}, after {self.seconds / 60:.1f} minutes of training")
             prune(out / "checkpoints", self.config.training)  # a kill right after a save leaves one too many
@@ -274,6 +295,8 @@ class Run:
         found |= self.means.add(g_scalars)
         seconds["g"] = time.perf_counter() - tick
         self.means.add({f"seconds/{part}": value for part, value in seconds.items()})
+        if notice := self.waiting.step(seconds["data"], sum(seconds.values())):
+            self.display.note(notice)
         if self.config.network.frames > 1:
             names = self.dataset.classes
             moved_real, moved_fake = motion(real), motion(fake)

@@ -28,12 +28,22 @@ CHANGEABLE = {
     "training.sample_clips",
     "training.statistics_batches",
     "data.fps",
+    "data.workers",
+    "data.decode_seconds",
+    "data.decode_gib",
     "name",
     "description",
 }
 CHANGEABLE_SECTIONS = ("training.health.",)
-STORED_DATA = {"data.source", "data.seed", "data.clips_per_class", "data.stride"}  # that decide what a store holds
+STORED_DATA = {  # that decide what a store holds
+    f"data.{field}"
+    for field in (
+        *("source", "seed", "clips_per_class", "stride", "layout", "list_file", "fold", "test_fraction", "group"),
+        *("split_seed", "target_fps", "folder_fps", "background", "max_seconds", "windows"),
+    )
+}
 _STORE = re.compile(r"data(-\d+)?")
+_PACKING = re.compile(r"\.data(-\d+)?\.partial")
 _ABSENT = "(none)"
 FROM_THE_DATA = {"network.classes"}  # filled in once the data is open
 
@@ -166,6 +176,8 @@ class RunDirectory:
         for old in self.path.glob("data*"):  # stores that an override replaced, or that were never taken
             if old.name != facts.get("store", "data") and _STORE.fullmatch(old.name) and is_store(old):
                 shutil.rmtree(old)
+        for left in self.path.glob(".data*.partial"):  # a packing that was given up
+            shutil.rmtree(left)
 
     def decided(self) -> dict[str, Any]:
         """What was decided when the run started: precision, memory_format, threads, and the data's identity.
@@ -198,6 +210,8 @@ class RunDirectory:
                     old.rename(self.path / name)
         for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
             for path in folder.glob(".*"):
+                if _PACKING.fullmatch(path.name):
+                    continue  # a packing that goes on where it was
                 if path.name.startswith((".model-", ".data")) and path.is_dir():
                     shutil.rmtree(path)
                 elif ".partial" in path.name and path.is_file():

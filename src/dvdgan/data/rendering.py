@@ -1,0 +1,162 @@
+"""The rendered data set, phenomena, as a packed store to train on or as labelled files."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dvdgan.data import phenomena
+from dvdgan.data.encode import atomic_path, write_mp4
+from dvdgan.data.errors import DataError
+from dvdgan.data.progress import with_progress
+from dvdgan.data.store import ClipStore, StoreWriter, same_store
+from dvdgan.data.workers import Limits, Workers
+
+PHENOMENA = "phenomena"
+"""The source that dvdgan renders itself."""
+
+RENDER_VERSION = 1
+"""Raised when stores that were rendered before must be rendered again although the scenes' code is the same."""
+
+_FEW_CLIPS = 48  # below this, starting processes costs more than they save
+_LIMITS = Limits(seconds=600.0, gib=16.0)  # a large clip takes its time
+_FPS = 12.0  # what the scenes' speeds are made for
+_SETTINGS = "phenomena.json"
+
+
+def render_phenomena(
+    out_folder: str | Path,
+    size: int,
+    frames: int,
+    clips_per_class: int,
+    seed: int = 0,
+    split: str = "train",
+    fps: float = _FPS,
+    progress: bool = True,
+) -> Path:
+    """Render the phenomena as files: ``OUT/class/000123.mp4``, and beside it ``000123.npz`` with its truth.
+
+    The folder can be used as a source: the reader of folders ignores .npz and .json files. ``OUT/phenomena.json`` holds
+    the settings; files that were rendered from the same ones are written over.
+
+    Args:
+        out_folder: the folder to write to; new, empty, or rendered from the same settings.
+        size: height and width, in pixels.
+        frames: frames per clip.
+        clips_per_class: clips of each class.
+        seed: the data set's seed.
+        split: ``train`` or ``heldout``.
+        fps: frames per second of the files.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: an argument is out of its range, or the folder holds something else.
+    """
+    out = Path(out_folder)
+    settings = {**_about(size, frames, clips_per_class, seed, split), "fps": fps}
+    _check_rendered_folder(out, settings)
+    rendered = _render_all(size, frames, clips_per_class, seed, split)
+    for (label, index), clip in with_progress(rendered, f"rendering at {size} px", progress, _count(clips_per_class)):
+        if not (out / _SETTINGS).exists():
+            with atomic_path(out / _SETTINGS) as temporary:
+                temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        write_mp4(out / label / f"{index:06d}.mp4", clip.clip, fps)
+        truth: dict[str, Any] = {name: np.asarray(value) for name, value in clip.truth.items()}
+        with atomic_path(out / label / f"{index:06d}.npz") as temporary:
+            np.savez_compressed(temporary, **truth)
+    return out
+
+
+def packed_phenomena(
+    cache: Path, size: int, frames: int, clips_per_class: int, seed: int, progress: bool = True
+) -> ClipStore:
+    """A store of rendered clips at `cache`: the one that is there if it was made from the same settings, or a new one.
+
+    Args:
+        cache: the store's directory.
+        size: height and width, in pixels.
+        frames: frames per clip.
+        clips_per_class: clips of each class.
+        seed: the data set's seed.
+        progress: show a progress bar on stderr while rendering.
+
+    Raises:
+        DataError: an argument is out of its range.
+    """
+    about = _about(size, frames, clips_per_class, seed, "train")
+    if (store := same_store(cache, about)) is not None:
+        return store
+    classes = list(phenomena.CLASSES)
+    rendered = _render_all(size, frames, clips_per_class, seed, "train")
+    total = _count(clips_per_class)
+    with StoreWriter(cache, size, classes, about) as writer:
+        for (label, index), clip in with_progress(rendered, f"rendering {PHENOMENA} at {size} px", progress, total):
+            writer.add(clip.clip, classes.index(label), f"{label}/{index:06d}", _FPS)
+    return ClipStore.open(cache)
+
+
+def _about(size: int, frames: int, clips_per_class: int, seed: int, split: str) -> dict[str, Any]:
+    """What rendered clips are known by."""
+    return {
+        "source": PHENOMENA,
+        "split": split,
+        "seed": seed,
+        "clips_per_class": clips_per_class,
+        "size": size,
+        "frames": frames,
+        "version": f"{RENDER_VERSION}-{_digest()}",
+    }
+
+
+def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to mix data sets: a folder that holds anything must have been rendered from the same settings."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{folder}: is no folder of rendered clips (no {_SETTINGS} in it); choose a new or empty one")
+    if other := [name for name in {**settings, **found} if found.get(name) != settings.get(name)]:
+        raise DataError(f"{folder}: its clips were rendered with another {', '.join(other)}; choose a new folder")
+
+
+def _digest() -> str:
+    """A digest of the code that renders: when it changes, so do the clips."""
+    digest = hashlib.sha256()
+    for module in sorted(Path(phenomena.__file__).parent.glob("*.py")):
+        digest.update(module.name.encode() + b"\0" + module.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _count(clips_per_class: int) -> int:
+    return clips_per_class * len(phenomena.CLASSES)
+
+
+def _render_all(
+    size: int, frames: int, clips_per_class: int, seed: int, split: str
+) -> Iterator[tuple[tuple[str, int], phenomena.Rendered]]:
+    """Render all clips in order, class by class, on every core."""
+    keys = [(label, index) for label in phenomena.CLASSES for index in range(clips_per_class)]
+    render = functools.partial(phenomena.render, seed=seed, size=size, frames=frames, split=split)
+    if len(keys) < _FEW_CLIPS:
+        try:
+            yield from ((key, render(*key)) for key in keys)
+        except ValueError as error:
+            raise DataError(f"{PHENOMENA}: {error}") from None
+        return
+    with Workers(None, _LIMITS) as workers:
+        for key, result in zip(keys, workers.run(render, keys)):
+            if result.reason is not None:
+                raise DataError(f"{PHENOMENA}: {result.reason}")
+            yield key, result.value

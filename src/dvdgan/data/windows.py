@@ -1,0 +1,69 @@
+"""What a `ClipDataset` asks of the clips that it cuts windows from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Window(NamedTuple):
+    """A square cut from some frames of a clip."""
+
+    clip: int
+    """Index of the clip."""
+    times: np.ndarray
+    """Numbers of its frames, int64 ``[T]``, in any order."""
+    top: int
+    """First row."""
+    left: int
+    """First column."""
+
+
+class ClipSource(Protocol):
+    """What a `ClipDataset` cuts windows from: a packed store (`ClipStore`), or files (`FileSource`).
+
+    Attributes:
+        path: where the clips are, for messages.
+        size: short side of every frame, in pixels.
+        classes: names of the classes; empty if the clips have none.
+        about: what the clips are, as JSON values.
+        skipped: ``source`` and ``reason`` of each clip that cannot be used.
+        sources: what each of the N clips is known by.
+        splits: ``train``, ``test`` or empty, for each clip.
+        groups: what near copies share; empty for a clip that is a group of its own.
+        labels: int64 ``[N]``, indices into `classes` (0 without classes).
+        lengths: int64 ``[N]``, frames per clip.
+        heights: int64 ``[N]``, in pixels.
+        widths: int64 ``[N]``, in pixels.
+        workers: how many processes decode when windows are read; 0 where nothing is decoded.
+    """
+
+    path: Path
+    size: int
+    classes: list[str]
+    about: dict[str, Any]
+    skipped: list[dict[str, str]]
+    sources: list[str]
+    splits: list[str]
+    groups: list[str]
+    labels: np.ndarray
+    lengths: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+    workers: int
+
+    @property
+    def identity(self) -> str:
+        """Equal for sources with equal clips."""
+
+    def __len__(self) -> int:
+        """How many clips there are."""
+
+    def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
+        """Cut windows, uint8 ``[T, size, size, 3 or 4]`` each; None where a file turns out to be unreadable."""
+
+    def close(self) -> None:
+        """End the processes that decode, if any."""

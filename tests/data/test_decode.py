@@ -189,6 +189,22 @@ def _windowed(tmp_path, name):
         return write_video(path, 120, ticks=ticks, time_base=MS, b_frames=2, gop=30)
     if name == "open.mkv":
         return write_video(path, 120, options={"x264-params": "open-gop=1:keyint=20:bframes=3"})
+    if name == "trimmed.mp4":  # as phones do: an edit list hides what is before the cut
+        source = write_video(tmp_path / "a.mp4", 150, 25, gop=25, b_frames=3)
+        with av.open(str(source)) as given, av.open(str(path), "w") as container:
+            stream = container.add_stream_from_template(given.streams.video[0])
+            for packet in given.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    packet.pts, packet.dts = packet.pts - 33 * 512, packet.dts - 33 * 512
+                    container.mux(packet)
+        assert numbers(read_clip(path)[0]) == list(range(33, 150))
+        return path
+    if name == "torn.ts":  # as recordings from the air: it begins between two keyframes
+        data = write_video(tmp_path / "a.ts", 120, 25, gop=25).read_bytes()
+        path.write_bytes(data[len(data) // 3 // 188 * 188 :])
+        assert numbers(read_clip(path)[0]) == list(range(50, 120))
+        return path
     if name == "hevc.mp4":
         return write_video(path, 120, codec="libx265", options={"x265-params": "keyint=30:log-level=none"})
     if name == "interlaced.ts":
@@ -200,7 +216,7 @@ def _windowed(tmp_path, name):
 
 
 WINDOWED = ["a.mp4", "a.mkv", "a.webm", "a.avi", "a.ts", "a.mpg", "a.flv", "variable.mkv", "open.mkv", "hevc.mp4"]
-WINDOWED += ["interlaced.ts", "a.gif", "a.webp", "a.apng", "folder"]
+WINDOWED += ["trimmed.mp4", "torn.ts", "interlaced.ts", "a.gif", "a.webp", "a.apng", "folder"]
 
 
 @pytest.mark.parametrize("name", WINDOWED)

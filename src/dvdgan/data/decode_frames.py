@@ -132,16 +132,15 @@ class VideoFrames:
         if goal is None and frames == 0:
             raise ClipError(self.path, "no frames")
         slack = Fraction(1, 4) + Fraction(3, 2) * self.interval
-        fewer = goal is None and "mp4" in container.format.name and packets < stream.frames
-        if fewer or _ends_early(container, stream, last, end + slack):
+        if _ends_early(container, stream, last, end + slack):
             raise ClipError(self.path, f"truncated after {frames} frames")
 
 
 def _ends_early(container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
     """Whether the header or the index promises more than was there: the last packet's mark, and when it ends."""
     names = container.format.name.split(",")
-    index = getattr(stream, "index_entries", ())  # of all packets in an MP4, or an AVI that is whole
-    if ("mp4" in names or "avi" in names) and len(index) and index[-1].timestamp > last:
+    index = stream.index_entries if "mp4" in names or "avi" in names else ()  # of all packets, if the file is whole
+    if len(index) and index[-1].timestamp > last:
         return True
     promised = Fraction(tagged_seconds(stream))
     if "avi" in names and stream.duration:

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from dvdgan.data.decode_frames import (
@@ -33,6 +33,7 @@ from dvdgan.data.timing import Facts, Reader, Timed, count, nominal_rate
 _PROBE_PACKETS, _PROBE_BYTES = 256, 2**26  # of a stream, read to learn its rate; at least `_FEW` packets are
 _FEW = 16
 _UNSPECIFIED = 2  # matrix, in ITU-T H.273
+_BILINEAR_FULL_CHROMA = 0x2002  # SWS_BILINEAR | SWS_FULL_CHR_H_INT; without the latter 10 bits lose two codes of 8
 
 
 @dataclass
@@ -161,8 +162,7 @@ def _converter(path: Path, shape: Shape, look: Look) -> Callable[[av.VideoFrame]
                 frame,
                 format="rgba" if _has_alpha(frame) else "rgb24",
                 src_colorspace=Colorspace.ITU709 if hd else None,
-                interpolation=Interpolation.BILINEAR
-                | Interpolation.FULL_CHR_H_INT,  # without it 10 bits lose two codes
+                interpolation=_BILINEAR_FULL_CHROMA,
                 threads=1,
             )
             return shape.finish(rgb.to_ndarray(), look)

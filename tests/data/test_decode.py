@@ -287,7 +287,9 @@ def test_a_start_beyond_the_end_says_how_long_the_clip_is(tmp_path, name):
     assert length in refusal(path, start=7.0, end=8.0)
 
 
-@pytest.mark.parametrize(("start", "end"), [(-1.0, None), (1.0, 1.0), (1.0, 0.5), (float("nan"), None), (0.5, 0.501)])
+@pytest.mark.parametrize(
+    ("start", "end"), [(-1.0, None), (1.0, 1.0), (1.0, 0.5), (float("nan"), None), (0.5, 0.501), (1e308, None)]
+)
 def test_an_empty_window_is_refused_at_once(tmp_path, start, end):
     path = write_video(tmp_path / "a.mp4", 48)
     with pytest.raises(ClipError, match=r"no clip lies|less than a frame") as caught:
@@ -667,6 +669,31 @@ def test_kinds_of_files_that_people_have(tmp_path, name, codec, kind):
     assert (facts.frames, facts.fps) == (26, 25)
     assert numbers(read_clip(path)[0]) == list(range(26))
     assert path.suffix in CLIP_SUFFIXES
+
+
+def test_what_a_file_is_counts_more_than_its_name(tmp_path):
+    """Pages serve MP4 as .gif, and WebP as .jpg."""
+    for name, other, count in (("a.mp4", "b.gif", 8), ("a.webp", "b.jpg", 8), ("a.gif", "b.mp4", 8), ("a.png", "b", 8)):
+        path = tmp_path / name
+        write_video(path, count, 25) if name == "a.mp4" else write_animation(path, count, 40)
+        path.rename(tmp_path / other)
+        assert numbers(read_clip(tmp_path / other)[0]) == list(range(count))
+        assert probe(tmp_path / other).fps == 25
+
+
+def test_a_photo_with_a_second_picture_is_one_frame(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(coded(7)).save(path, format="MPO", save_all=True, append_images=[Image.fromarray(coded(8))])
+    assert numbers(read_clip(path)[0]) == [7]
+    assert probe(path).kind == "jpeg"
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    name = os.fsdecode(b"\xff\xfe")
+    write_animation(tmp_path / "a.gif", 3).rename(tmp_path / f"{name}.gif")
+    assert len(read_clip(tmp_path / f"{name}.gif")[0]) == 3
+    write_video(tmp_path / "a.mp4", 3).rename(tmp_path / f"{name}.mp4")
+    assert refusal(tmp_path / f"{name}.mp4") == "its name is not valid UTF-8; rename it"
 
 
 def test_names_that_ffmpeg_would_read_otherwise(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import numpy as np
 from dvdgan.data.decode_pixels import WHITE, Colour, Look, reason, resize_short_side
 from dvdgan.data.decode_video import open_video
 from dvdgan.data.errors import ClipError
-from dvdgan.data.stills import ANIMATION_SUFFIXES, STILL_SUFFIXES, open_folder, open_image
+from dvdgan.data.stills import IMAGE_SUFFIXES, STILL_SUFFIXES, is_picture, open_folder, open_image
 from dvdgan.data.timing import Facts, Reader, on_grid
 
 __all__ = [
@@ -38,13 +38,11 @@ VIDEO_SUFFIXES = (
 )
 """Suffixes of files that PyAV reads."""
 
-IMAGE_SUFFIXES = tuple(dict.fromkeys(ANIMATION_SUFFIXES + STILL_SUFFIXES))
-"""Suffixes of files that Pillow reads: animations, and single pictures, which are clips of one frame."""
-
 CLIP_SUFFIXES = VIDEO_SUFFIXES + IMAGE_SUFFIXES
 """Suffixes of the files that are taken for clips."""
 
 _FOLDER_FPS = 12.0
+_LATEST = 1e9  # seconds; no clip is so long
 
 
 def probe(path: str | Path, *, folder_fps: float = _FOLDER_FPS) -> Facts:
@@ -125,12 +123,12 @@ def open_clip(
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} must be a number above 0, not {value}")
     path = Path(path)
-    if not 0 <= start < math.inf or (end is not None and not end > start):
+    if not 0 <= start < _LATEST or (end is not None and not end > start):
         raise ClipError(path, f"no clip lies from {start} to {end} seconds")
     reader = _reader(path, Look(size, background), folder_fps)
-    rate = reader.rate if fps is None else Fraction(fps)
+    rate = reader.rate if fps is None else Fraction(float(fps))
     first = round(start * float(rate))
-    last = None if end is None or end == math.inf else round(end * float(rate))
+    last = None if end is None or end > _LATEST else round(end * float(rate))
     if last is not None and last <= first:
         raise ClipError(path, f"from {start:g} to {end:g} s is less than a frame at {float(rate):g} fps")
     return float(rate), _window(path, reader, rate, first, last, start)
@@ -162,4 +160,4 @@ def _reader(path: Path, look: Look, folder_fps: float) -> Reader:
         raise ClipError(path, "is not a file")
     if empty:
         raise ClipError(path, "the file is empty")
-    return (open_image if path.suffix.lower() in IMAGE_SUFFIXES else open_video)(path, look)
+    return (open_image if is_picture(path) else open_video)(path, look)

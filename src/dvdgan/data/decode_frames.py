@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.filter import Graph
 from av.video.stream import VideoStream
 
-from dvdgan.data.decode_pixels import MOST_PIXELS, check_size, reason, said
+from dvdgan.data.decode_pixels import MOST_PIXELS, check_size, clip_errors, reason
 from dvdgan.data.errors import ClipError
 
 AV_ERRORS = (av.FFmpegError, OSError, ValueError)
@@ -99,7 +99,7 @@ class VideoFrames:
         last, end = -(2**63), Fraction(0)  # when the last packet is decoded, in ticks; what was read ends, in seconds
         try:
             for packet in container.demux(stream):
-                if packet.size == 0 and packet.dts is not None:
+                if packet.size == 0 and not is_flush(packet):
                     continue  # a frame that was dropped: the one before is held
                 last = last if packet.dts is None else packet.dts
                 if key is None and packet.is_keyframe:
@@ -125,7 +125,7 @@ class VideoFrames:
                         raise ClipError(self.path, f"frames change {sizes} after {frames} frames")
                     yield clock.show(frame)
                     frames += 1
-                if packet.size == 0:
+                if is_flush(packet):
                     break  # PyAV goes on to streams that may have appeared meanwhile, which it does not know
         except av.FFmpegError as error:
             raise ClipError(self.path, f"truncated or damaged after {frames} frames ({reason(error)})") from None
@@ -234,7 +234,9 @@ def _pull(graph: Graph, waiting: deque[Shown | None]) -> Iterator[Shown]:
 def open_container(path: Path) -> InputContainer:
     """Open a file, and nothing that a playlist in it may name but files."""
     options = {"protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
-    with said(AV_ERRORS, path, "not a video that can be read"):
+    if not str(path).isprintable() and any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+        raise ClipError(path, "its name is not valid UTF-8; rename it")
+    with clip_errors(AV_ERRORS, path, "not a video that can be read"):
         return av.open(f"file:{path}", options=options, metadata_errors="replace")
 
 
@@ -251,6 +253,11 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     streams[0].thread_type = "AUTO"
     streams[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return streams[0]
+
+
+def is_flush(packet: av.Packet) -> bool:
+    """Whether it is the empty packet at the end, which asks the decoder for the frames that it still has."""
+    return packet.size == 0 and packet.pts is None and packet.dts is None
 
 
 def tick_of(stream: VideoStream) -> Fraction:

@@ -181,7 +181,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def said(errors: tuple[type[Exception], ...], path: Path, what: str) -> Iterator[None]:
+def clip_errors(errors: tuple[type[Exception], ...], path: Path, what: str) -> Iterator[None]:
     """Turn a library's errors into ClipError: `what`, and what the library says."""
     try:
         yield

@@ -20,13 +20,14 @@ from dvdgan.data.decode_frames import (
     decoder_of,
     deinterlaced,
     in_dts_order,
+    is_flush,
     open_container,
     tagged_seconds,
     tick_of,
     told_end,
     video_stream,
 )
-from dvdgan.data.decode_pixels import Look, Shape, Turn, said
+from dvdgan.data.decode_pixels import Look, Shape, Turn, clip_errors
 from dvdgan.data.errors import ClipError
 from dvdgan.data.timing import Facts, Reader, Timed, count, nominal_rate
 
@@ -54,7 +55,7 @@ def open_video(path: Path, look: Look) -> Reader:
     Raises:
         ClipError: not a video, no frames, or frames of a size that is refused.
     """
-    with said(AV_ERRORS, path, "not a video that can be read"), open_container(path) as container:
+    with clip_errors(AV_ERRORS, path, "not a video that can be read"), open_container(path) as container:
         stream = video_stream(path, container)
         found = _probe(path, container, stream)
         shape = _shape(stream, found.first)
@@ -74,7 +75,7 @@ def open_video(path: Path, look: Look) -> Reader:
         show = _converter(path, shape, look)
 
     def frames_from(start: Fraction) -> Iterator[Timed]:
-        with said(AV_ERRORS, path, "damaged"):
+        with clip_errors(AV_ERRORS, path, "damaged"):
             for time, lasts, frame in deinterlaced(source.read(start)):
                 yield time, lasts, lambda frame=frame: show(frame)  # type: ignore[misc]
 
@@ -94,8 +95,7 @@ def _probe(path: Path, container: InputContainer, stream: VideoStream) -> _Found
     marks: list[tuple[int, int]] = []  # when packets are shown and how long they last, in ticks
     packets, size, decoded, whole = 0, 0, -(2**63), False
     for packet in container.demux(stream):
-        flush = packet.size == 0 and packet.dts is None
-        if flush:
+        if is_flush(packet):
             whole = True
         elif packet.size == 0 or (late and not packet.is_keyframe and not marks):
             continue
@@ -157,7 +157,7 @@ def _converter(path: Path, shape: Shape, look: Look) -> Callable[[av.VideoFrame]
     def show(frame: av.VideoFrame) -> np.ndarray:
         """Full-range RGB by the file's range and matrix; where it names none, BT.709 from 720 lines on, else BT.601."""
         hd = frame.colorspace == _UNSPECIFIED and min(frame.width, frame.height) >= 720
-        with said(AV_ERRORS, path, "pixels that cannot be converted"):
+        with clip_errors(AV_ERRORS, path, "pixels that cannot be converted"):
             rgb = reformatter.reformat(
                 frame,
                 format="rgba" if _has_alpha(frame) else "rgb24",

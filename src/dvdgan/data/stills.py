@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from dvdgan.data.decode_delays import delays
-from dvdgan.data.decode_pixels import Look, Shape, Turn, said
+from dvdgan.data.decode_pixels import Look, Shape, Turn, clip_errors
 from dvdgan.data.errors import ClipError
 from dvdgan.data.timing import Facts, Reader, Timed, count, nominal_rate
 
@@ -25,6 +25,10 @@ ANIMATION_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Files of one picture, also as numbered frames in a folder."""
 
+IMAGE_SUFFIXES = tuple(dict.fromkeys(ANIMATION_SUFFIXES + STILL_SUFFIXES))
+"""Files that Pillow reads: animations, and single pictures, which are clips of one frame."""
+
+_MAGIC = (b"GIF87a", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _FORMATS = ("GIF", "WEBP", "PNG", "JPEG", "BMP")
 _ANIMATED = ("GIF", "WEBP", "PNG")
 _STILL_RATE = Fraction(10)  # frames per second; a picture lasts as long as a frame without a delay
@@ -55,17 +59,17 @@ def open_image(path: Path, look: Look) -> Reader:
     Raises:
         ClipError: not a picture, or of a size that is refused.
     """
-    with said(_ERRORS, path, "not an image that can be read, or truncated"), _opened(path) as image:
+    with clip_errors(_ERRORS, path, "not an image that can be read, or truncated"), _opened(path) as image:
         shape = _shape(image)
         shape.check(path, look.size)
-        name = image.format or ""
+        name = {None: "", "MPO": "JPEG"}.get(image.format, image.format)  # MPO: with a second picture for depth
         last, hidden = _numbers(image)
     width, height = shape.shown()
     if last == hidden:  # one picture
         kind = name.lower()
         facts = Facts(width, height, float(_STILL_RATE), 1, float(1 / _STILL_RATE), shape.alpha, kind, False)
         return Reader(facts, _STILL_RATE, lambda start: _one(path, shape, look, name), still=True)
-    with said(_ERRORS, path, "not an animated image that can be read, or truncated"):
+    with clip_errors(_ERRORS, path, "not an animated image that can be read, or truncated"):
         known = list(islice(delays(path, name), _PROBE_FRAMES + 1))
     times = [Fraction(0)]
     for delay, _ in known[:-1]:
@@ -94,7 +98,7 @@ def open_folder(path: Path, look: Look, fps: float) -> Reader:
     """
     files = _numbered(path)
     rate = Fraction(fps)
-    with said(_ERRORS, files[0], "not an image that can be read, or truncated"), _opened(files[0]) as image:
+    with clip_errors(_ERRORS, files[0], "not an image that can be read, or truncated"), _opened(files[0]) as image:
         shape = _shape(image)
     shape.check(files[0], look.size)
     width, height = shape.shown()
@@ -106,6 +110,16 @@ def open_folder(path: Path, look: Look, fps: float) -> Reader:
             yield number / rate, 1 / rate, _numbered_picture(path, files[number], shape, look)
 
     return Reader(facts, rate, frames_from)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is for Pillow to read: by its first bytes, for pages serve MP4 as .gif and WebP as .jpg."""
+    with clip_errors((OSError,), path, "cannot be read"), open(path, "rb") as file:
+        head = file.read(12)
+    if head.startswith(_MAGIC) or head[:4] + head[8:] == b"RIFFWEBP":
+        return True
+    video = head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3")  # MP4 and Matroska
+    return not video and path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _opened(path: Path) -> Image.Image:
@@ -135,7 +149,7 @@ def _numbers(image: Image.Image) -> tuple[int, int]:
 
 
 def _one(path: Path, shape: Shape, look: Look, name: str) -> Iterator[Timed]:
-    with said(_ERRORS, path, "truncated or damaged"), _opened(path) as image:
+    with clip_errors(_ERRORS, path, "truncated or damaged"), _opened(path) as image:
         found = len(list(delays(path, name))) if name in _ANIMATED else 1  # reads to the end mark
         if found != 1 and name != "PNG":  # an animation of which one frame is left
             raise ClipError(path, "truncated or damaged after 1 frame")
@@ -147,11 +161,11 @@ def _one(path: Path, shape: Shape, look: Look, name: str) -> Iterator[Timed]:
 def _animation(path: Path, shape: Shape, look: Look, name: str, hidden: int) -> Iterator[Timed]:
     time, index = Fraction(0), 0
     timing = delays(path, name)
-    with said(_ERRORS, path, "not an animated image that can be read"):
+    with clip_errors(_ERRORS, path, "not an animated image that can be read"):
         image = _opened(path)
     with image:
         while True:
-            with said(_ERRORS, path, f"truncated or damaged after {index} frames"):
+            with clip_errors(_ERRORS, path, f"truncated or damaged after {index} frames"):
                 delay = next(timing, None)
                 if delay is None:
                     return
@@ -181,7 +195,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 def _numbered_picture(folder: Path, file: Path, shape: Shape, look: Look) -> Callable[[], np.ndarray]:
     def show() -> np.ndarray:
-        with said(_ERRORS, file, "not an image that can be read, or truncated"), _opened(file) as image:
+        with clip_errors(_ERRORS, file, "not an image that can be read, or truncated"), _opened(file) as image:
             own = _shape(image)
             own.check(file, look.size)
             if own.shown() != shape.shown():
@@ -197,7 +211,7 @@ def _numbered_picture(folder: Path, file: Path, shape: Shape, look: Look) -> Cal
 
 def _numbered(folder: Path) -> list[Path]:
     """The folder's pictures in the order of the last number in their names, which must go on in even steps."""
-    with said((OSError,), folder, "cannot be listed"):
+    with clip_errors((OSError,), folder, "cannot be listed"):
         names = [name for name in os.listdir(folder) if name[0] != "." and Path(name).suffix.lower() in STILL_SUFFIXES]
     if not names:
         raise ClipError(folder, "is a folder without frames (pictures such as frame_0001.png)")

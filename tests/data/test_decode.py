@@ -547,6 +547,13 @@ def test_transparency_of_a_gif(tmp_path):
         assert (kept[index, ..., 3] == frames[index][..., 3]).all()
 
 
+def test_the_fourth_byte_of_raw_avi_is_no_transparency(tmp_path):
+    frames = [np.dstack([coded(number), np.zeros((48, 64), np.uint8)]) for number in range(3)]
+    path = write_video(tmp_path / "a.avi", frames, 24, "rawvideo", "bgra")
+    assert not probe(path).alpha
+    assert numbers(read_clip(path)[0]) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.jpg", "a.png"])
 def test_files_without_transparency_have_three_channels(tmp_path, name):
     path = tmp_path / name

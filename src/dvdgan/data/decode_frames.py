@@ -95,8 +95,8 @@ class VideoFrames:
         decode, clock = decoder_of(stream), _Clock(container, stream, self.origin, self.interval)
         skip = goal is not None or container.format.name in MID_STREAM
         key: int | None = None  # when the first keyframe is shown, in ticks
-        packets = frames = 0
         last, end = -(2**63), Fraction(0)  # when the last packet is decoded, in ticks; what was read ends, in seconds
+        frames = 0
         try:
             for packet in container.demux(stream):
                 if packet.size == 0 and not is_flush(packet):
@@ -108,21 +108,14 @@ class VideoFrames:
                     continue
                 if packet.is_corrupt:
                     raise ClipError(self.path, f"truncated or damaged after {frames} frames")
-                if packet.size:
-                    packets += 1
-                    end = (
-                        end if packet.pts is None else max(end, (packet.pts + (packet.duration or 0)) * tick_of(stream))
-                    )
-                    clock.expect(packet)
+                if packet.pts is not None:
+                    end = max(end, (packet.pts + (packet.duration or 0)) * tick_of(stream))
+                clock.expect(packet)
                 for frame in decode(packet):
                     early = key is None or (frame.pts is not None and frame.pts < key)
-                    if (goal is not None and early) or (frame.is_corrupt and frames == 0 and early):
+                    if early and (goal is not None or (frame.is_corrupt and frames == 0)):
                         continue
-                    if frame.is_corrupt:
-                        raise ClipError(self.path, f"truncated or damaged after {frames} frames")
-                    if (frame.width, frame.height) != self.size:
-                        sizes = f"from {self.size[0]} × {self.size[1]} to {frame.width} × {frame.height} pixels"
-                        raise ClipError(self.path, f"frames change {sizes} after {frames} frames")
+                    self._check(frame, frames)
                     yield clock.show(frame)
                     frames += 1
                 if is_flush(packet):
@@ -134,6 +127,13 @@ class VideoFrames:
         slack = Fraction(1, 4) + Fraction(3, 2) * self.interval
         if _ends_early(container, stream, last, end + slack):
             raise ClipError(self.path, f"truncated after {frames} frames")
+
+    def _check(self, frame: av.VideoFrame, frames: int) -> None:
+        if frame.is_corrupt:
+            raise ClipError(self.path, f"truncated or damaged after {frames} frames")
+        if (frame.width, frame.height) != self.size:
+            sizes = f"from {self.size[0]} × {self.size[1]} to {frame.width} × {frame.height} pixels"
+            raise ClipError(self.path, f"frames change {sizes} after {frames} frames")
 
 
 def _ends_early(container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:

@@ -58,7 +58,7 @@ def open_video(path: Path, look: Look) -> Reader:
     with clip_errors(AV_ERRORS, path, "not a video that can be read"), open_container(path) as container:
         stream = video_stream(path, container)
         found = _probe(path, container, stream)
-        shape = _shape(stream, found.first)
+        shape = _shape(container, stream, found.first)
         shape.check(path, look.size)
         tick = tick_of(stream)
         rate, variable = nominal_rate(found.times, tick, stream.base_rate, stream.average_rate)
@@ -125,14 +125,15 @@ def _probe(path: Path, container: InputContainer, stream: VideoStream) -> _Found
     return found
 
 
-def _shape(stream: VideoStream, frame: av.VideoFrame) -> Shape:
+def _shape(container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> Shape:
+    unused = container.format.name == "avi" and stream.codec_context.name == "rawvideo"  # the fourth byte is padding
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return Shape(
         frame.width,
         frame.height,
         pixel=Fraction(stream.sample_aspect_ratio or 1),
         turn=Turn() if matrix is None else Turn.of_matrix(bytes(matrix)),  # type: ignore[call-overload]
-        alpha=_has_alpha(frame),
+        alpha=_has_alpha(frame) and not unused,
     )
 
 
@@ -160,7 +161,7 @@ def _converter(path: Path, shape: Shape, look: Look) -> Callable[[av.VideoFrame]
         with clip_errors(AV_ERRORS, path, "pixels that cannot be converted"):
             rgb = reformatter.reformat(
                 frame,
-                format="rgba" if _has_alpha(frame) else "rgb24",
+                format="rgba" if shape.alpha and _has_alpha(frame) else "rgb24",
                 src_colorspace=Colorspace.ITU709 if hd else None,
                 interpolation=_BILINEAR_FULL_CHROMA,
                 threads=1,

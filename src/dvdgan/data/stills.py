@@ -71,6 +71,8 @@ def open_image(path: Path, look: Look) -> Reader:
         return Reader(facts, _STILL_RATE, lambda start: _one(path, shape, look, name), still=True)
     with clip_errors(_ERRORS, path, "not an animated image that can be read, or truncated"):
         known = list(islice(delays(path, name), _PROBE_FRAMES + 1))
+    if not known:
+        raise ClipError(path, "no frames")
     times = [Fraction(0)]
     for delay, _ in known[:-1]:
         times.append(times[-1] + delay)

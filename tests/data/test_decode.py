@@ -234,6 +234,35 @@ def test_a_window_is_the_slice_of_the_whole(tmp_path, name):
             assert len(window) == min(len(whole), round(rate * (end or length))) - round(start * rate)
 
 
+def test_windows_of_interlaced_frames_may_begin_at_any_frame(tmp_path):
+    """Whole ones are made of their neighbours too, which may lie before a keyframe, or be progressive."""
+    moving = [np.roll(coded(0xA5A), 3 * number, axis=0) for number in range(60)]
+    path = tmp_path / "a.mkv"
+    parts = []
+    for part, flags in enumerate(("+ildct+ilme", "", "+ildct+ilme")):
+        frames = moving[20 * part : 20 * part + 20]
+        options = {"flags": flags} if flags else {}
+        parts.append(write_video(tmp_path / f"{part}.mkv", frames, 25, "mpeg2video", options=options, gop=8))
+    with av.open(str(parts[0])) as given, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for part, file in enumerate(parts):
+            with av.open(str(file)) as source:
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        packet.pts = packet.dts = packet.pts + 800 * part
+                        packet.stream = stream
+                        container.mux(packet)
+    with av.open(str(path)) as container:
+        kinds = [frame.interlaced_frame for frame in container.decode(video=0)]
+    assert all(kinds[:18] + kinds[-18:])
+    assert not any(kinds[21:38])
+    whole, rate = read_clip(path)
+    assert len(whole) == 60
+    for first in range(4, 58):
+        window, _ = read_clip(path, start=first / rate, end=(first + 2) / rate)
+        assert np.array_equal(window, whole[first : first + 2]), first
+
+
 def _zero(path, begin, end):
     """Write zeros over a part of a file."""
     with open(path, "r+b") as file:
@@ -244,7 +273,8 @@ def _zero(path, begin, end):
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.ts"])
 def test_only_what_a_window_needs_is_read(tmp_path, name):
     codec = "libvpx-vp9" if name == "a.webm" else "libx264"
-    path = write_video(tmp_path / name, 600, 25, codec, options=QUICK[codec], gop=50)
+    ticks = [400_000 + 40 * number for number in range(600)]  # a clock that has run for long
+    path = write_video(tmp_path / name, 600, 25, codec, options=QUICK[codec], gop=50, ticks=ticks, time_base=MS)
     whole, _ = read_clip(path)
     with av.open(str(path)) as container:
         at = {p.pts * p.time_base: p.pos for p in container.demux(video=0) if p.size}

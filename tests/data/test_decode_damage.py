@@ -1,6 +1,7 @@
 import os
 from itertools import islice
 
+import av
 import numpy as np
 import pytest
 from coded_clips import coded, numbers, write_animation, write_frames, write_video
@@ -170,3 +171,36 @@ def test_pictures_that_are_cut_in_a_gif_do_not_pass_for_one(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[: data.rindex(b"\x21\xf9\x04") + 12])
     assert "truncated" in outcome(lambda: read_clip(path))
+
+
+def test_a_frame_that_the_decoder_patched_is_damage(tmp_path):
+    """FFmpeg hides errors by what is around them, and marks such frames."""
+    noise = np.random.default_rng(0)
+    tiles = np.kron(noise.integers(0, 256, (40, 40, 1), np.uint8), np.ones((4, 4, 3), np.uint8))
+    path = write_video(tmp_path / "a.avi", [np.roll(tiles, shift, axis=0) for shift in range(12)], 25, "mpeg4")
+    with av.open(str(path)) as container:
+        begin, size = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size][6]
+    data = bytearray(path.read_bytes())
+    data[begin + size // 2 : begin + size // 2 + 12] = noise.bytes(12)
+    path.write_bytes(data)
+    assert "damaged after 6 frames" in outcome(lambda: read_clip(path))
+    assert len(read_clip(path, end=0.2)[0]) == 5
+
+
+def test_matroska_that_has_lost_its_last_frames_is_truncated(tmp_path):
+    path = write_video(tmp_path / "a.mkv", 12, 25, b_frames=0)
+    with av.open(str(path)) as container:
+        positions = [packet.pos for packet in container.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    path.write_bytes(data[: positions[7]] + bytes(len(data) - positions[7]))
+    assert "truncated" in outcome(lambda: read_clip(path))
+
+
+def test_bytes_between_the_frames_of_a_gif(tmp_path):
+    path = write(tmp_path / "a.gif")
+    data = path.read_bytes()
+    at = data.rindex(b"\x21\xf9\x04")
+    path.write_bytes(data[:at] + b"\x07" + data[at:])
+    assert "belong to no frame" in outcome(lambda: read_clip(path))
+    path.write_bytes(data[:at] + b"\0\0" + data[at:])  # as some writers pad
+    assert numbers(read_clip(path)[0]) == list(range(10))

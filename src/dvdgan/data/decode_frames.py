@@ -124,7 +124,7 @@ class VideoFrames:
             raise ClipError(self.path, f"truncated or damaged after {frames} frames ({reason(error)})") from None
         if goal is None and frames == 0:
             raise ClipError(self.path, "no frames")
-        slack = Fraction(1, 4) + Fraction(3, 2) * self.interval
+        slack = Fraction(1, 20) + Fraction(3, 2) * self.interval  # for headers that count the last frame otherwise
         if _ends_early(container, stream, last, end + slack):
             raise ClipError(self.path, f"truncated after {frames} frames")
 
@@ -198,8 +198,8 @@ def deinterlaced(frames: Iterable[Shown]) -> Iterator[Shown]:
             continue
         if graph is None:
             graph = _deinterlacer(frame)
-            if before is not None:  # was given already, and is a neighbour
-                graph.vpush(before.frame)
+            for neighbour in (frame, frame, frame if before is None else before.frame):
+                graph.vpush(neighbour)  # bwdif treats the first interlaced frame otherwise than all that follow
                 waiting.append(None)
         graph.vpush(frame)
         waiting.append(shown)

@@ -139,8 +139,8 @@ class VideoFrames:
 def _ends_early(container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
     """Whether the header or the index promises more than was there: the last packet's mark, and when it ends."""
     names = container.format.name.split(",")
-    index = stream.index_entries if "mp4" in names or "avi" in names else ()  # of all packets, if the file is whole
-    if len(index) and index[-1].timestamp > last:
+    index = stream.index_entries  # of all packets in an MP4 or AVI that is whole
+    if ("mp4" in names or "avi" in names) and len(index) and index[-1].timestamp > last:
         return True
     promised = Fraction(tagged_seconds(stream))
     if "avi" in names and stream.duration:

@@ -62,7 +62,8 @@ def open_image(path: Path, look: Look) -> Reader:
     with clip_errors(_ERRORS, path, "not an image that can be read, or truncated"), _opened(path) as image:
         shape = _shape(image)
         shape.check(path, look.size)
-        name = {None: "", "MPO": "JPEG"}.get(image.format, image.format)  # MPO: with a second picture for depth
+        name = image.format or ""
+        name = "JPEG" if name == "MPO" else name  # with a second picture, for depth
         last, hidden = _numbers(image)
     width, height = shape.shown()
     if last == hidden:  # one picture

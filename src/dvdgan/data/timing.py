@@ -100,7 +100,7 @@ def nominal_rate(
     if not gaps:
         return (told[-1] if told else _UNTOLD), False
     usual = gaps[(len(gaps) - 1) // 2]
-    near = [gap for gap in gaps if abs(gap - usual) <= max(usual / 10, 1)]
+    near = [gap for gap in gaps if abs(Fraction(gap - usual)) <= max(Fraction(usual, 10), Fraction(1))]
     own = min(max(_rate_of(near, tick), SLOWEST), Fraction(FASTEST))
     for rate in (*told, own):
         if _off_grid(times, rate * tick) <= min(1.01 * float(rate * tick) + 1e-6, _WIDEST):

@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -6,6 +8,7 @@ import time
 import zipfile
 
 import pytest
+from PIL import Image
 
 from conftest import tiny_config, write_store
 
@@ -52,6 +55,9 @@ def test_generate(model_dir, tmp_path):
         (["generate", "--model", "nowhere", "--out", "x.txt"], "cannot write .txt"),
         (["train", "cpu-32", "--data", "nowhere"], "nowhere"),
         (["data", "pack", "nowhere", "out"], "nowhere"),
+        (["data", "pack", "nowhere", "out", "layout=folder"], "data.layout"),
+        (["data", "inspect", "nowhere", "background=red"], "background is a colour such as '#ffffff'"),
+        (["data", "inspect", "nowhere"], "nowhere: no such folder"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, tmp_path):
@@ -88,6 +94,44 @@ def test_render_pack_train_generate(tmp_path):
     dvdgan("train", preset, "--data", tmp_path / "store", "--out", tmp_path / "run", "training.batch_size=2")
     dvdgan("generate", "--model", tmp_path / "run", "--class", "pen", "--out", tmp_path / "pen.mp4")
     assert (tmp_path / "pen.mp4").stat().st_size > 0
+
+
+def test_inspect_tells_what_there_is_and_what_is_wrong(tmp_path):
+    folder = tmp_path / "clips"
+    dvdgan("data", "render", "phenomena", folder, "--size", 32, "--frames", 4, "--clips-per-class", 1)
+    (folder / "pen" / "text.mp4").write_text("no clip")
+    shutil.copy(folder / "turn" / "000000.mp4", folder / "turn" / "copy.mp4")
+    outputs = ["--sheet", tmp_path / "sheet.png", "--json", tmp_path / "found.json"]
+    said = dvdgan("data", "inspect", folder, "workers=1", "test_fraction=0.2", *outputs).stdout
+    assert "pen/text.mp4" in said
+    assert "turn/copy.mp4" in said, "a near copy"
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["problems"][0]["source"] == "pen/text.mp4"
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert min(sheet.size) > 100
+    dvdgan("data", "pack", folder, tmp_path / "store", "--size", 32, "workers=1")
+    assert "pen" in dvdgan("data", "inspect", tmp_path / "store").stdout
+    with open(tmp_path / "store" / "frames.u8", "r+b") as file:
+        file.seek(5000)
+        file.write(b"damage")
+    result = dvdgan("train", "cpu-32-quick", "--data", tmp_path / "store", "--out", tmp_path / "run", check=False)
+    assert result.returncode == 1
+    assert "is damaged (the checksum of clip" in result.stderr
+
+
+def test_training_decodes_files_by_itself(tmp_path):
+    preset = tmp_path / "tiny.yaml"
+    preset.write_text(tiny_config(tmp_path / "clips", steps=2).to_yaml().replace("classes: 3", "classes: 0"))
+    dvdgan("data", "render", "phenomena", tmp_path / "clips", "--size", 32, "--frames", 6, "--clips-per-class", 1)
+    run, more = tmp_path / "run", ["data.pack=false", "data.workers=1", "training.checkpoint_every=1"]
+    dvdgan("train", preset, "--out", run, *more, "--minutes", 0.00001)
+    assert not (run / "data").exists()
+    resumed = dvdgan("train", preset, "--out", run, *more)
+    assert "resumed at step 1" in resumed.stdout
+    assert (run / "model" / "model.safetensors").exists()
+    os.utime(tmp_path / "clips" / "pen" / "000000.mp4", ns=(1, 1))
+    other = dvdgan("train", preset, "--out", run, *more, check=False)
+    assert "other clips" in other.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

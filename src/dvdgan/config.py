@@ -50,7 +50,7 @@ class DataConfig(FrozenModel):
     """What shows through transparent pixels: a colour as #rrggbb, or `random`, another colour each time that a clip is
     drawn (the store then keeps the transparency)."""
     max_seconds: float | None = Field(None, gt=0)
-    """Files longer than this are cut, by seeking, into `windows` clips of this length. null: every file whole."""
+    """When packing, files longer than this are cut, by seeking, into `windows` clips of this length. null: none."""
     windows: int = Field(1, ge=1)
     """How many clips, evenly spread, are cut from a file longer than max_seconds."""
     short: Literal["skip", "loop", "ping_pong"] = "skip"

@@ -112,6 +112,7 @@ class VideoFrames:
                     end = max(end, (packet.pts + (packet.duration or 0)) * tick_of(stream))
                 clock.expect(packet)
                 for frame in decode(packet):
+                    sign_of_life()
                     early = key is None or (frame.pts is not None and frame.pts < key)
                     if early and (goal is not None or (frame.is_corrupt and frames == 0)):
                         continue

@@ -1,0 +1,120 @@
+import logging
+import os
+
+import numpy as np
+import pytest
+
+from dvdgan.config import DataConfig
+from dvdgan.data.encode import write_clip
+from dvdgan.data.errors import DataError
+from dvdgan.data.sources import open_dataset, pack_source
+from dvdgan.data.windows import Window
+
+SIZE = 16
+
+
+def smooth(seed, frames, height=24, width=32):
+    """Smooth colours that move."""
+    y, x = np.mgrid[:height, :width] / height
+    clip = [
+        np.stack([128 + 100 * np.sin(k * x + (seed + 1) * y + 0.3 * t + k) for k in (1, 2, 3)], -1)
+        for t in range(frames)
+    ]
+    return np.stack(clip).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes of MP4, WebP and GIF files of 20 to 50 frames, and one that is no clip."""
+    root = tmp_path_factory.mktemp("clips")
+    for seed, name in enumerate(["a/0.mp4", "a/1.webp", "b/2.gif", "b/3.mp4"]):
+        write_clip(root / name, smooth(seed, 20 + 10 * seed), 12)
+    (root / "b" / "text.mp4").write_text("no clip")
+    return root
+
+
+def opened(folder, tmp_path, frames=5, **fields):
+    config = DataConfig(source=str(folder), **{"workers": 1, **fields})
+    return open_dataset(config, SIZE, frames, tmp_path / "cache", progress=False)
+
+
+@pytest.mark.parametrize("settings", [{}, {"target_fps": 8.0, "stride": 2}, {"max_seconds": 1.0, "windows": 2}])
+def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings):
+    files = opened(folder, tmp_path, pack=False, crop="random", flip=True, **settings)
+    try:
+        assert not (tmp_path / "cache").exists()
+        if "max_seconds" not in settings:  # files are not cut: a window of a long one is found by seeking
+            store = opened(folder, tmp_path, crop="random", flip=True, **settings)
+            assert files.store.lengths.tolist() == store.store.lengths.tolist()
+            assert files.store.widths.tolist() == store.store.widths.tolist()
+            for ours, theirs in zip(files.samples(range(12)), store.samples(range(12))):
+                assert np.array_equal(ours, theirs)
+        clips, labels = files.samples(range(12))
+        assert (clips.shape, set(labels.tolist())) == ((12, 5, SIZE, SIZE, 3), {0, 1})
+        assert files.store.classes == ["a", "b"]
+        assert [entry["source"] for entry in files.store.skipped] == ["b/text.mp4"]
+        assert files.store.workers == 1
+    finally:
+        files.store.close()
+
+
+def test_a_file_that_breaks_on_the_way_is_reported_once_and_replaced(tmp_path, caplog):
+    for seed in range(4):
+        write_clip(tmp_path / "clips" / f"{seed}.mp4", smooth(seed, 12), 12)
+    data = opened(tmp_path / "clips", tmp_path, pack=False)
+    try:
+        whole, _ = data.samples(range(16))
+        os.truncate(tmp_path / "clips" / "2.mp4", 600)
+        (tmp_path / "clips" / "3.mp4").unlink()
+        with caplog.at_level(logging.WARNING):
+            clips, _ = data.samples(range(16))
+        assert clips.shape == whole.shape
+        assert data.replaced >= 4
+        reported = [record.message for record in caplog.records if "skipped" in record.message]
+        assert len(reported) == 2
+        assert any("3.mp4: no such file" in text for text in reported)
+        for path in (tmp_path / "clips").iterdir():
+            path.unlink()
+        with pytest.raises(DataError, match="cannot be read"):
+            data.samples(range(100, 104))
+    finally:
+        data.store.close()
+
+
+def test_a_header_that_promises_too_much_costs_the_window_that_is_not_there(folder, tmp_path):
+    data = opened(folder, tmp_path, pack=False)
+    try:
+        length = int(data.store.lengths[0])
+        beyond, whole = np.arange(length - 2, length + 3), np.arange(length - 5, length)
+        first, last = data.store.read([Window(0, beyond, 0, 0), Window(0, whole, 0, 0)])
+        assert np.array_equal(first, last)
+        (none,) = data.store.read([Window(0, np.arange(10 * length), 0, 0)])
+        assert none is None
+    finally:
+        data.store.close()
+
+
+def test_nothing_usable_is_one_line(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").write_text("no")
+    with pytest.raises(DataError, match=r"none of its 1 clips can be used; the first, a\.mp4") as caught:
+        opened(tmp_path / "clips", tmp_path, pack=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_files_are_another_source(folder, tmp_path):
+    first, again = (opened(folder, tmp_path, pack=False) for _ in range(2))
+    other = opened(folder, tmp_path, pack=False, target_fps=6.0)
+    identities = [data.store.identity for data in (first, again, other)]
+    for data in (first, again, other):
+        data.store.close()
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_windows_of_a_long_file_are_packed_as_clips(folder, tmp_path):
+    config = DataConfig(source=str(folder), max_seconds=1.0, windows=2, workers=1)
+    store = pack_source(config, tmp_path / "store", SIZE, progress=False)
+    parts = [source for source in store.sources if source.startswith("b/3.mp4#t=")]
+    assert len(parts) == 2
+    assert {store.groups[store.sources.index(part)] for part in parts} == {"b/3.mp4"}
+    assert set(store.lengths.tolist()) == {12}

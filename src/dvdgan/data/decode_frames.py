@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from dvdgan.data.decode_pixels import MOST_PIXELS, check_size, clip_errors, reason
 from dvdgan.data.errors import ClipError
+from dvdgan.data.worker_process import sign_of_life
 
 AV_ERRORS = (av.FFmpegError, OSError, ValueError)
 """What PyAV raises for files that make no sense."""

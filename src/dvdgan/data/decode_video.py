@@ -57,7 +57,8 @@ def open_video(path: Path, look: Look) -> Reader:
     """
     with clip_errors(AV_ERRORS, path, "not a video that can be read"), open_container(path) as container:
         stream = video_stream(path, container)
-        found = _probe(path, container, stream)
+        with clip_errors(AV_ERRORS, path, "truncated or damaged after 0 frames"):
+            found = _probe(path, container, stream)
         shape = _shape(container, stream, found.first)
         shape.check(path, look.size)
         tick = tick_of(stream)

@@ -269,6 +269,13 @@ def test_transparent_pixels_show_the_background(tmp_path):
     assert len(np.unique(random.reference(0, 5)[:, 0, 15, 0], axis=0)) == 5
 
 
+def test_transparency_that_was_packed_away_is_said(parts, caplog):
+    for background, said in (("#ffffff", 0), ("random", 1)):
+        caplog.clear()
+        open_dataset(config(parts.path, background=background), SIZE, 2, "nowhere", progress=False)
+        assert caplog.text.count("no packed clip has kept its transparency") == said
+
+
 class Partly(ClipStore):
     """A store some of whose clips cannot be read, as files may turn out."""
 
@@ -396,6 +403,14 @@ def test_a_cache_in_its_own_source_is_refused(tmp_path):
         open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "flat" / "run" / "data", progress=False)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path / "flat") == ["a.mp4"]
+
+
+def test_a_list_may_have_its_run_beside_it(tmp_path):
+    """Nothing but what is listed becomes a clip."""
+    clip_file(tmp_path / "videos" / "a.mp4")
+    (tmp_path / "mine.csv").write_text("path,label\nvideos/a.mp4,cat\n")
+    data = open_dataset(config(tmp_path / "mine.csv"), SIZE, 4, tmp_path / "runs" / "data", progress=False)
+    assert (data.classes, data.store.sources) == (["cat"], ["videos/a.mp4"])
 
 
 def test_a_kept_store_outlives_its_source(folder, tmp_path):

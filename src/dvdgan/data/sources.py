@@ -87,7 +87,7 @@ def open_dataset(
     else:
         listing = list_source(config, pictures=frames == 1)
         mirrored_classes(listing.classes, config.flip_labels)  # refused before anything is packed
-        if cache.resolve().is_relative_to(listing.root.resolve()):
+        if listing.layout != "list" and cache.resolve().is_relative_to(listing.root.resolve()):
             raise DataError(
                 f"{cache}: lies in the source {listing.root}, where a run's files become clips; choose another place"
             )
@@ -96,6 +96,8 @@ def open_dataset(
         else:
             facts = describe(listing, config, size)
             store = FileSource(listing, reading(config, size), facts, config.workers, limits(config), progress)
+    if config.background_colour is None and isinstance(store, ClipStore) and not (store.channels == 4).any():
+        _log.warning("%s: data.background=random changes nothing: no packed clip has kept its transparency", source)
     return ClipDataset(
         store,
         frames,

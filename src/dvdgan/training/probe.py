@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dvdgan.data.clips import ClipDataset
+from dvdgan.data.errors import DataError
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709
 _PIXELS = 32  # height and width at which features are measured
@@ -138,9 +139,13 @@ class Probe:
         seen = []
         for label in labels:
             clips = dataset.reference(int(label), most)
+            if not len(clips):  # files that turn out to be unreadable
+                continue
             if dataset.mirrored[label] == label:  # training sees half of them mirrored
                 clips[1::2] = clips[1::2, :, :, ::-1].copy()
             seen.append((*_look(clips), np.full(len(clips), label)))
+        if not seen:
+            raise DataError(f"{dataset.store.path}: no clip of it can be read; see the messages above")
         features, layouts, labels = (np.concatenate(parts) for parts in zip(*seen))
         return cls(dataset, features, layouts, labels, check_clips)
 

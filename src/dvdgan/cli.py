@@ -284,7 +284,7 @@ def main() -> None:
     from dvdgan.pipeline import PipelineError
     from dvdgan.report import ReportError
     from dvdgan.training.checkpoint import CheckpointError
-    from dvdgan.training.loop import TrainingError
+    from dvdgan.training.run_directory import TrainingError
 
     mendable = (
         *(ConfigError, DataError, DeviceError, ModelError, PipelineError, ReportError),

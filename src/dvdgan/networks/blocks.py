@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dvdgan.networks.layers import BatchNormReLU, Conv2d, Conv3d
+from dvdgan.networks.layers import BatchNormReLU, Conv2d, Conv3d, full_precision
 
 
 class GeneratorBlock(nn.Module):
@@ -98,10 +98,11 @@ class DiscriminatorBlock(nn.Module):
     def _pool(self, x: Tensor) -> Tensor:
         if not self.halve:
             return x
-        if x.dim() == 4:
-            return F.avg_pool2d(x, 2)
-        if not self.halve_time:
-            return F.avg_pool3d(x, (1, 2, 2))
-        if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
-            x = torch.cat([x, x[:, :, -1:]], 2)
-        return F.avg_pool3d(x, 2)
+        with full_precision(x.device):  # CPU autocast would pool in fp32; an average of four is exact enough as it is
+            if x.dim() == 4:
+                return F.avg_pool2d(x, 2)
+            if not self.halve_time:  # by frame, which keeps channels last: avg_pool3d does not
+                return F.avg_pool2d(x.transpose(1, 2).flatten(0, 1), 2).unflatten(0, (len(x), -1)).transpose(1, 2)
+            if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
+                x = torch.cat([x, x[:, :, -1:]], 2)
+            return F.avg_pool3d(x, 2)

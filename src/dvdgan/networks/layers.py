@@ -25,6 +25,13 @@ def full_precision(device: torch.device) -> AbstractContextManager:
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
+def convolution_dtype(x: Tensor) -> torch.dtype:
+    """What autocast would convolve x in."""
+    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
+        return x.dtype
+    return torch.get_autocast_dtype(x.device.type)
+
+
 class SpectralWeight(nn.Module):
     """A weight ``[out, ...]`` that is divided by its largest singular value as an ``[out, rest]`` matrix.
 
@@ -47,21 +54,25 @@ class SpectralWeight(nn.Module):
     def sigma(self) -> Tensor:
         """The estimate u W v of the largest singular value, a scalar with gradient to the weight."""
         with full_precision(self.weight.device):
-            return torch.dot(self.u, self.weight.flatten(1) @ self.v)
+            return torch.dot(self.u, _matrix(self.weight, self.weight) @ _row(self.v, self.weight))
 
-    def effective_weight(self) -> Tensor:
-        """The weight that convolves: ``weight / sigma``, of the weight's shape."""
-        return self.weight / self.sigma() if self.spectral_norm else self.weight
+    def effective_weight(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The weight that convolves: ``weight / sigma``, of the weight's shape, in a type (its own by default)."""
+        dtype = dtype or self.weight.dtype
+        if not self.spectral_norm:
+            return self.weight.to(dtype)
+        return _DivideBySigma.apply(self.weight, self.sigma().detach(), self.u, self.v, dtype)
 
     @torch.no_grad()
     def power_iterate(self, iterations: int = 1) -> None:
         """Move u and v towards the first singular vectors by some power iterations."""
         if not self.spectral_norm:
             return
-        matrix = self.weight.flatten(1)
+        matrix, row = _matrix(self.weight, self.weight), _row(self.v, self.weight)
         for _ in range(iterations):
-            self.v.copy_(F.normalize(self.u @ matrix, dim=0, eps=SPECTRAL_EPS))
-            self.u.copy_(F.normalize(matrix @ self.v, dim=0, eps=SPECTRAL_EPS))
+            row = F.normalize(self.u @ matrix, dim=0, eps=SPECTRAL_EPS)
+            self.u.copy_(F.normalize(matrix @ row, dim=0, eps=SPECTRAL_EPS))
+        self.v.copy_(_plain_row(row, self.weight))
 
     @torch.no_grad()
     def fold(self, iterations: int) -> None:
@@ -83,6 +94,52 @@ class SpectralWeight(nn.Module):
             self.power_iterate(8)
 
 
+class _DivideBySigma(torch.autograd.Function):
+    """W / sigma with sigma = u W v, in the type that convolves, in few passes over the weight.
+
+    The gradient of W is (g - <g, W> / sigma u v^T) / sigma (Miyato et al. 2018, equation 10).
+    """
+
+    @staticmethod
+    def forward(ctx, weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:  # type: ignore[override]
+        """``[out, ...]`` to the same shape and memory layout."""
+        ctx.save_for_backward(weight, sigma, u, v)
+        return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g: Tensor):  # type: ignore[override]
+        """The gradient of the weight, of its type and memory layout."""
+        weight, sigma, u, v = ctx.saved_tensors
+        gradient = torch.div(g, sigma, out=torch.empty_like(weight))
+        rows = _matrix(gradient, weight)
+        shared = torch.dot(rows.flatten(), _matrix(weight, weight).flatten()) / sigma
+        rows.addr_(u * -shared, _row(v, weight))
+        return gradient, None, None, None, None
+
+
+def _inputs_last(weight: Tensor) -> bool:
+    """Whether a weight ``[out, in, ...]`` lies in memory as ``[out, ..., in]``."""
+    return weight.dim() > 2 and not weight.is_contiguous()
+
+
+def _matrix(tensor: Tensor, weight: Tensor) -> Tensor:
+    """A tensor of a weight's shape and layout as a matrix ``[out, rest]`` in the order of memory: a view."""
+    return (tensor.movedim(1, -1) if _inputs_last(weight) else tensor).flatten(1)
+
+
+def _row(v: Tensor, weight: Tensor) -> Tensor:
+    """A row ``[rest]`` of the plain matrix of a weight, in the order of `_matrix`."""
+    return v.view(weight.shape[1:]).movedim(0, -1).flatten() if _inputs_last(weight) else v
+
+
+def _plain_row(row: Tensor, weight: Tensor) -> Tensor:
+    """The inverse of `_row`."""
+    if not _inputs_last(weight):
+        return row
+    return row.view(*weight.shape[2:], weight.shape[1]).movedim(-1, 0).flatten()
+
+
 class Linear(SpectralWeight):
     """``[..., in]`` to ``[..., out]``."""
 
@@ -92,7 +149,7 @@ class Linear(SpectralWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        return F.linear(x, self.effective_weight(), self.bias)
+        return F.linear(x, self.effective_weight(convolution_dtype(x)), self.bias)
 
 
 class Embedding(SpectralWeight):
@@ -117,7 +174,7 @@ class Conv2d(SpectralWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        return F.conv2d(x, self.effective_weight(), self.bias, padding=self.padding)
+        return F.conv2d(x, self.effective_weight(convolution_dtype(x)), self.bias, padding=self.padding)
 
 
 class Conv3d(SpectralWeight):
@@ -130,7 +187,7 @@ class Conv3d(SpectralWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        return F.conv3d(x, self.effective_weight(), self.bias, padding=self.padding)
+        return F.conv3d(x, self.effective_weight(convolution_dtype(x)), self.bias, padding=self.padding)
 
 
 class BatchNormReLU(nn.Module):

@@ -15,14 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvdgan.networks.folding import by_step
-from dvdgan.networks.layers import Conv2d
+from dvdgan.networks.layers import Conv2d, convolution_dtype
+from dvdgan.networks.packed import PackedKernel, transposed
 
 
 class ConvGRU(nn.Module):
     """A ConvGRU with 3x3 kernels, ReLU candidate and spectral norm on each gate's whole kernel.
 
-    Written to be quick: each kernel is split into its state side and its input side; the input sides of all gates and
-    all frames are one convolution; only the state sides are in the loop; the zero first state is not convolved; and
+    Written to be quick: each kernel is split into its state side and its input side; the input sides run once over all
+    frames; only the state sides are in the loop, in a layout made once; the zero first state is not convolved; and
     gradients of the kernels are taken once for all frames.
 
     Args:
@@ -60,103 +61,152 @@ class ConvGRU(nn.Module):
         Returns:
             The states of all frames, ``[T * B, hidden, H, W]``.
         """
-        dtype = _convolution_dtype(x)
+        dtype = convolution_dtype(x)
         gates = (self.reset, self.update, self.candidate)
         sides = [self.hidden, self.reset.weight.shape[1] - self.hidden]
-        split = [gate.effective_weight().to(dtype).split(sides, 1) for gate in gates]
+        split = [gate.effective_weight(dtype).split(sides, 1) for gate in gates]
         (reset_h, reset_x), (update_h, update_x), (candidate_h, candidate_x) = split
-        gates_kernel, candidate_kernel = torch.cat([reset_h, update_h]), candidate_h.contiguous()
-        bias = torch.cat([gate.bias for gate in gates if gate.bias is not None]).to(dtype)
-        projected = F.conv2d(x.to(dtype), torch.cat([reset_x, update_x, candidate_x]), bias, padding=1)
-        steps = projected.expand(frames, *projected.shape) if constant else by_step(projected, frames)
-        return _Unroll.apply(steps, gates_kernel, candidate_kernel, state)
+        bias = [layer.bias for layer in gates if layer.bias is not None]
+        return _Unroll.apply(
+            x.to(dtype),
+            torch.cat([reset_x, update_x]),
+            torch.cat(bias[:2]).to(dtype),
+            candidate_x,
+            bias[2].to(dtype),
+            torch.cat([reset_h, update_h]),
+            candidate_h,
+            state,
+            1 if constant else frames,
+            frames,
+        )
 
 
 class _Unroll(torch.autograd.Function):
-    """The loop over time, whose backward pass leaves all kernel gradients to two convolutions over all frames.
+    """The loop over time, whose backward pass leaves all kernel gradients to convolutions over all frames.
 
     With dh the gradient of a state h' = u . h + (1 - u) . c, from its own use and from the step after it:
     dc = (1 - u) . dh, masked where c = 0, and du = (h - c) . dh; d(r . h) is dc's input gradient, dr = h . d(r . h);
     the gradient of h is u . dh + r . d(r . h) + the input gradient of [dr; du] before their sigmoids. Only these input
     gradients are in the loop; kernel gradients are taken once, over the frames as a batch, where the plain form takes
     them at each step and sums them up in the precision of the activations.
+
+    Gates and candidates overwrite their projected inputs, and each convolution adds to what is there.
     """
 
     @staticmethod
-    def forward(ctx, steps: Tensor, gates_kernel: Tensor, candidate_kernel: Tensor, state: Tensor | None):  # type: ignore[override]
-        """Projected inputs ``[T, B, 3 * hidden, H, W]`` (r, u, c), first state: to states ``[T * B, hidden, H, W]``.
+    def forward(  # type: ignore[override]
+        ctx,
+        x: Tensor,
+        gates_x: Tensor,
+        gates_bias: Tensor,
+        candidate_x: Tensor,
+        candidate_bias: Tensor,
+        gates_h: Tensor,
+        candidate_h: Tensor,
+        state: Tensor | None,
+        inputs: int,
+        frames: int,
+    ) -> Tensor:
+        """Inputs to states ``[T * B, hidden, H, W]``.
 
-        The kernels are ``[2 * hidden, hidden, 3, 3]`` (r, u) and ``[hidden, hidden, 3, 3]``.
+        Args:
+            ctx: autograd's.
+            x: ``[T * B, inputs, H, W]``, or ``[B, …]`` where all frames share it.
+            gates_x: input side of the gates' kernels, ``[2 * hidden, inputs, 3, 3]`` (r, u).
+            gates_bias: ``[2 * hidden]``.
+            candidate_x: input side of the candidate's kernel.
+            candidate_bias: ``[hidden]``.
+            gates_h: state side of the gates' kernels, ``[2 * hidden, hidden, 3, 3]``.
+            candidate_h: state side of the candidate's kernel.
+            state: the state before the first frame, or None for zero.
+            inputs: how many frames of x there are: T or 1.
+            frames: T.
         """
-        hidden = candidate_kernel.shape[0]
-        states, resets, candidates = (_like_steps(steps, hidden) for _ in range(3))
-        gates = _like_steps(steps, 2 * hidden)
-        h = state
-        for x, h_next, rh, c, g in zip(steps, states, resets, candidates, gates):
-            gates_x, candidate_x = x.split([2 * hidden, hidden], 1)
+        hidden = candidate_h.shape[0]
+        gates, candidates = (
+            _every_step(F.conv2d(x, kernel, bias, padding=1), inputs, frames)
+            for kernel, bias in ((gates_x, gates_bias), (candidate_x, candidate_bias))
+        )
+        states, resets = torch.empty_like(candidates), torch.empty_like(candidates)
+        to_gates, to_candidate = PackedKernel(gates_h, candidates[0]), PackedKernel(candidate_h, candidates[0])
+        h = state if state is None else state.to(x.dtype)
+        for g, c, h_next, rh in zip(gates, candidates, states, resets):
             if h is None:  # h = 0: r is without effect and u . h vanishes
-                torch.sigmoid(gates_x, out=g)
-                torch.relu_(c.copy_(candidate_x))
+                g.sigmoid_()
+                c.relu_()
                 torch.addcmul(c, g[:, hidden:], c, value=-1, out=h_next)
                 rh.zero_()
             else:
-                torch.add(gates_x, F.conv2d(h, gates_kernel, padding=1), out=g).sigmoid_()
+                to_gates.add_to(g, h).sigmoid_()
                 torch.mul(g[:, :hidden], h, out=rh)
-                torch.add(candidate_x, F.conv2d(rh, candidate_kernel, padding=1), out=c).relu_()
+                to_candidate.add_to(c, rh, relu=True)
                 torch.lerp(c, h, g[:, hidden:], out=h_next)
             h = h_next
-        ctx.save_for_backward(states, resets, candidates, gates, gates_kernel, candidate_kernel, state)
+        ctx.save_for_backward(x, gates_x, candidate_x, gates_h, candidate_h, state, gates, candidates, states, resets)
         return states.flatten(0, 1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_states: Tensor):  # type: ignore[override]
-        """Gradients of the projected inputs, the kernels and the first state."""
-        states, resets, candidates, gates, gates_kernel, candidate_kernel, state = ctx.saved_tensors
-        hidden = candidate_kernel.shape[0]
-        d_states = by_step(d_states, len(states))
-        d_steps = _like_steps(states, 3 * hidden)
+        """Gradients of all tensors."""
+        x, gates_x, candidate_x, gates_h, candidate_h, state, gates, candidates, states, resets = ctx.saved_tensors
+        frames = len(states)
+        d_states = by_step(d_states, frames).to(states.dtype)
+        d_gates, d_candidates = torch.empty_like(gates), torch.empty_like(candidates)
+        from_gates = PackedKernel(transposed(gates_h), gates[0])
+        from_candidate = PackedKernel(transposed(candidate_h), candidates[0])
+        first = None if state is None else state.to(states.dtype)
         carried: Tensor | None = None
-        for t in reversed(range(len(states))):
-            h, c = states[t - 1] if t else state, candidates[t]
+        for t in reversed(range(frames)):
+            h, c = states[t - 1] if t else first, candidates[t]
             r, u = gates[t].chunk(2, 1)
-            dr, du, dc = d_steps[t].chunk(3, 1)
-            dh = d_states[t] if carried is None else d_states[t] + carried
+            dr, du = d_gates[t].chunk(2, 1)
+            dc = d_candidates[t]
+            dh = d_states[t] if carried is None else carried.add_(d_states[t])
             kept = dh * u
-            torch.mul((dh - kept).to(c.dtype), c > 0, out=dc)
+            torch.ops.aten.threshold_backward.grad_input(dh - kept, c, 0, grad_input=dc)
+            before_u = c * -dh if h is None else torch.sub(h, c).mul_(dh)
+            torch.ops.aten.sigmoid_backward.grad_input(before_u, u, grad_input=du)
             if h is None:
-                torch.mul(kept * (u - 1), c, out=du)
                 dr.zero_()
-                carried = None
-                continue
-            torch.mul(kept * (1 - u), h - c, out=du)
-            d_rh = _input_gradient(dc, h, candidate_kernel)
-            torch.mul(d_rh * h, r * (1 - r), out=dr)
-            carried = torch.addcmul(kept, d_rh, r)
-            carried += _input_gradient(d_steps[t][:, : 2 * hidden], h, gates_kernel)
-        first = 0 if state is not None else 1
-        before = states[:-1] if state is None else torch.cat([state[None], states[:-1]])
-        d_gates, d_candidate = d_steps[first:].split([2 * hidden, hidden], 2)
-        d_gates_kernel = _kernel_gradient(d_gates, before, gates_kernel)
-        d_candidate_kernel = _kernel_gradient(d_candidate, resets[first:], candidate_kernel)
-        return d_steps, d_gates_kernel, d_candidate_kernel, carried if state is not None else None
+                break
+            d_rh = from_candidate(dc)
+            torch.ops.aten.sigmoid_backward.grad_input(d_rh * h, r, grad_input=dr)
+            carried = from_gates.add_to(kept.addcmul_(d_rh, r), d_gates[t])
+
+        skipped = 0 if state is not None else 1
+        before = states[:-1] if first is None else torch.cat([first[None], states[:-1]])
+        d_gates_h = _kernel_gradient(d_gates[skipped:], before, gates_h)
+        d_candidate_h = _kernel_gradient(d_candidates[skipped:], resets[skipped:], candidate_h)
+        if len(x) == len(states[0]) < len(states.flatten(0, 1)):  # all frames share it
+            d_gates, d_candidates = d_gates.sum(0, keepdim=True), d_candidates.sum(0, keepdim=True)
+        d_gates, d_candidates = d_gates.flatten(0, 1), d_candidates.flatten(0, 1)
+        _, d_gates_x, d_gates_bias = _convolution_backward(d_gates, x, gates_x, [False, True, True])
+        _, d_candidate_x, d_candidate_bias = _convolution_backward(d_candidates, x, candidate_x, [False, True, True])
+        dx = None
+        if ctx.needs_input_grad[0]:
+            dx = F.conv2d(d_gates, transposed(gates_x), padding=1)
+            PackedKernel(transposed(candidate_x), d_candidates).add_to(dx, d_candidates)
+        return (
+            *(dx, d_gates_x, d_gates_bias, d_candidate_x, d_candidate_bias, d_gates_h, d_candidate_h),
+            *(carried if state is not None else None, None, None),
+        )
 
 
-def _like_steps(steps: Tensor, channels: int) -> Tensor:
-    """Room for ``[T, B, channels, H, W]`` in the type and memory layout of ``[T, B, C, H, W]``."""
-    frames, batch, _, height, width = steps.shape
-    layout = (
-        torch.channels_last if steps[0].is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+def _every_step(projected: Tensor, inputs: int, frames: int) -> Tensor:
+    """``[inputs * B, C, H, W]`` to ``[T, B, C, H, W]``, memory of its own."""
+    steps = by_step(projected, inputs)
+    if inputs == frames:
+        return steps
+    batch, *shape = steps.shape[1:]
+    layout = torch.channels_last if projected.is_contiguous(memory_format=torch.channels_last) else None
+    room = torch.empty(
+        (frames * batch, *shape),
+        dtype=projected.dtype,
+        device=projected.device,
+        memory_format=layout or torch.contiguous_format,
     )
-    folded = torch.empty(
-        frames * batch, channels, height, width, dtype=steps.dtype, device=steps.device, memory_format=layout
-    )
-    return by_step(folded, frames)
-
-
-def _input_gradient(dy: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
-    """Gradient of a 3x3 convolution's input x from that of its output."""
-    return _convolution_backward(dy, x, kernel, [True, False, False])[0]
+    return by_step(room, frames).copy_(steps)
 
 
 def _kernel_gradient(dy: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
@@ -167,11 +217,6 @@ def _kernel_gradient(dy: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _convolution_backward(dy: Tensor, x: Tensor, kernel: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
-    return torch.ops.aten.convolution_backward(dy, x, kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)
-
-
-def _convolution_dtype(x: Tensor) -> torch.dtype:
-    """What autocast would convolve in: weights are cast once, outside the loop over time."""
-    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
-        return x.dtype
-    return torch.get_autocast_dtype(x.device.type)
+    """Gradients of a 3x3 convolution's input, kernel and bias, those that are wanted."""
+    bias = [len(kernel)]
+    return torch.ops.aten.convolution_backward(dy, x, kernel, bias, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)

@@ -1,0 +1,69 @@
+"""Kernels that convolve many times over, laid out once for the processor.
+
+oneDNN, which convolves on CPUs, brings a kernel into a blocked layout of its own at every call. In a recurrence the
+same kernel runs at every step over few pixels, where that costs as much as the convolution itself: here it is done
+once.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_PAD = [1, 1]  # of a 3x3 kernel, for the same size
+_ONE = [1, 1]  # stride and dilation
+
+enabled = True
+"""Whether kernels are packed where they can be; False convolves with `torch.nn.functional.conv2d` everywhere."""
+
+
+class PackedKernel:
+    """A 3x3 convolution with same padding and no bias; it keeps no gradients.
+
+    Args:
+        kernel: ``[out, in, 3, 3]``.
+        like: a tensor of the device, type and memory layout of those that will be convolved, ``[N, in, H, W]``.
+    """
+
+    def __init__(self, kernel: Tensor, like: Tensor) -> None:
+        kernel = kernel.detach()
+        self._packed: Tensor | None = None
+        if enabled and can_pack(kernel, like):
+            size = [like.shape[0], kernel.shape[1], *like.shape[2:]]
+            dense = kernel.contiguous().to_mkldnn()
+            self._packed = torch._C._nn.mkldnn_reorder_conv2d_weight(dense, _PAD, _ONE, _ONE, 1, size)
+        else:
+            self._kernel = kernel
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Convolve ``[N, in, H, W]`` to ``[N, out, H, W]``."""
+        if self._packed is None:
+            return F.conv2d(x, self._kernel, padding=1)
+        return torch.ops.mkldnn._convolution_pointwise(x, self._packed, None, _PAD, _ONE, _ONE, 1, "none", [], "")
+
+    def add_to(self, y: Tensor, x: Tensor, relu: bool = False) -> Tensor:
+        """``y += convolved x`` in place, with ``relu`` clipped at zero; returns y."""
+        if self._packed is None:
+            y += F.conv2d(x, self._kernel, padding=1)
+            return y.relu_() if relu else y
+        last = "relu" if relu else None
+        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            y, x, self._packed, None, _PAD, _ONE, _ONE, 1, "add", 1.0, last, [], None
+        )
+
+
+def transposed(kernel: Tensor) -> Tensor:
+    """The 3x3 kernel ``[in, out, 3, 3]`` by which gradients go back through that of ``[out, in, 3, 3]``."""
+    return kernel.flip(2, 3).transpose(0, 1)
+
+
+def can_pack(kernel: Tensor, like: Tensor) -> bool:
+    """Whether oneDNN convolves tensors like this one with its own layout of the kernel: on CPUs, channels last."""
+    if kernel.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
+        return False
+    if kernel.dtype == torch.bfloat16:
+        known = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    else:
+        known = kernel.dtype == torch.float32
+    return known and like.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,276 @@
+"""The judge: a classifier of clips, trained on the same data, that the paper's protocol measures with (PAPER.md 6).
+
+Its class probabilities give the Inception Score and class fidelity, its pooled features a Fréchet distance. The paper
+calls such a distance FID, with I3D trained on Kinetics-600; with this network it is the "judge Fréchet distance", and
+compares with nothing but itself: the same judge, the same real clips, the same counts.
+
+A judge on disk is a directory: ``judge.json`` says what it knows, what it was trained on, and how often it is right;
+``model.safetensors`` holds the weights. `dvdgan.evaluation.judge_training` makes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from dvdgan.data.encode import atomic_path
+from dvdgan.devices import full_fp32, pick_device
+from dvdgan.evaluation.classification import Fidelity, class_fidelity
+from dvdgan.evaluation.clipsets import ClipSet, Relabelled, content_key
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.features import Unit, extract
+from dvdgan.evaluation.judge_network import STEM_STRIDE, JudgeNetwork
+from dvdgan.evaluation.resize import resize, resize_name
+
+FORMAT = "dvdgan-judge"
+VERSION = 1
+"""Raised when judges that were trained before can no longer be used, or see other features."""
+
+NAME = "judge"
+FRECHET_NAME = "Judge Fréchet distance"
+"""What a Fréchet distance on these features is called; never FID or FVD, which are of other networks."""
+
+ABOUT, WEIGHTS = "judge.json", "model.safetensors"
+_CHUNK_BYTES = 1 << 27  # of fp32 activations of the widest layer, about, that one pass through the network makes
+
+
+@dataclass
+class Judge:
+    """A classifier of clips. Use `load`, or train one.
+
+    Attributes:
+        network: in evaluation mode.
+        classes: K names, in the order of the probabilities.
+        size: height and width that it sees, in pixels; other clips are resized, antialiased.
+        frames: frames of the clips that it was trained on; it takes any number.
+        widths: the network's.
+        about: what else ``judge.json`` says: data, training, accuracy, versions.
+        path: its directory; None if it was not saved.
+    """
+
+    network: JudgeNetwork
+    classes: list[str]
+    size: int
+    frames: int
+    widths: tuple[int, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+        self.weights_sha256 = hashlib.sha256(self._weights()).hexdigest()
+
+    @classmethod
+    def load(
+        cls, directory: Path | str, device: torch.device | str | None = "cpu", classes: Sequence[str] | None = None
+    ) -> Judge:
+        """Read a judge.
+
+        Args:
+            directory: what training wrote.
+            device: where it is to run; None takes the accelerator where there is one.
+            classes: the classes of the clips that it is to judge; None asks nothing.
+
+        Raises:
+            EvaluationError: no judge, one of another version, a damaged one, or one that does not know a class.
+            DeviceError: there is no such device.
+        """
+        directory = Path(directory)
+        again = "train it again (dvdgan train-judge)"
+        if not (directory / ABOUT).is_file():
+            raise EvaluationError(f"{directory}: no judge ({ABOUT} is missing); train one with dvdgan train-judge")
+        try:
+            about = json.loads((directory / ABOUT).read_text(encoding="utf-8"))
+            if about["format"] != FORMAT:
+                raise ValueError(f"its format is {about['format']!r}")
+            if about["version"] != VERSION:
+                raise EvaluationError(f"{directory / ABOUT}: of version {about['version']}, not {VERSION}; {again}")
+            names, widths = [str(name) for name in about["classes"]], tuple(int(width) for width in about["widths"])
+            size, frames, sha256 = int(about["size"]), int(about["frames"]), str(about["weights"])
+            if len(set(names)) < 2 or len(set(names)) < len(names) or min(size, frames, *widths) < 1:
+                raise ValueError("its classes, size, frames or widths are no judge's")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, EvaluationError):
+                raise
+            raise EvaluationError(f"{directory / ABOUT}: damaged ({error}); {again}") from None
+        path = directory / WEIGHTS
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise EvaluationError(f"{path}: cannot be read ({error.strerror}); {again}") from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise EvaluationError(f"{path}: damaged, or another judge's (its checksum is not {ABOUT}'s); {again}")
+        try:
+            with torch.device("meta"):  # no random numbers are drawn
+                network = JudgeNetwork(len(names), widths)
+            network.load_state_dict(load(content), assign=True)
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise EvaluationError(f"{path}: does not fit {ABOUT} ({reason}); {again}") from None
+        network.to(pick_device(device))
+        judge = cls(network, names, size, frames, widths, about, directory)
+        if classes is not None:
+            judge.require_classes(classes)
+        return judge
+
+    def save(self, directory: Path | str, about: Mapping[str, Any]) -> None:
+        """Write the judge, and remember where.
+
+        Args:
+            directory: made if missing.
+            about: JSON values for ``judge.json``, beside those that `load` needs.
+        """
+        directory = Path(directory)
+        with atomic_path(directory / WEIGHTS) as partial:
+            partial.write_bytes(self._weights())
+        needed = {
+            "format": FORMAT,
+            "version": VERSION,
+            "classes": self.classes,
+            "size": self.size,
+            "frames": self.frames,
+            "widths": list(self.widths),
+            "weights": self.weights_sha256,
+        }
+        self.about, self.path = needed | dict(about), directory
+        with atomic_path(directory / ABOUT) as partial:
+            text = json.dumps(self.about, indent=1, ensure_ascii=False, allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+
+    @property
+    def features(self) -> JudgeFeatures:
+        """What sees clips as the judge's pooled features: ``judge.features(clips)`` is float32 ``[N, D]``."""
+        return JudgeFeatures(self)
+
+    def probabilities(self, clips: np.ndarray) -> np.ndarray:
+        """How probable each class is, for each clip.
+
+        Args:
+            clips: uint8 ``[N, T, H, W, 3]``, of any length and size.
+
+        Returns:
+            float32 ``[N, K]``; rows sum to 1.
+        """
+        return self.probabilities_of(self.features(clips))
+
+    def probabilities_of(self, features: np.ndarray) -> np.ndarray:
+        """The same from pooled features, float32 ``[N, D]``, so that clips are looked at once only."""
+        head: nn.Linear = self.network.head
+        logits = features.astype(np.float64) @ head.weight.double().cpu().numpy().T + head.bias.double().cpu().numpy()
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        return (odds / odds.sum(1, keepdims=True)).astype(np.float32)
+
+    def recognise(
+        self,
+        clips: ClipSet,
+        cache: Path | None = None,
+        batch: int = 16,
+        progress: Callable[[int, int], None] | None = None,
+        name: str = "Class fidelity",
+    ) -> Fidelity:
+        """The share of a set's clips that the judge takes for their own class, and what it takes the others for.
+
+        Set this share of generated clips beside that of real held-out clips, single frames and frozen clips
+        (``judge.json``): what the judge recognises in these it recognises by looks, not by movement.
+
+        Args:
+            clips: a set with classes, which the judge knows.
+            cache: see `extract`.
+            batch: see `extract`.
+            progress: see `extract`.
+            name: what the share is called.
+
+        Raises:
+            EvaluationError: the set has no classes, or one that the judge does not know.
+        """
+        self.require_classes(clips.classes)
+        judged = Relabelled(clips, self.classes)
+        probabilities = self.probabilities_of(extract(judged, self.features, cache, batch, progress))
+        return class_fidelity(probabilities, judged.labels, self.classes, NAME, name)
+
+    def require_classes(self, classes: Sequence[str]) -> None:
+        """Refuse clips of classes that the judge does not know.
+
+        Raises:
+            EvaluationError: there is such a class, which is named, or no class at all.
+        """
+        mend = "train a judge on the same data (dvdgan train-judge)"
+        if not classes:
+            raise EvaluationError(
+                f"{self.place}: a judge tells classes apart, but the clips have none; sort them first"
+            )
+        if unknown := [name for name in classes if name not in self.classes]:
+            known = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
+            raise EvaluationError(f"{self.place}: knows the classes {known}, not {', '.join(unknown[:5])}; {mend}")
+
+    def notes(self, size: int, frames: int) -> list[str]:
+        """What is to be said where clips are of another size or length than those that it was trained on."""
+        notes = []
+        if size != self.size:
+            made = resize_name((self.size, self.size))
+            notes.append(f"the judge was trained at {self.size} px: clips of {size} px are resized to {made}")
+        if frames != self.frames:
+            notes.append(f"the judge was trained on {self.frames} frames, not {frames}: it may be right less often")
+        return notes
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return NAME if self.path is None else str(self.path)
+
+    def _weights(self) -> bytes:
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        return save(tensors, {"format": FORMAT})  # one entry only: several come in any order, and the bytes are hashed
+
+
+class JudgeFeatures:
+    """A `FeatureExtractor`: the judge's features before its last layer, a mean over time and space.
+
+    Args:
+        judge: whose.
+
+    Attributes:
+        judge: see above.
+        name: ``judge``.
+        key: of the weights, the size that the judge sees, and the code's version.
+        dimension: D.
+        unit: ``clip``.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.name = NAME
+        self.key = content_key(FORMAT, VERSION, judge.weights_sha256, list(judge.widths), judge.size)
+        self.dimension = judge.network.dimension
+        self.unit: Unit = "clip"
+
+    @torch.no_grad()
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        """Features of clips, uint8 ``[N, T, H, W, 3]``: float32 ``[N, D]``, in fp32 arithmetic.
+
+        Raises:
+            EvaluationError: clips of another kind.
+        """
+        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] != 3 or not clips.shape[1]:
+            raise EvaluationError(f"clips are uint8 [N, T, H, W, 3], not {clips.dtype} {list(clips.shape)}")
+        network, size = self.judge.network, self.judge.size
+        device = network.head.weight.device
+        widest = clips.shape[1] * (size // STEM_STRIDE) ** 2 * self.judge.widths[0]
+        chunk = max(1, _CHUNK_BYTES // (4 * widest))
+        features = np.empty((len(clips), self.dimension), np.float32)
+        with full_fp32():
+            for start in range(0, len(clips), chunk):
+                part = slice(start, start + chunk)
+                pixels = resize(clips[part], (size, size), device).div_(127.5).sub_(1)
+                features[part] = network.features(pixels).cpu().numpy()
+        return features

@@ -1,0 +1,134 @@
+"""Numbers, shares and verdicts as a reader would write them."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from dvdgan.evaluation.results_parts import Measured, Share
+from dvdgan.evaluation.results_scores import Better, Floor, Score
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MANY = 200  # clips from which a tenth of a per cent is worth saying
+
+
+def number(value: float, digits: int = 3) -> str:
+    """With so many significant digits, grouped from a thousand, and in powers of ten below a ten-thousandth."""
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -4:
+        mantissa = f"{value / 10.0**exponent:.{digits - 1}f}".rstrip("0").rstrip(".")
+        return _signed(f"{mantissa}×10{str(exponent).translate(_SUPERSCRIPTS)}")
+    return decimals(value, max(0, digits - 1 - exponent))
+
+
+def decimals(value: float, places: int) -> str:
+    """With so many decimals."""
+    return _signed(f"{value:,.{places}f}")
+
+
+def measured(result: Measured) -> str:
+    """The value with its spread, both to the digits that the spread leaves certain, or its interval; "" if missing."""
+    if result.value is None:
+        return ""
+    if result.spread is None and result.low is not None and result.high is not None:
+        return f"{number(result.value)} ({interval(result.low, result.high)})"
+    if not result.spread:
+        return number(result.value)
+    places = 1 - math.floor(math.log10(result.spread))
+    if not 0 <= places <= 7 or result.spread > abs(result.value):
+        return f"{number(result.value)} ± {number(result.spread, 2)}"
+    return f"{decimals(result.value, places)} ± {decimals(result.spread, places)}"
+
+
+def interval(low: float, high: float) -> str:
+    """A range of numbers."""
+    return f"{number(low)} to {number(high)}"
+
+
+def times(ratio: float) -> str:
+    """A ratio: 1.48×, 3.4×, 17×."""
+    places = 2 if ratio < 1.995 else 1 if ratio < 9.95 else 0
+    return f"{ratio:,.{places}f}×"
+
+
+def percent(share: float, of: int = 0) -> str:
+    """A share in per cent, with a decimal if there are clips enough for it."""
+    return f"{100 * share:.{1 if of >= _MANY else 0}f}\u00a0%"
+
+
+def share(result: Share) -> str:
+    """A share in per cent; "" if it was not measured."""
+    return "" if result.value is None else percent(result.value, result.of)
+
+
+def share_interval(result: Share) -> str:
+    """The ends of a share's interval; "" if it was not measured."""
+    if result.low is None or result.high is None:
+        return ""
+    places = 1 if result.of >= _MANY else 0
+    return f"{100 * result.low:.{places}f} to {100 * result.high:.{places}f}\u00a0%"
+
+
+def share_whole(result: Share) -> str:
+    """A share with its interval; why there is none."""
+    return f"{share(result)} ({share_interval(result)})" if result.of else f"not measured: {result.missing}"
+
+
+def better(way: Better) -> str:
+    """Which way a score points."""
+    return f"{way} is better"
+
+
+def clips(count: int, what: str = "clip") -> str:
+    """So many clips, or other things."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def moment(iso: str) -> str:
+    """An ISO 8601 time as a reader would say it; what is none is given back."""
+    try:
+        time = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{time.day} {time:%B %Y, %H:%M} {time:%Z}".strip()
+
+
+def counts(score: Score) -> str:
+    """Clips on both sides of a score; "" if neither is known."""
+    sides = [(score.generated_count, "generated"), (score.real_count, "real")]
+    return " against ".join(f"{count:,} {side}" for count, side in sides if count is not None)
+
+
+def inside(value: float, floor: Floor, way: Better) -> bool:
+    """Whether a value is as good as real against real, or better."""
+    if floor.low is None or floor.high is None:
+        return False
+    return value <= floor.high if way == "lower" else value >= floor.low
+
+
+def verdict(score: Score, ratio: float | None) -> str:
+    """How a score stands to its floor, in a sentence.
+
+    Args:
+        score: the score.
+        ratio: how many times worse it is than the floor; None where that means nothing.
+    """
+    value, floor = score.overall.value, score.floor
+    if value is None:
+        return f"Not measured: {score.overall.missing}."
+    if floor.mean is None or floor.low is None or floor.high is None:
+        return f"There is no floor to compare it with: {floor.missing}."
+    spanned = f"{number(floor.mean)} ({interval(floor.low, floor.high)} in {floor.repeats} draws)"
+    if inside(value, floor, score.better):
+        return f"As good as real clips against other real clips, {spanned}: not to be told from real at these counts."
+    if ratio is None:
+        return f"Worse than real clips against other real clips, {spanned}."
+    if score.better == "lower":
+        return f"{times(ratio)} what real clips score against other real clips, {spanned}."
+    return f"Real clips against other real clips reach {times(ratio)} as much, {spanned}."
+
+
+def _signed(digits: str) -> str:
+    return digits.replace("-", "−", 1)

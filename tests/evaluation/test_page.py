@@ -1,0 +1,346 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from test_results import CLASSES, DAMAGES, bare, example, floor_of, share
+
+from dvdgan.data.decode import read_clip
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.page import SHOWN_CLASSES, write_evaluation_page
+from dvdgan.evaluation.page_answers import answers, headlines
+from dvdgan.evaluation.page_charts import curve, heat_map, ruler, tradeoff
+from dvdgan.evaluation.page_media import EvaluationMedia, movies
+from dvdgan.evaluation.page_svg import ticks
+from dvdgan.evaluation.page_tables import class_table, control_table, most_confused
+from dvdgan.evaluation.page_words import decimals, measured, moment, number, percent, share_whole, times
+from dvdgan.evaluation.results_parts import Confusion, Measured
+from dvdgan.evaluation.results_scores import Floor, Score, damaged
+
+EVIL = [
+    "<img src=x onerror=alert(1)>",
+    'a "quoted" & <b>bold</b> name',
+    "</script><script>alert(2)</script>",
+    "{{ 7*7 }}",
+]
+SECTIONS = {
+    "summary", "warnings", "clips", "scores", "controls", "classes", "truncation", "judge", "memorisation",
+    "behaviours", "settings",
+}  # fmt: skip
+VOID = {"meta", "img", "br", "input", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """A page's elements and its text; refuses elements that are not closed in order."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.elements, self.text, self.titles, self._open = [], "", [], []
+        self.feed(self.source)
+        assert self._open == []
+        self.ids = {attributes["id"] for _, attributes in self.elements if "id" in attributes}
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] not in ("script", "style"):
+            self.text += data
+        if self._open and self._open[-1] == "title":
+            self.titles.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def videos(self, folder):
+        """Frames of each video, uint8 [T, H, W, 3]."""
+        clips = []
+        for index, attributes in enumerate(self.all("video")):
+            path = folder / f"{index}.mp4"
+            path.write_bytes(base64.b64decode(attributes["src"].removeprefix("data:video/mp4;base64,")))
+            clips.append(read_clip(path)[0])
+        return clips
+
+
+def square(colour, count=1, frames=4, size=16):
+    """Clips of a square that moves to the right."""
+    clips = np.full((count, frames, size, size, 3), 230, np.uint8)
+    for time in range(frames):
+        clips[:, time, 4:10, time : time + 6] = colour
+    return clips
+
+
+RED, BLUE = (200, 0, 0), (0, 0, 200)
+
+
+def media(classes=("pen", "flow"), pairs=0):
+    sides = {label: (square(RED, 2), square(BLUE, 3)) for label in classes}
+    return EvaluationMedia(12.0, sides, [(square(RED)[0], square(BLUE)[0])] * pairs)
+
+
+def page_of(folder, results, shown=None, **options):
+    return Page(write_evaluation_page(results, shown, folder / "evaluation.html", **options))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return page_of(tmp_path_factory.mktemp("page"), example(pairs=1), media(pairs=2))
+
+
+def test_whole_page_has_all_sections_and_needs_nothing_else(whole):
+    assert whole.ids >= SECTIONS
+    assert {attributes["href"] for attributes in whole.all("a")} == {f"#{name}" for name in SECTIONS}
+    for _, attributes in whole.elements:
+        for name in ("src", "href", "poster", "data", "srcset", "action"):
+            assert attributes.get(name, "#").startswith(("data:", "#"))
+    assert not re.search(r"https?:|@import|url\(|fetch\(|import\(|//cdn", re.sub(r"base64,[\w+/=]+", "", whole.source))
+    assert "default-src 'none'" in whole.source
+    assert len(whole.source) < 1_000_000
+
+
+def test_whole_page_says_what_matters(whole):
+    for said in (
+        "40.1 ± 1.2",  # a headline, its floor, and the least and the worst damage that it sees
+        "3.4× what real clips score against other real clips, 11.8 (10.9 to 12.7 in 10 draws)",
+        "Damage that it does not see: shuffled, reversed, frozen, cut, jittered, flickering.",
+        "1,024 generated against 1,024 real, ±: standard deviation over 3 seeds",
+        "guessing reaches 11\u00a0%",
+        "lower is better",
+        "higher is better",
+        "no sign of copies",
+        "The judge was trained for less time than advised.",
+        "1,024 clips for 1,280 dimensions",
+        "Not seen by any score: none",
+        "Why generated clips failed: not alive",
+        "real against real",
+        "heldout/pen/00000.mp4 | train/pen/00000.mp4",
+        "generated/pen/00000.mp4 frames 0 to 15",
+        "dvdgan evaluate --model runs/demo",
+        "26 November 2026, 12:00 UTC",
+        "# A card",
+        "steps: 1000",
+        "ef56ef56ef56",
+        *DAMAGES.values(),
+        *CLASSES,
+    ):
+        assert said in whole.text, said
+    assert "None" not in whole.text
+    assert "nan" not in whole.text.lower().replace("dominan", "")
+
+
+def test_clips_play_beside_each_other(whole, tmp_path):
+    assert len(whole.all("video")) == 2 + 2
+    assert all({"muted", "loop", "playsinline", "aria-label"} <= set(video) for video in whole.all("video"))
+    for clip in whole.videos(tmp_path):
+        assert len(clip) == 4
+        left, right = np.split(clip.astype(int), 2, axis=2)
+        for half, strong, weak in ((left, 0, 2), (right, 2, 0)):
+            coloured = half[..., strong] - half[..., weak] > 90
+            assert coloured.any()
+            columns = [np.nonzero(frame)[1].min() for frame in coloured]
+            assert columns == sorted(columns)  # in time's order
+            assert columns[-1] > columns[0]
+            assert not (half[..., weak] - half[..., strong] > 90).any()
+
+
+def test_page_with_nearly_nothing(tmp_path):
+    page = page_of(tmp_path, bare())
+    assert page.ids & SECTIONS == {"summary", "scores", "settings"}
+    for reason in bare().absent.values():
+        assert reason in page.text
+    assert "There is no floor to compare it with: only 3 clips." in page.text
+    assert "No controls were scored, so it is open what these scores can see." in page.text
+    assert "None" not in page.text
+    assert page.all("video") == page.all("svg") == []
+    only = page_of(tmp_path, bare(), EvaluationMedia(12.0, {"": (square(RED), None)}))
+    assert "All clips" in only.text
+    assert only.videos(tmp_path)[0].shape[1] == only.videos(tmp_path)[0].shape[2]  # no empty half beside it
+
+
+def test_nothing_scored_at_all(tmp_path):
+    page = page_of(tmp_path, bare().model_copy(update={"scores": [], "spaces": []}))
+    assert "No score has a value." in page.text
+    assert "scores" not in page.ids
+
+
+def test_names_that_look_like_code_stay_names(tmp_path):
+    page = page_of(tmp_path, example(EVIL, pairs=1), media(EVIL, pairs=2))
+    assert page.all("img") == page.all("b onerror") == []
+    assert len(page.all("script")) == 1
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    for name in EVIL:
+        assert name in page.text
+    assert f"{EVIL[0]}, judged {EVIL[0]}" in "".join(page.titles)
+
+
+def test_a_hundred_and_one_classes(tmp_path):
+    classes = [f"class{index:03d}" for index in range(101)]
+    page = page_of(tmp_path, example(classes, pairs=0), media(classes))
+    assert len(page.all("video")) == 101
+    assert "The other 89 classes" in page.text
+    assert len(page.source) < 2_500_000
+    assert "Left out" not in page.text
+    fidelity = example(classes).judge.fidelity_by_class
+    worst = sorted(classes, key=lambda label: fidelity[label].value)[:SHOWN_CLASSES]
+    shown = [video["aria-label"].partition(":")[0] for video in page.all("video")][:SHOWN_CLASSES]
+    assert [fidelity[label].value for label in shown] == [fidelity[label].value for label in worst]
+
+
+def test_clips_of_more_classes_than_a_page_holds_are_left_out_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("dvdgan.evaluation.page._MOST_MOVING", 2)
+    page = page_of(tmp_path, example(CLASSES[:3], pairs=0), media(CLASSES[:3]))
+    assert len(page.all("video")) == 2
+    assert "Left out, to keep the page small: the clips of 1 class." in page.text
+
+
+def test_pictures_keep_to_their_budget(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (2, 8, 64, 64, 3), np.uint8)
+    shown = EvaluationMedia(12.0, dict.fromkeys(CLASSES[:3], (noise, noise)))
+    budget = 60_000
+    page = page_of(tmp_path, example(pairs=0), shown, budget=budget)
+    clips = [video["src"] for video in page.all("video")]
+    assert 0 < sum(map(len, clips)) < 1.4 * budget
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        (EvaluationMedia(12.0, {"sun": (square(RED), None)}), "clips of the class 'sun'"),
+        (EvaluationMedia(12.0, {"pen": (square(RED).astype(float), None)}), "generated clips of pen: clips are uint8"),
+        (EvaluationMedia(12.0, {"pen": (square(RED), square(BLUE, 1, 5))}), r"real clips of pen: T, H, W are \[5, 16"),
+        (media(pairs=3), "3 pairs of clips, but the results have 2"),
+    ],
+)
+def test_clips_that_do_not_fit(tmp_path, shown, said):
+    with pytest.raises(EvaluationError, match=said):
+        write_evaluation_page(example(pairs=1), shown, tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_are_written_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "deep" / "page.html"
+    assert write_evaluation_page(bare(), None, out) == out
+    assert [path.name for path in out.parent.iterdir()] == ["page.html"]
+    with pytest.raises(EvaluationError, match="is a directory; name a file"):
+        write_evaluation_page(bare(), None, tmp_path)
+    with pytest.raises(EvaluationError, match="cannot be written"):
+        write_evaluation_page(bare(), None, out / "below.html")
+
+
+def test_mosaics_of_uneven_sides():
+    made, pairs = movies(EvaluationMedia(12.0, {"a": (square(RED, 7), square(BLUE, 1)), "b": (None, square(BLUE))}))
+    assert pairs == []
+    assert (made["a"].left, made["a"].right) == (True, True)
+    assert (made["b"].left, made["b"].right) == (False, True)
+    assert made["a"].video.width > made["a"].video.height  # two of three columns, three rows
+    assert movies(EvaluationMedia(12.0)) == ({}, [])
+
+
+def score(value, floor, better="lower", controls=None):
+    made = {name: damaged(v, floor, better) for name, v in (controls or {}).items()}
+    return Score(key="a", name="S", space="a", better=better, overall=Measured(value=value), floor=floor, controls=made)
+
+
+def places(drawing, shape):
+    """Horizontal places of marks by their texts."""
+    found = re.findall(rf"<{shape}([^>]*)>\s*<title>([^<]*)", str(drawing))
+    where = {"circle": r'cx="([\d.-]+)"', "path": r'd="M([\d.-]+)', "rect": r'x="([\d.-]+)"'}[shape]
+    return {title: float(re.search(where, attributes).group(1)) for attributes, title in found}
+
+
+@pytest.mark.parametrize(("better", "values"), [("lower", (9.0, 5.0, 30.0)), ("higher", (0.4, 0.6, 0.1))])
+def test_better_is_to_the_left_of_a_ruler(better, values):
+    value, mild, severe = values
+    drawing = ruler(score(value, floor_of(2.0 if better == "lower" else 0.9), better, {"mild": mild, "severe": severe}))
+    controls = {title.partition(":")[0]: x for title, x in places(drawing, "circle").items()}
+    real, generated = places(drawing, "rect")["real against real"], *places(drawing, "path").values()
+    assert real < controls["mild"] < generated < controls["severe"]
+    assert 0 < real < controls["severe"] < 340
+
+
+def test_rulers_need_something_to_compare_with():
+    assert ruler(score(3.0, Floor(missing="too few"))) is None
+    assert ruler(score(3.0, floor_of(2.0))) is not None
+    wide = ruler(score(1.0, floor_of(1.0), controls={"cut": 500.0, "blurred": 3.0}))
+    controls = {title.partition(":")[0]: x for title, x in places(wide, "circle").items()}
+    assert controls["blurred"] > 50  # on a logarithmic scale
+
+
+def test_curves_with_one_point_equal_points_and_missing_ones():
+    floor = Floor(missing="none")
+    for points in ([(1.0, 2.0)], [(0.5, 0.0), (1.0, 0.0)], [(0.5, 1.0), (1.0, None)]):
+        values = [(x, Measured(missing="no") if y is None else Measured(value=y)) for x, y in points]
+        drawing = str(curve("S", values, floor, "lower"))
+        assert "nan" not in drawing
+        assert drawing.count('class="generated"') == sum(y is not None for _, y in points)
+    assert "nan" not in str(tradeoff("x", "y", [(0.5, 1.0, 1.0), (1.0, 1.0, 1.0)]))
+
+
+def test_heat_map_and_mistakes():
+    confusion = Confusion(classes=["a", "b", "c"], counts=[[8, 2, 0], [0, 0, 0], [1, 0, 3]])
+    drawing = str(heat_map(confusion, "real"))
+    cells = re.findall(r"<title>([^<]*)</title>", drawing)
+    assert cells == [
+        "a, judged a: 80\u00a0% (8 of 10)", "a, judged b: 20\u00a0% (2 of 10)",
+        "c, judged a: 25\u00a0% (1 of 4)", "c, judged c: 75\u00a0% (3 of 4)",
+    ]  # fmt: skip
+    assert "11 of 14" in drawing
+    assert most_confused(confusion) == ["c for a: 25\u00a0% of 4", "a for b: 20\u00a0% of 10"]
+    names = [f"class{index}" for index in range(60)]
+    many = Confusion(classes=names, counts=np.eye(60, dtype=int).tolist())
+    assert "<text" not in str(heat_map(many, "real"))
+
+
+def test_controls_that_are_not_seen():
+    frames = [s for s in example().scores if s.space.startswith("Efficient")]
+    blind = example().model_copy(update={"scores": frames, "sweep": None, "absent": {"sweep": "no"}})
+    rows = {row.name: row for row in control_table(blind).rows}
+    assert rows["frozen"].note == "not seen by any score"
+    assert rows["blurred"].note == ""
+    assert all(cell.faint and "not\u00a0seen" in cell.note for cell in rows["shuffled"].cells)
+    assert rows["noisy"].cells[0].note == "4.2×"
+    assert not rows["noisy"].cells[0].faint
+    sure = answers(blind)[-1]
+    assert "Not seen by any score: shuffled, reversed, frozen, cut, jittered, flickering." in sure.sentences[1]
+
+
+def test_class_table_says_what_is_missing():
+    table = class_table(example())
+    last = {row.name: row for row in table.rows}["flow"]
+    assert last.cells[0].note == "too few clips of the class"
+    assert last.cells[0].order is None
+    assert [group for group, _ in table.groups][-1] == "Behave as their class"
+    assert all(len(row.cells) == len(table.columns) for row in table.rows)
+    assert class_table(bare()) is None
+
+
+def test_scores_that_cannot_be_told_from_real():
+    results = example()
+    real = results.scores[0].model_copy(update={"overall": Measured(value=11.9)})
+    (shown,) = headlines(results.model_copy(update={"scores": [real]}))
+    assert shown.verdict.startswith("As good as real clips against other real clips, 11.8")
+
+
+def test_words():
+    written = {0: "0", 12.345: "12.3", 1234.5: "1,234", -0.5: "−0.500", 0.00123: "0.00123", 4.2e-7: "4.2×10⁻⁷"}
+    assert {value: number(value) for value in written} == written
+    assert decimals(-1234.5, 1) == "−1,234.5"
+    assert measured(Measured(value=41.236, spread=1.23, over="3 seeds")) == "41.2 ± 1.2"
+    assert measured(Measured(value=0.5, low=0.4, high=0.62, over="95 % interval")) == "0.500 (0.400 to 0.620)"
+    assert measured(Measured(value=0.5, spread=0.0, over="3 seeds")) == "0.500"
+    assert measured(Measured(value=0.001, spread=0.02, over="3 seeds")) == "0.00100 ± 0.020"
+    assert [times(ratio) for ratio in (1.484, 3.44, 17.2, 1690.0)] == ["1.48×", "3.4×", "17×", "1,690×"]
+    assert [percent(0.1234), percent(0.1234, 500)] == ["12\u00a0%", "12.3\u00a0%"]
+    assert share_whole(share(50, 100)) == "50\u00a0% (40 to 60\u00a0%)"
+    assert share_whole(share(0, 0, "no classes")) == "not measured: no classes"
+    assert moment("2026-11-26T12:00:00+00:00") == "26 November 2026, 12:00 UTC"
+    assert moment("yesterday") == "yesterday"
+    assert ticks(0.0, 1.0) == [0, 0.25, 0.5, 0.75, 1]
+    assert ticks(-0.003, 0.004, 3) == [-0.0025, 0, 0.0025]

@@ -289,7 +289,7 @@ class _NormaliseBatch(torch.autograd.Function):
 def _centre(x: Tensor, about: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     """``[T * B, C, H, W]`` less ``[T or 1, 1, C]`` as x's precision has it, and what that rounding left over."""
     rounded = about.to(x.dtype)
-    return (by_step(x, frames) - rounded[..., None, None]).flatten(0, 1), about - rounded
+    return _like(by_step(_lines(x), frames) - _along_lines(rounded, x), x), about - rounded
 
 
 def _pixel_sums(x: Tensor, frames: int) -> Tensor:
@@ -303,9 +303,29 @@ def _pixel_sums(x: Tensor, frames: int) -> Tensor:
 
 def _affine(x: Tensor, scale: Tensor, shift: Tensor, frames: int) -> Tensor:
     """scale · x + shift of ``[T * B, C, H, W]``; scale is ``[T or 1, B or 1, C]``, shift too, or of x's shape."""
-    scale = scale.to(x.dtype)[..., None, None]
-    shift = by_step(shift, frames) if shift.dim() == 4 else shift.to(x.dtype)[..., None, None]
-    return torch.addcmul(shift, by_step(x, frames), scale).flatten(0, 1)
+    shift = by_step(_lines(shift), frames) if shift.dim() == 4 else _along_lines(shift.to(x.dtype), x)
+    return _like(torch.addcmul(shift, by_step(_lines(x), frames), _along_lines(scale.to(x.dtype), x)), x)
+
+
+def _lines(x: Tensor) -> Tensor:
+    """A view of ``[N, C, H, W]`` whose last axis is long in memory: ``[N, H, W * C]`` if channels last, else
+    ``[N, C, H * W]``. Arithmetic with a number per channel is quick over long lines, and slow over few channels."""
+    return x.permute(0, 2, 3, 1).flatten(2) if _channels_last(x) else x.flatten(2)
+
+
+def _along_lines(numbers: Tensor, x: Tensor) -> Tensor:
+    """Numbers per channel ``[T or 1, B or 1, C]`` as they lie along the lines of x."""
+    return numbers.repeat(1, 1, x.shape[3]).unsqueeze(2) if _channels_last(x) else numbers.unsqueeze(3)
+
+
+def _like(lines: Tensor, x: Tensor) -> Tensor:
+    """Lines ``[T, B, ...]`` back to x's shape and memory layout: the inverse of `_lines`, and of `by_step`."""
+    lines = lines.flatten(0, 1)
+    return lines.unflatten(2, (-1, x.shape[1])).permute(0, 3, 1, 2) if _channels_last(x) else lines.view(x.shape)
+
+
+def _channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 class SelfAttention(nn.Module):

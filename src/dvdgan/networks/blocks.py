@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dvdgan.networks.layers import BatchNormReLU, Conv2d, Conv3d, full_precision
+from dvdgan.networks.layers import BatchNormReLU, Conv2d, Conv3d, convolution_dtype, full_precision
+from dvdgan.networks.upsampling import upsampled_convolution
 
 
 class GeneratorBlock(nn.Module):
@@ -46,9 +47,13 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
         """``[T * B, inputs, H, W]`` and condition ``[B, D]`` to ``[T * B, outputs, H', W']``."""
-        h = self._up(self.norm1(x, condition, frames))
-        h = self.norm2(self.conv1(h), condition, frames)
+        h = self.norm2(self._conv1(self.norm1(x, condition, frames)), condition, frames)
         return self.conv2(h) + self._up(x if self.skip is None else self.skip(x))
+
+    def _conv1(self, x: Tensor) -> Tensor:
+        if self.upsample != "nearest":
+            return self.conv1(self._up(x))
+        return upsampled_convolution(x, self.conv1.effective_weight(), self.conv1.bias, convolution_dtype(x))
 
     def _up(self, x: Tensor) -> Tensor:
         if self.upsample is None:

@@ -32,6 +32,12 @@ def convolution_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(x.device.type)
 
 
+def memory_layout(x: Tensor) -> torch.memory_format:
+    """Whether ``[N, C, H, W]`` lies in memory channels last, for tensors that are made like it."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
 class SpectralWeight(nn.Module):
     """A weight ``[out, ...]`` that is divided by its largest singular value as an ``[out, rest]`` matrix.
 
@@ -325,7 +331,7 @@ def _like(lines: Tensor, x: Tensor) -> Tensor:
 
 
 def _channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return memory_layout(x) == torch.channels_last
 
 
 class SelfAttention(nn.Module):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvdgan.networks.folding import by_step
-from dvdgan.networks.layers import Conv2d, convolution_dtype
+from dvdgan.networks.layers import Conv2d, convolution_dtype, memory_layout
 from dvdgan.networks.packed import PackedKernel, transposed
 
 
@@ -198,14 +198,9 @@ def _every_step(projected: Tensor, inputs: int, frames: int) -> Tensor:
     steps = by_step(projected, inputs)
     if inputs == frames:
         return steps
-    batch, *shape = steps.shape[1:]
-    layout = torch.channels_last if projected.is_contiguous(memory_format=torch.channels_last) else None
-    room = torch.empty(
-        (frames * batch, *shape),
-        dtype=projected.dtype,
-        device=projected.device,
-        memory_format=layout or torch.contiguous_format,
-    )
+    shape = (frames * steps.shape[1], *steps.shape[2:])
+    layout = memory_layout(projected)
+    room = torch.empty(shape, dtype=projected.dtype, device=projected.device, memory_format=layout)
     return by_step(room, frames).copy_(steps)
 
 

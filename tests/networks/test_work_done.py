@@ -1,5 +1,6 @@
 """Nothing is computed twice: mistakes of earlier re-implementations, counted."""
 
+from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
@@ -12,6 +13,7 @@ from dvdgan.config_files import updated
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 from dvdgan.networks.layers import SpectralWeight
 from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.training import train
 from dvdgan.training.steps import Learner
 
 
@@ -84,3 +86,37 @@ def test_generator_runs_once_per_discriminator_step(tmp_path):
         judge.register_forward_hook(counted("D"))
     learner.discriminator_step(torch.zeros(3, 4, 3, 32, 32), y, y, 0)
     assert calls == {"G": 1, "D": 2}, "one batch of fakes; real and fake in one call of each discriminator"
+
+
+@pytest.mark.parametrize(("reuse", "times"), [(False, 3), (True, 2)])
+def test_generator_runs_per_step(tmp_path, monkeypatch, reuse, times):
+    """Once per discriminator step and once for its own; with reuse_fakes the last two are one."""
+    calls = []
+    forward = Generator.forward
+    monkeypatch.setattr(Generator, "forward", lambda self, *args: calls.append(self.training) or forward(self, *args))
+    config = tiny_config(write_store(tmp_path / "store"), steps=3, d_steps=2, reuse_fakes=reuse, sample_every=100)
+    config = updated(config, training={"health": {"clips": 0}, "checkpoint_every": 100})
+    step, before = Learner.generator_step, []
+
+    def counted(self, *args):
+        found = step(self, *args)
+        before.append(sum(calls))
+        return found
+
+    monkeypatch.setattr(Learner, "generator_step", counted)
+    train(config, tmp_path / "run", say=lambda text: None)
+    assert [after - earlier for earlier, after in pairwise(before)] == [times, times]
+
+
+def test_reused_clips_are_those_that_g_would_make(tmp_path):
+    config = updated(tiny_config(write_store(tmp_path / "store")), network={"classes": 3})
+    y = torch.tensor([0, 1, 2])
+    moved = []
+    for reuse in (False, True):
+        learner = Learner(config, torch.device("cpu"), "fp32", "contiguous")
+        fake = learner.make_fakes(y, 3, 5) if reuse else None
+        learner.discriminator_step(torch.zeros(3, 4, 3, 32, 32), y, y, 0, torch.zeros(3, 4, 3, 32, 32))
+        learner.generator_step(y, 3, 5, fake)
+        moved.append(learner.generator.state_dict())
+    for name, value in moved[0].items():
+        torch.testing.assert_close(value, moved[1][name], msg=name)

@@ -139,9 +139,13 @@ class Run:
             tick = time.perf_counter()
             clips, labels = next(batches)
             real, y = from_uint8(clips, learner.device), self._labels(labels)
-            fake_y = self._labels(self.dataset.fake_labels(self.step, substep, t.batch_size))
+            shared = t.reuse_fakes and substep == t.d_steps - 1
+            fake_y = self._labels(self.dataset.fake_labels(self.step, substep + shared, t.batch_size))
+            if t.loss == "relativistic":
+                fake_y = y  # each generated clip is compared with a real one of its class
             tock = time.perf_counter()
-            scalars = self.means.add(learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep))
+            made = learner.make_fakes(fake_y, t.batch_size, self.step) if shared else None
+            scalars = self.means.add(learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep, made))
             found |= {name: max(value, found.get(name, value)) for name, value in scalars.items()}
             seconds["data"] += tock - tick
             seconds["d"] += time.perf_counter() - tock  # `add` has waited for the device
@@ -149,8 +153,8 @@ class Run:
         tick = time.perf_counter()
         fake_y = self._labels(self.dataset.fake_labels(self.step, t.d_steps, t.batch_size))
         if t.loss == "relativistic":
-            fake_y = y  # each generated clip is compared with a real one of its class
-        g_scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step)
+            fake_y = y
+        g_scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step, made)
         found |= self.means.add(g_scalars)
         seconds["g"] = time.perf_counter() - tick
         self.means.add({f"seconds/{part}": value for part, value in seconds.items()})

@@ -86,7 +86,26 @@ class Learner:
                 group["lr"] = rate * factor
         return t.lr_g * factor, t.lr_d * factor
 
-    def discriminator_step(self, real: Tensor, labels: Tensor | None, fake_labels: Tensor | None, d_step: int) -> dict:
+    def make_fakes(self, fake_labels: Tensor | None, batch_size: int, step: int) -> Tensor:
+        """The clips ``[B, T, 3, H, W]`` from which G learns at G step ``step``, with their graph.
+
+        Args:
+            fake_labels: the classes to generate ``[B]``, or None.
+            batch_size: B.
+            step: G steps done so far.
+        """
+        z = self._generator_draws(step, batch_size).latent(self.generator.z_dim).to(self.device)
+        with autocast(self.device, self.precision):
+            return self.generator(z, fake_labels)
+
+    def discriminator_step(
+        self,
+        real: Tensor,
+        labels: Tensor | None,
+        fake_labels: Tensor | None,
+        d_step: int,
+        fake: Tensor | None = None,
+    ) -> dict:
         """Update both discriminators.
 
         Args:
@@ -95,6 +114,8 @@ class Learner:
             fake_labels: the classes to generate ``[B]``, or None. The relativistic loss pairs a real and a generated
                 clip of one class, and takes ``labels`` instead.
             d_step: discriminator steps done so far.
+            fake: clips ``[B, T, 3, H, W]`` that were generated of those classes; None makes some. No gradient goes to
+                them.
 
         Returns:
             Scalars by name: per discriminator the loss without penalties, the mean scores of real and fake, the share
@@ -106,9 +127,11 @@ class Learner:
         self.last_real = (real, labels)
         if t.loss == "relativistic":
             fake_labels = labels
-        z = draws.latent(self.generator.z_dim).to(self.device)
-        with torch.no_grad(), autocast(self.device, self.precision):
-            fake = self.generator(z, fake_labels).float()
+        if fake is None:
+            z = draws.latent(self.generator.z_dim).to(self.device)
+            with torch.no_grad(), autocast(self.device, self.precision):
+                fake = self.generator(z, fake_labels)
+        fake = fake.detach().float()
         both_labels = None if labels is None or fake_labels is None else torch.cat([labels, fake_labels])
 
         scalars: dict[str, Tensor] = {}
@@ -141,7 +164,9 @@ class Learner:
             }
         return scalars | self._descend("adam_d", total, self.judges)
 
-    def generator_step(self, fake_labels: Tensor | None, batch_size: int, step: int) -> tuple[dict, Tensor]:
+    def generator_step(
+        self, fake_labels: Tensor | None, batch_size: int, step: int, fake: Tensor | None = None
+    ) -> tuple[dict, Tensor]:
         """Update G and its average.
 
         Args:
@@ -149,19 +174,19 @@ class Learner:
                 clips instead.
             batch_size: B.
             step: G steps done so far.
+            fake: what `make_fakes` gave for this step; None makes it.
 
         Returns:
             Scalars by name, and the generated clips ``[B, T, 3, H, W]``, detached.
         """
         t = self.config.training
-        draws = Draws(t.seed, step * batch_size, batch_size, "g")
-        z = draws.latent(self.generator.z_dim).to(self.device)
+        draws = self._generator_draws(step, batch_size)
         if t.loss == "relativistic" and self.last_real is not None:
             fake_labels = self.last_real[1]
         for judge in self.judges.values():
             judge.requires_grad_(False)
-        with autocast(self.device, self.precision):
-            fake = self.generator(z, fake_labels)
+        if fake is None:
+            fake = self.make_fakes(fake_labels, batch_size, step)
         shown = self._augment(fake.float(), draws, "fake")
         total = torch.zeros((), device=self.device)
         scalars: dict[str, Tensor] = {}
@@ -197,6 +222,9 @@ class Learner:
         for network in networks.values():
             power_iterate(network)
         return norms
+
+    def _generator_draws(self, step: int, batch_size: int) -> Draws:
+        return Draws(self.config.training.seed, step * batch_size, batch_size, "g")
 
     def _augment(self, clip: Tensor, draws: Draws, side: str) -> Tensor:
         transforms = self.config.training.regularisation.augment

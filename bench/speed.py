@@ -5,8 +5,9 @@
 
 Prints, measured in one run: ceilings (convolutions by shape in fp32 and bf16, memory bandwidth); for each case seconds
 per clip, FLOPs (PyTorch's counter) and the share of the ceiling of a discriminator step, a generator step, a whole
-training step and of samples in batches of 1 and 8, in bf16 or fp32, whichever has the higher ceiling here; where the
-time goes; the same for `textbook.py`, as ratios. Medians with half the range in percent. Writes everything as JSON
+training step and of samples in batches of 1 and 8, in bf16 or fp32, whichever has the higher ceiling here; a process's
+peak memory over training steps; where the time goes; the same for `textbook.py`, as ratios; and how the cost of a
+training step at width 16 grows with the frames. Medians with half the range in percent. Writes everything as JSON
 beside it. Leave the machine alone meanwhile: it says when another process was busy.
 """
 
@@ -16,6 +17,7 @@ import argparse
 import gc
 import json
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -34,6 +36,7 @@ from dvdgan.config import Config
 from dvdgan.config_files import load_config, updated
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.windows import Window
+from dvdgan.networks import packed
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.layers import BatchNormReLU, power_iterate
 from dvdgan.networks.recurrent import ConvGRU
@@ -46,6 +49,10 @@ from timing import BUSY, OtherLoad, Timing, measure
 CLASSES = 10
 RECIPES = ("cpu-32-quick", "cpu-32", "cpu-64")
 WIDTHS = {"w16": (16, 4), "w32": (32, 4), "w64": (64, 2)}  # width and batch of the 64x64x16 cases
+
+
+FRAMES = (8, 16, 32, 48)  # of the sweep, at width 16 in batches of 2
+MEMORY_STEPS = 3
 
 
 def case(name: str) -> Config:
@@ -77,10 +84,15 @@ class Ours:
     def generator_step(self, batch: int, labels: Tensor) -> None:
         self.learner.generator_step(labels, batch, self.step)
 
-    def training_step(self, real: Tensor, labels: Tensor) -> None:
-        for _ in range(self.config.training.d_steps):
+    def training_step(self, real: Tensor, labels: Tensor, reuse: bool = False) -> None:
+        for _ in range(self.config.training.d_steps - reuse):
             self.discriminator_step(real, labels)
-        self.generator_step(len(real), labels)
+        if reuse:
+            fake = self.learner.make_fakes(labels, len(real), self.step)
+            self.learner.discriminator_step(real, labels, labels, self.step, fake)
+            self.learner.generator_step(labels, len(real), self.step, fake)
+        else:
+            self.generator_step(len(real), labels)
         self.step += 1
 
     def sampler(self, batch: int) -> Callable[[], Any]:
@@ -91,9 +103,13 @@ class Ours:
 
 
 def flop(call: Callable[[], Any]) -> float:
-    """Floating point operations of a call, in 1e9."""
-    with FlopCounterMode(display=False) as counter:
-        call()
+    """Floating point operations of a call, in 1e9: packed kernels are not in PyTorch's counter, so without them."""
+    packed.enabled = False
+    try:
+        with FlopCounterMode(display=False) as counter:
+            call()
+    finally:
+        packed.enabled = True
     return counter.get_total_flops() / 1e9
 
 
@@ -234,18 +250,58 @@ def measure_case(name: str, seconds: float, ceiling: float, precision: str) -> d
         "D step": lambda: ours.discriminator_step(real, labels),
         "G step": lambda: ours.generator_step(batch, labels),
         "training step": lambda: ours.training_step(real, labels),
+        "with reuse_fakes": lambda: ours.training_step(real, labels, reuse=True),
     }
     for what, call in calls.items():
         found[what] = _figures(call, batch, seconds, ceiling)
         _show(what, found[what])
-    found["peak MiB so far"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["peak MiB"] = peak_memory(name, precision)
+    print(f"  peak memory of a process that trains: {found['peak MiB']:.0f} MiB")
     found["parts"] = {part: value / batch for part, value in our_parts(ours, real, labels, seconds / 4).items()}
     for count in (1, 8):
         what = f"sample, batch {count}"
         found[what] = _figures(ours.sampler(count), count, seconds, ceiling)
         _show(what, found[what])
     print("  parts, ms a clip, forward and backward: " + _listed(found["parts"], 1e3))
+    wait = found["parts"]["data"] * config.training.d_steps / found["training step"]["seconds per clip"]
+    print(f"  data: {100 * wait:.2f} % of a training step")
     return found
+
+
+def peak_memory(name: str, precision: str) -> float:
+    """Peak resident MiB of a process of its own that makes some training steps of a case."""
+    command = [sys.executable, __file__, "--memory-of", name, "--precision", precision]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def memory_of(name: str, precision: str) -> None:
+    """What that process does."""
+    config = case(name)
+    ours, (real, labels) = Ours(config, precision), _batch(config)
+    for _ in range(MEMORY_STEPS):
+        ours.training_step(real, labels)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def frames_sweep(seconds: float, precision: str) -> dict[str, Any]:
+    """Seconds per clip of a training step at width 16 by the number of frames, and how far from a straight line.
+
+    The line goes through the fewest and the most frames; what is left at no frames is what D_S's k frames and the
+    weights cost.
+    """
+    found: dict[int, float] = {}
+    for frames in FRAMES:
+        config = updated(case("w16"), network={"frames": frames}, training={"batch_size": 2})
+        ours, (real, labels) = Ours(config, precision), _batch(config)
+        call = lambda ours=ours, real=real, labels=labels: ours.training_step(real, labels)  # noqa: E731
+        found[frames] = measure(call, seconds).median / 2
+    per_frame = (found[FRAMES[-1]] - found[FRAMES[0]]) / (FRAMES[-1] - FRAMES[0])
+    fixed = found[FRAMES[0]] - per_frame * FRAMES[0]
+    off = {frames: value / (fixed + per_frame * frames) - 1 for frames, value in found.items()}
+    for frames, value in found.items():
+        print(f"  {frames:2} frames: {value:.3f} s a clip, {100 * off[frames]:+.1f} % from a straight line")
+    print(f"  the line: {fixed:.3f} s + {per_frame:.4f} s a frame")
+    return {"seconds per clip": found, "off the line": off, "per frame": per_frame, "fixed": fixed}
 
 
 def measure_textbook(name: str, seconds: float, ours: dict[str, Any]) -> dict[str, Any]:
@@ -300,10 +356,16 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=[*RECIPES, *WIDTHS], choices=[*RECIPES, *WIDTHS])
     parser.add_argument("--seconds", type=float, default=8.0, help="how long to time each thing for")
     parser.add_argument("--no-textbook", action="store_true", help="leave the textbook implementation out")
+    parser.add_argument("--no-sweep", action="store_true", help="leave the sweep over frames out")
     parser.add_argument("--out", type=Path, default=Path("speed.json"), help="the JSON file")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--precision", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     keep_freed_memory()
+    if options.memory_of:
+        memory_of(options.memory_of, options.precision)
+        return
     load, found = OtherLoad(), {"torch": torch.__version__, "threads": torch.get_num_threads()}
 
     print("3x3 convolutions, channels_last, GFLOP/s: forward, and forward with both gradients")
@@ -328,6 +390,10 @@ def main() -> None:
             print(f"  warning: other processes used {100 * share:.0f} % of the processors: these figures are too slow")
         found["cases"][name]["load of others"] = share
         load = OtherLoad()
+        options.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    if not options.no_sweep:
+        print("\na training step at width 16, batch 2, by frames")
+        found["frames"] = frames_sweep(options.seconds, precision)
         options.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(f"\n{options.out}")
 

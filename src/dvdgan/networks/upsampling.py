@@ -41,7 +41,7 @@ def small_kernels(kernel: Tensor) -> Tensor:
 
 
 class _Interleave(torch.autograd.Function):
-    """``[N, 4 * C, H + 1, W + 1]`` to ``[N, C, 2 * H, 2 * W]``: large (2i + a, 2j + b) is part (a, b), (i + a, j + b)."""
+    """``[N, 4 * C, H + 1, W + 1]`` to ``[N, C, 2 * H, 2 * W]``: (2i + a, 2j + b) of it is part (a, b) at i + a, j + b."""
 
     @staticmethod
     def forward(ctx, parts: Tensor) -> Tensor:  # type: ignore[override]

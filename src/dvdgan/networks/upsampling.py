@@ -41,7 +41,10 @@ def small_kernels(kernel: Tensor) -> Tensor:
 
 
 class _Interleave(torch.autograd.Function):
-    """``[N, 4 * C, H + 1, W + 1]`` to ``[N, C, 2 * H, 2 * W]``: (2i + a, 2j + b) of it is part (a, b) at i + a, j + b."""
+    """``[N, 4 * C, H + 1, W + 1]`` to ``[N, C, 2 * H, 2 * W]``.
+
+    Pixel (2i + a, 2j + b) of the large picture is pixel (i + a, j + b) of part (a, b).
+    """
 
     @staticmethod
     def forward(ctx, parts: Tensor) -> Tensor:  # type: ignore[override]

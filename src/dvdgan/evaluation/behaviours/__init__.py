@@ -1,0 +1,39 @@
+"""Behaviours: does a clip do what its class is about? Measured on pixels, for the rendered phenomena.
+
+A clip passes if it is alive (it changes from frame to frame as much as real ones do), valid (the thing that its class
+is about can be found) and shows the behaviour. Measures see pixels only; a failed detection is a failure. Their limits
+come from real training clips of the same size and length, and were stored before any model was judged.
+
+    limits = calibration(size=32, frames=12)
+    rates = score(clips, labels, classes, limits)      # {"pen": PassRate(passed=…, count=…, low=…, high=…), …}
+"""
+
+from dvdgan.evaluation.behaviours.behaviour import Behaviour, Outcome
+from dvdgan.evaluation.behaviours.calibration import Calibration, calibrate, calibration, rendered_calibration
+from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
+from dvdgan.evaluation.behaviours.scoring import (
+    OTHER,
+    ClipJudge,
+    PassRate,
+    judge_clips,
+    score,
+    score_as_others,
+    score_sets,
+)
+
+__all__ = [
+    "BEHAVIOURS",
+    "OTHER",
+    "Behaviour",
+    "Calibration",
+    "ClipJudge",
+    "Outcome",
+    "PassRate",
+    "calibrate",
+    "calibration",
+    "judge_clips",
+    "rendered_calibration",
+    "score",
+    "score_as_others",
+    "score_sets",
+]

@@ -1,0 +1,152 @@
+"""By what shift and what magnification one picture becomes the next: a direct least-squares fit, coarse to fine.
+
+The model is second(x) = first((x − shift) / e^log_scale), x from the middle of the frame. A grid of shifts and scales
+on small pictures gives the start; Gauss-Newton steps with robust weights (Lucas and Kanade 1981; Geman and McClure's
+weights) refine it. Only the central 80 % of the second picture count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvdgan.evaluation.behaviours.pixels import correlation
+
+_CENTRAL = 0.8
+_COARSE = 16  # pixels: the most that the grid's pictures have
+_FINE = 64  # the most that the last fit's pictures have
+_ACROSS, _DOWN = np.arange(-4, 5) * 0.055, np.arange(-2, 3) * 0.055  # shifts of the grid, in H
+_SCALES = np.arange(-2, 3) * 0.11  # of the grid, in log
+_STEPS = 6  # per size
+_DIFFERENT = 0.02  # luma by which pixels differ
+_MOST = np.array([0.4, 0.4, 0.6])  # a fit that goes beyond is cut off
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How pictures follow from others.
+
+    Attributes:
+        shift: float64 ``[P, 2]``, how far the content moves to the right and downward, in H.
+        log_scale: float64 ``[P]``, natural logarithm of the magnification.
+        before: float64 ``[P]``, correlation of the two pictures as they are, over the pixels that both show.
+        after: float64 ``[P]``, the same once the first is aligned.
+        explained: float64 ``[P]``, of the pixels that differ before or after by more than 0.02, the share that differ
+            less once aligned; near 1 if the whole picture moves so, and smaller if only a part of it does.
+    """
+
+    shift: np.ndarray
+    log_scale: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    explained: np.ndarray
+
+
+def align(first: np.ndarray, second: np.ndarray) -> Fit:
+    """Fit shift and magnification.
+
+    Args:
+        first: luma float32 ``[P, H, W]`` in [0, 1].
+        second: as many pictures of the same size.
+    """
+    pyramid = [(first, second)]
+    while pyramid[-1][0].shape[1] >= 2 * _COARSE:
+        pyramid.append((_halved(pyramid[-1][0]), _halved(pyramid[-1][1])))
+    fit = _search(*pyramid[-1])
+    for a, b in reversed(pyramid):
+        if a.shape[1] <= _FINE:
+            fit = _refine(a, b, fit)
+            finest = a, b
+    a, b = finest if pyramid[-1][0].shape[1] <= _FINE else pyramid[-1]
+    warped, seen = _warp(a, fit)
+    target, still = _middle(b), _middle(a)
+    before, after = np.abs(still - target) * seen, np.abs(warped - target) * seen
+    differ = np.maximum(before, after) > _DIFFERENT
+    explained = ((after < before) & differ).sum((1, 2)) / np.maximum(differ.sum((1, 2)), 1)
+    correlations = correlation(still, target, seen), correlation(warped, target, seen)
+    return Fit(fit[:, :2], fit[:, 2], *correlations, explained)
+
+
+def _halved(pictures: np.ndarray) -> np.ndarray:
+    h, w = (n // 2 * 2 for n in pictures.shape[1:])
+    return pictures[:, :h, :w].reshape(len(pictures), h // 2, 2, w // 2, 2).mean((2, 4))
+
+
+def _smooth(pictures: np.ndarray) -> np.ndarray:
+    """Slightly blurred, so that interpolation, which blurs too, does not pass for a change of scale."""
+    for axis in (1, 2):
+        n = pictures.shape[axis]
+        before, after = np.maximum(np.arange(n) - 1, 0), np.minimum(np.arange(n) + 1, n - 1)
+        pictures = 0.5 * pictures + 0.25 * (pictures.take(before, axis) + pictures.take(after, axis))
+    return pictures
+
+
+def _coordinates(count: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pixel centres of a side, and those of its middle, from the frame's middle and in heights."""
+    every = (np.arange(count) + 0.5 - count / 2) / height
+    edge = round(0.5 * (1 - _CENTRAL) * count)
+    return every, every[edge : count - edge]
+
+
+def _middle(pictures: np.ndarray) -> np.ndarray:
+    h, w = pictures.shape[1:]
+    top, left = (round(0.5 * (1 - _CENTRAL) * n) for n in (h, w))
+    return pictures[:, top : h - top, left : w - left]
+
+
+def _interpolation(count: int, height: int, shift: np.ndarray, log_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices ``[..., M, count]`` that sample a side linearly for its middle M pixels, and which of them it shows."""
+    every, middle = _coordinates(count, height)
+    at = (middle - shift[..., None]) * np.exp(-log_scale[..., None])
+    place = (at - every[0]) * height
+    seen = (place > -0.5) & (place < count - 0.5)
+    place = np.clip(place, 0, count - 1)
+    return np.maximum(1 - np.abs(place[..., None] - np.arange(count)), 0).astype(np.float32), seen
+
+
+def _warp(pictures: np.ndarray, fit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures ``[P, H, W]`` moved by ``[P, 3]``, their middle only, and which of its pixels they show."""
+    h, w = pictures.shape[1:]
+    rows, seen_rows = _interpolation(h, h, fit[:, 1], fit[:, 2])
+    columns, seen_columns = _interpolation(w, h, fit[:, 0], fit[:, 2])
+    return rows @ pictures @ columns.swapaxes(1, 2), seen_rows[:, :, None] & seen_columns[:, None, :]
+
+
+def _search(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The best of a grid of shifts and scales, ``[P, 3]``: shift x, shift y, log scale."""
+    h, w = first.shape[1:]
+    rows, seen_rows = _interpolation(h, h, *np.broadcast_arrays(_DOWN, _SCALES[:, None]))  # [S, D, M, H]
+    columns, seen_columns = _interpolation(w, h, *np.broadcast_arrays(_ACROSS, _SCALES[:, None]))  # [S, A, N, W]
+    target = _middle(second)
+    scores = np.empty((len(first), len(_SCALES), len(_DOWN), len(_ACROSS)), np.float32)
+    for s in range(len(_SCALES)):
+        moved = rows[s, :, None] @ first[:, None, None] @ columns[s].swapaxes(1, 2)  # [P, D, A, M, N]
+        seen = seen_rows[s][:, None, :, None] & seen_columns[s][:, None, :]
+        scores[:, s] = correlation(moved, target[:, None, None], seen)
+    s, down, across = np.unravel_index(scores.reshape(len(first), -1).argmax(1), scores.shape[1:])
+    return np.stack([_ACROSS[across], _DOWN[down], _SCALES[s]], 1)
+
+
+def _refine(first: np.ndarray, second: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """A few Gauss-Newton steps from ``fit`` ``[P, 3]``."""
+    h, w = first.shape[1:]
+    _, x = _coordinates(w, h)
+    _, y = _coordinates(h, h)
+    first, target = _smooth(first), _middle(_smooth(second))
+    if min(target.shape[1:]) < 3:
+        return fit
+    for _ in range(_STEPS):
+        warped, seen = _warp(first, fit)
+        down, across = np.gradient(warped, axis=(1, 2))
+        down, across = down * h, across * h
+        stretch = (x - fit[:, 0, None])[:, None, :] * across + (y - fit[:, 1, None])[:, :, None] * down
+        error = np.where(seen, target - warped, 0)
+        spread = np.maximum(2.5 * np.median(np.abs(error), axis=(1, 2), keepdims=True), 0.02)
+        weight = seen / (1 + (error / spread) ** 2) ** 2
+        slopes = -np.stack([across, down, stretch], 1).reshape(len(first), 3, -1).astype(np.float64)
+        weighted = slopes * weight.reshape(len(first), 1, -1)
+        normal = weighted @ slopes.swapaxes(1, 2) + 1e-3 * np.eye(3)
+        step = np.linalg.solve(normal, weighted @ error.reshape(len(first), -1, 1))[..., 0]
+        fit = np.clip(fit + np.clip(step, -0.08, 0.08), -_MOST, _MOST)
+    return fit

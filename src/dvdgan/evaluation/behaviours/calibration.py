@@ -1,0 +1,182 @@
+"""The limits that real clips set, made before any model is judged, and kept with the code for the usual sizes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dvdgan.data import phenomena
+from dvdgan.data.progress import with_progress
+from dvdgan.data.workers import Limits as TaskLimits
+from dvdgan.data.workers import Workers
+from dvdgan.evaluation.behaviours import alive
+from dvdgan.evaluation.behaviours.behaviour import Limits, Measured, percentiles
+from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
+from dvdgan.evaluation.errors import EvaluationError
+
+STORED = Path(__file__).with_name("thresholds.json")
+"""The limits for the usual sizes and lengths, made by ``python -m dvdgan.evaluation.behaviours.table --write 200``."""
+
+CLIPS = 200
+"""Real clips of each class that the limits are made from, unless said otherwise."""
+
+_FEWEST = 20  # clips of a class from which percentiles are taken
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What real clips of one size and length allow.
+
+    Attributes:
+        size: height and width, in pixels.
+        frames: frames per clip.
+        clips: real clips of each class that set the limits, the fewest of any.
+        made: how the limits were made.
+        limits: by class; without the classes that clips of this length cannot show.
+    """
+
+    size: int
+    frames: int
+    clips: int
+    made: str
+    limits: dict[str, Limits]
+
+    @property
+    def key(self) -> str:
+        """Hex sha256 of the limits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def describe(self) -> str:
+        """One line for a report: how the limits were made, and the start of their key."""
+        return f"{self.made} ({self.clips} clips per class, {self.key[:12]})"
+
+
+def calibrate(clips: Mapping[str, np.ndarray], made: str = "from clips that were given") -> Calibration:
+    """Make limits from real clips.
+
+    Args:
+        clips: of each class to be judged, uint8 ``[N, T, H, W, 3]``, square, all of one size and length, N >= 20;
+            training clips, so that held-out ones can be judged too.
+        made: how they came about, for the report.
+
+    Raises:
+        EvaluationError: no clips, a class that has no behaviour, too few clips, or sizes that differ.
+    """
+    if not clips:
+        raise EvaluationError("behaviours: limits need clips of one class at least")
+    shape = next(iter(clips.values())).shape[1:]
+    for label, some in clips.items():
+        if label not in BEHAVIOURS:
+            raise EvaluationError(f"behaviours: none is defined for class {label!r}, only for {', '.join(BEHAVIOURS)}")
+        if some.dtype != np.uint8 or some.ndim != 5 or some.shape[1:] != shape or shape[1] != shape[2] or shape[3] != 3:
+            raise EvaluationError(
+                f"behaviours: {label}: clips are uint8 [N, T, H, H, 3], all of one size, "
+                f"not {some.dtype} {list(some.shape)}"
+            )
+        if len(some) < _FEWEST:
+            raise EvaluationError(f"behaviours: {label}: limits need {_FEWEST} real clips, not {len(some)}")
+    limits = {
+        label: _limits(label, [_look(label, clip) for clip in some])
+        for label, some in clips.items()
+        if shape[0] >= BEHAVIOURS[label].fewest_frames
+    }
+    return Calibration(int(shape[1]), int(shape[0]), min(map(len, clips.values())), made, limits)
+
+
+def calibration(size: int, frames: int, progress: bool = True) -> Calibration:
+    """The limits for phenomena of this size and length: the stored ones, or new ones from rendered training clips.
+
+    Args:
+        size: height and width, in pixels.
+        frames: frames per clip.
+        progress: show a progress bar on stderr while rendering.
+
+    Raises:
+        EvaluationError: phenomena cannot be rendered so.
+    """
+    for stored in load():
+        if (stored.size, stored.frames) == (size, frames):
+            return stored
+    return rendered_calibration(size, frames, progress=progress)
+
+
+def rendered_calibration(
+    size: int, frames: int, clips: int = CLIPS, seed: int = 0, labels: tuple[str, ...] = (), progress: bool = False
+) -> Calibration:
+    """Make limits from phenomena that are rendered for it: the first training clips of each class, and nothing kept.
+
+    Args:
+        size: height and width, in pixels.
+        frames: frames per clip.
+        clips: of each class.
+        seed: the data set's seed.
+        labels: the classes; none is all of them.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        EvaluationError: phenomena cannot be rendered so, or too few clips.
+    """
+    if clips < _FEWEST:
+        raise EvaluationError(f"behaviours: limits need {_FEWEST} real clips of each class, not {clips}")
+    chosen = [label for label in labels or phenomena.CLASSES if frames >= BEHAVIOURS[label].fewest_frames]
+    keys = [(label, index) for label in chosen for index in range(clips)]
+    task = functools.partial(_render_and_look, size=size, frames=frames, seed=seed)
+    found: dict[str, list[Measured]] = {label: [] for label in chosen}
+    title = f"limits from real clips at {size} px"
+    with Workers(None, TaskLimits(seconds=600.0, gib=16.0)) as workers:
+        results = with_progress(workers.run(task, keys), title, progress, len(keys))
+        for (label, _), result in zip(keys, results):
+            if result.reason is not None:
+                raise EvaluationError(f"behaviours: no limits for {frames} frames of {size} px: {result.reason}")
+            found[label].append(result.value)
+    made = f"from rendered training clips of seed {seed}, {frames} frames of {size} px"
+    return Calibration(size, frames, clips, made, {label: _limits(label, some) for label, some in found.items()})
+
+
+def load(path: Path = STORED) -> list[Calibration]:
+    """The limits in a file.
+
+    Raises:
+        EvaluationError: the file is missing or broken.
+    """
+    try:
+        return [Calibration(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["calibrations"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{path}: holds no limits of behaviours ({error}); install dvdgan anew") from None
+
+
+def save(path: Path, calibrations: list[Calibration]) -> None:
+    """Write limits to a file, with how they were made."""
+    about = "Made by: python -m dvdgan.evaluation.behaviours.table --size SIZE --frames FRAMES --write CLIPS"
+    content = {"about": about, "calibrations": [asdict(one) for one in calibrations]}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _render_and_look(label: str, index: int, size: int, frames: int, seed: int) -> Measured:
+    return _look(label, phenomena.render(label, index, seed=seed, size=size, frames=frames).clip)
+
+
+def _look(label: str, clip: np.ndarray) -> Measured:
+    measured = BEHAVIOURS[label].measure(clip)
+    return Measured({**measured.numbers, "change": alive.change(clip)}, measured.missing)
+
+
+def _limits(label: str, measured: list[Measured]) -> Limits:
+    """The limits of one class, to six significant digits."""
+    found = [one.numbers for one in measured if not one.missing]
+    if len(found) < 0.9 * len(measured):
+        reasons = sorted({one.missing for one in measured if one.missing})
+        raise EvaluationError(
+            f"behaviours: {label}: only {len(found)} of {len(measured)} real clips are valid ({', '.join(reasons)}); "
+            f"are these clips of class {label}?"
+        )
+    every = alive.limits(percentiles(one.numbers for one in measured))
+    return {
+        name: float(f"{value:.6g}") for name, value in {**every, **BEHAVIOURS[label].limits(percentiles(found))}.items()
+    }

@@ -1,0 +1,184 @@
+"""Which clips show their class's behaviour, and what share of each class does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dvdgan.data.progress import with_progress
+from dvdgan.evaluation.behaviours import alive
+from dvdgan.evaluation.behaviours.behaviour import Measured, Outcome
+from dvdgan.evaluation.behaviours.calibration import Calibration
+from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
+from dvdgan.evaluation.errors import EvaluationError
+
+OTHER = "other class"
+"""The name of the control that judges clips by the behaviour of a class that is not theirs."""
+
+
+@dataclass(frozen=True)
+class PassRate:
+    """What share of clips passes.
+
+    Attributes:
+        passed: clips that pass.
+        count: clips in all.
+        low: lower end of the share's 95 % interval (Wilson).
+        high: upper end.
+        failures: why clips failed, and how many, most frequent first; a clip counts once, with its first reason.
+    """
+
+    passed: int
+    count: int
+    low: float
+    high: float
+    failures: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """Passed over count; 0 without clips."""
+        return self.passed / self.count if self.count else 0.0
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> PassRate:
+        """The rate of judged clips."""
+        from dvdgan.evaluation.sureness import wilson
+
+        passed = sum(outcome.passes for outcome in outcomes)
+        failures = Counter(outcome.failed for outcome in outcomes if not outcome.passes)
+        return cls(passed, len(outcomes), *wilson(passed, len(outcomes)), dict(failures.most_common()))
+
+
+class ClipJudge:
+    """Judges one clip by any class's behaviour, and measures nothing twice.
+
+    Args:
+        clip: uint8 ``[T, H, W, 3]``.
+        calibration: limits for clips of this size and length.
+
+    Raises:
+        EvaluationError: a clip of another shape, type, size or length.
+    """
+
+    def __init__(self, clip: np.ndarray, calibration: Calibration) -> None:
+        wanted = (calibration.frames, calibration.size, calibration.size, 3)
+        if clip.dtype != np.uint8 or clip.shape != wanted:
+            raise EvaluationError(
+                f"behaviours: limits are for clips uint8 {list(wanted)}, not {clip.dtype} {list(clip.shape)}; "
+                "take the calibration of their size and length"
+            )
+        self._clip, self._limits = clip, calibration.limits
+        self._change = {"change": alive.change(clip)}
+        self._measured: dict[object, Measured] = {}
+
+    def __call__(self, label: str) -> Outcome:
+        """Judge the clip as one of class ``label``.
+
+        Raises:
+            EvaluationError: the calibration has no limits for the class, although clips of this length can show it.
+        """
+        if label not in BEHAVIOURS:
+            raise EvaluationError(f"behaviours: none is defined for class {label!r}, only for {', '.join(BEHAVIOURS)}")
+        behaviour = BEHAVIOURS[label]
+        if len(self._clip) < behaviour.fewest_frames:
+            failed = f"valid: fewer than the {behaviour.fewest_frames} frames that show it"
+            return Outcome(False, failed, dict(self._change))
+        if label not in self._limits:
+            raise EvaluationError(
+                f"behaviours: this calibration has no limits for class {label!r}; calibrate with its clips"
+            )
+        limits = self._limits[label]
+        if failed := alive.check(self._change, limits):
+            return Outcome(False, failed, dict(self._change))
+        if behaviour.measure not in self._measured:
+            self._measured[behaviour.measure] = behaviour.measure(self._clip)
+        measured = self._measured[behaviour.measure]
+        failed = f"valid: {measured.missing}" if measured.missing else behaviour.check(measured.numbers, limits)
+        return Outcome(not failed, failed, {**measured.numbers, **self._change})
+
+
+def judge_clips(
+    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
+) -> list[Outcome]:
+    """Judge each clip by its own class's behaviour.
+
+    Args:
+        clips: uint8 ``[N, T, H, W, 3]``.
+        labels: int64 ``[N]``, which of ``classes`` each shows.
+        classes: names, among those of phenomena.
+        calibration: limits for clips of this size and length.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        EvaluationError: clips, labels or classes that do not fit each other, the behaviours or the calibration.
+    """
+    _check_labels(clips, labels, classes)
+    pairs = with_progress(list(zip(clips, labels)), "judging behaviours", progress)
+    return [ClipJudge(clip, calibration)(classes[label]) for clip, label in pairs]
+
+
+def score(
+    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
+) -> dict[str, PassRate]:
+    """The share of each class's clips that show its behaviour, see `judge_clips`; no class without clips."""
+    outcomes = judge_clips(clips, labels, classes, calibration, progress)
+    return _rates([(classes[label], outcome) for label, outcome in zip(labels, outcomes)], classes)
+
+
+def score_as_others(
+    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
+) -> dict[str, PassRate]:
+    """The share of the other classes' clips that pass as each class: what its behaviour wrongly lets through.
+
+    Arguments and errors as for `judge_clips`. Every clip is judged by the behaviours of all classes but its own.
+    """
+    _check_labels(clips, labels, classes)
+    judged = []
+    for clip, label in with_progress(list(zip(clips, labels)), "judging other classes", progress):
+        judge = ClipJudge(clip, calibration)
+        judged += [(name, judge(name)) for k, name in enumerate(classes) if k != label]
+    return _rates(judged, classes)
+
+
+def score_sets(
+    sets: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    classes: Sequence[str],
+    calibration: Calibration,
+    others: tuple[np.ndarray, np.ndarray] | None = None,
+    progress: bool = False,
+) -> dict[str, dict[str, PassRate]]:
+    """Samples beside controls: for each class the pass rate in each set.
+
+    Args:
+        sets: by name (generated, real, frozen, shuffled, reversed), clips and labels as for `judge_clips`.
+        classes: names.
+        calibration: limits for clips of this size and length.
+        others: real clips and their labels, to be judged as each class that is not theirs, the set `OTHER`.
+        progress: show progress bars on stderr.
+
+    Returns:
+        ``[class][set]``; a class without clips in a set has no rate there.
+    """
+    rates = {name: score(*clips, classes, calibration, progress) for name, clips in sets.items()}
+    if others is not None:
+        rates[OTHER] = score_as_others(*others, classes, calibration, progress)
+    return {label: {name: some[label] for name, some in rates.items() if label in some} for label in classes}
+
+
+def _rates(judged: list[tuple[str, Outcome]], classes: Sequence[str]) -> dict[str, PassRate]:
+    by_class = {label: [outcome for name, outcome in judged if name == label] for label in classes}
+    return {label: PassRate.of(outcomes) for label, outcomes in by_class.items() if outcomes}
+
+
+def _check_labels(clips: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
+    if len(labels) != len(clips):
+        raise EvaluationError(f"behaviours: {len(clips)} clips need as many labels, not {len(labels)}")
+    if len(labels) and not 0 <= min(labels) <= max(labels) < len(classes):
+        raise EvaluationError(
+            f"behaviours: labels run from 0 to {len(classes) - 1}, not {min(labels)} to {max(labels)}"
+        )
+    if unknown := sorted({classes[label] for label in labels} - set(BEHAVIOURS)):
+        raise EvaluationError(f"behaviours: none is defined for {', '.join(unknown)}, only for {', '.join(BEHAVIOURS)}")

@@ -6,7 +6,7 @@
 Prints, measured in one run: ceilings (convolutions by shape in fp32 and bf16, memory bandwidth); for each case seconds
 per clip, FLOPs (PyTorch's counter) and the share of the ceiling of a discriminator step, a generator step, a whole
 training step and of samples in batches of 1 and 8, in bf16 or fp32, whichever has the higher ceiling here; a process's
-peak memory over training steps; where the time goes; the same for `textbook.py`, as ratios; and how the cost of a
+peak memory over training steps; where the time goes; the same for `textbook.py`, as ratios (not at width 64); and how the cost of a
 training step at width 16 grows with the frames. Medians with half the range in percent. Writes everything as JSON
 beside it. Leave the machine alone meanwhile: it says when another process was busy.
 """
@@ -53,6 +53,7 @@ WIDTHS = {"w16": (16, 4), "w32": (32, 4), "w64": (64, 2)}  # width and batch of 
 
 FRAMES = (8, 16, 32, 48)  # of the sweep, at width 16 in batches of 2
 MEMORY_STEPS = 3
+TEXTBOOK_MOST = 5000.0  # GFLOP of a training step beyond which the textbook is left out: minutes for each figure
 
 
 def case(name: str) -> Config:
@@ -84,7 +85,9 @@ class Ours:
     def generator_step(self, batch: int, labels: Tensor) -> None:
         self.learner.generator_step(labels, batch, self.step)
 
-    def training_step(self, real: Tensor, labels: Tensor, reuse: bool = False) -> None:
+    def training_step(self, real: Tensor, labels: Tensor, reuse: bool | None = None) -> None:
+        if reuse is None:
+            reuse = self.config.training.reuse_fakes
         for _ in range(self.config.training.d_steps - reuse):
             self.discriminator_step(real, labels)
         if reuse:
@@ -250,6 +253,7 @@ def measure_case(name: str, seconds: float, ceiling: float, precision: str) -> d
         "D step": lambda: ours.discriminator_step(real, labels),
         "G step": lambda: ours.generator_step(batch, labels),
         "training step": lambda: ours.training_step(real, labels),
+        "with new fakes": lambda: ours.training_step(real, labels, reuse=False),
         "with reuse_fakes": lambda: ours.training_step(real, labels, reuse=True),
     }
     for what, call in calls.items():
@@ -302,6 +306,11 @@ def frames_sweep(seconds: float, precision: str) -> dict[str, Any]:
         print(f"  {frames:2} frames: {value:.3f} s a clip, {100 * off[frames]:+.1f} % from a straight line")
     print(f"  the line: {fixed:.3f} s + {per_frame:.4f} s a frame")
     return {"seconds per clip": found, "off the line": off, "per frame": per_frame, "fixed": fixed}
+
+
+def batch_work(found: dict[str, Any]) -> float:
+    """GFLOP of a case's whole training step."""
+    return found["training step"]["GFLOP per clip"] * found["batch"]
 
 
 def measure_textbook(name: str, seconds: float, ours: dict[str, Any]) -> dict[str, Any]:
@@ -382,7 +391,8 @@ def main() -> None:
     for name in options.cases:
         case_found = found["cases"][name] = measure_case(name, options.seconds, ceiling, precision)
         gc.collect()
-        if not options.no_textbook:
+        work = batch_work(case_found)
+        if not options.no_textbook and work < TEXTBOOK_MOST:
             case_found["textbook"] = measure_textbook(name, options.seconds, case_found)
             gc.collect()
         share = load.share()

@@ -6,9 +6,9 @@
 Prints, measured in one run: ceilings (convolutions by shape in fp32 and bf16, memory bandwidth); for each case seconds
 per clip, FLOPs (PyTorch's counter) and the share of the ceiling of a discriminator step, a generator step, a whole
 training step and of samples in batches of 1 and 8, in bf16 or fp32, whichever has the higher ceiling here; a process's
-peak memory over training steps; where the time goes; the same for `textbook.py`, as ratios (not at width 64); and how the cost of a
-training step at width 16 grows with the frames. Medians with half the range in percent. Writes everything as JSON
-beside it. Leave the machine alone meanwhile: it says when another process was busy.
+peak memory over training steps; where the time goes; the same for `textbook.py`, as ratios (not at width 64); and how
+the cost of a training step at width 16 grows with the frames. Medians with half the range in percent. Writes everything
+as JSON beside it. Leave the machine alone meanwhile: it says when another process was busy.
 """
 
 from __future__ import annotations

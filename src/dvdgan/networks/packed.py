@@ -32,7 +32,8 @@ class PackedKernel:
         if enabled and can_pack(kernel, like):
             size = [like.shape[0], kernel.shape[1], *like.shape[2:]]
             dense = kernel.contiguous().to_mkldnn()
-            self._packed = torch._C._nn.mkldnn_reorder_conv2d_weight(dense, _PAD, _ONE, _ONE, 1, size)
+            lay_out = torch._C._nn.mkldnn_reorder_conv2d_weight
+            self._packed = lay_out(dense, _PAD, _ONE, _ONE, 1, size)  # type: ignore[call-arg]
         else:
             self._kernel = kernel
 

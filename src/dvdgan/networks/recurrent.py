@@ -66,7 +66,7 @@ class ConvGRU(nn.Module):
         sides = [self.hidden, self.reset.weight.shape[1] - self.hidden]
         split = [gate.effective_weight(dtype).split(sides, 1) for gate in gates]
         (reset_h, reset_x), (update_h, update_x), (candidate_h, candidate_x) = split
-        bias = [layer.bias for layer in gates if layer.bias is not None]
+        bias: list[Tensor] = [layer.bias for layer in gates if layer.bias is not None]
         return _Unroll.apply(
             x.to(dtype),
             torch.cat([reset_x, update_x]),

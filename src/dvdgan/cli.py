@@ -13,6 +13,7 @@ import typer
 from dvdgan import __version__
 from dvdgan.config import Config, DataConfig
 from dvdgan.config_files import ConfigError, field_paths, load_config, override, preset_names, updated
+from dvdgan.evaluation.evaluate_commands import evaluate_command, train_judge_command
 
 if TYPE_CHECKING:
     from dvdgan.pipeline import Clips, Pipeline
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Make and pack data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.command("evaluate")(evaluate_command)
+app.command("train-judge")(train_judge_command)
 
 
 class Precision(str, Enum):
@@ -280,6 +283,7 @@ def main() -> None:
     """Run the command; an error that the user can mend is one line on stderr and exit code 1."""
     from dvdgan.data.errors import DataError
     from dvdgan.devices import DeviceError
+    from dvdgan.evaluation.errors import EvaluationError
     from dvdgan.models import ModelError
     from dvdgan.pipeline import PipelineError
     from dvdgan.report import ReportError
@@ -288,7 +292,7 @@ def main() -> None:
 
     mendable = (
         *(ConfigError, DataError, DeviceError, ModelError, PipelineError, ReportError),
-        *(CheckpointError, TrainingError, OSError),
+        *(CheckpointError, EvaluationError, TrainingError, OSError),
     )
     try:
         app()

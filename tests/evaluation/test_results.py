@@ -403,8 +403,9 @@ def test_which_damage_a_score_sees():
     assert [low.sees(name) for name in (*low.controls, "unknown")] == [True, False, False, False, None, None]
     high = score({"much": 1.2, "little": 1.4, "better": 9.0}, "higher")
     assert [high.sees(name) for name in high.controls] == [True, False, False]
-    kid = score({"outside": 0.005, "inside": 0.003}, floor=Floor(mean=0.001, low=-0.002, high=0.004, repeats=4))
-    assert [kid.sees(name) for name in kid.controls] == [True, False]
+    values = {"beyond": 0.011, "outside": 0.009, "inside": 0.003}
+    kid = score(values, floor=Floor(mean=0.001, low=-0.002, high=0.004, repeats=4))
+    assert [kid.sees(name) for name in kid.controls] == [True, False, False]
     assert score({"a": float("inf")}).controls["a"].missing == "not tried"
 
 

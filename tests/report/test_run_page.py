@@ -282,6 +282,45 @@ def test_every_curve_and_its_levels(tmp_path):
     assert "1 s" in page.text  # seconds per step
 
 
+def evaluation_line(step, distance, **more):
+    by_class = {"dot": 1.0, "bar": 0.5, "sky": 0.25}
+    found = {"distance": distance, "floor": 0.4, "real_clips": 1500, "fidelity": 0.58, "fidelity_by_class": by_class}
+    counts = {"clips": 25, "clips_by_class": {"dot": 9, "bar": 8, "sky": 8}}
+    return {"step": step, "evaluation": found | counts | more}
+
+
+def test_evaluations_by_a_judge(tmp_path):
+    behaviours = {"behaviours": 0.5, "behaviours_by_class": {"dot": 0.5}, "behaviours_clips": 8}
+    lines = [training_line(10), check_line(10), evaluation_line(10, 9.0), training_line(20), check_line(20)]
+    lines += [evaluation_line(20, 3.0), training_line(30), evaluation_line(30, 5.0, **behaviours)]
+    facts = {"evaluation": {"judge": "ab12", "held_out_fidelity": 0.97}}
+    run = write_run(tmp_path / "run", lines, facts=facts)
+    page = page_of(run)
+    keys = list(page.charts)
+    assert keys[keys.index("distance") + 1 :][:3] == ["judge-distance", "fidelity", "behaviours"]
+    assert values(page.charts["judge-distance"]["data"][0]["y"]).tolist() == [9.0, 3.0, 5.0]
+    levels = {key: [s["y0"] for s in chart["layout"].get("shapes", [])] for key, chart in page.charts.items()}
+    assert levels["judge-distance"] == [0.4]
+    assert levels["fidelity"] == [0.97, pytest.approx(1 / 3)]
+    assert page.names("fidelity") == ["dot", "bar", "sky", "all classes"]
+    assert "How far 25 samples lie from 1,500 training clips in" in page.text
+    assert "share of samples (8 to 9 of each class) that the judge takes" in page.text
+    assert "falls towards 0.4; lowest 3, at step 20" in page.text
+    assert {"curve-judge-distance", "curve-fidelity", "curve-behaviours"} <= page.ids
+    write_log(run, [*lines, event_line(30, "override", None, "note", "training.judge ab12 -> cd34")])
+    assert "lowest 3" not in page_of(run).text
+
+
+def test_evaluations_leave_the_rest_of_the_page_as_it_is(tmp_path):
+    lines = [training_line(10), check_line(10), training_line(20), check_line(20)]
+    without = page_of(write_run(tmp_path / "without" / "run", lines))
+    assert not {"judge-distance", "fidelity", "behaviours"} & set(without.charts)
+    assert "Judge Fréchet" not in without.text
+    named = [line | ({"best_by": "check.score"} if "check" in line else {}) for line in lines]
+    page = page_of(write_run(tmp_path / "with" / "run", [*named, evaluation_line(20, 3.0)]))
+    assert {key: chart for key, chart in page.charts.items() if key in without.charts} == without.charts
+
+
 def test_image_mode_unconditional_and_one_discriminator(tmp_path):
     config = tiny_config("clips").model_copy(
         update={"network": tiny_network(frames=1, classes=0, temporal=None, spatial={"frames": 1})}

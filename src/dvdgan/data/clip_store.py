@@ -35,6 +35,7 @@ class ClipStore:
         widths: int64 ``[N]``, in pixels.
         channels: int64 ``[N]``, 3 (RGB) or 4 (RGBA).
         fps: float64 ``[N]``, frames per second.
+        hashes: SHA-256 of each clip's frames, in hex.
         bytes: length of all frames.
         workers: 0, since nothing is decoded.
     """
@@ -57,7 +58,7 @@ class ClipStore:
             np.array(clips[name], np.int64) for name in ("label", "frames", "height", "width", "channels")
         )
         self.fps = np.array(clips["fps"], np.float64)
-        self._hashes: list[str] = clips["sha256"]
+        self.hashes: list[str] = clips["sha256"]
         self._sizes = self.lengths * self.heights * self.widths * self.channels
         self._offsets = np.cumsum(self._sizes) - self._sizes
         self._bytes = np.memmap(path / FRAMES, np.uint8, "r")
@@ -80,7 +81,7 @@ class ClipStore:
     def identity(self) -> str:
         """SHA-256 of what is trained on, in hex: two stores with the same clips of the same classes share it."""
         numbers = (self.labels, self.lengths, self.heights, self.widths, self.channels)
-        clips = map("{} {} {} {} {} {}".format, *(array.tolist() for array in numbers), self._hashes)
+        clips = map("{} {} {} {} {} {}".format, *(array.tolist() for array in numbers), self.hashes)
         return hashlib.sha256("\n".join([json.dumps(self.classes), *clips]).encode()).hexdigest()
 
     def clip(self, index: int) -> np.ndarray:
@@ -121,7 +122,7 @@ class ClipStore:
             StoreError: the frames of a clip, which it names, are not those that were packed.
         """
         with open(self.path / FRAMES, "rb") as file:
-            for index, (source, size, expected) in enumerate(zip(self.sources, self._sizes.tolist(), self._hashes)):
+            for index, (source, size, expected) in enumerate(zip(self.sources, self._sizes.tolist(), self.hashes)):
                 digest = hashlib.sha256()
                 while size and (block := file.read(min(size, 1 << 22))):
                     digest.update(block)

@@ -165,7 +165,7 @@ class ClipDataset:
                 if window is None:
                     again.append(row)
                     continue
-                flat = self._on_background(window, "data: background", number)
+                flat = self.on_background(window, "data: background", number)
                 clips[row], labels[row] = flat[:, :, ::-1] if mirrored else flat, label
             self.replaced += len(again)
             rows, attempt = again, attempt + 1
@@ -209,19 +209,46 @@ class ClipDataset:
             uint8 ``[n, T, size, size, 3]``: the middle of each clip, in time and space; fewer if the class has fewer.
         """
         members = self._members.get(label, np.array([], np.int64))[:count]
-        windows = []
-        for member in members:
-            clip = self._kept[member]
-            spare = max(int(self.store.lengths[clip]) - self._span, 0)
-            top, left = (self.store.heights[clip] - self.size) // 2, (self.store.widths[clip] - self.size) // 2
-            windows.append(Window(int(clip), self._times(int(clip), spare // 2), int(top), int(left)))
+        windows = [self.fixed_window(int(member)) for member in members]
         clips = []
         for member, window in zip(members, self.store.read(windows)):
             if window is not None:
-                flat = self._on_background(window, "data: background of reference", int(self._kept[member]))
+                flat = self.on_background(window, "data: background of reference", int(self._kept[member]))
                 clips.append(flat if self.labels[member] == label else flat[:, :, ::-1])
         shape = (0, self.frames, self.size, self.size, 3)
         return np.stack(clips) if clips else np.empty(shape, np.uint8)
+
+    def fixed_window(self, member: int, place: float = 0.5) -> Window:
+        """A window of a clip that depends on no draw: in the middle of the picture.
+
+        Args:
+            member: which of the clips that can be drawn, from 0.
+            place: where in a clip longer than the window: 0 at its start, 1 at its end.
+        """
+        clip = int(self._kept[member])
+        start = int(place * max(int(self.store.lengths[clip]) - self._span, 0))
+        top, left = ((int(side[clip]) - self.size) // 2 for side in (self.store.heights, self.store.widths))
+        return Window(clip, self._times(clip, start), top, left)
+
+    def on_background(self, window: np.ndarray, purpose: str, number: int) -> np.ndarray:
+        """Lay transparent pixels, if there are any, on the background.
+
+        Args:
+            window: uint8 ``[T, S, S, 3 or 4]``.
+            purpose: what a random background is drawn for.
+            number: which of them, >= 0.
+
+        Returns:
+            uint8 ``[T, S, S, 3]``.
+        """
+        if window.shape[-1] == 3:
+            return window
+        colour = self.background
+        if colour is None:
+            colour = tuple(keyed_rng(self.seed, purpose, number).integers(0, 256, 3).tolist())
+        alpha = window[..., 3:].astype(np.uint32)
+        mixed = window[..., :3] * alpha + np.array(colour, np.uint32) * (255 - alpha)
+        return ((mixed + 127) // 255).astype(np.uint8)
 
     def summary(self) -> str:
         """One line: how many clips and classes, and what was left out."""
@@ -302,17 +329,6 @@ class ClipDataset:
             return times
         times %= self._round(length)
         return np.where(times < length, times, self._round(length) - times)
-
-    def _on_background(self, window: np.ndarray, purpose: str, number: int) -> np.ndarray:
-        """Lay transparent pixels, if there are any, on the background: ``[T, S, S, 3 or 4]`` to ``[T, S, S, 3]``."""
-        if window.shape[-1] == 3:
-            return window
-        colour = self.background
-        if colour is None:
-            colour = tuple(keyed_rng(self.seed, purpose, number).integers(0, 256, 3).tolist())
-        alpha = window[..., 3:].astype(np.uint32)
-        mixed = window[..., :3] * alpha + np.array(colour, np.uint32) * (255 - alpha)
-        return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | None]) -> list[int | None]:

@@ -77,7 +77,7 @@ def render_phenomena(
 
 
 def packed_phenomena(
-    cache: Path, size: int, frames: int, clips_per_class: int, seed: int, progress: bool = True
+    cache: Path, size: int, frames: int, clips_per_class: int, seed: int, progress: bool = True, split: str = "train"
 ) -> ClipStore:
     """A store of rendered clips at `cache`: the one that is there if it was made from the same settings, or a new one.
 
@@ -88,18 +88,19 @@ def packed_phenomena(
         clips_per_class: clips of each class.
         seed: the data set's seed.
         progress: show a progress bar on stderr while rendering.
+        split: ``train`` or ``heldout``.
 
     Raises:
         DataError: an argument is out of its range.
     """
-    about = _about(size, frames, clips_per_class, seed, "train")
+    about = _about(size, frames, clips_per_class, seed, split)
     if (store := same_store(cache, about)) is not None:
         return store
     classes = list(phenomena.CLASSES)
-    rendered = _render_all(size, frames, clips_per_class, seed, "train")
-    total = _count(clips_per_class)
+    rendered = _render_all(size, frames, clips_per_class, seed, split)
+    title = f"rendering {'held-out ' if split == 'heldout' else ''}{PHENOMENA} at {size} px"
     with StoreWriter(cache, size, classes, about) as writer:
-        for (label, index), clip in with_progress(rendered, f"rendering {PHENOMENA} at {size} px", progress, total):
+        for (label, index), clip in with_progress(rendered, title, progress, _count(clips_per_class)):
             writer.add(clip.clip, classes.index(label), f"{label}/{index:06d}", _FPS)
     return ClipStore.open(cache)
 

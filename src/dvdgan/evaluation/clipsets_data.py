@@ -11,7 +11,6 @@ import numpy as np
 from dvdgan.config import DataConfig
 from dvdgan.data.clip_store import ClipStore
 from dvdgan.data.clips import ClipDataset
-from dvdgan.data.index import read_index
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.windows import Window
 from dvdgan.evaluation.clipsets import content_key
@@ -69,7 +68,7 @@ class DatasetSet:
             raise EvaluationError(f"{self.name}: its clips are numbered from 0 to {len(dataset) - 1}")
         self.classes, self.labels = dataset.classes, dataset.labels[self.members]
         self.frames, self.size, self.stride = dataset.frames, dataset.size, dataset.stride
-        self._windows = [_window(dataset, member, place) for member in self.members.tolist()]
+        self._windows = [dataset.fixed_window(member, place) for member in self.members.tolist()]
         self._fallback_fps = fps
         rates = getattr(dataset.store, "fps", None)
         if rates is not None and self._windows:
@@ -131,7 +130,7 @@ class DatasetSet:
             if pixels is None:
                 source = self.dataset.store.sources[window.clip]
                 raise EvaluationError(f"{self.dataset.store.path}: {source} cannot be read; mend it or take it out")
-            clips[number] = self.dataset._on_background(pixels, _BACKGROUND, window.clip)
+            clips[number] = self.dataset.on_background(pixels, _BACKGROUND, window.clip)
         return clips
 
 
@@ -170,13 +169,6 @@ def _name(dataset: ClipDataset, part: Part) -> str:
     return name if part == "all" else f"{name}, {part} part"
 
 
-def _window(dataset: ClipDataset, member: int, place: float) -> Window:
-    clip = int(dataset._kept[member])
-    start = int(place * max(int(dataset.store.lengths[clip]) - dataset._span, 0))
-    top, left = ((int(side[clip]) - dataset.size) // 2 for side in (dataset.store.heights, dataset.store.widths))
-    return Window(clip, dataset._times(clip, start), top, left)
-
-
 def _id(dataset: ClipDataset, window: Window) -> str:
     """The source of a clip and the first and last frame of its window, from 0."""
     stride = f" by {dataset.stride}" if dataset.stride > 1 else ""
@@ -187,9 +179,8 @@ def _key(dataset: ClipDataset, windows: list[Window]) -> str:
     store = dataset.store
     background = list(dataset.background) if dataset.background is not None else ["random", dataset.seed]
     if isinstance(store, ClipStore):
-        hashes = read_index(store.path)["clips"]["sha256"]
         shapes = np.stack([store.heights, store.widths, store.channels], 1)
-        known = [[hashes[window.clip], *shapes[window.clip].tolist()] for window in windows]
+        known = [[store.hashes[window.clip], *shapes[window.clip].tolist()] for window in windows]
         if any(row[3] == 4 for row in known) and dataset.background is None:
             known = [[*row, window.clip] for row, window in zip(known, windows)]  # which the background is drawn from
         elif all(row[3] == 3 for row in known):

@@ -213,7 +213,7 @@ def _keep(path: Path, key: str, features: np.ndarray) -> None:
     about = {"format": FORMAT, "version": str(VERSION), "key": key, "sha256": _sha256(features)}
     try:
         with atomic_path(path) as partial:
-            save_file({"features": features}, partial, about)
+            save_file({"features": np.ascontiguousarray(features)}, partial, about)  # it saves any other in disorder
     except (OSError, SafetensorError) as error:
         mend = "choose another folder for kept features, or make room"
         raise EvaluationError(f"{path.parent}: features cannot be kept there ({error}); {mend}") from None

@@ -65,6 +65,7 @@ def real_floor(
     labels: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     held_out: int | None = None,
+    held_out_labels: np.ndarray | None = None,
 ) -> Floor:
     """Measure real clips against real clips that they share none with, in several keyed random draws.
 
@@ -83,6 +84,7 @@ def real_floor(
             both sides, which would make the floor too low. A group goes with the class of its first clip. Not with
             ``held_out``.
         held_out: how many held-out real clips there are; None if none.
+        held_out_labels: int64 ``[held_out]``; if given, stand-ins have the held-out clips' shares of classes.
 
     Raises:
         EvaluationError: fewer than 2 clips, counts that are not positive, or labels or groups that do not fit.
@@ -94,6 +96,8 @@ def real_floor(
     for what, numbers in (("labels", labels), ("groups", groups)):
         if numbers is not None and len(numbers) != pool:
             raise EvaluationError(f"{len(numbers)} {what} for {pool} real clips; give one for each")
+    if held_out_labels is not None and len(held_out_labels) != held_out:
+        raise EvaluationError(f"{len(held_out_labels)} labels for {held_out} held-out clips; give one for each")
     wanted = reference, standins
     if held_out is None:
         wanted = affordable(pool, reference, standins)
@@ -107,7 +111,9 @@ def real_floor(
         if held_out is None:
             first, other = _part(rng, strata, *wanted)
         else:
-            first, other = (np.sort(rng.permutation(n)[:most]) for n, most in zip((pool, held_out), wanted))
+            first = np.sort(rng.permutation(pool)[:reference])
+            labelled = np.zeros(held_out, np.int64) if held_out_labels is None else held_out_labels
+            other = _drawn(rng, labelled, min(standins, held_out))
         sizes.append((len(first), len(other)))
         found = measure(first, other) if len(first) and len(other) else None
         value = found.value if isinstance(found, Score) else found
@@ -170,6 +176,13 @@ def _part(
                 room[side] -= len(sides[side][-1])
     first, other = (np.sort(np.concatenate(side)) if side else np.empty(0, np.int64) for side in sides)
     return first, other
+
+
+def _drawn(rng: np.random.Generator, labels: np.ndarray, count: int) -> np.ndarray:
+    """Rows of so many clips, ascending, each class as often as among all."""
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    shares = _shares(np.array([len(rows) for rows in members]), count)
+    return np.sort(np.concatenate([rng.permutation(rows)[:few] for rows, few in zip(members, shares)]))
 
 
 def _shares(sizes: np.ndarray, total: int) -> np.ndarray:

@@ -14,6 +14,8 @@ contain the estimate at all.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from dvdgan.evaluation.errors import EvaluationError
@@ -40,8 +42,7 @@ def frechet_distance(a: Gaussian, b: Gaussian) -> float:
         raise EvaluationError(
             f"statistics of {a.dimension} and of {b.dimension} dimensions have no distance; use one extractor for both"
         )
-    cross = _nuclear_norm(_factor(a.covariance), _factor(b.covariance))
-    return _distance(a.mean - b.mean, float(np.trace(a.covariance)), float(np.trace(b.covariance)), cross)
+    return frechet_of_factored(Factored.of(a), Factored.of(b))
 
 
 def frechet_of_features(a: np.ndarray, b: np.ndarray) -> float:
@@ -54,8 +55,47 @@ def frechet_of_features(a: np.ndarray, b: np.ndarray) -> float:
         raise EvaluationError(
             f"features of {a.shape[-1]} and of {b.shape[-1]} numbers have no distance; use one extractor for both"
         )
-    (mean_a, trace_a, factor_a), (mean_b, trace_b, factor_b) = _moments(a), _moments(b)
-    return _distance(mean_a - mean_b, trace_a, trace_b, _nuclear_norm(factor_a, factor_b))
+    return frechet_of_factored(factored(a), factored(b))
+
+
+@dataclass(frozen=True, eq=False)
+class Factored:
+    """A Gaussian in the form that distances are computed from: of a set that is compared often, made once.
+
+    Attributes:
+        mean: float64 ``[D]``.
+        trace: of the covariance.
+        factor: float64 ``[D, r]``, F with ``F Fᵀ`` the covariance of rank r.
+    """
+
+    mean: np.ndarray
+    trace: float
+    factor: np.ndarray
+
+    @classmethod
+    def of(cls, gaussian: Gaussian) -> Factored:
+        """A Gaussian in this form."""
+        return cls(gaussian.mean, float(np.trace(gaussian.covariance)), _factor(gaussian.covariance))
+
+
+def factored(features: np.ndarray) -> Factored:
+    """The Gaussian of features ``[N, D]`` or ``[N, T', D]``, with no more columns than vectors.
+
+    Raises:
+        EvaluationError: features that `gaussian` refuses.
+    """
+    count, dimension = int(np.prod(features.shape[:-1])), features.shape[-1]
+    if count > dimension or count < 2:
+        return Factored.of(gaussian(features))
+    vectors = checked_features(features).reshape(-1, dimension).astype(np.float64)
+    mean = vectors.mean(0)
+    factor = (vectors - mean).T / np.sqrt(count - 1)
+    return Factored(mean, float((factor**2).sum()), factor)
+
+
+def frechet_of_factored(a: Factored, b: Factored) -> float:
+    """`frechet_distance` of Gaussians in factored form, of one dimension."""
+    return _distance(a.mean - b.mean, a.trace, b.trace, _nuclear_norm(a.factor, b.factor))
 
 
 def frechet_score(real: Gaussian, generated: Gaussian, measured_with: str, name: str = "Fréchet distance") -> Score:
@@ -130,18 +170,6 @@ def extrapolated_frechet(
 
 def _distance(gap: np.ndarray, trace_a: float, trace_b: float, cross: float) -> float:
     return max(0.0, float(gap @ gap) + trace_a + trace_b - 2 * cross)
-
-
-def _moments(features: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """Mean ``[D]``, trace of the covariance, and a factor F of it, ``[D, r]`` with ``F Fᵀ`` the covariance."""
-    count, dimension = int(np.prod(features.shape[:-1])), features.shape[-1]
-    if count > dimension or count < 2:
-        moments = gaussian(features)
-        return moments.mean, float(np.trace(moments.covariance)), _factor(moments.covariance)
-    vectors = checked_features(features).reshape(-1, dimension).astype(np.float64)
-    mean = vectors.mean(0)
-    factor = (vectors - mean).T / np.sqrt(count - 1)
-    return mean, float((factor**2).sum()), factor
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:

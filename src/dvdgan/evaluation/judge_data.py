@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dvdgan.config import DataConfig
-from dvdgan.data import phenomena
 from dvdgan.data.clip_store import ClipStore
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.listing import TEST
-from dvdgan.data.progress import with_progress
-from dvdgan.data.rendering import PHENOMENA
+from dvdgan.data.rendering import PHENOMENA, packed_phenomena
 from dvdgan.data.sources import list_source, open_dataset
-from dvdgan.data.store import StoreWriter, is_store, same_store
-from dvdgan.data.workers import Limits, Workers
+from dvdgan.data.store import is_store
 from dvdgan.evaluation.clipsets_choice import choose_in_all
 from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.errors import EvaluationError
-
-_FPS = 12.0  # what the phenomena's speeds are made for
-_FEW_CLIPS = 48  # below this, starting processes costs more than they save
-_LIMITS = Limits(seconds=600.0, gib=16.0)
 
 
 @dataclass(frozen=True)
@@ -60,6 +51,7 @@ def open_parts(
     progress: bool = True,
     keep: bool = False,
     say: Callable[[str], None] | None = None,
+    need_classes: bool = True,
 ) -> Parts:
     """Open the training part and the held-out part of the clips that a configuration names.
 
@@ -78,11 +70,12 @@ def open_parts(
         progress: show a progress bar on stderr while rendering or packing.
         keep: use the stores that are there as they stand.
         say: where lines for the user go.
+        need_classes: refuse clips of fewer than two classes.
 
     Raises:
         DataError: the clips cannot be used, or there are not two groups of any class.
         StoreError: a packed store is damaged.
-        EvaluationError: the clips have no classes, or only one.
+        EvaluationError: the clips have no classes, or only one, but two are needed.
     """
     cache = folder / "data"
     fraction = data.test_fraction
@@ -91,7 +84,7 @@ def open_parts(
     config = data.model_copy(update={"split": "train", "test_fraction": fraction})
     train = open_dataset(config, size, frames, cache, progress, seed, keep, say)
     source = data.source or "the data"
-    if len(train.classes) < 2:
+    if need_classes and len(train.classes) < 2:
         train.store.close()
         found = f"only the class {train.classes[0]}" if train.classes else "no classes"
         raise EvaluationError(f"{source}: a judge tells classes apart, and these clips have {found}; sort them first")
@@ -99,7 +92,8 @@ def open_parts(
     if about.get("source") == PHENOMENA and not any(train.store.splits) and fraction == 0:
         other = "train" if about["split"] == "heldout" else "heldout"
         per_class = max(1, min(about["clips_per_class"], held_out_clips // len(train.classes)))
-        store = _render({**about, "split": other, "clips_per_class": per_class}, folder / "heldout", progress)
+        place, settings = folder / "heldout", (about["size"], about["frames"], per_class, about["seed"])
+        store = packed_phenomena(place, *settings, progress, other)
         dataset = ClipDataset(store, frames, size, data.stride, seed=seed)
         return Parts(train, DatasetSet(dataset, "test", fps=data.fps), f"scenes of the phenomena's {other} split")
     config = config.model_copy(update={"flip": False, "flip_labels": {}, "crop": "center", "split": "test"})
@@ -127,29 +121,3 @@ def _is_divided(data: DataConfig, cache: Path, keep: bool, frames: int) -> bool:
     if store != cache or (keep and data.pack and is_store(cache)):
         return TEST in ClipStore.open(store).splits
     return any(entry.split == TEST for entry in list_source(data, pictures=frames == 1).entries)
-
-
-def _render(about: dict[str, Any], path: Path, progress: bool) -> ClipStore:
-    """A store of rendered clips as `about` says: the one at `path` if it is that, or a new one."""
-    if (store := same_store(path, about)) is not None:
-        return store
-    title = f"rendering held-out {PHENOMENA} at {about['size']} px"
-    total = about["clips_per_class"] * len(phenomena.CLASSES)
-    with StoreWriter(path, about["size"], phenomena.CLASSES, about) as writer:
-        for name, rendered in with_progress(_rendered(about), title, progress, total):
-            writer.add(rendered.clip, phenomena.CLASSES.index(rendered.label), name, _FPS)
-    return ClipStore.open(path)
-
-
-def _rendered(about: dict[str, Any]) -> Iterator[tuple[str, phenomena.Rendered]]:
-    """The name and the clip of each scene, class by class; on every core, where there are more than a few."""
-    keys = [(label, index) for label in phenomena.CLASSES for index in range(about["clips_per_class"])]
-    settings = {name: about[name] for name in ("seed", "size", "frames", "split")}
-    if len(keys) < _FEW_CLIPS:
-        yield from ((f"{label}/{index:06d}", phenomena.render(label, index, **settings)) for label, index in keys)
-        return
-    with Workers(None, _LIMITS) as workers:
-        for (label, index), result in zip(keys, workers.run(functools.partial(phenomena.render, **settings), keys)):
-            if result.reason is not None:
-                raise EvaluationError(f"{PHENOMENA}: {result.reason}")
-            yield f"{label}/{index:06d}", result.value

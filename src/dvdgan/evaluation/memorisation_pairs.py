@@ -20,12 +20,14 @@ def nearness(found: Memorisation, about: str = "") -> parts.Nearness:
         found: the comparison.
         about: what the space sees, and over what the nearest was sought (`TrainingWindows.about`).
     """
-    test = found.by_distance
+    test, alone = found.by_distance, found.by_ratio
     return parts.Nearness(
         space=found.space,
         about=about,
         threshold=test.threshold,
         nearer=parts.Share(hits=test.hits, of=test.count, low=test.low, high=test.high),
+        expected=test.expected,
+        alone=None if alone is None else parts.Share(hits=alone.hits, of=alone.count, low=alone.low, high=alone.high),
         verdict=found.verdict,
         reason=" ".join([found.reason, *found.notes]),
         histogram=_histogram(found.distances, found.held_out_distances),

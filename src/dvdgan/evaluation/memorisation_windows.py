@@ -9,7 +9,7 @@ import numpy as np
 
 from dvdgan.data.windows import Window
 from dvdgan.evaluation.clipsets import content_key
-from dvdgan.evaluation.clipsets_data import DatasetSet, _id, _key, _window
+from dvdgan.evaluation.clipsets_data import DatasetSet, _id, _key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.memorisation_nearest import References
 
@@ -46,7 +46,7 @@ class TrainingWindows(DatasetSet):
         dataset, flips = training.dataset, (False, True) if mirrored else (False,)
         clips, shifts, flipped, windows, self.step = [], [], [], [], 0
         for number, member in enumerate(training.members.tolist()):
-            middle = _window(dataset, member, training.place)
+            middle = dataset.fixed_window(member, training.place)
             length = int(dataset.store.lengths[middle.clip])
             begins = _begins(dataset._starts(length), starts, int(middle.times[0]), length < dataset._span)
             self.step = max([self.step, *(after - before for before, after in pairwise(begins))])

@@ -158,7 +158,7 @@ class Pair(Part):
     distance: float = Field(ge=0)
     space: str
     shift: int = 0
-    """Frames of the source by which the training clip's window begins later than its middle one."""
+    """Frames of the source by which this window of the training clip begins later than the clip's middle window."""
     flipped: bool = False
     """Whether the training clip is mirrored."""
 

@@ -106,13 +106,15 @@ class Score(Part):
     def sees(self, damage: str) -> bool | None:
         """Whether real clips with this damage score worse than all pairs of real sets, by a factor of `SEEN` at least.
 
-        None if the control or the floor is missing. Where a ratio means nothing, leaving the floor's range is enough.
+        None if the control or the floor is missing. Where a ratio means nothing, the score must lie beyond the floor's
+        range by that range's width: of many controls, some leave it by chance.
         """
         control = self.controls.get(damage)
         if control is None or control.value is None or self.floor.low is None or self.floor.high is None:
             return None
-        outside = control.value > self.floor.high if self.better == "lower" else control.value < self.floor.low
-        return outside and (control.ratio is None or control.ratio >= SEEN)
+        low, high = self.floor.low, self.floor.high
+        beyond = control.value - high if self.better == "lower" else low - control.value
+        return beyond > 0 and (beyond > high - low if control.ratio is None else control.ratio >= SEEN)
 
 
 class SweepPoint(Part):

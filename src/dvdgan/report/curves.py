@@ -44,6 +44,9 @@ def charts(record: Record) -> list[Chart]:
         _diversity(checks),
         _accuracy(record),
         _distance(record),
+        _judge_distance(record),
+        _fidelity(record),
+        _behaviours(record),
         _seconds(lines),
         _rates(lines),
     ]
@@ -214,6 +217,69 @@ def _distance(record: Record) -> Chart | None:
     if chart and _is_number(floor):
         add_level(chart.figure, float(floor), "real clips", GREEN)
     return chart
+
+
+def _judge_distance(record: Record) -> Chart | None:
+    last = record.evaluations.last
+    samples, real = (f"{last[name, '']:,.0f} " if (name, "") in last else "" for name in ("clips", "real_clips"))
+    chart = lines_chart(
+        record.evaluations,
+        {"distance": ("samples", BLUE)},
+        "judge-distance",
+        "Judge Fréchet distance",
+        f"How far {samples}samples lie from {real}training clips in the features of a judge, a trained classifier of "
+        "clips. It compares with the same judge at equal counts only. By it the best checkpoints are chosen, the "
+        "lowest first. Healthy: falling towards the floor, which training clips reach against each other.",
+    )
+    floor = last.get(("floor", ""))
+    if chart and floor is not None:
+        add_level(chart.figure, floor, "real clips", GREEN)
+    return chart
+
+
+def _fidelity(record: Record) -> Chart | None:
+    chart = classes_chart(
+        record.evaluations,
+        "fidelity",
+        "fidelity",
+        "Class fidelity",
+        f"The share of samples{_of_each(record, 'clips')} that the judge takes for the class that was asked for. "
+        "Healthy: rising towards its share of held-out real clips.",
+        worse=lambda value: -value,
+    )
+    facts = record.facts.get("evaluation")
+    real = facts.get("held_out_fidelity") if isinstance(facts, dict) else None
+    if chart and _is_number(real):
+        add_level(chart.figure, float(real), "held out", GREEN)
+    if chart and len(record.classes) > 1:
+        add_level(chart.figure, 1 / len(record.classes), "guessing")
+    return chart
+
+
+def _behaviours(record: Record) -> Chart | None:
+    chart = classes_chart(
+        record.evaluations,
+        "behaviours",
+        "behaviours",
+        "Behaviours",
+        f"The share of samples{_of_each(record, 'behaviours_clips')} that do what their class is about, such as a pan "
+        "that goes left, measured on pixels with limits from real clips. Healthy: rising towards 1, which real clips "
+        "all but reach.",
+        worse=lambda value: -value,
+    )
+    if chart:
+        add_level(chart.figure, 1.0, "all")
+    return chart
+
+
+def _of_each(record: Record, name: str) -> str:
+    """How many samples of each class there were, as part of a sentence."""
+    by_class = f"{name}_by_class"
+    counts = [record.evaluations.last[by_class, part] for part in record.evaluations.parts(by_class)]
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return f" ({low:.0f}{'' if low == high else f' to {high:.0f}'} of each class)"
 
 
 def _seconds(lines: Bins) -> Chart | None:

@@ -69,6 +69,8 @@ class Record:
     facts: dict[str, Any] = field(default_factory=dict)  # run.json
     lines: Bins = field(default_factory=Bins)  # training lines
     checks: Bins = field(default_factory=Bins)
+    evaluations: Bins = field(default_factory=Bins)
+    best: tuple[int, float] | None = None  # step and distance of the samples that a judge found the nearest to real
     events: list[Event] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)  # by step
     real: Sample | None = None
@@ -104,7 +106,7 @@ class Record:
         named = self.facts.get("classes")
         if isinstance(named, list):
             return [str(name) for name in named]
-        for bins in (self.lines, self.checks):
+        for bins in (self.lines, self.checks, self.evaluations):
             for name in bins.names():
                 if name.endswith("_by_class"):
                     return bins.parts(name)
@@ -165,10 +167,19 @@ def _read_log(record: Record) -> None:
         if "event" in line:
             texts = (str(line.get(name) or "") for name in ("event", "about", "state", "message", "advice"))
             record.events.append(Event(step, *texts))
+            if line["event"] == "override" and "training.judge " in record.events[-1].message:
+                record.best = None  # another judge's distances do not compare
             continue
         check = line.pop("check", None)
         if isinstance(check, dict):
             record.checks.add(step, _numbers(check, broken))
+        evaluation = line.pop("evaluation", None)
+        if isinstance(evaluation, dict):
+            found = _numbers(evaluation, broken)
+            record.evaluations.add(step, found)
+            distance = found.get(("distance", ""))
+            if distance is not None and (record.best is None or distance <= record.best[1]):
+                record.best = step, distance
         numbers = _numbers(line, broken)
         if numbers:
             record.lines.add(step, numbers)

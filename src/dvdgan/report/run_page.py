@@ -173,6 +173,9 @@ def _latest(record: Record) -> list[Fact]:
         (record.checks, "diversity", "Diversity", "1 is as real"),
         (record.checks, "accuracy", "Recognised", "share of samples; 1 is all"),
         (record.checks, "distance", "Distance", near),
+        (record.evaluations, "distance", "Judge distance", _towards(record)),
+        (record.evaluations, "fidelity", "Class fidelity", "share that the judge recognises; 1 is all"),
+        (record.evaluations, "behaviours", "Behaviours", "share that behaves as its class; 1 is all"),
         (record.lines, "auc_spatial", "AUC of D_S", "0.5 guesses, 1 is too good"),
         (record.lines, "auc_temporal", "AUC of D_T", "0.5 guesses, 1 is too good"),
     ]
@@ -181,6 +184,13 @@ def _latest(record: Record) -> list[Fact]:
         for bins, name, heading, about in looked_for
         if (name, "") in bins.last
     ]
+
+
+def _towards(record: Record) -> str:
+    """Where a judge's distance should go, and how far it came."""
+    floor = record.evaluations.last.get(("floor", ""))
+    lowest = f"; lowest {record.best[1]:.3g}, at step {record.best[0]:,}" if record.best else ""
+    return ("should fall" if floor is None else f"falls towards {floor:.3g}") + lowest
 
 
 def _differences(record: Record) -> list[Difference] | None:

@@ -17,6 +17,7 @@ from dvdgan.data.prefetch import Prefetcher
 from dvdgan.networks import Generator
 from dvdgan.sampling import from_uint8
 from dvdgan.training.checkpoint import list_checkpoints, prune, restore_newest, save_and_prune
+from dvdgan.training.evaluating import Evaluator
 from dvdgan.training.health import Event, Monitor, in_lines
 from dvdgan.training.journal import Journal, Means
 from dvdgan.training.motion import first_frame_jump, motion, sums_by_class
@@ -45,11 +46,12 @@ class Run:
         learner: Learner,
         dataset: ClipDataset,
         probe: Probe | None,
+        evaluator: Evaluator | None,
         out: Path,
         minutes: float | None,
         say: Callable[[str], None],
     ) -> None:
-        self.learner, self.dataset, self.probe, self.out = learner, dataset, probe, out
+        self.learner, self.dataset, self.probe, self.evaluator, self.out = learner, dataset, probe, evaluator, out
         self.minutes, self.say = minutes, say
         self.config = learner.config
         self.weights = dataset.class_weights
@@ -72,7 +74,7 @@ class Run:
             remove_samples_after(out / "samples", self.step)
 
     def facts(self) -> dict[str, Any]:
-        """What ``run.json`` says of the data."""
+        """What ``run.json`` says of the data and of what samples are compared with."""
         facts: dict[str, Any] = {
             "data": self.dataset.store.identity,
             "clips": len(self.dataset),
@@ -81,6 +83,8 @@ class Run:
         }
         if self.probe is not None:
             facts |= {"floor": self.probe.floor, "real_accuracy_by_class": self.probe.real_accuracy_by_class}
+        if self.evaluator is not None and self.evaluator.facts:
+            facts["evaluation"] = self.evaluator.facts
         return facts
 
     def go(self, overrides: list[dict[str, Any]], new_clips: bool) -> Path:
@@ -195,7 +199,7 @@ class Run:
         return line
 
     def _sample(self) -> None:
-        """Write a sheet and clips, and check what is on them and more."""
+        """Write a sheet and clips; make other clips, and check and evaluate them."""
         self.network = finished_generator(self.learner, self.weights)
         sheet = write_samples(self.network, self.learner, self.dataset.classes, self.out / "samples", self.step)
         if self.board is not None:
@@ -205,8 +209,14 @@ class Run:
             return
         clips, labels = probe_clips(self.network, self.learner, self.weights)
         check = self.probe.check(clips, labels)
-        self.score = check.score
-        self._write({"step": self.step, "check": asdict(check) | {"score": check.score}})
+        found = {} if self.evaluator is None else self.evaluator(clips, labels)
+        judged = self.evaluator is not None and self.evaluator.judged
+        score = check.score
+        self.score = found["distance"] if judged else score
+        best_by = "evaluation.distance" if judged else "check.score"
+        self._write({"step": self.step, "check": asdict(check) | {"score": score}, "best_by": best_by})
+        if found:
+            self._write({"step": self.step, "evaluation": found})
         self._report(self.monitor.checked(self.step, asdict(check), set(self.probe.usable_classes)))
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -16,7 +16,13 @@ from dvdgan.config import Config
 from dvdgan.config_files import load_config, parse_config
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.store import is_store
-from dvdgan.training.checkpoint import list_checkpoints
+from dvdgan.training.checkpoint import (
+    CheckpointError,
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+    step_of,
+)
 
 # Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
 CHANGEABLE = {
@@ -25,6 +31,7 @@ CHANGEABLE = {
     "training.sample_every",
     "training.checkpoint_every",
     "training.tensorboard",
+    "training.judge",  # which judge it is counts, not where: `RunDirectory.other_judge`
     "training.sample_clips",
     "training.statistics_batches",
     "data.fps",
@@ -146,6 +153,43 @@ class RunDirectory:
             )
         return {"data": (before, after)}
 
+    def other_judge(self, weights: str | None, override: bool) -> Changes:
+        """Whether the judge differs from the one that the run was started with.
+
+        Args:
+            weights: SHA-256 of the judge's weights; None without a judge.
+            override: whether it may.
+
+        Returns:
+            ``training.judge`` with the starts of the old and the new hash, or nothing.
+
+        Raises:
+            TrainingError: it differs and may not.
+        """
+        before = self.decided().get("evaluation", {}).get("judge")
+        if before == weights:
+            return {}
+        if not override:
+            raise TrainingError(
+                f"{self.path} was started with {'another' if before else 'no'} judge (training.judge); do as then, use "
+                "another --out, or --override to go on and to choose the best checkpoint anew"
+            )
+        return {"training.judge": (before and before[:12], weights and weights[:12])}
+
+    def forget_scores(self) -> None:
+        """Take the scores out of the checkpoints: those that are to come are measured otherwise.
+
+        Raises:
+            OSError: one cannot be written; it is as it was.
+        """
+        folder = self.path / "checkpoints"
+        for path in list_checkpoints(folder):
+            try:
+                tensors, numbers = load_checkpoint(path)
+            except CheckpointError:  # resuming says so
+                continue
+            save_checkpoint(folder, step_of(path), tensors, numbers | {"score": None})
+
     def store(self) -> Path:
         """Where a started run's packed store is.
 
@@ -208,7 +252,7 @@ class RunDirectory:
             for old in sorted(self.path.glob(f".{name}-old-*")) + sorted(self.path.glob(f".{name}.*.old")):
                 if not (self.path / name).exists() and any(old.iterdir()):
                     old.rename(self.path / name)
-        for folder in (self.path, self.path / "checkpoints", self.path / "samples"):
+        for folder in (self.path, *(self.path / name for name in ("checkpoints", "samples", "evaluation"))):
             for path in folder.glob(".*"):
                 if _PACKING.fullmatch(path.name):
                     continue  # a packing that goes on where it was

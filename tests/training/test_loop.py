@@ -63,10 +63,10 @@ def test_interrupted_run_ends_equal_to_uninterrupted(store, tmp_path, options):
     with pytest.MonkeyPatch.context() as patch:
         step = Learner.generator_step
 
-        def stopping(self, fake_labels, batch_size, number):
+        def stopping(self, fake_labels, batch_size, number, fake):
             if number == 1:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return step(self, fake_labels, batch_size, number)
+            return step(self, fake_labels, batch_size, number, fake)
 
         patch.setattr(Learner, "generator_step", stopping)
         with pytest.raises(Interrupted) as stopped:

@@ -63,8 +63,8 @@ def test_a_generator_that_ignores_its_noise_is_found_out(store, tmp_path, monkey
 def test_a_gradient_explosion_is_found_out(store, tmp_path, monkeypatch):
     step = Learner.generator_step
 
-    def exploding(self, fake_labels, batch_size, number):
-        scalars, fake = step(self, fake_labels, batch_size, number)
+    def exploding(self, fake_labels, batch_size, number, made):
+        scalars, fake = step(self, fake_labels, batch_size, number, made)
         return scalars | {"grad_generator": scalars["grad_generator"] * (1e5 if number == 60 else 1)}, fake
 
     monkeypatch.setattr(Learner, "generator_step", exploding)
@@ -85,7 +85,7 @@ def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(sto
     def broken(self, *arguments):
         result = step(self, *arguments)
         scalars = result[0] if isinstance(result, tuple) else result
-        if arguments[-1] == (4 if where == "grad_generator" else 9):  # within G step 4, the fifth
+        if arguments[-2] == (4 if where == "grad_generator" else 9):  # within G step 4, the fifth
             scalars[where] = torch.tensor(float("nan"))
             with torch.no_grad():
                 next(self.generator.parameters()).fill_(float("nan"))

@@ -158,6 +158,8 @@ def test_whole_evaluation_has_every_part(whole):
     kinds = [pair.kind for pair in found.memorisation.pairs]
     assert kinds == ["generated"] * 6 + ["held out"] * 6
     assert found.judge.fidelity.of == 24
+    fidelity = next(score for score in found.scores if score.key == "judge/fidelity")
+    assert fidelity.overall.value == pytest.approx(found.judge.fidelity.value)  # the judge's classes lie otherwise
     assert page.count("<video") == 3 + 12
 
 

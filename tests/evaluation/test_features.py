@@ -167,3 +167,14 @@ def test_a_place_where_nothing_can_be_kept_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EvaluationError, match=r"file: features cannot be kept there"):
         extract(clip_set(), Means(), tmp_path / "file")
+
+
+def test_features_that_lie_otherwise_in_memory_are_kept_as_they_are(tmp_path):
+    class Turned(Means):
+        def __call__(self, clips):
+            return np.asfortranarray(super().__call__(clips))
+
+    clips = clip_set(5)
+    first, again = extract(clips, Turned(), tmp_path), Turned()
+    assert np.array_equal(extract(clips, again, tmp_path), first)
+    assert again.seen == 0

@@ -156,3 +156,22 @@ def test_floor_is_what_a_perfect_model_scores():
 def test_what_does_not_fit_is_refused(arguments, words):
     with pytest.raises(EvaluationError, match=words):
         real_floor(Recorder(), **{"pool": 10, "reference": 3, "standins": 3} | arguments)
+
+
+def test_standins_have_the_classes_of_the_held_out_clips():
+    labels = np.repeat([0, 1, 2], [6, 12, 2])
+    drawn = []
+
+    def measure(reference, standins):
+        drawn.append(np.bincount(labels[standins], minlength=3).tolist())
+        return float(standins.sum())
+
+    floor = real_floor(measure, 5, 5, 10, 8, held_out=20, held_out_labels=labels)
+    assert drawn == [[3, 6, 1]] * 8
+    assert floor.matched
+    assert floor.deviation > 0
+    same = [None, np.zeros(20, np.int64)]
+    plain = [real_floor(lambda a, b: float(b.sum()), 5, 5, 10, 8, held_out=20, held_out_labels=one) for one in same]
+    assert plain[0] == plain[1]
+    with pytest.raises(EvaluationError, match="3 labels for 20"):
+        real_floor(measure, 5, 5, 10, held_out=20, held_out_labels=labels[:3])

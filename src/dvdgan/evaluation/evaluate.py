@@ -226,7 +226,7 @@ class _Run:
             labels = order[np.concatenate([clips.labels for clips in sets.generated])]
             fidelity = class_fidelity(judge.probabilities_of(features), labels, judge.classes, judge.features.name)
         data = judge.about["data"]
-        trained_on = f"{data['source']}, {data['training_clips']} clips; held out: {data['held_out']}"
+        trained_on = f"{data['source']}, {data['training_clips']:,} clips"
         return results_convert.judge(
             judge.about, str(judge.path), judge.weights_sha256, trained_on, TITLES, fidelity, "clips have no classes"
         )

@@ -44,7 +44,7 @@ SEEN_BY = {
 }
 UNSEEN = {"blurred", "warped"}
 """What no score here is three times worse for: clips that are blurred a little, or bent, all frames alike, could be of
-other scenes. For blur the effect is not steady at such counts: 2.8 with 24 clips in "motion", 3.2 with 36, 1.0 with 40."""
+other scenes. For blur the effect is not steady here: 2.8 with 24 clips in "motion", 3.2 with 36, 1.0 with 40."""
 
 
 def installed():

@@ -36,8 +36,9 @@ from dvdgan.config_files import load_config, updated
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.windows import Window
 from dvdgan.networks import packed
+from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
-from dvdgan.networks.layers import BatchNormReLU, power_iterate
+from dvdgan.networks.layers import power_iterate
 from dvdgan.networks.recurrent import ConvGRU
 from dvdgan.sampling import autocast, latents, make_clips, settle_statistics
 from dvdgan.training.memory import keep_freed_memory

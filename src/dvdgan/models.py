@@ -23,7 +23,7 @@ from torch import Tensor
 from dvdgan.config import Config
 from dvdgan.config_files import ConfigError, parse_config
 from dvdgan.networks import Generator
-from dvdgan.networks.layers import BatchNormReLU
+from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.statistics import STATISTICS
 
 FORMAT = "dvdgan-model"

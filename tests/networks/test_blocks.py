@@ -65,3 +65,16 @@ def test_halving_time_keeps_an_odd_last_frame(frames):
     pooled = block._pool(still)
     assert pooled.shape[2] == (frames + 1) // 2
     torch.testing.assert_close(pooled, F.avg_pool2d(still[:, :, 0], 2)[:, :, None].expand_as(pooled))
+
+
+@pytest.mark.parametrize("volumetric", [True, False])
+def test_pooling_keeps_type_and_layout(volumetric):
+    """Under autocast, too, where PyTorch would pool in fp32, and answer in channels first."""
+    layout = torch.channels_last_3d if volumetric else torch.channels_last
+    block = DiscriminatorBlock(4, 4, True, volumetric=volumetric)
+    x = torch.randn(2, 4, 3, 8, 8) if volumetric else torch.randn(2, 4, 8, 8)
+    x = x.bfloat16().contiguous(memory_format=layout)
+    with torch.autocast("cpu", torch.bfloat16):
+        pooled = block._pool(x)
+    assert pooled.dtype == torch.bfloat16
+    assert pooled.is_contiguous(memory_format=layout)

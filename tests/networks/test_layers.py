@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from dvdgan.networks.folding import fold_time, unfold_time
 from dvdgan.networks.layers import (
-    BatchNormReLU,
     Conv2d,
     Conv3d,
     Embedding,
@@ -15,6 +14,7 @@ from dvdgan.networks.layers import (
     fold_spectral_norm,
     initialise,
     power_iterate,
+    use_channels_last,
 )
 
 
@@ -59,6 +59,46 @@ def test_gradient_passes_through_sigma():
     torch.testing.assert_close(layer.weight.grad, weight.grad, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("layer", [Conv2d(3, 5, 3), Conv3d(2, 4, 3), Conv2d(6, 4, 1)], ids=["2-D", "3-D", "1x1"])
+def test_gradient_through_any_estimate_of_sigma_in_any_layout(layer, channels_last):
+    """The closed form equals autograd's of W / (u W v), also while u and v have not settled."""
+    layer = copy.deepcopy(layer).double()
+    initialise(layer, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(layer.weight)
+    weight = layer.weight.detach().clone().requires_grad_()
+    if channels_last:
+        use_channels_last(layer)
+        assert layer.weight.is_contiguous() == (layer.weight[0, 0].numel() == 1)
+    power_iterate(layer, 1)
+    g = torch.randn_like(weight)
+    sigma = torch.dot(layer.u, weight.flatten(1) @ layer.v)
+    torch.testing.assert_close(layer.effective_weight(), weight / sigma)
+    (expected,) = torch.autograd.grad(weight / sigma, weight, g)
+    (found,) = torch.autograd.grad(layer.effective_weight(), layer.weight, g)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("layer", [Conv2d(3, 5, 3), Conv3d(2, 4, 3)], ids=["2-D", "3-D"])
+def test_power_iteration_in_any_layout(layer):
+    layer = copy.deepcopy(layer).double()
+    initialise(layer, torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(layer.weight)
+    other = copy.deepcopy(layer)
+    use_channels_last(other)
+    power_iterate(layer, 2), power_iterate(other, 2)
+    torch.testing.assert_close(other.u, layer.u)
+    torch.testing.assert_close(other.v, layer.v)
+
+
+def test_effective_weight_comes_in_the_type_that_convolves():
+    layer = Conv2d(3, 5, 3)
+    initialise(layer)
+    torch.testing.assert_close(layer.effective_weight(torch.bfloat16), layer.effective_weight().bfloat16())
+    layer.effective_weight(torch.bfloat16).float().sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
+
+
 def test_folding_keeps_the_function():
     net = torch.nn.Sequential(Conv2d(3, 4, 3), Conv2d(4, 2, 1))
     initialise(net)
@@ -78,86 +118,6 @@ def test_initialisation_is_orthogonal():
     initialise(layer)
     gram = layer.weight.detach().flatten(1) @ layer.weight.detach().flatten(1).T
     torch.testing.assert_close(gram, torch.eye(4), rtol=1e-5, atol=1e-5)
-
-
-def textbook_norm(x, gain, bias, per_step):
-    """Batch norm, affine map per sample, ReLU, written out over ``[B, T, C, H, W]``."""
-    dims = (0, 3, 4) if per_step else (0, 1, 3, 4)
-    mean = x.mean(dims, keepdim=True)
-    var = x.var(dims, unbiased=False, keepdim=True)
-    normal = (x - mean) / torch.sqrt(var + 1e-5)
-    return torch.relu(gain[:, None, :, None, None] * normal + bias[:, None, :, None, None])
-
-
-@pytest.mark.parametrize("per_step", [True, False])
-@pytest.mark.parametrize("condition", [5, 0])
-def test_norm_equals_textbook(per_step, condition):
-    frames, batch = 3, 4
-    norm = BatchNormReLU(6, condition, frames if per_step else 1, spectral_norm=False).double()
-    for parameter in norm.parameters():
-        torch.nn.init.normal_(parameter)
-    clip = torch.randn(batch, frames, 6, 4, 4, dtype=torch.float64, requires_grad=True)
-    c = torch.randn(batch, condition, dtype=torch.float64)
-    weights = torch.randn(batch, frames, 6, 4, 4, dtype=torch.float64)
-
-    def gradients(out):
-        return torch.autograd.grad((out * weights).sum(), [clip, *norm.parameters()])
-
-    quick = unfold_time(norm(fold_time(clip), c, frames), frames)
-    gain, bias = (part.expand(batch, -1) for part in norm.affine(c))
-    plain = textbook_norm(clip, gain, bias, per_step)
-    torch.testing.assert_close(quick, plain)
-    for ours, theirs in zip(gradients(quick), gradients(plain)):
-        torch.testing.assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (8.0, 0.25), (30.0, 0.25)])
-def test_bf16_statistics_do_not_cancel(mean, std):
-    """The variance of bf16 activations is right even where their mean is many times their deviation."""
-    norm = BatchNormReLU(4, 0, 1, False)
-    norm.observer = []
-    x = (mean + std * torch.randn(24, 4, 8, 8)).bfloat16()
-    y = norm(x, torch.zeros(24, 0), 1)
-    (found_mean, found_var), exact = norm.observer[0], x.double()
-    torch.testing.assert_close(found_mean[0].double(), exact.mean((0, 2, 3)), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(found_var[0].double(), exact.var((0, 2, 3), unbiased=False), rtol=1e-2, atol=0)
-    plain = textbook_norm(exact[:, None], torch.ones(24, 4), torch.zeros(24, 4), per_step=False)[:, 0]
-    assert (y.double() - plain).abs().max() < 0.05
-    norm.mean.copy_(found_mean)
-    norm.var.copy_(found_var)
-    assert (norm.eval()(x, torch.zeros(24, 0), 1).double() - plain).abs().max() < 0.05
-
-
-def test_gain_starts_at_one():
-    norm = BatchNormReLU(6, 5, 1, spectral_norm=True)
-    initialise(norm)
-    gain, bias = norm.affine(torch.zeros(1, 5))
-    assert torch.equal(gain, torch.ones(1, 6))
-    assert torch.equal(bias, torch.zeros(1, 6))
-    gain, _ = norm.affine(torch.randn(4000, 5))
-    assert (gain.mean(0) - 1).abs().max() < 0.1
-
-
-def test_per_step_statistics_do_not_mix_frames():
-    norm = BatchNormReLU(2, 0, 3, False)
-    clip = torch.randn(4, 3, 2, 5, 5)
-    loud = clip.clone()
-    loud[:, 0] *= 100
-    a, b = (unfold_time(norm(fold_time(x), torch.zeros(4, 0), 3), 3) for x in (clip, loud))
-    torch.testing.assert_close(a[:, 1:], b[:, 1:])
-    shared = BatchNormReLU(2, 0, 1, False)
-    a, b = (unfold_time(shared(fold_time(x), torch.zeros(4, 0), 3), 3) for x in (clip, loud))
-    assert not torch.allclose(a[:, 1:], b[:, 1:], atol=0.1)
-
-
-def test_evaluation_reuses_the_last_step_beyond_training():
-    norm = BatchNormReLU(2, 0, 3, False).eval()
-    norm.mean.copy_(torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]))
-    x = torch.randn(4, 2, 3, 3)
-    clip = x[:, None].expand(-1, 5, -1, -1, -1)
-    out = unfold_time(norm(fold_time(clip), torch.zeros(4, 0), 5), 5)
-    assert torch.equal(out[:, 2], out[:, 4])
-    assert not torch.equal(out[:, 1], out[:, 2])
 
 
 @pytest.mark.parametrize("over", ["frame", "clip", "height", "width", "time"])

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dvdgan.networks.layers import BatchNormReLU, Conv2d, Conv3d, convolution_dtype, full_precision
+from dvdgan.networks.batch_norm import BatchNormReLU
+from dvdgan.networks.layers import Conv2d, Conv3d, convolution_dtype, full_precision
 from dvdgan.networks.upsampling import upsampled_convolution
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from dvdgan.network_config import NetworkConfig
+from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.folding import repeat_over_batch, repeat_over_time, unfold_time
-from dvdgan.networks.layers import BatchNormReLU, Conv2d, Embedding, Linear, SelfAttention, initialise, memory_layout
+from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise, memory_layout
 from dvdgan.networks.recurrent import ConvGRU
 
 ATTENTION: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from dvdgan.networks.layers import BatchNormReLU
+from dvdgan.networks.batch_norm import BatchNormReLU
 
 STATISTICS = ("mean", "var")  # the buffers of a batch norm that hold them
 

@@ -3,7 +3,13 @@ import torch
 
 from conftest import tiny_network
 from dvdgan.network_config import NetworkConfig
-from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, estimate_statistics
+from dvdgan.networks import (
+    Generator,
+    SpatialDiscriminator,
+    TemporalDiscriminator,
+    estimate_statistics,
+    use_channels_last,
+)
 from dvdgan.networks.recurrent import ConvGRU
 
 
@@ -184,3 +190,15 @@ def test_stem_gain_scales_what_z_and_class_say_and_the_bias_can_go():
     torch.testing.assert_close(without, one)  # biases start at zero
     assert plain.stem.bias is not None
     assert bare.stem.bias is None
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_gradient_of_the_clip_arrives_whole_whatever_its_layout(layout):
+    network = Generator(tiny_network(), torch.Generator().manual_seed(0))
+    if layout == torch.channels_last:
+        use_channels_last(network)
+    clip = network(torch.randn(2, 8), torch.tensor([0, 1]))
+    weights = torch.randn_like(clip)
+    (found,) = torch.autograd.grad((clip * weights).sum(), network.to_rgb.bias)
+    expected = ((1 - clip.square()) * weights).sum((0, 1, 3, 4))  # tanh' = 1 - tanh^2
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

@@ -53,8 +53,24 @@ def test_equals_the_equations(gru, with_state):
 
 def test_constant_input_is_the_repeated_input(gru):
     x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    x.requires_grad_()
     repeated = fold_time(x[:, None].expand(-1, 4, -1, -1, -1))
-    torch.testing.assert_close(gru(x, 4, constant=True), gru(repeated, 4))
+    once, every = gru(x, 4, constant=True), gru(repeated, 4)
+    torch.testing.assert_close(once, every)
+    weights, inputs = torch.randn_like(once), [x, *gru.parameters()]
+    for ours, theirs in zip(
+        torch.autograd.grad((once * weights).sum(), inputs), torch.autograd.grad((every * weights).sum(), inputs)
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_gradient_reaches_the_first_state(gru):
+    clip = torch.randn(2, 4, 3, 6, 6, dtype=torch.float64)
+    state = torch.randn(2, 5, 6, 6, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(2, 4, 5, 6, 6, dtype=torch.float64)
+    quick = (unfold_time(gru(fold_time(clip), 4, state), 4) * weights).sum()
+    plain = (textbook(gru, clip, state) * weights).sum()
+    torch.testing.assert_close(torch.autograd.grad(quick, state), torch.autograd.grad(plain, state))
 
 
 def test_states_carry_on(gru):

@@ -120,3 +120,21 @@ def test_reused_clips_are_those_that_g_would_make(tmp_path):
         moved.append(learner.generator.state_dict())
     for name, value in moved[0].items():
         torch.testing.assert_close(value, moved[1][name], msg=name)
+
+
+def test_discriminators_learn_reused_clips_with_the_classes_that_these_were_made_of(tmp_path, monkeypatch):
+    steps = {"discriminator_step": [], "generator_step": []}
+    for name, seen in steps.items():
+        original = getattr(Learner, name)
+        monkeypatch.setattr(
+            Learner, name, lambda self, *args, original=original, seen=seen: seen.append(args) or original(self, *args)
+        )
+    config = tiny_config(write_store(tmp_path / "store"), steps=4, d_steps=2, reuse_fakes=True, batch_size=8)
+    train(config, tmp_path / "run", say=lambda text: None)
+    assert len(steps["discriminator_step"]) == 8
+    for (_, _, labels, _, fake), (made_of, _, _, made) in zip(
+        steps["discriminator_step"][1::2], steps["generator_step"]
+    ):
+        assert fake is made
+        assert torch.equal(labels, made_of)
+    assert all(arguments[-1] is None for arguments in steps["discriminator_step"][::2])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvdgan.networks.batch_norm import BatchNormReLU
-from dvdgan.networks.layers import Conv2d, Conv3d, convolution_dtype, full_precision
+from dvdgan.networks.layers import Conv2d, Conv3d, convolution_dtype
 from dvdgan.networks.upsampling import upsampled_convolution
 
 
@@ -104,11 +104,10 @@ class DiscriminatorBlock(nn.Module):
     def _pool(self, x: Tensor) -> Tensor:
         if not self.halve:
             return x
-        with full_precision(x.device):  # CPU autocast would pool in fp32; an average of four is exact enough as it is
-            if x.dim() == 4:
-                return F.avg_pool2d(x, 2)
-            if not self.halve_time:  # by frame, which keeps channels last: avg_pool3d does not
-                return F.avg_pool2d(x.transpose(1, 2).flatten(0, 1), 2).unflatten(0, (len(x), -1)).transpose(1, 2)
-            if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
-                x = torch.cat([x, x[:, :, -1:]], 2)
-            return F.avg_pool3d(x, 2)
+        if x.dim() == 4:
+            return F.avg_pool2d(x, 2)
+        if not self.halve_time:  # by frame: avg_pool3d answers in channels first, and under CPU autocast in fp32
+            return F.avg_pool2d(x.transpose(1, 2).flatten(0, 1), 2).unflatten(0, (len(x), -1)).transpose(1, 2)
+        if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
+            x = torch.cat([x, x[:, :, -1:]], 2)
+        return F.avg_pool3d(x, 2)

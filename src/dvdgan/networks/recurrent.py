@@ -142,6 +142,7 @@ class _Unroll(torch.autograd.Function):
                 to_candidate.add_to(c, rh, relu=True)
                 torch.lerp(c, h, g[:, hidden:], out=h_next)
             h = h_next
+        ctx.shared = inputs < frames
         ctx.save_for_backward(x, gates_x, candidate_x, gates_h, candidate_h, state, gates, candidates, states, resets)
         return states.flatten(0, 1)
 
@@ -178,7 +179,7 @@ class _Unroll(torch.autograd.Function):
         before = states[:-1] if first is None else torch.cat([first[None], states[:-1]])
         d_gates_h = _kernel_gradient(d_gates[skipped:], before, gates_h)
         d_candidate_h = _kernel_gradient(d_candidates[skipped:], resets[skipped:], candidate_h)
-        if len(x) == len(states[0]) < len(states.flatten(0, 1)):  # all frames share it
+        if ctx.shared:  # one input for all frames
             d_gates, d_candidates = d_gates.sum(0, keepdim=True), d_candidates.sum(0, keepdim=True)
         d_gates, d_candidates = d_gates.flatten(0, 1), d_candidates.flatten(0, 1)
         _, d_gates_x, d_gates_bias = _convolution_backward(d_gates, x, gates_x, [False, True, True])

@@ -29,6 +29,9 @@ from dvdgan.networks.statistics import STATISTICS
 FORMAT = "dvdgan-model"
 FORMAT_VERSION = "1"
 FILES = ("config.yaml", "model.safetensors", "classes.json", "card.md")
+SCORES = "## Scores"
+"""The heading of a card's last part, which `dvdgan evaluate` writes."""
+UNMEASURED = "Not measured; `dvdgan evaluate --model THIS_DIRECTORY` does it and writes them here."
 
 
 class ModelError(ValueError):

@@ -26,6 +26,7 @@ from dvdgan.evaluation.judge_network import JudgeNetwork
 from dvdgan.evaluation.judge_report import measure
 from dvdgan.evaluation.memorisation_pixels import CoarsePixels
 from dvdgan.evaluation.results import load
+from dvdgan.models import UNMEASURED
 from dvdgan.training import train
 
 CLASSES = ["dot", "bar", "sky"]
@@ -127,6 +128,19 @@ def whole(tmp_path_factory, trained, judge):
     run(out, model=trained, judge=judge)
     patch.undo()
     return out, Means.looked
+
+
+def test_main_scores_are_in_the_models_card(whole, trained, tmp_path):
+    found, card = load(whole[0] / JSON), (trained / "model" / "card.md").read_text(encoding="utf-8")
+    (fidelity,) = [score for score in found.scores if score.key == "judge/fidelity"]
+    assert f"| {fidelity.name}, judge (higher is better) | " in card
+    assert UNMEASURED not in card
+    assert UNMEASURED in found.evaluated.card
+    alone = shutil.copytree(trained / "model", tmp_path / "model")
+    (alone / "card.md").unlink()
+    quick, said = EvaluationSettings.quick(), []
+    evaluate(tmp_path / "out", model=alone, settings=quick, device="cpu", progress=False, say=said.append)
+    assert said[-1].endswith("card.md: not changed (No such file or directory); the scores are in evaluation.html only")
 
 
 def test_whole_evaluation_has_every_part(whole):

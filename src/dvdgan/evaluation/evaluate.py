@@ -22,6 +22,7 @@ from dvdgan.data.rendering import PHENOMENA
 from dvdgan.devices import pick_device
 from dvdgan.evaluation import results_convert
 from dvdgan.evaluation import results_parts as parts
+from dvdgan.evaluation.card import scored, write_scores
 from dvdgan.evaluation.classification import class_fidelity
 from dvdgan.evaluation.clipsets import ClipSet, content_key
 from dvdgan.evaluation.damages import DAMAGES
@@ -68,7 +69,7 @@ def evaluate(
     say: Callable[[str], None] = print,
     command: str = "",
 ) -> Evaluation:
-    """Measure generated clips against real ones; write the record and the page.
+    """Measure generated clips against real ones; write the record, the page, and the main scores into the model's card.
 
     Args:
         out: the directory to write; ``evaluation.json`` and ``evaluation.html`` in it are replaced.
@@ -111,6 +112,8 @@ def evaluate(
         results, media = run.measure(where, command)
         results.save(out / JSON)
         say(str(write_evaluation_page(results, media, out / PAGE)))
+        if results.evaluated.kind == "model":
+            say(_to_card(results, given.path / "card.md"))
     return results
 
 
@@ -243,7 +246,7 @@ class _Run:
             seeds=sets.seeds,
             truncation=self.settings.truncation if is_model else None,
             weights_sha256=file_sha256(path / "model.safetensors") if is_model else None,
-            card=made.card if isinstance(made, Model) else "",
+            card=scored(made.card, None) if isinstance(made, Model) and made.card else "",
             config=made.config.model_dump(mode="json") if isinstance(made, Model) else {},
         )
 
@@ -284,6 +287,15 @@ class _Run:
                 left, right = (side.read(some.tolist()) for side, some in zip(sides, rows))
                 shown[name] = left, right
         return EvaluationMedia(sides[0].fps, shown, [] if copies is None else copies.shown)
+
+
+def _to_card(results: Evaluation, path: Path) -> str:
+    """Write the main scores into the model's card; what to say of it."""
+    try:
+        write_scores(path, results)
+    except OSError as error:
+        return f"{path}: not changed ({error.strerror}); the scores are in {PAGE} only"
+    return f"{path}: has the main scores"
 
 
 def _clip_list(name: str, sets: Sequence[ClipSet], classes: Sequence[str]) -> ClipList:

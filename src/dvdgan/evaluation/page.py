@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment
 from markupsafe import Markup
 
 from dvdgan import __version__
@@ -22,6 +20,7 @@ from dvdgan.evaluation.page_tables import by_space, by_worst, class_table, contr
 from dvdgan.evaluation.results import ClipList, Evaluation
 from dvdgan.evaluation.results_parts import Measured, Pair, Share
 from dvdgan.report.run_page import Fact, duration, words
+from dvdgan.report.templates import page_environment
 
 SHOWN_CLASSES = 12
 """With more classes than this, the rest is folded away."""
@@ -103,12 +102,11 @@ def write_evaluation_page(
 
 
 def _template() -> Any:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = page_environment("dvdgan.evaluation")
     named = ("number", "percent", "share", "share_interval", "clips", "moment")
     environment.filters |= {name: getattr(page_words, name) for name in named}
     environment.globals["share_bar"] = share_bar
-    text = resources.files("dvdgan.evaluation").joinpath("evaluation.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text)
+    return environment.get_template("evaluation.html.j2")
 
 
 def _header_facts(results: Evaluation) -> list[Fact]:
@@ -122,7 +120,7 @@ def _header_facts(results: Evaluation) -> list[Fact]:
         "Seeds": ", ".join(map(str, evaluated.seeds[:6])) + (" …" if len(evaluated.seeds) > 6 else ""),
         "Truncation": "" if evaluated.truncation is None else f"{evaluated.truncation:g}",
         "Weights": (evaluated.weights_sha256 or "")[:12],
-        "Took": duration(seconds) if seconds else "",
+        "Took": f"{duration(seconds)}, without what earlier runs kept" if seconds else "",
     }
     return [Fact(heading, str(fact)) for heading, fact in found.items() if fact]
 
@@ -240,7 +238,9 @@ def _settings(results: Evaluation) -> list[tuple[str, list[Fact]]]:
             for space in results.spaces
         },
         "Judge": {} if results.judge is None else _judge_facts(results),
-        "Time": {stage: duration(seconds) for stage, seconds in results.seconds.items()},
+        "Time, without what earlier runs kept": {
+            stage: duration(seconds) for stage, seconds in results.seconds.items()
+        },
         "Versions": results.versions,
     }
     kept = {

@@ -61,7 +61,7 @@ class Evaluated(Part):
     weights_sha256: str | None = None
     """Of model.safetensors, hex."""
     card: str = ""
-    """The model's card.md, as it is."""
+    """The model's card.md, without scores that earlier evaluations wrote into it."""
     config: dict[str, JsonValue] = Field(default_factory=dict)
     """The model's config.yaml."""
 
@@ -120,7 +120,7 @@ class Evaluation(Part):
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """The evaluation's own settings, seeds among them."""
     seconds: dict[str, float] = Field(default_factory=dict)
-    """Time that each stage took."""
+    """Time that each stage took in this run; what earlier runs kept is not in it."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Of dvdgan, Python and the libraries that numbers depend on, and the device."""
     command: str = ""

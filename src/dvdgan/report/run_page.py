@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
 from markupsafe import Markup
 
 from dvdgan import __version__
@@ -17,6 +15,7 @@ from dvdgan.config_files import ConfigError, field_paths, load_config, parse_con
 from dvdgan.data.encode import atomic_path
 from dvdgan.report.pictures import chosen, shots
 from dvdgan.report.record import Event, Record, ReportError, Sample, read_record
+from dvdgan.report.templates import page_environment
 
 _SHOWN_EVENTS = 300
 _NOT_COMPARED = {"name", "description", "network.classes", "data.source"}  # what every run sets for itself
@@ -107,10 +106,9 @@ def _by_kind(events: list[Event]) -> list[list[Event]]:
 
 
 def _template() -> Any:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = page_environment("dvdgan.report")
     environment.filters |= {"grouped": lambda number: f"{number:,}", "words": words}
-    text = resources.files("dvdgan.report").joinpath("run.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text)
+    return environment.get_template("run.html.j2")
 
 
 def _now() -> str:

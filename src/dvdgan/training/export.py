@@ -53,7 +53,6 @@ def export_model(run: Path | str, out: Path | str, checkpoint: str = "newest", d
         "Trained on": f"{config.data.source}, {decided['clips']} clips",
         "Steps": f"{chosen.step} generator steps of {config.training.batch_size} clips",
         "Time": f"{numbers['seconds'] / 60:.0f} minutes",
-        "Scores": "not measured",
     }
     write_model(network, learner, decided["classes"], decided["class_weights"], out, facts)
     return out

@@ -274,7 +274,6 @@ class Run:
             "Trained on": f"{self.config.data.source}, {len(self.dataset)} clips",
             "Steps": f"{self.step} generator steps of {self.config.training.batch_size} clips",
             "Time": f"{self.seconds / 60:.0f} minutes on {_machine(self.learner.device)}",
-            "Scores": "not measured",
         }
         write_model(network, self.learner, self.dataset.classes, self.weights, self.out / "model", facts)
         self.say(

@@ -13,7 +13,7 @@ from dvdgan.config import Config
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.encode import write_clip
 from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
-from dvdgan.models import Model, save_model
+from dvdgan.models import SCORES, UNMEASURED, Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.randomness import keyed_rng
@@ -198,6 +198,10 @@ def card(config: Config, classes: list[str], facts: dict[str, Any]) -> str:
         "```bash",
         "dvdgan generate --model THIS_DIRECTORY --num 4 --out clips.mp4",
         "```",
+        "",
+        SCORES,
+        "",
+        UNMEASURED,
         "",
     ]
     return "\n".join(lines)

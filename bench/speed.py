@@ -1,6 +1,6 @@
 """How quick a training step and a sample are, beside what the processor can do and beside a textbook implementation.
 
-    python bench/speed.py                     # everything, about half an hour on two cores
+    python bench/speed.py                     # everything, 35 minutes on two cores
     python bench/speed.py --cases w16 --out speed.json
 
 Prints, measured in one run: ceilings (convolutions by shape in fp32 and bf16, memory bandwidth); for each case seconds
@@ -288,8 +288,13 @@ def memory_of(name: str, precision: str) -> None:
 
 
 def _peak() -> float:
-    """This process's peak resident MiB; the system's usual count would begin with that of the process it came from."""
-    with open("/proc/self/status", encoding="ascii") as file:
+    """This process's peak resident MiB; Linux's usual count would begin with that of the process it came from."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # macOS, which counts in bytes
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    with status.open(encoding="ascii") as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM:"))
 
 
@@ -369,7 +374,7 @@ def _listed(values: dict[str, float], scale: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", default=[*RECIPES, *WIDTHS], choices=[*RECIPES, *WIDTHS])
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long to time each thing for")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long to time each thing for")
     parser.add_argument("--no-textbook", action="store_true", help="leave the textbook implementation out")
     parser.add_argument("--no-sweep", action="store_true", help="leave the sweep over frames out")
     parser.add_argument("--out", type=Path, default=Path("speed.json"), help="the JSON file")

@@ -1,0 +1,96 @@
+"""Training steps of this version against those of another one, in turns, as a ratio.
+
+    python bench/against.py e877c18 --recipes cpu-32-quick cpu-32      # a commit, a tag, a branch
+
+The other version is laid out in a temporary folder from git; both run on the libraries that are installed now, each in
+processes of its own, one after another, because a machine's speed moves from minute to minute. Prints, for each recipe,
+seconds of a training step (median over the turns of each turn's median) and how many times as many steps this version
+makes. Leave the machine alone meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+CLASSES = 9
+WARM, STEPS = 10, 30
+
+
+def median_step(recipe: str) -> float:
+    """Seconds of a training step of the version that is first on the path, whichever it is."""
+    import torch
+
+    try:
+        from dvdgan.config_files import load_config, override
+    except ImportError:  # an early version
+        from dvdgan.config import load_config, override  # type: ignore[attr-defined, no-redef]
+    from dvdgan.training.memory import keep_freed_memory
+    from dvdgan.training.steps import Learner
+
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    config = override(load_config(recipe), [f"network.classes={CLASSES}", "training.seed=0"])
+    network, t = config.network, config.training
+    learner = Learner(config, torch.device("cpu"), "bf16", "channels_last")
+    real = torch.rand(t.batch_size, network.frames, 3, network.size, network.size) * 2 - 1
+    labels = torch.arange(t.batch_size) % CLASSES
+    reuse = getattr(t, "reuse_fakes", False)
+    seconds = []
+    for step in range(WARM + STEPS):
+        begun = time.perf_counter()
+        for substep in range(t.d_steps - reuse):
+            learner.discriminator_step(real, labels, labels, step * t.d_steps + substep)
+        if reuse:
+            fake = learner.make_fakes(labels, t.batch_size, step)
+            learner.discriminator_step(real, labels, labels, (step + 1) * t.d_steps - 1, fake)
+            learner.generator_step(labels, t.batch_size, step, fake)
+        else:
+            learner.generator_step(labels, t.batch_size, step)
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds[WARM:])
+
+
+def in_process(source: Path, recipe: str) -> float:
+    """`median_step` in a process of its own, of the version in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(source)}
+    command = [sys.executable, __file__, "--step-of", recipe]
+    return float(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("version", nargs="?", default="HEAD", help="what git calls the other version")
+    parser.add_argument("--recipes", nargs="+", default=["cpu-32-quick", "cpu-32"])
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--step-of", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step_of:
+        print(median_step(options.step_of))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        archive = subprocess.run(
+            ["git", "archive", options.version, "src"], cwd=HERE, check=True, stdout=subprocess.PIPE
+        ).stdout
+        subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
+        for recipe in options.recipes:
+            turns = [
+                (in_process(Path(folder) / "src", recipe), in_process(HERE / "src", recipe))
+                for _ in range(options.turns)
+            ]
+            other, ours = (statistics.median(times) for times in zip(*turns))
+            spread = ", ".join(f"{theirs / own:.2f}" for theirs, own in turns)
+            print(
+                f"{recipe}: {other:.3f} s at {options.version}, {ours:.3f} s here: {other / ours:.2f} times ({spread})"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -56,7 +56,7 @@ def test_generate(model_dir, tmp_path):
         (["train", "cpu-32", "--data", "nowhere"], "nowhere"),
         (["data", "pack", "nowhere", "out"], "nowhere"),
         (["data", "pack", "nowhere", "out", "layout=folder"], "data.layout"),
-        (["data", "inspect", "nowhere", "background=red"], "background is a colour such as '#ffffff'"),
+        (["data", "inspect", "nowhere", "background=red"], "background is a colour such as #ffffff"),
         (["data", "inspect", "nowhere"], "nowhere: no such folder"),
     ],
 )

@@ -130,6 +130,10 @@ def test_bad_fields_are_named_with_the_mend(overrides, message):
         load_config("cpu-32", overrides)
 
 
+def test_a_colour_on_the_command_line_is_no_comment():
+    assert load_config("cpu-32", ["data.background=#00ff00"]).data.background == "#00ff00"
+
+
 def test_flip_labels_come_from_the_command_line_and_go_to_yaml(tmp_path):
     config = load_config("cpu-32", ["data.flip=true", "data.flip_labels={pan-left: pan-right, pen: null, '7': '8'}"])
     assert config.data.flip_labels == {"pan-left": "pan-right", "pen": None, "7": "8"}

@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-data_app = typer.Typer(help="Make and pack data.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at, pack and render data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.command("evaluate")(evaluate_command)
 app.command("train-judge")(train_judge_command)
@@ -58,7 +58,7 @@ def train(
         Optional[list[str]], typer.Argument(metavar="[FIELD=VALUE]...", help="Fields to change (see `dvdgan fields`).")
     ] = None,
     data: Annotated[
-        Optional[str], typer.Option(help="`phenomena` (rendered), a folder of clips, or a packed store.")
+        Optional[str], typer.Option(help="`phenomena` (rendered), a folder or list of clips, or a packed store.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The run's directory.")] = Path("run"),
     minutes: Annotated[
@@ -120,14 +120,17 @@ def export(
 def generate(
     model: Annotated[Path, typer.Option(help="A model directory (or a run's directory).")],
     class_: Annotated[
-        Optional[list[str]], typer.Option("--class", help="A class name; again for several. By default all in turn.")
+        Optional[list[str]],
+        typer.Option(
+            "--class", help="A class name; again for several. By default all in turn, or the first with --interpolate."
+        ),
     ] = None,
     num: Annotated[Optional[int], typer.Option(min=1, help="How many clips; by default one per class.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Clip i has the noise of seed + i.")] = 0,
     out: Annotated[
         Path, typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip).")
     ] = Path("clips.mp4"),
-    truncation: Annotated[float, typer.Option(help="Below 1: less variety, better looks. In (0, 1].")] = 1.0,
+    truncation: Annotated[float, typer.Option(help="Below 1: less variety, better looks.")] = 1.0,
     truncation_kind: Annotated[
         Truncation, typer.Option(help="scale: standard deviation of z; resample: threshold on z.")
     ] = Truncation.scale,

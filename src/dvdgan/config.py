@@ -92,7 +92,7 @@ class DataConfig(FrozenModel):
         except ValueError as error:
             raise ValueError(f"flip_labels: {error}") from None
         if self.background != "random" and not _COLOUR.fullmatch(self.background):
-            raise ValueError(f"background is a colour such as '#ffffff', or random, not {self.background!r}")
+            raise ValueError(f"background is a colour such as #ffffff, or random, not {self.background!r}")
         if self.windows > 1 and self.max_seconds is None:
             raise ValueError("windows says how many clips are cut from long files: set data.max_seconds, too")
         if self.split == "test" and self.source == "phenomena":

@@ -84,6 +84,8 @@ def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
             raise ConfigError(
                 f"{text!r}: the value is not valid YAML (a number, text, list, true, false or null)"
             ) from None
+        if parsed is None and value.strip().startswith("#"):  # a colour, not a comment
+            parsed = value.strip()
         _set_field(tree, path.strip(), parsed)
     return parse_config(tree, "override" if overrides else "configuration")
 

@@ -12,9 +12,10 @@ from dvdgan.config import DataConfig
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.encode import write_clip
 from dvdgan.data.store import ClipStore, StoreWriter
+from dvdgan.evaluation import clipsets_model
 from dvdgan.evaluation.clipsets import ArraySet, Mapped, Relabelled, Subset, content_key
 from dvdgan.evaluation.clipsets_choice import apportioned, choose_in_all, choose_per_class
-from dvdgan.evaluation.clipsets_data import DatasetSet, open_folder
+from dvdgan.evaluation.clipsets_data import DatasetSet, open_folder, readable
 from dvdgan.evaluation.clipsets_model import ModelSet, generator_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.models import load_model, save_model
@@ -245,7 +246,7 @@ def test_random_backgrounds_are_fixed_and_in_the_key(tmp_path):
     assert not np.array_equal(other.read([7]), clips[[7]])
 
 
-def test_files_that_cannot_be_read_are_named(store):
+def test_files_that_cannot_be_read_are_named_and_told_apart(store, tmp_path):
     class Broken:
         def __init__(self):
             self.__dict__.update(store.__dict__)
@@ -264,6 +265,11 @@ def test_files_that_cannot_be_read_are_named(store):
         real.read([4, 5])
     with pytest.raises(EvaluationError, match="0 to 9"):
         DatasetSet(real.dataset, members=[10])
+    assert readable(DatasetSet(ClipDataset(store, 3, SIZE)), tmp_path).tolist() == list(range(10))
+    assert not list(tmp_path.iterdir())  # packed clips need no reading
+    for _ in range(2):  # the second time it is kept
+        assert readable(real, tmp_path).tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+        real.dataset.store.read = None
 
 
 def test_parts_are_opened_as_the_configuration_divides_them(store, tmp_path):
@@ -308,6 +314,16 @@ def test_a_model_makes_the_same_clip_of_a_seed_and_class_whatever_comes_with_it(
     assert np.abs(clips[1] - clips[4]).max() > 1
     assert samples.read([]).shape == (0, 4, 32, 32, 3)
     assert ModelSet(model, [0], [1], frames=6).read([0]).shape[1] == 6
+
+
+def test_large_clips_are_made_fewer_at_once(model, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(clipsets_model, "make_clips", lambda *args: sizes.append(args[4]))
+    pixels = model.config.network.frames * model.config.network.size**2
+    for room in (100 * pixels, 3 * pixels, 1):
+        monkeypatch.setattr(clipsets_model, "_PIXELS", room)
+        ModelSet(model, [0, 1], [0, 1]).read([0, 1])
+    assert sizes == [16, 3, 1]
 
 
 @pytest.mark.parametrize(("truncation", "kind"), [(0.37, "scale"), (0.9, "resample")])

@@ -1,23 +1,29 @@
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+import yaml
 
 from conftest import tiny_config, write_store
 from dvdgan import cli
+from dvdgan.data import phenomena
 from dvdgan.data.clip_store import ClipStore
 from dvdgan.data.clips import ClipDataset
 from dvdgan.data.rendering import packed_phenomena
 from dvdgan.data.store import StoreWriter
-from dvdgan.evaluation import evaluate_spaces
+from dvdgan.evaluation import evaluate_behaviours, evaluate_memorisation, evaluate_spaces
+from dvdgan.evaluation.behaviours import calibration, rendered_calibration, score_sets
+from dvdgan.evaluation.behaviours.table import control_sets
 from dvdgan.evaluation.clipsets import ArraySet, content_key
 from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate import JSON, PAGE, evaluate
-from dvdgan.evaluation.evaluate_clips import Chosen, choose_sets
+from dvdgan.evaluation.evaluate_clips import Chosen, Sets, _Pool, choose_sets
 from dvdgan.evaluation.evaluate_inputs import open_inputs
 from dvdgan.evaluation.evaluate_kept import Kept
+from dvdgan.evaluation.evaluate_progress import Stages
 from dvdgan.evaluation.evaluate_settings import SEEDS_APART, EvaluationSettings, numbers
 from dvdgan.evaluation.evaluate_spaces import FieldFiles, SomeFrames, pair_frames
 from dvdgan.evaluation.evaluate_table import main
@@ -280,7 +286,117 @@ def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
     few = choose_sets(given.made, given.parts, EvaluationSettings(num=40, seeds=1), tmp_path)
     assert "3 of 3 classes have fewer held-out clips" in few.warnings[1]
     assert len(few.standins) == 30
-    assert len(choose_sets(given.made, given.parts, EvaluationSettings(), tmp_path).generated[0]) == 30
+    assert len(choose_sets(given.made, given.parts, EvaluationSettings(), tmp_path).generated[0]) == 15
+
+
+@pytest.mark.parametrize(
+    ("own", "fields", "said"),
+    [
+        ({}, [], ""),
+        ({"test_fraction": 0.0}, [], "trained on all clips, the held-out ones too"),
+        ({"test_fraction": 0.0}, ["test_fraction=0.5"], "divided otherwise than in training (test_fraction)"),
+        ({}, ["split_seed=1"], "divided otherwise than in training (split_seed)"),
+        ({"split": "all"}, [], "trained with data.split=all"),
+    ],
+)
+def test_training_clips_that_are_not_searched_for_copies_are_told(tmp_path, trained, own, fields, said):
+    model = edited_copy(trained / "model", tmp_path / "model", own)
+    given = open_inputs(model, None, None, fields, None, None, SMALL, tmp_path, "cpu", False, print)
+    assert (said in given.unsearched) if said else given.unsearched == ""
+
+
+def test_copies_of_other_clips_than_those_searched_are_not_ruled_out(tmp_path, trained, monkeypatch):
+    def clean(*args, original=evaluate_memorisation.memorisation, **options):
+        return dataclasses.replace(original(*args, **options), verdict="no sign of copies")
+
+    monkeypatch.setattr(evaluate_memorisation, "memorisation", clean)
+    quick = EvaluationSettings.quick(num=12)
+    kept = {"cache": tmp_path / "cache", "settings": quick}
+    sure = run(tmp_path / "sure", model=trained, **kept)
+    assert {space.verdict for space in sure.memorisation.spaces} == {"no sign of copies"}
+    model = edited_copy(trained / "model", tmp_path / "model", {"test_fraction": 0.0})
+    unsure = run(tmp_path / "unsure", model=model, **kept)
+    assert {space.verdict for space in unsure.memorisation.spaces} == {"cannot tell"}
+    assert "trained on all clips" in unsure.memorisation.spaces[0].reason
+    assert any(warning.startswith("copies: The model was trained on all clips") for warning in unsure.warnings)
+
+
+def edited_copy(model, place, own):
+    """A model that says to have been trained on other clips of its data."""
+    shutil.copytree(model, place)
+    config = yaml.safe_load((place / "config.yaml").read_text())
+    config["data"].update(own)
+    (place / "config.yaml").write_text(yaml.safe_dump(config))
+    return place
+
+
+def test_real_clips_come_in_the_mix_that_is_wanted_where_there_are_enough(tmp_path):
+    labels = np.repeat([0, 1], [10, 7])
+    pool = _Pool(ArraySet(np.zeros((17, 2, 8, 8, 3), np.uint8), labels, ["a", "b"]), ["a", "b"])
+    assert pool.several(np.array([3, 3])).tolist() == [6, 6]  # twice
+    assert pool.several(np.array([4, 4])).tolist() == [7, 7]  # 1.75 times
+    assert pool.several(np.array([5, 5])).tolist() == [10, 10]  # more than there are, of which a warning tells
+    (rows,) = pool.deal(np.array([10, 10]), 0)
+    assert np.bincount(labels[rows]).tolist() == [10, 7]
+    assert "b 7 of 10" in pool.missing(np.array([10, 10]), ["a", "b"], "held-out", "")[0]
+
+
+def test_clips_that_cannot_be_used_or_play_at_another_speed_are_told(tmp_path, data):
+    with StoreWriter(tmp_path / "made", 32, CLASSES, {"source": "made"}) as writer:
+        for number in range(12):
+            writer.add(np.full((4 if number else 3, 32, 32, 3), number, np.uint8), number % 3, f"{number}", 30.0)
+    given = open_inputs(
+        None, tmp_path / "made", str(data), ["test_fraction=0.5"], None, None, EvaluationSettings(num=6, frames=4),
+        tmp_path, "cpu", False, print,
+    )  # fmt: skip
+    warnings = choose_sets(given.made, given.parts, EvaluationSettings(num=6, frames=4), tmp_path).warnings
+    assert any("1 clips are shorter than 4 frames and left out" in warning for warning in warnings)
+    assert any("30 frames per second, real ones 12" in warning for warning in warnings)
+
+
+def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monkeypatch):
+    names = ["pen", "turn", "passing"]
+    clips = np.stack([phenomena.render(name, k, size=32, frames=12).clip for k in range(4) for name in names])
+    sets = sets_of(ArraySet(clips, np.tile(np.arange(3), 4), names))
+    found = []
+    for piece in (5, 100):
+        monkeypatch.setattr(evaluate_behaviours, "_PIECE", piece)
+        found.append(evaluate_behaviours.judge_behaviours(sets, 1, 0, tmp_path / str(piece), Stages(False)))
+    assert found[0] == found[1]
+    whole = score_sets(
+        {"generated": (clips, sets.held_out.labels), **control_sets(clips, sets.held_out.labels)},
+        names, calibration(32, 12), (clips, sets.held_out.labels),
+    )  # fmt: skip
+    for part in found[0].by_class:
+        rates = {name: (rate.hits, rate.of) for name, rate in part.rates.items()}
+        assert rates == {name: (rate.passed, rate.count) for name, rate in whole[part.label].items()}
+
+
+def test_behaviours_that_clips_are_too_short_for_are_left_out(tmp_path, monkeypatch):
+    names = ["bounce", "passing"]
+    clips = np.stack([phenomena.render(name, k, size=32, frames=8).clip for k in range(2) for name in names])
+    sets = sets_of(ArraySet(clips, np.tile(np.arange(2), 2), names))
+    limits = rendered_calibration(32, 8, 20, labels=("passing",))
+    monkeypatch.setattr(evaluate_behaviours, "_limits", lambda *args: limits)
+    found = evaluate_behaviours.judge_behaviours(sets, 1, 0, tmp_path, Stages(False))
+    assert [part.label for part in found.by_class] == ["passing"]
+    assert found.overall["real"].of == 2
+    one = sets_of(ArraySet(clips[:, :1], np.tile(np.arange(2), 2), names))
+    with pytest.raises(EvaluationError, match="clips of 1 frames are too short"):
+        evaluate_behaviours.judge_behaviours(one, 1, 0, tmp_path, Stages(False))
+
+
+def sets_of(clips):
+    """An evaluation in which all sets are the same clips."""
+    weights = [1.0] * len(clips.classes)
+    return Sets(clips.classes, weights, [clips], clips, clips, clips, None, clips.ids, [])  # type: ignore[arg-type]
+
+
+def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, trained, judge, monkeypatch):
+    monkeypatch.setattr("dvdgan.evaluation.evaluate.MOST_MOVING", 1)
+    found = run(tmp_path, EvaluationSettings.quick(num=12, shown=2), model=trained, judge=judge)
+    assert "the clips of 2 classes" in (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert len(found.judge.fidelity_by_class) == 3
 
 
 def test_classes_are_matched_by_name(tmp_path, trained):

@@ -138,6 +138,7 @@ def test_clips_of_other_sizes_are_resized_antialiased():
     assert judge.notes(32, 4) == []
     assert "64 px are resized to 32 x 32, bilinear, antialiased" in judge.notes(64, 4)[0]
     assert "4 frames, not 9" in judge.notes(32, 9)[0]
+    assert "a stride of 1, not 2" in judge.notes(32, 4, 2)[0]
 
 
 def test_recognise_finds_classes_by_name():

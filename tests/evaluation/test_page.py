@@ -194,7 +194,7 @@ def test_a_hundred_and_one_classes(tmp_path):
 
 
 def test_clips_of_more_classes_than_a_page_holds_are_left_out_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("dvdgan.evaluation.page._MOST_MOVING", 2)
+    monkeypatch.setattr("dvdgan.evaluation.page.MOST_MOVING", 2)
     page = page_of(tmp_path, example(CLASSES[:3], pairs=0), media(CLASSES[:3]))
     assert len(page.all("video")) == 2
     assert "Left out, to keep the page small: the clips of 1 class." in page.text

@@ -383,6 +383,7 @@ def test_how_many_times_worse():
     around_zero = Floor(mean=0.001, low=-0.002, high=0.004, repeats=4)
     assert times_worse(1.0, around_zero, "lower") is None
     assert times_worse(1.0, Floor(missing="too few"), "lower") is None
+    assert times_worse(6.0, Floor(mean=2.0, low=2.0, high=2.0, repeats=1), "lower") is None
 
 
 def score(values, better="lower", floor=None):
@@ -406,6 +407,8 @@ def test_which_damage_a_score_sees():
     values = {"beyond": 0.011, "outside": 0.009, "inside": 0.003}
     kid = score(values, floor=Floor(mean=0.001, low=-0.002, high=0.004, repeats=4))
     assert [kid.sees(name) for name in kid.controls] == [True, False, False]
+    once = score({"much": 9.0}, floor=Floor(mean=2.0, low=2.0, high=2.0, repeats=1))
+    assert once.sees("much") is None
     assert score({"a": float("inf")}).controls["a"].missing == "not tried"
 
 

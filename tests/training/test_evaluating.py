@@ -189,6 +189,14 @@ def test_mirrored_classes_are_compared_with_mirrored_clips(store, tmp_path, judg
     assert evaluator(turned, labels)["distance"] < 1e-3 * evaluator(clips, labels)["distance"]
 
 
+def test_training_clips_that_cannot_be_read_are_left_out(store, tmp_path, judge, monkeypatch):
+    monkeypatch.setattr("dvdgan.evaluation.clipsets_data.readable", lambda clips, cache: np.arange(1, len(clips)))
+    dataset, said = open_dataset(tiny_config(store).data, 32, 4, store, progress=False), []
+    found = Evaluator(Judge.load(judge), dataset, np.arange(3), 15, tmp_path / "cache", said.append)
+    assert f"1 of {len(dataset)} training clips cannot be read and are left out" in said[-3]
+    assert found.facts["real_clips"] == len(dataset) - 1
+
+
 def phenomena_store(path, frames):
     with StoreWriter(path, 32, list(CLASSES), {}) as writer:
         for label, name in enumerate(CLASSES):

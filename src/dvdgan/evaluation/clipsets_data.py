@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 from dvdgan.config import DataConfig
 from dvdgan.data.clip_store import ClipStore
 from dvdgan.data.clips import ClipDataset
+from dvdgan.data.encode import atomic_path
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.windows import Window
 from dvdgan.evaluation.clipsets import content_key
@@ -19,6 +21,7 @@ from dvdgan.evaluation.errors import EvaluationError
 Part = Literal["train", "test", "all"]
 
 _VERSION = 1  # raised whenever other pixels are read
+_AT_ONCE = 16  # clips that are decoded together
 _BACKGROUND = "evaluation: background"
 
 
@@ -118,13 +121,17 @@ class DatasetSet:
         """How many clips there are."""
         return len(self.members)
 
+    def windows(self, rows: Sequence[int]) -> list[Window]:
+        """The windows of clips by their numbers."""
+        return [self._windows[row] for row in rows]
+
     def read(self, rows: Sequence[int]) -> np.ndarray:
         """Clips by their numbers, uint8 ``[n, T, S, S, 3]``.
 
         Raises:
             EvaluationError: the file of a clip, which is named, cannot be read.
         """
-        windows = [self._windows[row] for row in rows]
+        windows = self.windows(rows)
         clips = np.empty((len(windows), self.frames, self.size, self.size, 3), np.uint8)
         for number, (window, pixels) in enumerate(zip(windows, self.dataset.store.read(windows))):
             if pixels is None:
@@ -132,6 +139,33 @@ class DatasetSet:
                 raise EvaluationError(f"{self.dataset.store.path}: {source} cannot be read; mend it or take it out")
             clips[number] = self.dataset.on_background(pixels, _BACKGROUND, window.clip)
         return clips
+
+
+def readable(clips: DatasetSet, cache: str | Path) -> np.ndarray:
+    """Numbers of the clips whose files can be decoded, int64, ascending.
+
+    Packed clips were decoded when they were packed, so they are not read; others are, once: what was found is kept.
+
+    Args:
+        clips: the clips.
+        cache: the folder of kept features.
+    """
+    if isinstance(clips.dataset.store, ClipStore):
+        return np.arange(len(clips))
+    path = Path(cache) / f"readable-{clips.key}.json"
+    if path.is_file():
+        try:
+            return np.array(json.loads(path.read_text(encoding="utf-8")), np.int64)
+        except (OSError, ValueError, TypeError):
+            path.unlink(missing_ok=True)
+    found: list[int] = []
+    for start in range(0, len(clips), _AT_ONCE):
+        rows = range(start, min(start + _AT_ONCE, len(clips)))
+        pixels = clips.dataset.store.read(clips.windows(rows))
+        found += [row for row, frames in zip(rows, pixels) if frames is not None]
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(found), encoding="utf-8")
+    return np.array(found, np.int64)
 
 
 def open_folder(

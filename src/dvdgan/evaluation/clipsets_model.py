@@ -17,6 +17,7 @@ from dvdgan.networks.statistics import load_statistics, statistics_of
 from dvdgan.sampling import TruncationKind, latents, make_clips, settle_statistics
 
 _VERSION = 1  # raised whenever other pixels are made
+_PIXELS = 1 << 23  # of the frames of all clips of a forward pass, unless its batch is given
 _SETTLING = 16  # clips per batch of statistics that the model does not bring: the pipeline's own batch by default
 
 
@@ -35,7 +36,7 @@ class ModelSet:
         kind: see `dvdgan.sampling.latents`.
         frames: frames per clip; None is what the model was trained for.
         precision: ``fp32`` or ``bf16``.
-        batch_size: clips per forward pass.
+        batch_size: clips per forward pass; None is 16, and fewer of large clips.
         name: what the report calls the set; None names the truncation.
 
     Attributes:
@@ -59,7 +60,7 @@ class ModelSet:
         kind: TruncationKind = "scale",
         frames: int | None = None,
         precision: str = "fp32",
-        batch_size: int = 16,
+        batch_size: int | None = None,
         name: str | None = None,
     ) -> None:
         """Check what is asked for; nothing is made yet."""
@@ -76,6 +77,9 @@ class ModelSet:
             raise EvaluationError(f"labels are from 0 to {count - 1}, for the model's {count} classes")
         if precision not in ("fp32", "bf16"):
             raise EvaluationError(f"precision must be fp32 or bf16, not {precision!r}")
+        if batch_size is None:  # 16 small clips, 2 of 48 frames of 256 px
+            pixels = (frames or model.config.network.frames) * model.config.network.size**2
+            batch_size = max(1, min(16, _PIXELS // pixels))
         if batch_size < 1 or (frames is not None and frames < 1):
             raise EvaluationError(f"batch_size and frames must be 1 or more, not {batch_size} and {frames}")
         try:

@@ -39,8 +39,9 @@ from dvdgan.evaluation.evaluate_spaces import FieldFiles, Spaces, open_spaces
 from dvdgan.evaluation.features import extract
 from dvdgan.evaluation.judge import Judge
 from dvdgan.evaluation.judge_report import TITLES
-from dvdgan.evaluation.page import write_evaluation_page
+from dvdgan.evaluation.page import MOST_MOVING, write_evaluation_page
 from dvdgan.evaluation.page_media import EvaluationMedia
+from dvdgan.evaluation.page_tables import by_worst
 from dvdgan.evaluation.results import AbsentPart, ClipList, Evaluated, Evaluation, Reference
 from dvdgan.evaluation.results_scores import Sweep
 from dvdgan.evaluation.weights import file_sha256
@@ -49,6 +50,7 @@ from dvdgan.models import Model
 JSON, PAGE, CACHE = "evaluation.json", "evaluation.html", "cache"
 """What an evaluation's directory holds."""
 
+_SHOWN_BYTES = 1 << 31  # of the clips that the page shows, before they are encoded
 _GOOD_JUDGE = 0.9  # share of held-out clips below which a judge is said to be a poor one
 
 
@@ -109,9 +111,9 @@ def evaluate(
         spaces = open_spaces(sets.reference, known, settings, brought, where)
         say(_in_short(sets, spaces))
         run = _Run(given, sets, spaces, known, settings, kept, stages)
-        results, media = run.measure(where, command)
+        results, copies = run.measure(where, command)
         results.save(out / JSON)
-        say(str(write_evaluation_page(results, media, out / PAGE)))
+        say(str(write_evaluation_page(results, run.media(results, copies), out / PAGE)))
         if results.evaluated.kind == "model":
             say(_to_card(results, given.path / "card.md"))
     return results
@@ -134,9 +136,11 @@ class _Run:
         self.settings, self.cache, self.stages = settings, cache, stages
         self.absent: dict[AbsentPart, str] = {}
         self.warnings = [*sets.warnings, *spaces.missing, *self._about_judge()]
+        if given.unsearched:
+            self.warnings.append(f"copies: {given.unsearched}")
 
-    def measure(self, device: torch.device, command: str) -> tuple[Evaluation, EvaluationMedia]:
-        """All parts, one after another."""
+    def measure(self, device: torch.device, command: str) -> tuple[Evaluation, Copies | None]:
+        """All parts, one after another, and the copies' own pictures."""
         self._make()
         sets, settings = self.sets, self.settings
         looks = [Look(space, self.cache) for space in self.spaces.spaces]
@@ -171,7 +175,7 @@ class _Run:
             versions=_versions(device),
             command=command,
         )
-        return results, self._media(copies)
+        return results, copies
 
     def _make(self) -> None:
         """Make the model's clips, as far as they are not kept."""
@@ -197,7 +201,7 @@ class _Run:
         try:
             if not around:
                 raise EvaluationError("clips below 12 px are too small to compare")
-            found = find_copies(around, self.sets, self.settings, self.cache, self.stages)
+            found = find_copies(around, self.sets, self.settings, self.cache, self.stages, self.given.unsearched)
         except EvaluationError as error:
             self.absent["memorisation"] = str(error)
             return None
@@ -209,7 +213,7 @@ class _Run:
         if judge is None:
             return []
         clips = judge.about["accuracy"]["clips"]
-        notes = judge.notes(self.sets.reference.size, self.sets.reference.frames)
+        notes = judge.notes(self.sets.reference.size, self.sets.reference.frames, self.given.data.stride)
         if clips["hits"] < _GOOD_JUDGE * clips["of"]:
             right = f"{clips['hits'] / clips['of']:.0%} of held-out clips"
             notes.append(f"the judge is right on {right} only: what it says of generated clips is worth no more")
@@ -277,11 +281,19 @@ class _Run:
         given = {name: value for name, value in asdict(self.settings).items() if name not in ("num", "size", "frames")}
         return {**counts, **given, "truncations": list(self.settings.truncations)}
 
-    def _media(self, copies: Copies | None) -> EvaluationMedia:
-        sets, most = self.sets, self.settings.shown
+    def media(self, results: Evaluation, copies: Copies | None) -> EvaluationMedia:
+        """The clips that the page shows: of many classes, those of the worst."""
+        sets = self.sets
         sides = sets.generated[0], sets.reference
+        names = sets.classes or [""]
+        moving = set(by_worst(names, results)[:MOST_MOVING] if len(names) > MOST_MOVING else names)
+        room = _SHOWN_BYTES // (2 * len(moving) * sides[0].frames * sides[0].size ** 2 * 3)
+        most = min(self.settings.shown, max(1, room))
         shown: dict[str, tuple[np.ndarray | None, np.ndarray | None]] = {}
-        for label, name in enumerate(sets.classes or [""]):
+        for label, name in enumerate(names):
+            if name not in moving:
+                shown[name] = None, None
+                continue
             rows = [np.flatnonzero(side.labels == label)[:most] for side in sides]
             if most and all(map(len, rows)):
                 left, right = (side.read(some.tolist()) for side, some in zip(sides, rows))

@@ -8,9 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from dvdgan.data.encode import atomic_path
+from dvdgan.data.progress import with_progress
 from dvdgan.evaluation import behaviours, results_convert
 from dvdgan.evaluation import results_parts as parts
-from dvdgan.evaluation.behaviours import BEHAVIOURS, Calibration, calibration
+from dvdgan.evaluation.behaviours import (
+    BEHAVIOURS,
+    OTHER,
+    Calibration,
+    Outcome,
+    PassRate,
+    calibration,
+    score_as_others,
+)
 from dvdgan.evaluation.behaviours.calibration import load, save
 from dvdgan.evaluation.behaviours.table import control_sets
 from dvdgan.evaluation.clipsets import ClipSet, content_key
@@ -19,6 +28,7 @@ from dvdgan.evaluation.evaluate_clips import Sets
 from dvdgan.evaluation.evaluate_progress import Stages
 
 _OTHERS = 5  # real clips of each class that are judged as each other class
+_PIECE = 32  # clips that are in memory at once
 
 
 def judge_behaviours(sets: Sets, stride: int, seed: int, cache: Path, stages: Stages) -> parts.Behaviours:
@@ -38,6 +48,9 @@ def judge_behaviours(sets: Sets, stride: int, seed: int, cache: Path, stages: St
     if not sets.classes or unknown:
         which = f"for {', '.join(unknown[:5])}" if unknown else "for clips without classes"
         raise EvaluationError(f"behaviours are defined for the phenomena, not {which}")
+    frames = sets.reference.frames
+    if all(frames < BEHAVIOURS[name].fewest_frames for name in sets.classes):
+        raise EvaluationError(f"clips of {frames} frames are too short to show a behaviour")
     if stride != 1:
         raise EvaluationError(f"behaviours have limits for every frame, not for every {stride}th")
     with stages.timed("behaviours"):
@@ -58,19 +71,48 @@ def judge_behaviours(sets: Sets, stride: int, seed: int, cache: Path, stages: St
 
 
 def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> parts.Behaviours:
-    real, real_labels = _read(sets.held_out), sets.held_out.labels
-    generated = np.concatenate([_read(clips) for clips in sets.generated])
-    labels = np.concatenate([clips.labels for clips in sets.generated])
-    few = np.concatenate([np.flatnonzero(real_labels == label)[:_OTHERS] for label in range(len(sets.classes))])
-    judged = {"generated": (generated, labels), **control_sets(real, real_labels, seed)}
-    rates = behaviours.score_sets(judged, sets.classes, limits, (real[few], real_labels[few]), progress)
-    about = {name: BEHAVIOURS[name].about for name in sets.classes}
-    may_pass = {name: BEHAVIOURS[name].may_pass for name in sets.classes}
+    """All of it, a few clips at a time: sets of large clips do not fit into memory."""
+    shown = [name for name in sets.classes if limits.frames >= BEHAVIOURS[name].fewest_frames]
+    able = np.array([name in shown for name in sets.classes])
+    judged: dict[str, list[tuple[int, Outcome]]] = {}
+
+    def judge(name: str, clips: np.ndarray, labels: np.ndarray) -> None:
+        outcomes = behaviours.judge_clips(clips, labels, sets.classes, limits)
+        judged.setdefault(name, []).extend(zip(labels.tolist(), outcomes))
+
+    real = sets.held_out
+    both = [*((clips, False) for clips in sets.generated), (real, True)]
+    pieces = [(clips, is_real, rows) for clips, is_real in both for rows in _pieces(clips, able)]
+    for clips, is_real, rows in with_progress(pieces, f"judging behaviours, {_PIECE} clips at a time", progress):
+        pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
+        if is_real:
+            for name, (damaged, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
+                judge(name, damaged, labels)
+        else:
+            judge("generated", pixels, labels)
+    rates = {
+        title: {
+            name: PassRate.of([outcome for number, outcome in outcomes if number == label])
+            for name, outcomes in judged.items()
+            if any(number == label for number, _ in outcomes)
+        }
+        for label, title in enumerate(sets.classes)
+        if title in shown
+    }
+    few = np.concatenate([np.flatnonzero(real.labels == label)[:_OTHERS] for label in np.flatnonzero(able)])
+    numbers = np.cumsum(able) - 1  # of the classes that can be shown
+    others = score_as_others(real.read(few.tolist()), numbers[real.labels[few]], shown, limits, progress)
+    for title, rate in others.items():
+        rates[title][OTHER] = rate
+    about = {name: BEHAVIOURS[name].about for name in shown}
+    may_pass = {name: BEHAVIOURS[name].may_pass for name in shown}
     return results_convert.behaviours(rates, limits.describe(), about, may_pass)
 
 
-def _read(clips: ClipSet) -> np.ndarray:
-    return clips.read(range(len(clips)))
+def _pieces(clips: ClipSet, able: np.ndarray) -> list[np.ndarray]:
+    """Numbers of a set's clips whose class can show its behaviour, a few at a time."""
+    rows = np.flatnonzero(able[clips.labels])
+    return [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
 
 
 def _limits(size: int, frames: int, cache: Path, progress: bool) -> Calibration:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dvdgan.evaluation.clipsets import ClipSet, Subset
 from dvdgan.evaluation.clipsets_choice import apportioned
-from dvdgan.evaluation.clipsets_data import DatasetSet
+from dvdgan.evaluation.clipsets_data import DatasetSet, readable
 from dvdgan.evaluation.clipsets_model import ModelSet
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate_kept import Kept
@@ -24,6 +24,8 @@ REFERENCE = 2
 """Reference clips, and held-out clips, for each clip of a generated set: floors draw halves of the held-out ones."""
 
 _NAMED = 5  # classes that a warning names
+_FEWEST_TIMES = 1.5  # clips for each of a generated set from which floors have draws that differ
+_SPEED = 1.05  # ratio of frame rates from which clips are said to be of another speed
 
 
 class Chosen(Subset):
@@ -99,10 +101,10 @@ def choose_sets(made: Model | DatasetSet, parts: Parts, settings: EvaluationSett
         known = dict(zip(parts.train.classes, parts.train.class_weights))
         weights = [known[name] for name in classes]
     count = settings.clips(len(classes))
-    if settings.num is None and len(parts.held_out) < count:
-        count = max(2, len(parts.held_out))
+    if settings.num is None and len(parts.held_out) < REFERENCE * count:
+        count = min(count, max(2, len(parts.held_out) // REFERENCE))
         warnings.append(
-            f"{count} clips a set, as many as are held out: more would have no floor at the same counts (--num)"
+            f"{count} clips a set, half of those that are held out: of more, floors would have few draws (--num)"
         )
     pools = {"training": _Pool(training, classes), "held-out": _Pool(parts.held_out, classes)}
     wanted = np.bincount(apportioned(weights, count), minlength=len(weights))
@@ -114,12 +116,18 @@ def choose_sets(made: Model | DatasetSet, parts: Parts, settings: EvaluationSett
     else:
         generated, seeds = _of_folder(_Pool(made, classes), wanted, settings, warnings), []
         wanted = np.bincount(generated[0].labels, minlength=len(weights))
-    rows = {name: pool.deal(REFERENCE * wanted, settings.seed)[0] for name, pool in pools.items()}
+    rows = {name: pool.deal(pool.several(wanted), settings.seed)[0] for name, pool in pools.items()}
     for name, pool in pools.items():
-        warnings += pool.missing(
-            wanted, classes, name, "scores, floors and controls are then not of the same mix; take fewer clips (--num)"
-        )
-    standins = pools["held-out"].deal(wanted, settings.seed)[0]
+        rows[name], lost = pool.readable(rows[name], folder)
+        warnings += lost
+        so = "scores, floors and controls are then not of the same mix; take fewer clips (--num)"
+        warnings += pool.missing(pool.several(wanted), classes, name, so)
+    for clips in (training, parts.held_out, *([made] if isinstance(made, DatasetSet) else [])):
+        warnings += _left_out(clips)
+    if isinstance(made, DatasetSet) and not 1 / _SPEED < made.fps / parts.held_out.fps < _SPEED:
+        rates = f"{made.fps:g} frames per second, real ones {parts.held_out.fps:g}"
+        warnings.append(f"generated clips have {rates}: movement is compared frame by frame, at these two speeds")
+    standins = np.intersect1d(pools["held-out"].deal(wanted, settings.seed)[0], rows["held-out"])
     reference, held_out = (pools[name].chosen(rows[name]) for name in ("training", "held-out"))
     if min(len(reference), len(held_out), len(standins), len(generated[0])) < 2:
         raise EvaluationError(
@@ -163,6 +171,22 @@ class _Pool:
             for place in range(sets):
                 dealt[place].append(np.array(members[place * number : (place + 1) * number], np.int64))
         return [np.sort(np.concatenate(rows)) for rows in dealt]
+
+    def several(self, wanted: np.ndarray) -> np.ndarray:
+        """`REFERENCE` times as many of each class; somewhat fewer of all if that keeps the mix that is wanted."""
+        there = np.bincount(self.labels[self.labels >= 0], minlength=len(wanted))
+        often = min((there[label] / number for label, number in enumerate(wanted) if number), default=0.0)
+        times = min(often, REFERENCE) if often >= _FEWEST_TIMES else REFERENCE
+        return np.floor(wanted * times + 1e-9).astype(np.int64)
+
+    def readable(self, rows: np.ndarray, folder: Path) -> tuple[np.ndarray, list[str]]:
+        """Those of these rows that can be read, and a warning of the others."""
+        if not isinstance(self.whole, DatasetSet):
+            return rows, []
+        kept = rows[readable(self.whole.only(rows), folder)]
+        lost = [self.whole.ids[row] for row in np.setdiff1d(rows, kept)]
+        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        return kept, [f"left out, since they cannot be read: {', '.join(lost[:_NAMED])}{more}"] if lost else []
 
     def chosen(self, rows: np.ndarray, name: str | None = None) -> ClipSet:
         """These clips, as a set of the evaluation."""
@@ -214,6 +238,16 @@ def _of_folder(pool: _Pool, wanted: np.ndarray, settings: EvaluationSettings, wa
     warnings += pool.missing(wanted, pool.classes, "generated", "real clips are taken in the same mix")
     names = [pool.whole.name if sets == 1 else f"{pool.whole.name}, set {place + 1}" for place in range(sets)]
     return [pool.chosen(rows, name) for rows, name in zip(pool.deal(wanted, settings.seed, sets), names)]
+
+
+def _left_out(clips: DatasetSet) -> list[str]:
+    """Warnings of clips that are too short, and of files that could not be read."""
+    dataset, found = clips.dataset, []
+    if dataset.left_out:
+        found.append(f"{clips.name}: {dataset.left_out} clips are shorter than {clips.frames} frames and left out")
+    if dataset.store.skipped:
+        found.append(f"{clips.name}: {len(dataset.store.skipped)} files could not be read")
+    return found
 
 
 def _common(made: Sequence[str], real: Sequence[str], warnings: list[str]) -> list[str]:

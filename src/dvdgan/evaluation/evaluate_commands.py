@@ -24,12 +24,14 @@ def evaluate_command(
     out: Annotated[Path, typer.Option(help="The directory of the report.")] = Path("evaluation"),
     judge: Annotated[Optional[Path], typer.Option(help="A judge, from `dvdgan train-judge`.")] = None,
     num: Annotated[
-        Optional[int], typer.Option(help="Generated clips of each set. [default: 20 per class, 180 to 500]")
+        Optional[int],
+        typer.Option(help="Generated clips of each set. [default: 20 per class, 180 to 500; half with --quick]"),
     ] = None,
-    seeds: Annotated[Optional[int], typer.Option(help="Sets of generated clips. [default: 3]")] = None,
+    seeds: Annotated[Optional[int], typer.Option(help="Sets of generated clips. [default: 3; 2 with --quick]")] = None,
     truncation: Annotated[float, typer.Option(help="Of the model's noise; in (0, 1].")] = 1.0,
     truncations: Annotated[
-        Optional[str], typer.Option(help="Points of the curve; '' leaves it out. [default: 1,0.8,0.6,0.44]")
+        Optional[str],
+        typer.Option(help="Points of the curve; '' leaves it out. [default: 1,0.8,0.6,0.44; none with --quick]"),
     ] = None,
     stride: Annotated[Optional[int], typer.Option(help="Take every stride-th frame of the data.")] = None,
     size: Annotated[Optional[int], typer.Option(help="Pixels of the clips in a folder.")] = None,

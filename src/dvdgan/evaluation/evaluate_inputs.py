@@ -24,6 +24,7 @@ from dvdgan.evaluation.judge_data import Parts, open_parts
 from dvdgan.models import Model, load_model
 
 _SIZE, _FRAMES = 64, 12  # of clips in a folder, where nothing says it
+_DIVIDING = ("split", "test_fraction", "split_seed", "group", "fold", "list_file")  # fields that say what trains
 _LEAST_HELD_OUT = 180  # clips, for the tests that need some whatever a set has
 
 
@@ -36,12 +37,15 @@ class Inputs:
         path: of the model's own directory, or of the folder.
         parts: the real clips.
         data: how they are read.
+        unsearched: why copies may be there although none is found among the training part, in a sentence; "" if no
+            reason is known.
     """
 
     made: Model | DatasetSet
     path: Path
     parts: Parts
     data: DataConfig
+    unsearched: str = ""
 
     def close(self) -> None:
         """End the processes that decode, if any."""
@@ -87,10 +91,10 @@ def open_inputs(
     """
     if (model is None) == (clips is None):
         raise EvaluationError("give either --model or --clips: a model's directory, or a folder of clips")
-    loaded, base, classes = None, DataConfig(), 0
+    loaded, base, classes, own = None, DataConfig(), 0, False
     if model is not None:
         loaded, place = load_model(model, pick_device(device)), _own_directory(model)
-        base, classes = _as_trained(loaded, model, source), len(loaded.classes)
+        (base, own), classes = _as_trained(loaded, model, source), len(loaded.classes)
         size, frames = loaded.config.network.size, settings.frames or loaded.config.network.frames
         if settings.size not in (None, size):
             raise EvaluationError(f"{model}: makes clips of {size} px; leave --size out, or give {size}")
@@ -114,10 +118,19 @@ def open_inputs(
             made = open_folder(place, size, frames, folder / "clips", progress=progress)
             opened.enter_context(closing(made.dataset.store))
         parts = open_parts(
-            data, size, frames, folder, held_out_clips=held_out, progress=progress, say=say, need_classes=False
+            data,
+            size,
+            frames,
+            folder,
+            held_out_clips=held_out,
+            progress=progress,
+            say=say,
+            need_classes=False,
+            cap=False,
         )
         opened.pop_all()
-    return Inputs(made, place, parts, data)
+    unsearched = "" if loaded is None else _unsearched(loaded.config.data, data, parts, own)
+    return Inputs(made, place, parts, data, unsearched)
 
 
 def data_config(base: DataConfig, fields: Sequence[str]) -> DataConfig:
@@ -130,19 +143,38 @@ def data_config(base: DataConfig, fields: Sequence[str]) -> DataConfig:
     return override(Config(data=base), named).data
 
 
-def _as_trained(model: Model, directory: Path, source: str | None) -> DataConfig:
-    """How the model's data was read; of another source, only how its frames are taken."""
+def _as_trained(model: Model, directory: Path, source: str | None) -> tuple[DataConfig, bool]:
+    """How the model's data was read, of another source only how its frames are taken; and whether it is the model's."""
     own = model.config.data
     if source is None or source == own.source:
         packed = _packed_by_run(directory)
         if packed is None and own.source is None:
             raise EvaluationError(f"{directory}: does not say what it was trained on; name the data with --data")
-        return own if packed is None else own.model_copy(update={"source": str(packed)})
+        return own if packed is None else own.model_copy(update={"source": str(packed)}), True
     if (packed := _packed_by_run(directory)) is not None and packed.resolve() == Path(source).resolve():
-        return own.model_copy(update={"source": source})
+        return own.model_copy(update={"source": source}), True
     here = {"source": source, "layout": "auto", "list_file": None, "split": "train"}
     reset: dict[str, Any] = {**here, "flip": False, "flip_labels": {}}
-    return updated(Config(data=own), data=reset).data
+    return updated(Config(data=own), data=reset).data, False
+
+
+def _unsearched(trained: DataConfig, data: DataConfig, parts: Parts, own: bool) -> str:
+    """Why a model may have learned from clips that are not in the training part, in a sentence; "" if it has not."""
+    if not own:
+        return f"The model was trained on {trained.source or 'other clips'}, and copies of those are not looked for."
+    if parts.chosen_here:
+        return (
+            "The model was trained on all clips, the held-out ones too, and copies of these are not looked for; "
+            "a training that leaves some out (data.test_fraction=0.2) tells more."
+        )
+    if trained.split != "train":
+        return (
+            f"The model was trained with data.split={trained.split}, and copies of held-out clips are not looked for."
+        )
+    changed = [name for name in _DIVIDING if getattr(trained, name) != getattr(data, name)]
+    if changed:
+        return f"The data is divided otherwise than in training ({', '.join(changed)}), and copies may stay unseen."
+    return ""
 
 
 def _packed_by_run(directory: Path) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,12 @@ class Copies:
 
 
 def find_copies(
-    around: list[Neighbourhood], sets: Sets, settings: EvaluationSettings, cache: Path, stages: Stages
+    around: list[Neighbourhood],
+    sets: Sets,
+    settings: EvaluationSettings,
+    cache: Path,
+    stages: Stages,
+    unsearched: str = "",
 ) -> Copies:
     """Compare generated clips with training clips in each space.
 
@@ -83,6 +88,7 @@ def find_copies(
         settings: how many windows and pairs.
         cache: where features are kept.
         stages: shows how far it is.
+        unsearched: why the model may have learned from other clips; the absence of copies is then not told.
 
     Raises:
         EvaluationError: nothing can be compared, such as where no held-out clip is no near copy of a training clip.
@@ -122,6 +128,8 @@ def find_copies(
                 settings.pairs,
                 stages.shown,
             )
+            if unsearched and one.verdict == "no sign of copies":
+                one = replace(one, verdict="cannot tell", reason=f"{unsearched} Among those searched: {one.reason}")
             found.append(one)
             records.append(nearness(one, f"{space.about} Sought in {windows.about()}."))
             listed += pairs(one, samples.ids, windows.ids, sets.held_out.ids)

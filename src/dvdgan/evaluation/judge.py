@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
 from dvdgan.data.encode import atomic_path
 from dvdgan.devices import full_fp32, pick_device
@@ -166,7 +166,7 @@ class Judge:
     def probabilities_of(self, features: np.ndarray) -> np.ndarray:
         """The same from pooled features, float32 ``[N, D]``, so that clips are looked at once only."""
         head: nn.Linear = self.network.head
-        logits = features.astype(np.float64) @ head.weight.double().cpu().numpy().T + head.bias.double().cpu().numpy()
+        logits = features.astype(np.float64) @ _numbers(head.weight).T + _numbers(head.bias)
         odds = np.exp(logits - logits.max(1, keepdims=True))
         return (odds / odds.sum(1, keepdims=True)).astype(np.float32)
 
@@ -213,14 +213,19 @@ class Judge:
             known = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
             raise EvaluationError(f"{self.place}: knows the classes {known}, not {', '.join(unknown[:5])}; {mend}")
 
-    def notes(self, size: int, frames: int) -> list[str]:
-        """What is to be said where clips are of another size or length than those that it was trained on."""
+    def notes(self, size: int, frames: int, stride: int = 1) -> list[str]:
+        """What is to be said where clips are of another size, length or speed than those that it was trained on."""
         notes = []
         if size != self.size:
             made = resize_name((self.size, self.size))
             notes.append(f"the judge was trained at {self.size} px: clips of {size} px are resized to {made}")
         if frames != self.frames:
             notes.append(f"the judge was trained on {self.frames} frames, not {frames}: it may be right less often")
+        own = self.about.get("data", {}).get("stride", 1)
+        if stride != own:
+            notes.append(
+                f"the judge was trained at a stride of {own}, not {stride}: clips move at another speed than it knows"
+            )
         return notes
 
     @property
@@ -231,6 +236,11 @@ class Judge:
     def _weights(self) -> bytes:
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         return save(tensors, {"format": FORMAT})  # one entry only: several come in any order, and the bytes are hashed
+
+
+def _numbers(parameter: Tensor) -> np.ndarray:
+    """In double precision, which not every device has."""
+    return parameter.detach().cpu().double().numpy()
 
 
 class JudgeFeatures:

@@ -27,11 +27,14 @@ class Parts:
         train: the clips to learn from.
         held_out: other clips, which nothing is learned from: one window in the middle of each.
         how: how the held-out clips came to be held out, in words.
+        chosen_here: whether neither the source nor ``data.test_fraction`` holds any out: a training by the same
+            configuration learns from them.
     """
 
     train: ClipDataset
     held_out: DatasetSet
     how: str
+    chosen_here: bool = False
 
     def close(self) -> None:
         """End the processes that decode, if any."""
@@ -52,6 +55,7 @@ def open_parts(
     keep: bool = False,
     say: Callable[[str], None] | None = None,
     need_classes: bool = True,
+    cap: bool = True,
 ) -> Parts:
     """Open the training part and the held-out part of the clips that a configuration names.
 
@@ -66,6 +70,7 @@ def open_parts(
         held_out_fraction: what is held out of a source that has no test part, 0 to 1.
         held_out_clips: at most so many clips, about, classes as often as in the part (as often as each other, of the
             phenomena).
+        cap: whether that goes for other clips than phenomena, too, which need not be rendered.
         seed: of what is drawn in training.
         progress: show a progress bar on stderr while rendering or packing.
         keep: use the stores that are there as they stand.
@@ -78,9 +83,9 @@ def open_parts(
         EvaluationError: the clips have no classes, or only one, but two are needed.
     """
     cache = folder / "data"
-    fraction = data.test_fraction
-    if fraction == 0 and not _is_divided(data, cache, keep, frames) and not _is_rendered(data):
-        fraction = held_out_fraction
+    divided = _is_divided(data, cache, keep, frames)
+    chosen_here = data.test_fraction == 0 and not divided and not _is_rendered(data)
+    fraction = held_out_fraction if chosen_here else data.test_fraction
     config = data.model_copy(update={"split": "train", "test_fraction": fraction})
     train = open_dataset(config, size, frames, cache, progress, seed, keep, say)
     source = data.source or "the data"
@@ -94,16 +99,16 @@ def open_parts(
         per_class = max(1, min(about["clips_per_class"], held_out_clips // len(train.classes)))
         place, settings = folder / "heldout", (about["size"], about["frames"], per_class, about["seed"])
         store = packed_phenomena(place, *settings, progress, other)
-        dataset = ClipDataset(store, frames, size, data.stride, seed=seed)
+        dataset = ClipDataset(store, frames, size, data.stride, seed=seed, short=data.short)
         return Parts(train, DatasetSet(dataset, "test", fps=data.fps), f"scenes of the phenomena's {other} split")
     config = config.model_copy(update={"flip": False, "flip_labels": {}, "crop": "center", "split": "test"})
     held_out = DatasetSet(open_dataset(config, size, frames, cache, progress, seed, True, say), "test", fps=data.fps)
-    if len(held_out) > held_out_clips:
+    if cap and len(held_out) > held_out_clips:
         held_out = held_out.only(choose_in_all(held_out, held_out_clips))
     how = "the source's test part"
-    if fraction:
+    if fraction and not divided:
         how = f"{fraction:.0%} of each class, by whole groups (data.test_fraction)"
-    return Parts(train, held_out, how)
+    return Parts(train, held_out, how, chosen_here)
 
 
 def _is_rendered(data: DataConfig) -> bool:

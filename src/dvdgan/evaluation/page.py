@@ -25,7 +25,9 @@ from dvdgan.report.templates import page_environment
 SHOWN_CLASSES = 12
 """With more classes than this, the rest is folded away."""
 
-_MOST_MOVING = 120  # classes whose clips a page holds: with more, each would have to be too small
+MOST_MOVING = 120
+"""Classes whose clips a page holds: with more, each would have to be too small."""
+
 _LISTED_CLIPS = 2000  # ids of clips that the page lists on each side; the JSON has all
 
 
@@ -138,7 +140,7 @@ def _moving(results: Evaluation, media: EvaluationMedia, budget: int) -> dict[st
     if unknown:
         raise EvaluationError(f"clips of the class {unknown[0]!r}, which the results do not have; name one of theirs")
     order = by_worst(media.classes, results) if len(media.classes) > SHOWN_CLASSES else list(media.classes)
-    kept = {name: media.classes[name] for name in order[:_MOST_MOVING]}
+    kept = {name: media.classes[name] for name in order[:MOST_MOVING]}
     by_class, by_pair = movies(replace(media, classes=kept), budget)
     films: list[Movie | None] = [*by_pair] or [None] * len(pairs)
     shown = [Shown(pair.clip, film or Movie(None, None, False, False), pair) for pair, film in zip(pairs, films)]

@@ -106,11 +106,13 @@ class Score(Part):
     def sees(self, damage: str) -> bool | None:
         """Whether real clips with this damage score worse than all pairs of real sets, by a factor of `SEEN` at least.
 
-        None if the control or the floor is missing. Where a ratio means nothing, the score must lie beyond the floor's
-        range by that range's width: of many controls, some leave it by chance.
+        None if the control or the floor is missing, or the floor has but one draw. Where a ratio means nothing, the
+        score must lie beyond the floor's range by that range's width: of many controls, some leave it by chance.
         """
         control = self.controls.get(damage)
         if control is None or control.value is None or self.floor.low is None or self.floor.high is None:
+            return None
+        if self.floor.repeats < 2:
             return None
         low, high = self.floor.low, self.floor.high
         beyond = control.value - high if self.better == "lower" else low - control.value
@@ -137,9 +139,10 @@ def times_worse(value: float, floor: Floor, better: Better) -> float | None:
     """How many times worse a score's value is than real against real: 1 is as good, whichever way the score points.
 
     None where a ratio means nothing: no floor, a floor or a value that is not above 0 (unbiased estimates such as KID
-    waver around 0), or a floor whose own repeats reach down to 0, for then it is noise that one would divide by.
+    waver around 0), a floor whose own repeats reach down to 0, for then it is noise that one would divide by, or a
+    floor of one draw, of which that is not known.
     """
-    if floor.mean is None or floor.mean <= 0 or floor.low is None or floor.low <= 0:
+    if floor.mean is None or floor.mean <= 0 or floor.low is None or floor.low <= 0 or floor.repeats < 2:
         return None
     if better == "lower":
         return value / floor.mean if value > 0 else None

@@ -116,16 +116,21 @@ def _judging(
     """Look at training clips; the returned function compares samples with them."""
     from dvdgan.evaluation.classification import class_fidelity
     from dvdgan.evaluation.clipsets import Mapped, content_key
-    from dvdgan.evaluation.clipsets_data import DatasetSet
+    from dvdgan.evaluation.clipsets_data import DatasetSet, readable
     from dvdgan.evaluation.features import extract
     from dvdgan.evaluation.floors import real_floor
     from dvdgan.evaluation.frechet import factored, frechet_of_factored, frechet_of_features
     from dvdgan.evaluation.memorisation_windows import groups_of
 
-    for note in judge.notes(dataset.size, dataset.frames):
+    for note in judge.notes(dataset.size, dataset.frames, dataset.stride):
         say(f"training.judge: {note}")
     members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
-    plain, turned = DatasetSet(dataset, "train", members), mirror[:, None, None, None, None]
+    plain = DatasetSet(dataset, "train", members)
+    good = readable(plain, cache)
+    if len(good) < len(plain):
+        say(f"{judge.place}: {len(plain) - len(good)} of {len(plain)} training clips cannot be read and are left out")
+    plain, mirror, shown = plain.only(good), mirror[good], shown[good]
+    turned = mirror[:, None, None, None, None]
     real = Mapped(
         plain,
         lambda clips, rows: np.where(turned[np.asarray(rows)], clips[:, :, :, ::-1], clips),

@@ -34,10 +34,15 @@ def render_heldout(size: int, frames: int, clips: int, seed: int = 0) -> tuple[n
     return rendered, np.repeat(np.arange(len(phenomena.CLASSES)), clips)
 
 
-def control_sets(clips: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Clips ``[N, T, H, W, 3]`` as they are, frozen at their first frame, shuffled and reversed, with their labels."""
+def control_sets(
+    clips: np.ndarray, labels: np.ndarray, seed: int = 0, first: int = 0
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Clips ``[N, T, H, W, 3]`` as they are, frozen at their first frame, shuffled and reversed, with their labels.
+
+    Clip i's order follows from the seed and `first` + i, so that a set may be taken in parts.
+    """
     frames = clips.shape[1]
-    orders = [keyed_rng(seed, "behaviours: shuffled", row).permutation(frames) for row in range(len(clips))]
+    orders = [keyed_rng(seed, "behaviours: shuffled", first + row).permutation(frames) for row in range(len(clips))]
     shuffled = np.stack([clip[order] for clip, order in zip(clips, orders)])
     frozen = np.broadcast_to(clips[:, :1], clips.shape)
     damaged = {"real": clips, "frozen": frozen, "shuffled": shuffled, "reversed": clips[:, ::-1]}

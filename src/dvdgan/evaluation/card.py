@@ -52,6 +52,9 @@ def _scores(evaluation: Evaluation) -> str:
             lines.append(
                 f"| {score.name}, {score.space} ({score.better} is better) | {measured(score.overall)} | {floor} |"
             )
-    lines += ["", *[f"- {answer.question} {answer.figure}" for answer in answers(evaluation)]]
+    lines += [
+        "",
+        *[f"- {answer.question} {answer.figure}" for answer in answers(evaluation)[:-1]],
+    ]  # not how sure it is
     lines += ["", f"Measured {evaluation.made} by dvdgan {evaluation.versions.get('dvdgan', '')}."]
     return "\n".join(lines)

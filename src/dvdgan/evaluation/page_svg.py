@@ -86,7 +86,7 @@ def logarithmic(low: float, high: float, start: float, end: float) -> Scale:
 
 def widened(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
     """A range with some room at its ends; never empty."""
-    room = share * (high - low) or 0.05 * abs(high) or 1.0
+    room = share * (high - low) or 0.05 * abs(high) or 0.05
     return low - room, high + room
 
 

@@ -92,7 +92,7 @@ def _score_row(score: Score) -> Row:
         Cell("–") if ratio is None else Cell(times(ratio)),
         _sides(score),
     ]
-    warned = " ".join(score.warnings)
+    warned = "; ".join(score.warnings)
     return Row(score.name, cells, about=" ".join(filter(None, (score.about, score.unit))), note=warned)
 
 

@@ -14,9 +14,10 @@ from dvdgan.models import SCORES, UNMEASURED
 def scored(card: str, evaluation: Evaluation | None) -> str:
     """A card, Markdown, with these scores in the place of any that it had; None says that there are none."""
     before, found, after = card.partition(f"{SCORES}\n")
-    rest = after[after.find("\n## ") + 1 :] if "\n## " in after else ""
-    text = UNMEASURED if evaluation is None else _scores(evaluation)
-    return f"{before if found else before.rstrip() + chr(10) * 2}{SCORES}\n\n{text}\n" + (f"\n{rest}" if rest else "")
+    if not found:
+        before = f"{before.rstrip()}\n\n"
+    rest = after[after.index("\n## ") :] if "\n## " in after else ""
+    return f"{before}{SCORES}\n\n{UNMEASURED if evaluation is None else _scores(evaluation)}\n{rest}"
 
 
 def write_scores(path: Path, evaluation: Evaluation) -> None:
@@ -52,9 +53,7 @@ def _scores(evaluation: Evaluation) -> str:
             lines.append(
                 f"| {score.name}, {score.space} ({score.better} is better) | {measured(score.overall)} | {floor} |"
             )
-    lines += [
-        "",
-        *[f"- {answer.question} {answer.figure}" for answer in answers(evaluation)[:-1]],
-    ]  # not how sure it is
+    asked = answers(evaluation)[:-1]  # the last one is how sure that is, for which the page has reasons
+    lines += ["", *(f"- {answer.question} {answer.figure}" for answer in asked)]
     lines += ["", f"Measured {evaluation.made} by dvdgan {evaluation.versions.get('dvdgan', '')}."]
     return "\n".join(lines)

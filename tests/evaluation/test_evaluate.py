@@ -333,9 +333,9 @@ def edited_copy(model, place, own):
 def test_real_clips_come_in_the_mix_that_is_wanted_where_there_are_enough(tmp_path):
     labels = np.repeat([0, 1], [10, 7])
     pool = _Pool(ArraySet(np.zeros((17, 2, 8, 8, 3), np.uint8), labels, ["a", "b"]), ["a", "b"])
-    assert pool.several(np.array([3, 3])).tolist() == [6, 6]  # twice
-    assert pool.several(np.array([4, 4])).tolist() == [7, 7]  # 1.75 times
-    assert pool.several(np.array([5, 5])).tolist() == [10, 10]  # more than there are, of which a warning tells
+    assert pool.real_counts(np.array([3, 3])).tolist() == [6, 6]  # twice
+    assert pool.real_counts(np.array([4, 4])).tolist() == [7, 7]  # 1.75 times
+    assert pool.real_counts(np.array([5, 5])).tolist() == [10, 10]  # more than there are, of which a warning tells
     (rows,) = pool.deal(np.array([10, 10]), 0)
     assert np.bincount(labels[rows]).tolist() == [10, 7]
     assert "b 7 of 10" in pool.missing(np.array([10, 10]), ["a", "b"], "held-out", "")[0]
@@ -358,11 +358,19 @@ def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monk
     names = ["pen", "turn", "passing"]
     clips = np.stack([phenomena.render(name, k, size=32, frames=12).clip for k in range(4) for name in names])
     sets = sets_of(ArraySet(clips, np.tile(np.arange(3), 4), names))
-    found = []
+    found, orders = [], []
+
+    def noted(*args):
+        orders[-1].append(control_sets(*args)["shuffled"][0])
+        return control_sets(*args)
+
+    monkeypatch.setattr(evaluate_behaviours, "control_sets", noted)
     for piece in (5, 100):
         monkeypatch.setattr(evaluate_behaviours, "_PIECE", piece)
+        orders.append([])
         found.append(evaluate_behaviours.judge_behaviours(sets, 1, 0, tmp_path / str(piece), Stages(False)))
     assert found[0] == found[1]
+    np.testing.assert_array_equal(np.concatenate(orders[0]), orders[1][0])
     whole = score_sets(
         {"generated": (clips, sets.held_out.labels), **control_sets(clips, sets.held_out.labels)},
         names, calibration(32, 12), (clips, sets.held_out.labels),

@@ -168,6 +168,33 @@ def test_groups_are_held_out_whole_where_the_source_says_nothing(tmp_path):
     assert len(set(parts.held_out.labels.tolist())) == 2
     few = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4, progress=False)
     assert np.bincount(few.held_out.labels).tolist() == [2, 2]
+    whole = open_parts(
+        DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4, progress=False, cap=False
+    )
+    assert len(whole.held_out) == 8
+    assert parts.chosen_here
+    asked = DataConfig(source=str(tmp_path / "store"), test_fraction=0.2)
+    assert not open_parts(asked, 32, 3, tmp_path / "work", progress=False).chosen_here
+
+
+def test_a_source_that_is_divided_stays_so_whatever_fraction_is_asked(tmp_path):
+    with StoreWriter(tmp_path / "store", 32, ("a", "b"), {"test": True}) as writer:
+        for number in range(20):
+            clip, part = np.full((3, 32, 32, 3), number, np.uint8), "test" if number < 6 else "train"
+            writer.add(clip, number % 2, f"{number}", 12.0, part)
+    data = DataConfig(source=str(tmp_path / "store"), test_fraction=0.5)
+    parts = open_parts(data, 32, 3, tmp_path / "work", progress=False)
+    assert (len(parts.held_out), parts.how, parts.chosen_here) == (6, "the source's test part", False)
+
+
+def test_rendered_clips_that_are_too_short_are_repeated_on_both_sides(tmp_path):
+    open_parts(
+        DataConfig(source="phenomena", clips_per_class=2), 32, 3, tmp_path / "earlier", held_out_clips=9, progress=False
+    )
+    data = DataConfig(source=str(tmp_path / "earlier" / "data"), short="loop")
+    parts = open_parts(data, 32, 5, tmp_path / "work", held_out_clips=9, progress=False)
+    clip = parts.held_out.read([0])[0]
+    np.testing.assert_array_equal(clip[:2], clip[3:])
 
 
 @pytest.mark.parametrize("packed_before", [False, True])

@@ -116,12 +116,12 @@ def choose_sets(made: Model | DatasetSet, parts: Parts, settings: EvaluationSett
     else:
         generated, seeds = _of_folder(_Pool(made, classes), wanted, settings, warnings), []
         wanted = np.bincount(generated[0].labels, minlength=len(weights))
-    rows = {name: pool.deal(pool.several(wanted), settings.seed)[0] for name, pool in pools.items()}
+    rows = {name: pool.deal(pool.real_counts(wanted), settings.seed)[0] for name, pool in pools.items()}
     for name, pool in pools.items():
         rows[name], lost = pool.readable(rows[name], folder)
         warnings += lost
         so = "scores, floors and controls are then not of the same mix; take fewer clips (--num)"
-        warnings += pool.missing(pool.several(wanted), classes, name, so)
+        warnings += pool.missing(pool.real_counts(wanted), classes, name, so)
     for clips in (training, parts.held_out, *([made] if isinstance(made, DatasetSet) else [])):
         warnings += _left_out(clips)
     if isinstance(made, DatasetSet) and not 1 / _SPEED < made.fps / parts.held_out.fps < _SPEED:
@@ -172,7 +172,7 @@ class _Pool:
                 dealt[place].append(np.array(members[place * number : (place + 1) * number], np.int64))
         return [np.sort(np.concatenate(rows)) for rows in dealt]
 
-    def several(self, wanted: np.ndarray) -> np.ndarray:
+    def real_counts(self, wanted: np.ndarray) -> np.ndarray:
         """`REFERENCE` times as many of each class; somewhat fewer of all if that keeps the mix that is wanted."""
         there = np.bincount(self.labels[self.labels >= 0], minlength=len(wanted))
         often = min((there[label] / number for label, number in enumerate(wanted) if number), default=0.0)

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from ceilings import SHAPES, bandwidth, convolutions
 from dvdgan.config import Config
 from dvdgan.config_files import load_config, updated
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.windows import Window
 from dvdgan.networks import packed
 from dvdgan.networks.batch_norm import BatchNormReLU
@@ -159,7 +159,7 @@ def both_ways(module: nn.Module, call: tuple, precision: str) -> Callable[[], No
 
 def parts_of(
     generator: nn.Module,
-    judges: dict[str, tuple[nn.Module, Callable[[], Any]]],
+    discriminators: dict[str, tuple[nn.Module, Callable[[], Any]]],
     run_g: Callable[[], Any],
     kinds: dict[str, type],
     precision: str,
@@ -169,7 +169,7 @@ def parts_of(
 
     Args:
         generator: G.
-        judges: each discriminator, and something that calls it.
+        discriminators: each discriminator, and something that calls it.
         run_g: something that calls G.
         kinds: the module class of the parts ``recurrence``, ``blocks`` and ``norms``.
         precision: of autocast.
@@ -180,8 +180,8 @@ def parts_of(
         calls = captured(generator, (kind,), run_g)
         found[part] = sum(measure(both_ways(m, call, precision), seconds).median for m, call in calls)
     found["blocks"] -= found["norms"]  # those of the blocks; G's last norm is counted there as well
-    for name, (judge, run) in judges.items():
-        (m, call), *_ = captured(judge, (type(judge),), run)
+    for name, (discriminator, run) in discriminators.items():
+        (m, call), *_ = captured(discriminator, (type(discriminator),), run)
         found[name] = measure(both_ways(m, call, precision), seconds).median
     return found
 
@@ -189,9 +189,12 @@ def parts_of(
 def our_parts(ours: Ours, real: Tensor, labels: Tensor, seconds: float) -> dict[str, float]:
     learner, batch = ours.learner, len(real)
     run = lambda: ours.generator_step(batch, labels)  # noqa: E731
-    judges = {{"spatial": "D_S", "temporal": "D_T"}[name]: (judge, run) for name, judge in learner.judges.items()}
+    discriminators = {
+        {"spatial": "D_S", "temporal": "D_T"}[name]: (discriminator, run)
+        for name, discriminator in learner.discriminators.items()
+    }
     kinds: dict[str, type] = {"recurrence": ConvGRU, "blocks": GeneratorBlock, "norms": BatchNormReLU}
-    parts = parts_of(learner.generator, judges, run, kinds, learner.precision, seconds)
+    parts = parts_of(learner.generator, discriminators, run, kinds, learner.precision, seconds)
     for adam in learner.optimisers.values():
         parts["optimiser"] = parts.get("optimiser", 0.0) + measure(adam.step, seconds).median
     parts["power iteration"] = sum(
@@ -204,9 +207,9 @@ def our_parts(ours: Ours, real: Tensor, labels: Tensor, seconds: float) -> dict[
 
 def their_parts(book: Textbook, real: Tensor, labels: Tensor, seconds: float) -> dict[str, float]:
     run = lambda: book.generator_step(len(real), labels)  # noqa: E731
-    judges: dict[str, tuple[nn.Module, Callable[[], Any]]] = {"D_S": (book.d_s, run), "D_T": (book.d_t, run)}
+    discriminators: dict[str, tuple[nn.Module, Callable[[], Any]]] = {"D_S": (book.d_s, run), "D_T": (book.d_t, run)}
     kinds: dict[str, type] = {"recurrence": GRU, "blocks": UpBlock, "norms": Norm}
-    parts = parts_of(book.g, judges, run, kinds, "fp32", seconds)
+    parts = parts_of(book.g, discriminators, run, kinds, "fp32", seconds)
     parts["optimiser"] = measure(book.adam_g.step, seconds).median + measure(book.adam_d.step, seconds).median
     return parts
 

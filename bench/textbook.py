@@ -165,9 +165,9 @@ class Textbook:
         self.d_s = Discriminator(config.spatial_multipliers, s.width, config.size, config.classes, 0)
         pooled = config.size // t.pool
         self.d_t = Discriminator(config.temporal_multipliers, t.width, pooled, config.classes, t.blocks_3d)
-        judges = [*self.d_s.parameters(), *self.d_t.parameters()]
+        discriminators = [*self.d_s.parameters(), *self.d_t.parameters()]
         self.adam_g = torch.optim.Adam(self.g.parameters(), 1e-4, (0.0, 0.999), foreach=False)
-        self.adam_d = torch.optim.Adam(judges, 5e-4, (0.0, 0.999), foreach=False)
+        self.adam_d = torch.optim.Adam(discriminators, 5e-4, (0.0, 0.999), foreach=False)
         self.average = {name: p.detach().clone() for name, p in self.g.named_parameters()}
 
     def scores(self, clip: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dvdgan.data.phenomena import CLASSES, render
-from dvdgan.data.sheets import clip_sheet, write_image
+from dvdgan.data.write.sheets import clip_sheet, write_image
 
 clips = np.stack([render(name, 3, size=128, frames=16).clip for name in CLASSES])
 write_image(Path(__file__).with_name("phenomena.png"), clip_sheet(clips, list(CLASSES), columns=6, scale=1))

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dvdgan.config import Config, DataConfig, TrainingConfig
-from dvdgan.data.store import StoreWriter
+from dvdgan.data.store.format import StoreWriter
 from dvdgan.network_config import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.training import train
 

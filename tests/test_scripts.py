@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvdgan.data.layouts import read_layout
+from dvdgan.data.layouts.discovery import read_layout
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 posix = pytest.mark.skipif(os.name == "nt", reason="needs a shell script as npm")

@@ -22,7 +22,7 @@ def test_no_device_is_named(path):
 
 OWN_PROCESSES = ("workers.py", "worker_process.py")  # calls go through pipes to processes that this one started
 
-PINNED = ("evaluation", "weights.py")  # weights only, of installed packages' files with their SHA-256 in the source
+PINNED = ("features", "weights.py")  # weights only, of installed packages' files with their SHA-256 in the source
 
 
 @pytest.mark.parametrize(

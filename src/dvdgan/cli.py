@@ -13,7 +13,7 @@ import typer
 from dvdgan import __version__
 from dvdgan.config import Config, DataConfig
 from dvdgan.config_files import ConfigError, field_paths, load_config, override, preset_names, updated
-from dvdgan.evaluation.evaluate_commands import evaluate_command, train_judge_command
+from dvdgan.evaluation.evaluate_commands import evaluate_command, train_classifier_command
 
 if TYPE_CHECKING:
     from dvdgan.pipeline import Clips, Pipeline
@@ -27,7 +27,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at, pack and render data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.command("evaluate")(evaluate_command)
-app.command("train-judge")(train_judge_command)
+app.command("train-classifier")(train_classifier_command)
 
 
 class Precision(str, Enum):
@@ -252,10 +252,10 @@ def inspect(
     size: Annotated[int, typer.Option(min=32, max=512, help="Short side for which a store's size is told.")] = 64,
 ) -> None:
     """Tell what clips there are: classes, lengths, sizes, rates, problems, near copies; check a packed store."""
-    from dvdgan.data.encode import atomic_path
-    from dvdgan.data.inspection import as_text, contact_sheet
-    from dvdgan.data.sheets import write_image
+    from dvdgan.data.inspect.inspection import as_text, contact_sheet
     from dvdgan.data.sources import inspect_source
+    from dvdgan.data.write.encode import atomic_path
+    from dvdgan.data.write.sheets import write_image
 
     found = inspect_source(_data_config(path, fields), size, headers_only=headers)
     typer.echo(as_text(found))

@@ -212,7 +212,7 @@ class TrainingConfig(FrozenModel):
     """Keep the checkpoint of every step that is a multiple of this, too; 0 is off."""
     keep_best: int = Field(1, ge=0)
     """Keep so many checkpoints whose samples came closest to real clips, too: by evaluation.distance of the log where
-    there is a judge, else by check.score."""
+    there is a classifier, else by check.score."""
     checkpoint_gib: float = Field(100.0, gt=0)
     """Room for a run's checkpoints, in GiB: beyond it, all but the newest go, those of keep_every first. While one is
     written it needs room besides."""
@@ -220,10 +220,11 @@ class TrainingConfig(FrozenModel):
     """Clips per class on the sample sheets (at most 32 classes are shown)."""
     statistics_batches: int = Field(16, ge=1)
     """Batches over which the batch statistics of a finished model are re-estimated."""
-    judge: str | None = None
-    """Directory of a judge, made by `dvdgan train-judge --data ... --out DIRECTORY` on clips of these classes. At every
-    sheet it measures health.clips samples: how many it takes for their class, and their Judge Frechet distance from
-    training clips, by which the best checkpoints are then chosen (keep_best). Nothing that is learned changes."""
+    classifier: str | None = None
+    """Directory of a classifier, made by `dvdgan train-classifier --data ... --out DIRECTORY` on clips of these
+    classes. At every sheet it measures health.clips samples: how many it takes for their class, and their
+    classifier Frechet distance from training clips, by which the best checkpoints are then chosen (keep_best). Nothing
+    that is learned changes."""
     tensorboard: bool = False
     """Write the log to RUN/tensorboard as well; needs `pip install 'dvdgan[tensorboard]'`."""
     health: HealthConfig = Field(default_factory=HealthConfig)
@@ -236,8 +237,10 @@ class TrainingConfig(FrozenModel):
             raise ValueError(
                 f"keep_every ({self.keep_every}) must be a multiple of checkpoint_every ({self.checkpoint_every})"
             )
-        if self.judge is not None and self.health.clips < 2:
-            raise ValueError("judge looks at health.clips samples: set training.health.clips=2 or more, or judge=null")
+        if self.classifier is not None and self.health.clips < 2:
+            raise ValueError(
+                "classifier looks at health.clips samples: set training.health.clips=2 or more, or classifier=null"
+            )
         if self.loss == "relativistic" and (reg.r1 == 0 or reg.r2 == 0 or reg.every != 1):
             raise ValueError(
                 "loss=relativistic is stable only with both gradient penalties at every step: set "

@@ -144,7 +144,7 @@ class NetworkConfig(FrozenModel):
     size: int = 64
     """Height and width of a frame, in pixels: a power of two from 32 to 512."""
     frames: int = Field(12, ge=1)
-    """Frames per clip. 1 is the image mode: no recurrence, and D_S alone judges."""
+    """Frames per clip. 1 is the image mode: no recurrence, and D_S alone classifiers."""
     classes: int = Field(0, ge=0)
     """Number of classes; 0 is unconditional. `dvdgan train` takes it from the data."""
     generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
@@ -166,7 +166,7 @@ class NetworkConfig(FrozenModel):
         if self.spatial is not None and self.spatial.frames > self.frames:
             raise ValueError(
                 f"spatial.frames ({self.spatial.frames}) is more than frames ({self.frames}): "
-                f"D_S judges distinct frames; set network.spatial.frames={self.frames} or less"
+                f"D_S classifiers distinct frames; set network.spatial.frames={self.frames} or less"
             )
         stages = _log2(self.size // 4)
         g = self.generator

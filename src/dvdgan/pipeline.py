@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dvdgan.data.encode import atomic_path, write_clip
-from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
+from dvdgan.data.write.encode import atomic_path, write_clip
+from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.devices import pick_device
 from dvdgan.models import Model, load_model
 from dvdgan.networks.statistics import load_statistics

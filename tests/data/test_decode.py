@@ -11,10 +11,12 @@ import pytest
 from coded_clips import coded, numbers, turn_mp4, write_animation, write_frames, write_video
 from PIL import Image
 
-from dvdgan.data import decode_frames, decode_pixels, decode_video
-from dvdgan.data.decode import CLIP_SUFFIXES, open_clip, probe, read_clip
+from dvdgan.data.decode import frames as decode_frames
+from dvdgan.data.decode import pixels as decode_pixels
+from dvdgan.data.decode import video as decode_video
+from dvdgan.data.decode.clip import CLIP_SUFFIXES, open_clip, probe, read_clip
+from dvdgan.data.decode.timing import LONGEST_GAP
 from dvdgan.data.errors import ClipError
-from dvdgan.data.timing import LONGEST_GAP
 
 QUICK = {"libx264": {"preset": "veryfast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
 QUICK["libvpx-vp9"] = QUICK["libvpx"]

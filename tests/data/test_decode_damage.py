@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dvdgan.data.decode import open_clip, probe, read_clip
+from dvdgan.data.decode.clip import open_clip, probe, read_clip
 from dvdgan.data.errors import ClipError
 
 SMALL = {"libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}}

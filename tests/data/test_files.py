@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from dvdgan.config import DataConfig
-from dvdgan.data.encode import write_clip
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.windows import Window
+from dvdgan.data.write.encode import write_clip
 
 SIZE = 16
 

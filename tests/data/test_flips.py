@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 from measures import luma
-from test_clips import SIZE, coded_clip, origin
+from test_dataset import SIZE, coded_clip, origin
 from test_phenomena_camera import best_shift
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena, rendering, sources
-from dvdgan.data.clips import ClipDataset, mirrored_classes
+from dvdgan.data.dataset import ClipDataset, mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset
-from dvdgan.data.store import ClipStore, StoreWriter
+from dvdgan.data.store.format import ClipStore, StoreWriter
 from dvdgan.randomness import keyed_rng
 
 CLASSES = ["left", "right", "still", "pen", "up"]

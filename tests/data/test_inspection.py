@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvdgan.data.encode import write_gif, write_mp4
 from dvdgan.data.errors import DataError
-from dvdgan.data.inspection import as_text, contact_sheet, inspect_listing, inspect_store
-from dvdgan.data.inspection_hints import find_hints
-from dvdgan.data.inspection_look import Seen, watch
-from dvdgan.data.listing import Entry, Listing, Problem
-from dvdgan.data.sheets import BACKGROUND
-from dvdgan.data.store import ClipStore, StoreWriter
+from dvdgan.data.inspect.hints import find_hints
+from dvdgan.data.inspect.inspection import as_text, contact_sheet, inspect_listing, inspect_store
+from dvdgan.data.inspect.look import Seen, watch
+from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.write.encode import write_gif, write_mp4
+from dvdgan.data.write.sheets import BACKGROUND
 
 
 def moving(seed, frames=8, height=48, width=48):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.layout_trees import are_one_sequence, natural
-from dvdgan.data.layouts import read_layout
+from dvdgan.data.layouts.discovery import read_layout
+from dvdgan.data.layouts.trees import are_one_sequence, natural
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs links and names that Windows does not allow")
 

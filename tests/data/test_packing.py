@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import dvdgan.data.packing as packing
-import dvdgan.data.partial
-from dvdgan.data.decode import open_clip, read_clip
-from dvdgan.data.encode import write_clip
+import dvdgan.data.store.packing as packing
+import dvdgan.data.store.partial
+from dvdgan.data.decode.clip import open_clip, read_clip
 from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.listing import Entry, Listing, Problem
-from dvdgan.data.packing import Reading, ScratchError, decode_to_file, estimate, pack, parts
-from dvdgan.data.store import ClipStore, StoreError, StoreWriter
+from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.store.format import ClipStore, StoreError, StoreWriter
+from dvdgan.data.store.packing import Reading, ScratchError, decode_to_file, estimate, pack, parts
 from dvdgan.data.workers import Limits, Workers
+from dvdgan.data.write.encode import write_clip
 
 READING = Reading(16)
 
@@ -234,9 +234,9 @@ def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, her
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import dvdgan.data.partial
+import dvdgan.data.store.partial
 import test_packing
-from dvdgan.data.store import StoreWriter
+from dvdgan.data.store.format import StoreWriter
 from pathlib import Path
 
 def add(self, frames, *args, **options):
@@ -246,7 +246,7 @@ def add(self, frames, *args, **options):
     return real(self, frames, *args, **options)
 
 real, StoreWriter.add = StoreWriter.add, add
-dvdgan.data.partial.SYNC_SECONDS = 0.0
+dvdgan.data.store.partial.SYNC_SECONDS = 0.0
 test_packing.pack_all(Path(sys.argv[2]), Path(sys.argv[3]), workers=2)
 """
 
@@ -278,7 +278,7 @@ def test_a_changed_listing_starts_anew(clips, tmp_path, here, monkeypatch):
     assert os.listdir(tmp_path) == ["store"]
 
 
-@pytest.mark.skipif(dvdgan.data.partial.fcntl is None, reason="needs locks")
+@pytest.mark.skipif(dvdgan.data.store.partial.fcntl is None, reason="needs locks")
 def test_two_packers_at_once_are_told_apart(clips, whole, tmp_path, here):
     out = tmp_path / "store"
 
@@ -383,6 +383,7 @@ def test_a_damaged_store_names_its_clip(clips, tmp_path, here):
 
 def test_importing_is_quick():
     code = (
-        "import sys, dvdgan.data.packing as _; print([m for m in ('torch', 'plotly', 'pydantic') if m in sys.modules])"
+        "import sys, dvdgan.data.store.packing as _; "
+        "print([m for m in ('torch', 'plotly', 'pydantic') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

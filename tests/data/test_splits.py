@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.splits import assign_splits, group_keys, leaks
+from dvdgan.data.layouts.splits import assign_splits, group_keys, leaks
 
 CLIPS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.integers(0, 3)), min_size=1, max_size=60)
 FRACTIONS = st.floats(0.01, 0.9)

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from dvdgan.data.index import Clip
-from dvdgan.data.store import ClipStore, StoreError, StoreWriter, is_store, same_store
+from dvdgan.data.store.format import ClipStore, StoreError, StoreWriter, is_store, same_store
+from dvdgan.data.store.index import Clip
 from dvdgan.data.windows import Window
 
 
@@ -144,7 +144,7 @@ def test_an_exception_keeps_the_store_that_was_there(tmp_path):
 def test_what_a_killed_process_left_is_no_store_and_is_removed(tmp_path):
     script = (
         "import os, sys, numpy as np\n"
-        "from dvdgan.data.store import StoreWriter\n"
+        "from dvdgan.data.store.format import StoreWriter\n"
         "writer = StoreWriter(sys.argv[1], 16, [], {}).__enter__()\n"
         "writer.add(np.zeros((2, 16, 16, 3), np.uint8), 0, 'a', 12)\n"
         "os._exit(1)\n"

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-import dvdgan.data.partial
-from dvdgan.data.store import ClipStore, StoreError, StoreWriter
+import dvdgan.data.store.partial
+from dvdgan.data.store.format import ClipStore, StoreError, StoreWriter
 
 CLIPS = [np.random.default_rng(seed).integers(0, 256, (3 + seed, 8, 9, 3), np.uint8) for seed in range(6)]
 CLASSES = ["a", "b", "c"]
@@ -77,30 +77,30 @@ def test_an_old_store_stays_until_the_new_one_is_whole(tmp_path, whole):
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import dvdgan.data.partial, dvdgan.data.store
+import dvdgan.data.store.partial, dvdgan.data.store.format
 from test_store_resume import write
-dvdgan.data.partial.SYNC_SECONDS = 0.0
+dvdgan.data.store.partial.SYNC_SECONDS = 0.0
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 exec(sys.argv[3])
 write(sys.argv[2])
 """
 
 HALF_A_CLIP = """
-real = dvdgan.data.store._check_frame
+real = dvdgan.data.store.format._check_frame
 seen = []
 def check(*arguments):
     seen.append(1)
     return real(*arguments) if len(seen) < 10 else die()
-dvdgan.data.store._check_frame = check
+dvdgan.data.store.format._check_frame = check
 """
 HALF_A_LINE = """
-real = dvdgan.data.partial.write_all
+real = dvdgan.data.store.partial.write_all
 def write_all(file, data):
     if b'"4"' in bytes(data) and str(file.name).endswith("journal.jsonl"):
         file.write(data[: len(data) // 2])
         die()
     real(file, data)
-dvdgan.data.partial.write_all = write_all
+dvdgan.data.store.partial.write_all = write_all
 """
 HALF_AN_INDEX = """
 import json
@@ -183,7 +183,7 @@ def test_what_another_store_may_resume_is_left_alone(tmp_path):
     assert write(tmp_path / "store.ab") == ["0", "1", "2", "3", "4"]
 
 
-@pytest.mark.skipif(dvdgan.data.partial.fcntl is None, reason="needs locks")
+@pytest.mark.skipif(dvdgan.data.store.partial.fcntl is None, reason="needs locks")
 def test_two_writers_at_once_are_told_apart(tmp_path, whole):
     with StoreWriter(tmp_path / "store", 8, CLASSES, {}, resume=True) as first:
         first.add(CLIPS[0], 0, "first", 12)

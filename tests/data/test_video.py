@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvdgan.data.decode import open_clip, read_clip, resize_short_side
-from dvdgan.data.encode import atomic_path, write_clip
+from dvdgan.data.decode.clip import open_clip, read_clip, resize_short_side
 from dvdgan.data.errors import ClipError, DataError
+from dvdgan.data.write.encode import atomic_path, write_clip
 
 
 def psnr(a, b):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvdgan.data import phenomena
-from dvdgan.evaluation.behaviours import BEHAVIOURS, Calibration, ClipJudge, bounce, calibration, pen
+from dvdgan.evaluation.behaviours import BEHAVIOURS, Calibration, ClipClassifier, bounce, calibration, pen
 from dvdgan.randomness import keyed_rng
 
 COUNT = 10
@@ -23,7 +23,7 @@ def clips(label, size=32, frames=12, count=COUNT):
 
 def failures(label, some):
     limits = calibration(some[0].shape[1], len(some[0]))
-    return [ClipJudge(np.ascontiguousarray(clip), limits)(label).failed for clip in some]
+    return [ClipClassifier(np.ascontiguousarray(clip), limits)(label).failed for clip in some]
 
 
 def test_every_class_has_a_behaviour():
@@ -47,8 +47,10 @@ def test_real_clips_pass_and_controls_fail(label):
 @pytest.mark.parametrize("label", BEHAVIOURS)
 def test_no_class_passes_as_another(label):
     limits = calibration(32, 12)
-    judges = [ClipJudge(clip, limits) for clip in clips(label)]
-    passed = {other: sum(judge(other).passes for judge in judges) for other in BEHAVIOURS if other != label}
+    classifiers = [ClipClassifier(clip, limits) for clip in clips(label)]
+    passed = {
+        other: sum(classifier(other).passes for classifier in classifiers) for other in BEHAVIOURS if other != label
+    }
     assert sum(passed.values()) <= 1, passed
 
 
@@ -170,18 +172,18 @@ def test_flow_that_sinks_or_jumps():
 
 def test_numbers_say_what_moved():
     limits = calibration(32, 12)
-    pan = ClipJudge(clips("pan-left")[0], limits)("pan-left").numbers
+    pan = ClipClassifier(clips("pan-left")[0], limits)("pan-left").numbers
     truth = phenomena.render("pan-left", 0, size=32, frames=12, split="heldout", seed=5).truth
     pairs = (truth["center"][:-2, 0] - truth["center"][2:, 0]).sum() * np.exp(truth["log_scale"][0])
     assert pan["right"] == pytest.approx(pairs, rel=0.05)
-    zoom = ClipJudge(clips("zoom-in")[0], limits)("zoom-in").numbers
+    zoom = ClipClassifier(clips("zoom-in")[0], limits)("zoom-in").numbers
     truth = phenomena.render("zoom-in", 0, size=32, frames=12, split="heldout", seed=5).truth
     assert zoom["scale"] == pytest.approx((truth["log_scale"][2:] - truth["log_scale"][:-2]).sum(), rel=0.05)
-    ball = ClipJudge(clips("bounce")[0], limits)("bounce").numbers
+    ball = ClipClassifier(clips("bounce")[0], limits)("bounce").numbers
     truth = phenomena.render("bounce", 0, size=32, frames=12, split="heldout", seed=5).truth
     assert ball["balls"] == len(truth["radius"])
     assert ball["radius"] == pytest.approx(truth["radius"].min(), rel=0.1)
-    flow = [ClipJudge(clip, limits)("flow").numbers["down"] for clip in clips("flow")]
+    flow = [ClipClassifier(clip, limits)("flow").numbers["down"] for clip in clips("flow")]
     truth = [
         phenomena.render("flow", i, size=32, frames=12, split="heldout", seed=5).truth["velocity"] for i in range(COUNT)
     ]
@@ -216,9 +218,9 @@ def odd_clips(draw):
 def test_any_pixels_are_judged(clip):
     stored = calibration(32, 12)
     limits = Calibration(clip.shape[1], len(clip), stored.clips, stored.made, stored.limits)
-    judge = ClipJudge(clip, limits)
+    classifier = ClipClassifier(clip, limits)
     for label, behaviour in BEHAVIOURS.items():
-        outcome = judge(label)
+        outcome = classifier(label)
         assert outcome.passes == (not outcome.failed)
         assert all(np.isfinite(value) for value in outcome.numbers.values()), outcome
         if len(clip) < behaviour.fewest_frames:
@@ -284,7 +286,7 @@ def test_any_pixels_are_judged(clip):
 )
 def test_each_number_can_fail_a_clip(label, changed, failed):
     limits = calibration(32, 12)
-    numbers = ClipJudge(clips(label)[0], limits)(label).numbers
+    numbers = ClipClassifier(clips(label)[0], limits)(label).numbers
     assert set(changed) <= set(numbers)
     assert BEHAVIOURS[label].check(numbers, limits.limits[label]) == ""
     assert BEHAVIOURS[label].check(numbers | changed, limits.limits[label]) == failed

@@ -9,12 +9,12 @@ from dvdgan.data import phenomena
 from dvdgan.evaluation.behaviours import (
     OTHER,
     Calibration,
-    ClipJudge,
+    ClipClassifier,
     PassRate,
     alive,
     calibrate,
     calibration,
-    judge_clips,
+    classifier_clips,
     score,
     score_as_others,
     score_sets,
@@ -123,7 +123,7 @@ def test_rates_of_classes(few):
 def test_reasons_are_counted_and_the_first_is_given(few):
     clips, labels = few
     limits = calibration(32, 12)
-    outcomes = judge_clips(clips[:, ::-1], labels, CLASSES, limits)
+    outcomes = classifier_clips(clips[:, ::-1], labels, CLASSES, limits)
     assert [outcome.passes for outcome in outcomes] == [True] * 6 + [False] * 3
     assert outcomes[-1].failed == "behaviour: not that way, or not that far"
     assert outcomes[-1].numbers["right"] < 0 < outcomes[-1].numbers["change"]
@@ -161,13 +161,13 @@ def test_bad_input_is_refused_in_one_line(few):
     with pytest.raises(
         EvaluationError, match=r"limits are for clips uint8 \[12, 32, 32, 3\], not uint8 \[11, 32, 32, 3\]"
     ):
-        ClipJudge(clips[0, :11], limits)
+        ClipClassifier(clips[0, :11], limits)
     with pytest.raises(EvaluationError, match="not float32"):
-        ClipJudge(clips[0].astype(np.float32), limits)
+        ClipClassifier(clips[0].astype(np.float32), limits)
     with pytest.raises(EvaluationError, match="none is defined for class 'juggling'"):
-        ClipJudge(clips[0], limits)("juggling")
+        ClipClassifier(clips[0], limits)("juggling")
     with pytest.raises(EvaluationError, match="no limits for class 'pen'; calibrate"):
-        ClipJudge(clips[0], Calibration(32, 12, 20, "", {}))("pen")
+        ClipClassifier(clips[0], Calibration(32, 12, 20, "", {}))("pen")
     with pytest.raises(EvaluationError, match="9 clips need as many labels, not 8"):
         score(clips, labels[:8], CLASSES, limits)
     with pytest.raises(EvaluationError, match="labels run from 0 to 8, not 5 to 9"):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import dvdgan
 from dvdgan.config import DataConfig
-from dvdgan.data.clips import ClipDataset
-from dvdgan.data.encode import write_clip
-from dvdgan.data.store import ClipStore, StoreWriter
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.write.encode import write_clip
 from dvdgan.evaluation import clipsets_model
 from dvdgan.evaluation.clipsets import ArraySet, Mapped, Relabelled, Subset, content_key
 from dvdgan.evaluation.clipsets_choice import apportioned, choose_in_all, choose_per_class

@@ -10,18 +10,18 @@ import pytest
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
-from dvdgan.data.store import StoreWriter
-from dvdgan.evaluation import damages
+from dvdgan.data.store.format import StoreWriter
+from dvdgan.evaluation import corruptions as damages
+from dvdgan.evaluation.classifier.settings import ClassifierSettings
+from dvdgan.evaluation.classifier.training import train_classifier
 from dvdgan.evaluation.clipsets import ArraySet
-from dvdgan.evaluation.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate_spaces import SomeFrames
-from dvdgan.evaluation.floors import real_floor
-from dvdgan.evaluation.judge_settings import JudgeSettings
-from dvdgan.evaluation.judge_training import train_judge
-from dvdgan.evaluation.kernel import kernel_distance
-from dvdgan.evaluation.transnet import TransNetClips
-from dvdgan.evaluation.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights
+from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
+from dvdgan.evaluation.features.transnet import TransNetClips
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights
+from dvdgan.evaluation.metrics.baselines import real_floor
+from dvdgan.evaluation.metrics.kernel import kernel_distance
 
 SIZE, FRAMES = 32, 12
 DIRECTIONS = ["pan-left", "pan-right"]
@@ -29,13 +29,13 @@ CLIPS = {
     "motion": (["bounce"], 24),
     "frames": (phenomena.CLASSES, 8),
     "changes": (phenomena.CLASSES, 8),
-    "judge": (DIRECTIONS[:1], 24),
+    "classifier": (DIRECTIONS[:1], 24),
 }
 """What each space sees here: classes, and clips of each."""
 
 SEEN_BY = {
     "shuffled": "changes",
-    "reversed": "judge",
+    "reversed": "classifier",
     "frozen": "motion",
     "cut": "motion",
     "jittered": "motion",
@@ -86,38 +86,38 @@ def seen_by_network(space, damage):
     return network(space)(pixels(space, damage))
 
 
-def features(space, damage, judge):
-    if space == "judge":
-        return judge.features(pixels(space, damage))
+def features(space, damage, classifier):
+    if space == "classifier":
+        return classifier.features(pixels(space, damage))
     found = seen_by_network("motion" if space == "motion" else "frames", damage)
     if space == "frames":
         return found[:, ::2]
     return found[:, 1::2] - found[:, ::2] if space == "changes" else found
 
 
-def effect(space, damage, judge=None):
+def effect(space, damage, classifier=None):
     """How many times farther damaged clips are from real ones than any of 20 draws of real ones are from others."""
-    reference, clean = (features(space, side, judge) for side in ("reference", "clean"))
+    reference, clean = (features(space, side, classifier) for side in ("reference", "clean"))
     every, count = np.concatenate([reference, clean]), len(clean)
     labels = np.tile(np.repeat(np.arange(len(CLIPS[space][0])), CLIPS[space][1]), 2)
     floor = real_floor(lambda a, b: kernel_distance(every[a], every[b]), 2 * count, count, count, 20, labels=labels)
     assert floor.matched
-    return kernel_distance(reference, features(space, damage, judge)) / max(abs(floor.low), abs(floor.high))
+    return kernel_distance(reference, features(space, damage, classifier)) / max(abs(floor.low), abs(floor.high))
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory):
-    """A judge of the direction in which a picture moves, trained for a few seconds."""
-    folder = tmp_path_factory.mktemp("judge")
+def classifier(tmp_path_factory):
+    """A classifier of the direction in which a picture moves, trained for a few seconds."""
+    folder = tmp_path_factory.mktemp("classifier")
     clips = rendered("train", DIRECTIONS, 60, start=100)
     with StoreWriter(folder / "store", SIZE, DIRECTIONS, {"source": "directions"}) as writer:
         for row, label in enumerate(clips.labels.tolist()):
             writer.add(clips.read([row])[0], label, clips.ids[row], 12.0)
-    settings = JudgeSettings(
+    settings = ClassifierSettings(
         size=SIZE, frames=8, steps=100, batch_size=16, learning_rate=0.01, weight_decay=0, widths=(16, 32)
     )
     options = {"device": "cpu", "precision": "fp32", "progress": False, "say": lambda text: None}
-    found = train_judge(DataConfig(source=str(folder / "store")), folder / "judge", settings, **options)
+    found = train_classifier(DataConfig(source=str(folder / "store")), folder / "classifier", settings, **options)
     assert found.about["accuracy"]["clips"]["hits"] >= 20  # of 24
     return found
 
@@ -128,18 +128,18 @@ def test_every_damage_is_expected_to_be_seen_or_not():
 
 
 @needs_weights
-@pytest.mark.parametrize("damage", [name for name, space in SEEN_BY.items() if space != "judge"])
+@pytest.mark.parametrize("damage", [name for name, space in SEEN_BY.items() if space != "classifier"])
 def test_a_score_is_three_times_worse(damage):
     assert effect(SEEN_BY[damage], damage) >= 3
 
 
-def test_a_judge_knows_which_way_time_goes(judge):
-    assert SEEN_BY["reversed"] == "judge"
-    assert effect("judge", "reversed", judge) >= 3
+def test_a_classifier_knows_which_way_time_goes(classifier):
+    assert SEEN_BY["reversed"] == "classifier"
+    assert effect("classifier", "reversed", classifier) >= 3
 
 
 @needs_weights
-def test_what_no_score_sees(judge):
+def test_what_no_score_sees(classifier):
     for damage in UNSEEN:
         for space in CLIPS:
-            assert effect(space, damage, judge) < 3, space
+            assert effect(space, damage, classifier) < 3, space

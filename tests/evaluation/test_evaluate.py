@@ -9,13 +9,16 @@ import yaml
 from conftest import tiny_config, write_store
 from dvdgan import cli
 from dvdgan.data import phenomena
-from dvdgan.data.clip_store import ClipStore
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.rendering import packed_phenomena
-from dvdgan.data.store import StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.format import StoreWriter
 from dvdgan.evaluation import evaluate_behaviours, evaluate_memorisation, evaluate_spaces
 from dvdgan.evaluation.behaviours import calibration, rendered_calibration, score_sets
 from dvdgan.evaluation.behaviours.table import control_sets
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.classifier.network import ClassifierNetwork
+from dvdgan.evaluation.classifier.report import measure
 from dvdgan.evaluation.clipsets import ArraySet, content_key
 from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.errors import EvaluationError
@@ -27,10 +30,7 @@ from dvdgan.evaluation.evaluate_progress import Stages
 from dvdgan.evaluation.evaluate_settings import SEEDS_APART, EvaluationSettings, numbers
 from dvdgan.evaluation.evaluate_spaces import FieldFiles, SomeFrames, pair_frames
 from dvdgan.evaluation.evaluate_table import main
-from dvdgan.evaluation.judge import Judge
-from dvdgan.evaluation.judge_network import JudgeNetwork
-from dvdgan.evaluation.judge_report import measure
-from dvdgan.evaluation.memorisation_pixels import CoarsePixels
+from dvdgan.evaluation.memorisation.pixels import CoarsePixels
 from dvdgan.evaluation.results import load
 from dvdgan.models import UNMEASURED
 from dvdgan.training import train
@@ -97,18 +97,18 @@ def trained(tmp_path_factory, data):
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory, data):
+def classifier(tmp_path_factory, data):
     import torch
 
-    network = JudgeNetwork(len(CLASSES), (4, 8), torch.Generator().manual_seed(0))
-    found = Judge(network, ["sky", "dot", "bar"], 32, 4, (4, 8))
+    network = ClassifierNetwork(len(CLASSES), (4, 8), torch.Generator().manual_seed(0))
+    found = Classifier(network, ["sky", "dot", "bar"], 32, 4, (4, 8))
     held_out = DatasetSet(ClipDataset(ClipStore.open(data), 4, 32))
     about = {
         "data": {"source": "squares", "training_clips": 3, "held_out": "none"},
         "training": {"finished": True},
         "accuracy": measure(found, None, held_out, False),
     }
-    folder = tmp_path_factory.mktemp("judge")
+    folder = tmp_path_factory.mktemp("classifier")
     found.save(folder, about)
     return folder
 
@@ -124,22 +124,22 @@ def lasting(path):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, trained, judge):
+def whole(tmp_path_factory, trained, classifier):
     """An evaluation of a model, whole; its folder."""
     patch = pytest.MonkeyPatch()
     patch.setattr(evaluate_spaces, "EfficientNetFrames", Means)
     patch.setattr(evaluate_spaces, "TransNetClips", no_weights)
     out = tmp_path_factory.mktemp("whole")
     Means.looked, Means.left = 0, None
-    run(out, model=trained, judge=judge)
+    run(out, model=trained, classifier=classifier)
     patch.undo()
     return out, Means.looked
 
 
 def test_main_scores_are_in_the_models_card(whole, trained, tmp_path):
     found, card = load(whole[0] / JSON), (trained / "model" / "card.md").read_text(encoding="utf-8")
-    (fidelity,) = [score for score in found.scores if score.key == "judge/fidelity"]
-    assert f"| {fidelity.name}, judge (higher is better) | " in card
+    (fidelity,) = [score for score in found.scores if score.key == "classifier/fidelity"]
+    assert f"| {fidelity.name}, classifier (higher is better) | " in card
     assert UNMEASURED not in card
     assert UNMEASURED in found.evaluated.card
     alone = shutil.copytree(trained / "model", tmp_path / "model")
@@ -160,26 +160,35 @@ def test_whole_evaluation_has_every_part(whole):
     assert found.evaluated.seeds == [0, SEEDS_APART]
     assert found.evaluated.clips.counts == dict.fromkeys(CLASSES, 8)
     assert found.reference.clips.counts == dict.fromkeys(CLASSES, 8)
-    assert [space.name for space in found.spaces] == ["judge", "means at 128 px", "means at 128 px, differences"]
+    assert [space.name for space in found.spaces] == ["classifier", "means at 128 px", "means at 128 px, differences"]
     for score in found.scores:
         assert score.overall.over == "standard deviation over 2 seeds"
         assert (score.generated_count, score.floor.counts) == (12, (12, 24))
         assert score.floor.repeats == 3
         assert score.controls.keys() == found.damages.keys()
     keys = {score.key for score in found.scores}
-    for name in ("judge/frechet", "judge/is", "judge/fidelity", "frames/kernel", "frames/recall", "changes/frechet"):
+    for name in (
+        "classifier/frechet",
+        "classifier/is",
+        "classifier/fidelity",
+        "frames/kernel",
+        "frames/recall",
+        "changes/frechet",
+    ):
         assert name in keys
     assert {score.key for score in found.scores if score.per_class} == {
-        "judge/frechet", "judge/kernel", "frames/kernel", "changes/kernel",
+        "classifier/frechet", "classifier/kernel", "frames/kernel", "changes/kernel",
     }  # fmt: skip
     assert [point.truncation for point in found.sweep.points] == [1.0, 0.5]
     assert found.memorisation.training_count == 30
-    assert [space.space for space in found.memorisation.spaces] == ["judge", "means at 128 px", "coarse pixels"]
+    assert [space.space for space in found.memorisation.spaces] == ["classifier", "means at 128 px", "coarse pixels"]
     kinds = [pair.kind for pair in found.memorisation.pairs]
     assert kinds == ["generated"] * 6 + ["held out"] * 6
-    assert found.judge.fidelity.of == 24
-    fidelity = next(score for score in found.scores if score.key == "judge/fidelity")
-    assert fidelity.overall.value == pytest.approx(found.judge.fidelity.value)  # the judge's classes lie otherwise
+    assert found.classifier.fidelity.of == 24
+    fidelity = next(score for score in found.scores if score.key == "classifier/fidelity")
+    assert fidelity.overall.value == pytest.approx(
+        found.classifier.fidelity.value
+    )  # the classifier's classes lie otherwise
     assert page.count("<video") == 3 + 12
 
 
@@ -194,19 +203,19 @@ def test_one_seed_is_the_point_of_the_curve(tmp_path, trained, whole):
     for key, value in found.sweep.points[0].values.items():
         assert value.value == pytest.approx(next(s for s in found.scores if s.key == key).overall.value)
     assert any("one seed" in warning for score in found.scores for warning in score.warnings)
-    assert "judge" in found.absent
-    assert "No judge" in found.warnings[0]
+    assert "classifier" in found.absent
+    assert "No classifier" in found.warnings[0]
 
 
-def test_an_interrupted_evaluation_computes_only_what_is_missing(tmp_path, trained, judge, whole):
+def test_an_interrupted_evaluation_computes_only_what_is_missing(tmp_path, trained, classifier, whole):
     total, sizes = whole[1], []
     for stop in (40, 100, None):
         Means.looked, Means.left = 0, stop
         if stop is None:
-            run(tmp_path, model=trained, judge=judge)
+            run(tmp_path, model=trained, classifier=classifier)
         else:
             with pytest.raises(KeyboardInterrupt):
-                run(tmp_path, model=trained, judge=judge)
+                run(tmp_path, model=trained, classifier=classifier)
             assert not (tmp_path / JSON).exists()
         sizes.append(Means.looked)
     lost = 32 + 16  # clips of a chunk that was not whole, or of a set
@@ -215,14 +224,14 @@ def test_an_interrupted_evaluation_computes_only_what_is_missing(tmp_path, train
     again, before = lasting(tmp_path), lasting(whole[0])
     assert again == before
     Means.looked = 0
-    run(tmp_path, model=trained, judge=judge)
+    run(tmp_path, model=trained, classifier=classifier)
     assert Means.looked == 0
 
 
-def test_without_the_judge_all_is_kept_already(tmp_path, trained, whole):
+def test_without_the_classifier_all_is_kept_already(tmp_path, trained, whole):
     shutil.copytree(whole[0] / "cache", tmp_path / "cache")
     kept = len(list((tmp_path / "cache").iterdir()))
-    run(tmp_path, SMALL, model=trained)  # without the judge
+    run(tmp_path, SMALL, model=trained)  # without the classifier
     assert Means.looked == 0
     assert len(list((tmp_path / "cache").iterdir())) == kept
 
@@ -368,7 +377,7 @@ def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monk
     for piece in (5, 100):
         monkeypatch.setattr(evaluate_behaviours, "_PIECE", piece)
         orders.append([])
-        found.append(evaluate_behaviours.judge_behaviours(sets, 1, 0, tmp_path / str(piece), Stages(False)))
+        found.append(evaluate_behaviours.score_behaviours(sets, 1, 0, tmp_path / str(piece), Stages(False)))
     assert found[0] == found[1]
     np.testing.assert_array_equal(np.concatenate(orders[0]), orders[1][0])
     whole = score_sets(
@@ -386,12 +395,12 @@ def test_behaviours_that_clips_are_too_short_for_are_left_out(tmp_path, monkeypa
     sets = sets_of(ArraySet(clips, np.tile(np.arange(2), 2), names))
     limits = rendered_calibration(32, 8, 20, labels=("passing",))
     monkeypatch.setattr(evaluate_behaviours, "_limits", lambda *args: limits)
-    found = evaluate_behaviours.judge_behaviours(sets, 1, 0, tmp_path, Stages(False))
+    found = evaluate_behaviours.score_behaviours(sets, 1, 0, tmp_path, Stages(False))
     assert [part.label for part in found.by_class] == ["passing"]
     assert found.overall["real"].of == 2
     one = sets_of(ArraySet(clips[:, :1], np.tile(np.arange(2), 2), names))
     with pytest.raises(EvaluationError, match="clips of 1 frames are too short"):
-        evaluate_behaviours.judge_behaviours(one, 1, 0, tmp_path, Stages(False))
+        evaluate_behaviours.score_behaviours(one, 1, 0, tmp_path, Stages(False))
 
 
 def sets_of(clips):
@@ -400,11 +409,11 @@ def sets_of(clips):
     return Sets(clips.classes, weights, [clips], clips, clips, clips, None, clips.ids, [])  # type: ignore[arg-type]
 
 
-def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, trained, judge, monkeypatch):
+def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, trained, classifier, monkeypatch):
     monkeypatch.setattr("dvdgan.evaluation.evaluate.MOST_MOVING", 1)
-    found = run(tmp_path, EvaluationSettings.quick(num=12, shown=2), model=trained, judge=judge)
+    found = run(tmp_path, EvaluationSettings.quick(num=12, shown=2), model=trained, classifier=classifier)
     assert "the clips of 2 classes" in (tmp_path / PAGE).read_text(encoding="utf-8")
-    assert len(found.judge.fidelity_by_class) == 3
+    assert len(found.classifier.fidelity_by_class) == 3
 
 
 def test_classes_are_matched_by_name(tmp_path, trained):
@@ -497,7 +506,7 @@ def test_coarse_pixels_stand_in_where_there_is_no_network(monkeypatch):
         ({"model": "MODEL", "clips": "DATA"}, "--model or --clips"),
         ({"clips": "DATA"}, "--data"),
         ({"model": "nowhere"}, "nowhere"),
-        ({"model": "MODEL", "judge": "nowhere"}, "train-judge"),
+        ({"model": "MODEL", "classifier": "nowhere"}, "train-classifier"),
         ({"model": "MODEL", "data": "nowhere"}, "nowhere"),
         ({"model": "MODEL", "fields": ["strid=2"]}, "data.stride"),
         ({"model": "MODEL", "settings": EvaluationSettings(size=64)}, "leave --size out"),
@@ -565,9 +574,9 @@ def test_controls_as_a_table(whole, capsys):
         (["evaluate"], "give either --model or --clips"),
         (["evaluate", "--model", "nowhere", "--truncations", "1;2"], "'1;2' is no list of numbers"),
         (["evaluate", "--model", "nowhere", "--num", "1"], "num must be 2 or more, not 1"),
-        (["train-judge", "--data", "nowhere"], "nowhere"),
-        (["train-judge", "--data", "nowhere", "--size", "8"], "size must be 32 or more, not 8"),
-        (["train-judge", "--data", "nowhere", "group="], "nowhere"),
+        (["train-classifier", "--data", "nowhere"], "nowhere"),
+        (["train-classifier", "--data", "nowhere", "--size", "8"], "size must be 32 or more, not 8"),
+        (["train-classifier", "--data", "nowhere", "group="], "nowhere"),
     ],
 )
 def test_commands_refuse_in_a_line(arguments, message, tmp_path, monkeypatch, capsys):

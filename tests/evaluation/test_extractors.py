@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dvdgan.evaluation.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.features import frame_differences
-from dvdgan.evaluation.torchscript import I3D, INCEPTION, TorchScriptFeatures
-from dvdgan.evaluation.transnet import TransNetClips
-from dvdgan.evaluation.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights, load_weights
+from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
+from dvdgan.evaluation.features.extract import frame_differences
+from dvdgan.evaluation.features.torchscript import I3D, INCEPTION, TorchScriptFeatures
+from dvdgan.evaluation.features.transnet import TransNetClips
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights, load_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 

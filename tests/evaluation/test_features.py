@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from dvdgan.evaluation import features as module
 from dvdgan.evaluation.clipsets import ArraySet
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.features import extract, frame_differences
+from dvdgan.evaluation.features.extract import extract, frame_differences
+from dvdgan.evaluation.features.extract import extract as module
 
 
 class Means:

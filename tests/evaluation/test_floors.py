@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.floors import affordable, real_floor
-from dvdgan.evaluation.frechet import frechet_of_features
-from dvdgan.evaluation.scores import Counts, Score
+from dvdgan.evaluation.metrics.baselines import affordable, real_floor
+from dvdgan.evaluation.metrics.frechet import frechet_of_features
+from dvdgan.evaluation.metrics.scores import Counts, Score
 
 
 class Recorder:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.frechet import extrapolated_frechet, frechet_distance, frechet_of_features, frechet_score
-from dvdgan.evaluation.statistics import Gaussian, gaussian
+from dvdgan.evaluation.metrics.frechet import extrapolated_frechet, frechet_distance, frechet_of_features, frechet_score
+from dvdgan.evaluation.metrics.statistics import Gaussian, gaussian
 
 
 def normal(mean, covariance, count=1000) -> Gaussian:

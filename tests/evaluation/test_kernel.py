@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dvdgan.evaluation import kernel
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.kernel import kernel_distance, kernel_score
+from dvdgan.evaluation.metrics import kernel
+from dvdgan.evaluation.metrics.kernel import kernel_distance, kernel_score
 
 
 def column(*values):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dvdgan.evaluation import manifold
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.manifold import manifold_scores, membership
+from dvdgan.evaluation.metrics import manifold
+from dvdgan.evaluation.metrics.manifold import manifold_scores, membership
 
 
 def column(*values):

@@ -5,19 +5,20 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import render
-from dvdgan.data.store import ClipStore, StoreWriter
-from dvdgan.evaluation import memorisation_nearest, memorisation_pairs
+from dvdgan.data.store.format import ClipStore, StoreWriter
 from dvdgan.evaluation.clipsets import ArraySet
 from dvdgan.evaluation.clipsets_data import DatasetSet
-from dvdgan.evaluation.damages import apply
+from dvdgan.evaluation.corruptions import apply
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.memorisation import memorisation
-from dvdgan.evaluation.memorisation_closeness import Closeness, _chance, _quantile_ranks, closeness, verdict
-from dvdgan.evaluation.memorisation_nearest import References, Scale, equal, nearest, shared
-from dvdgan.evaluation.memorisation_pixels import NEAR, CoarsePixels, Fingerprints, near_copies
-from dvdgan.evaluation.memorisation_windows import TrainingWindows, clip_vectors, groups_of
+from dvdgan.evaluation.memorisation import nearest as memorisation_nearest
+from dvdgan.evaluation.memorisation import pairs as memorisation_pairs
+from dvdgan.evaluation.memorisation.closeness import Closeness, _chance, _quantile_ranks, closeness, verdict
+from dvdgan.evaluation.memorisation.nearest import References, Scale, equal, nearest, shared
+from dvdgan.evaluation.memorisation.pixels import NEAR, CoarsePixels, Fingerprints, near_copies
+from dvdgan.evaluation.memorisation.search import memorisation
+from dvdgan.evaluation.memorisation.windows import TrainingWindows, clip_vectors, groups_of
 from dvdgan.evaluation.results_parts import Memorisation as Record
 
 SIZE, FRAMES, LONG = 24, 6, 14

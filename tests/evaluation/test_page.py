@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from test_results import CLASSES, DAMAGES, bare, example, floor_of, share
 
-from dvdgan.data.decode import read_clip
+from dvdgan.data.decode.clip import read_clip
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.page import SHOWN_CLASSES, write_evaluation_page
-from dvdgan.evaluation.page_answers import answers, headlines
-from dvdgan.evaluation.page_charts import curve, heat_map, ruler, tradeoff
-from dvdgan.evaluation.page_media import EvaluationMedia, movies
-from dvdgan.evaluation.page_svg import ticks
-from dvdgan.evaluation.page_tables import class_table, control_table, most_confused
-from dvdgan.evaluation.page_words import decimals, measured, moment, number, percent, share_whole, times
 from dvdgan.evaluation.results_parts import Confusion, Measured
 from dvdgan.evaluation.results_scores import Floor, Score, damaged
+from dvdgan.report.evaluation.answers import answers, headlines
+from dvdgan.report.evaluation.charts import curve, heat_map, ruler, tradeoff
+from dvdgan.report.evaluation.media import EvaluationMedia, movies
+from dvdgan.report.evaluation.page import SHOWN_CLASSES, write_evaluation_page
+from dvdgan.report.evaluation.svg import ticks
+from dvdgan.report.evaluation.tables import class_table, control_table, most_confused
+from dvdgan.report.evaluation.words import decimals, measured, moment, number, percent, share_whole, times
 
 EVIL = [
     "<img src=x onerror=alert(1)>",
@@ -25,7 +25,7 @@ EVIL = [
     "{{ 7*7 }}",
 ]
 SECTIONS = {
-    "summary", "warnings", "clips", "scores", "controls", "classes", "truncation", "judge", "memorisation",
+    "summary", "warnings", "clips", "scores", "controls", "classes", "truncation", "classifier", "memorisation",
     "behaviours", "settings",
 }  # fmt: skip
 VOID = {"meta", "img", "br", "input", "link", "hr"}
@@ -115,7 +115,7 @@ def test_whole_page_says_what_matters(whole):
         "lower is better",
         "higher is better",
         "no sign of copies",
-        "The judge was trained for less time than advised.",
+        "The classifier was trained for less time than advised.",
         "1,024 clips for 1,280 dimensions",
         "Not seen by any score: none",
         "Why generated clips failed: not alive",
@@ -187,14 +187,14 @@ def test_a_hundred_and_one_classes(tmp_path):
     assert "The other 89 classes" in page.text
     assert len(page.source) < 2_500_000
     assert "Left out" not in page.text
-    fidelity = example(classes).judge.fidelity_by_class
+    fidelity = example(classes).classifier.fidelity_by_class
     worst = sorted(classes, key=lambda label: fidelity[label].value)[:SHOWN_CLASSES]
     shown = [video["aria-label"].partition(":")[0] for video in page.all("video")][:SHOWN_CLASSES]
     assert [fidelity[label].value for label in shown] == [fidelity[label].value for label in worst]
 
 
 def test_clips_of_more_classes_than_a_page_holds_are_left_out_and_that_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("dvdgan.evaluation.page.MOST_MOVING", 2)
+    monkeypatch.setattr("dvdgan.report.evaluation.page.MOST_MOVING", 2)
     page = page_of(tmp_path, example(CLASSES[:3], pairs=0), media(CLASSES[:3]))
     assert len(page.all("video")) == 2
     assert "Left out, to keep the page small: the clips of 1 class." in page.text

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.resize import resize, resize_name
+from dvdgan.evaluation.features.resize import resize, resize_name
 
 
 def chequerboard(side, cell=1):

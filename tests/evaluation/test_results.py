@@ -5,17 +5,20 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from dvdgan.evaluation import floors, results_convert, scores
+from dvdgan.evaluation import results_convert
 from dvdgan.evaluation.behaviours.scoring import PassRate
-from dvdgan.evaluation.classification import class_fidelity
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.metrics import baselines as floors
+from dvdgan.evaluation.metrics import scores
+from dvdgan.evaluation.metrics.classification import class_fidelity
+from dvdgan.evaluation.metrics.scores import Counts, Spread
 from dvdgan.evaluation.results import ClipList, Evaluated, Evaluation, Reference, Space, load
 from dvdgan.evaluation.results_parts import (
     Behaviour,
     Behaviours,
+    Classifier,
     Confusion,
     Histogram,
-    Judge,
     Measured,
     Memorisation,
     Nearness,
@@ -23,9 +26,8 @@ from dvdgan.evaluation.results_parts import (
     Share,
 )
 from dvdgan.evaluation.results_scores import ClassScore, Floor, Score, Sweep, SweepPoint, damaged, times_worse
-from dvdgan.evaluation.scores import Counts, Spread
 
-FRAMES, MOTION, POOLED = "EfficientNet-Lite0, frames", "TransNetV2, movement", "Judge, pooled features"
+FRAMES, MOTION, POOLED = "EfficientNet-Lite0, frames", "TransNetV2, movement", "Classifier, pooled features"
 CLASSES = ["pen", "zoom-in", "zoom-out", "pan-left", "pan-right", "passing", "bounce", "turn", "flow"]
 DAMAGES = {
     "shuffled": "the frames in random order",
@@ -50,8 +52,8 @@ _SCORES = [
     ("frames/coverage", "Coverage", FRAMES, "higher", 0.95, [1, 1, 1.2, 1, 1, 1, 2.1, 5.2, 1.2]),
     ("motion/frechet", "Fréchet distance", MOTION, "lower", 0.42, [2.1, 1.2, 7.4, 171, 4.9, 18, 2.2, 1.05, 1]),
     ("motion/kid", "Kernel distance (KID)", MOTION, "lower", 0.00002, [3, 1, 9, 210, 6, 30, 2, 1, 1]),
-    ("judge/frechet", "Judge Fréchet distance", POOLED, "lower", 2.1, [14, 6.2, 22, 9.1, 3.3, 1.2, 3.4, 1.9, 1.45]),
-    ("judge/is", "Inception Score", POOLED, "higher", 8.2, [1.8, 1.2, 2.5, 1.3, 1.1, 1, 1.1, 1.02, 1]),
+    ("classifier/frechet", "Classifier Fréchet distance", POOLED, "lower", 2.1, [14, 6, 22, 9, 3.3, 1.2, 3.4, 1.9, 1]),
+    ("classifier/is", "Inception Score", POOLED, "higher", 8.2, [1.8, 1.2, 2.5, 1.3, 1.1, 1, 1.1, 1.02, 1]),
 ]  # fmt: skip
 _ABOUT = {
     "Fréchet distance": "How far the averages and spreads of all features lie apart.",
@@ -59,7 +61,7 @@ _ABOUT = {
     "Precision": "Share of generated clips that lie among real ones.",
     "Recall": "Share of real clips that lie among generated ones.",
     "Coverage": "Share of real clips with a generated one close by.",
-    "Judge Fréchet distance": "The paper's score, with a judge of this data in place of I3D.",
+    "Classifier Fréchet distance": "The paper's score, with a classifier of this data in place of I3D.",
     "Inception Score": "How surely clips show one class, and all classes alike.",
 }
 
@@ -109,7 +111,7 @@ def _score(index, classes, rng):
         space=space,
         better=better,
         about=_ABOUT[name],
-        headline=key in ("frames/frechet", "motion/frechet", "judge/frechet"),
+        headline=key in ("frames/frechet", "motion/frechet", "classifier/frechet"),
         overall=Measured(value=value, spread=0.03 * value, over="standard deviation over 3 seeds"),
         floor=floor,
         generated_count=1024,
@@ -130,15 +132,15 @@ def _confusion(classes, right, rng):
     return Confusion(classes=classes, counts=counts.tolist())
 
 
-def _judge(classes, rng):
+def _classifier(classes, rng):
     real, made = _confusion(classes, 0.97, rng), _confusion(classes, 0.74, rng)
     by_class = [
         {label: share(matrix.counts[k][k], sum(matrix.counts[k])) for k, label in enumerate(classes)}
         for matrix in (real, made)
     ]
     n = 113 * len(classes)
-    return Judge(
-        path="runs/judge",
+    return Classifier(
+        path="runs/classifier",
         key="cd34" * 16,
         trained_on="phenomena, training part",
         accuracy=share(sum(part.hits for part in by_class[0].values()), n),
@@ -223,7 +225,7 @@ def example(classes=CLASSES, pairs=6):
     for truncation in (0.2, 0.4, 0.6, 0.8, 1.0):
         values = {}
         for score in scores:
-            better_looks = score.key in ("frames/precision", "judge/is")
+            better_looks = score.key in ("frames/precision", "classifier/is")
             factor = 1 + 0.8 * (1 - truncation) ** 2 * (1 if better_looks or score.better == "lower" else -1)
             value = score.overall.value * factor
             values[score.key] = Measured(value=value, spread=0.03 * abs(value), over="standard deviation over 3 seeds")
@@ -265,10 +267,10 @@ def example(classes=CLASSES, pairs=6):
         scores=scores,
         damages=DAMAGES,
         sweep=Sweep(points=points, clips=1024),
-        judge=_judge(classes, rng),
+        classifier=_classifier(classes, rng),
         memorisation=_memorisation(rng, pairs),
         behaviours=_behaviours(classes, rng),
-        warnings=["The judge was trained for less time than advised."],
+        warnings=["The classifier was trained for less time than advised."],
         settings={"seed": 0, "batch_size": 32, "floor_repeats": 10},
         seconds={"features": 812.4, "statistics": 12.0, "page": 7.9},
         versions={"dvdgan": "0.1.0", "torch": "2.13.0", "python": "3.11.7"},
@@ -305,7 +307,7 @@ def bare():
         ],
         absent={
             "sweep": "clips of a folder have no truncation",
-            "judge": "the clips have no classes",
+            "classifier": "the clips have no classes",
             "memorisation": "no training clips were named",
             "behaviours": "defined for the phenomena only",
         },
@@ -335,7 +337,7 @@ def test_round_trip(tmp_path, make):
     [
         (lambda tree: tree.update(surprise=1), "unknown field surprise"),
         (lambda tree: tree["scores"][2].update(scor=1), r"unknown field scores\.2\.scor"),
-        (lambda tree: tree["judge"].pop("chance"), r"field judge\.chance is missing"),
+        (lambda tree: tree["classifier"].pop("chance"), r"field classifier\.chance is missing"),
         (lambda tree: tree["scores"][0]["overall"].update(value=None), r"scores\.0\.overall: .*reason why"),
         (lambda tree: tree["scores"][0]["overall"].update(value="high"), r"scores\.0\.overall\.value: "),
         (lambda tree: tree["scores"][0]["overall"].update(value=float("nan")), r"scores\.0\.overall\.value: "),
@@ -344,11 +346,14 @@ def test_round_trip(tmp_path, make):
         (lambda tree: tree["scores"][0]["per_class"].update(sun={"value": 1.0}), "unknown class 'sun'"),
         (lambda tree: tree["damages"].pop("warped"), "unknown control 'warped'"),
         (lambda tree: tree["sweep"]["points"][1]["values"].update(no={"value": 1.0}), "'no' at 0.4, which is no score"),
-        (lambda tree: tree.update(judge=None), "has its reason there, and no other has: judge"),
+        (lambda tree: tree.update(classifier=None), "has its reason there, and no other has: classifier"),
         (lambda tree: tree["absent"].update(sweep="none"), "has its reason there, and no other has: sweep"),
-        (lambda tree: tree["judge"]["confusion_real"]["counts"].pop(), r"judge\.confusion_real: 9 classes need 9 rows"),
-        (lambda tree: tree["judge"]["fidelity"].update(hits=1100), r"judge\.fidelity: 1100 hits of 1017"),
-        (lambda tree: tree["judge"]["fidelity"].update(low=0.9), r"judge\.fidelity: .*outside its interval"),
+        (
+            lambda tree: tree["classifier"]["confusion_real"]["counts"].pop(),
+            r"classifier\.confusion_real: 9 classes need 9 rows",
+        ),
+        (lambda tree: tree["classifier"]["fidelity"].update(hits=1100), r"classifier\.fidelity: 1100 hits of 1017"),
+        (lambda tree: tree["classifier"]["fidelity"].update(low=0.9), r"classifier\.fidelity: .*outside its interval"),
         (lambda tree: tree["scores"][0]["floor"].update(low=12.0), r"scores\.0\.floor: .*outside its range"),
         (lambda tree: tree["evaluated"]["clips"].update(count=5), r"evaluated\.clips: count is 5, but there are 1017"),
         (lambda tree: tree.update(version=2), "version 2, but this dvdgan reads version 1; use a newer dvdgan"),
@@ -464,14 +469,14 @@ def test_records_of_what_was_measured():
     assert results_convert.floor(None, "no real clips").missing == "no real clips"
 
 
-def test_record_of_a_judge():
+def test_record_of_a_classifier():
     labels, taken = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
-    generated = class_fidelity(taken, labels, ["pen", "flow"], "judge")
+    generated = class_fidelity(taken, labels, ["pen", "flow"], "classifier")
     entry = {"hits": 9, "of": 10, "low": 0.5, "high": 1.0, "by_class": {"pen": {"hits": 4, "of": 5}}}
     entry["confusion"] = [[4, 1], [0, 5]]
     about = {"classes": ["pen", "flow"], "accuracy": {"chance": 0.5, "clips": entry, "single_frames": entry}}
     titles = {"clips": "held-out clips", "frozen_first": "first frame", "single_frames": "one frame"}
-    record = results_convert.judge(about, "runs/judge", "ab", "clips", titles, generated)
+    record = results_convert.classifier(about, "runs/classifier", "ab", "clips", titles, generated)
     assert (record.fidelity.hits, record.fidelity.of) == (3, 5)
     assert record.fidelity.low == pytest.approx(0.2307, abs=1e-4)  # Wilson's interval of 3 of 5
     assert {label: (part.hits, part.of) for label, part in record.fidelity_by_class.items()} == {
@@ -481,7 +486,7 @@ def test_record_of_a_judge():
     assert record.confusion_generated.counts == [[1, 1], [1, 2]]
     assert list(record.still) == ["one frame"]
     assert (record.accuracy.hits, record.accuracy_by_class["pen"].hits) == (9, 4)
-    alone = results_convert.judge(about, "runs/judge", "ab", "clips", titles, None, "unlabelled")
+    alone = results_convert.classifier(about, "runs/classifier", "ab", "clips", titles, None, "unlabelled")
     assert alone.fidelity.missing == "unlabelled"
     assert alone.confusion_generated is None
 

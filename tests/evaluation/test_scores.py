@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.scores import ClassScores, Counts, Score, Spread, by_class
+from dvdgan.evaluation.metrics.scores import ClassScores, Counts, Score, Spread, by_class
 
 COUNTS = Counts(10, 20, 10, 20, 4)
 

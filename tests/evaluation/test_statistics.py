@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from dvdgan.evaluation import statistics
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.statistics import (
+from dvdgan.evaluation.metrics import statistics
+from dvdgan.evaluation.metrics.statistics import (
     Moments,
     gaussian,
     gaussian_of_chunks,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.scores import Counts, Score
-from dvdgan.evaluation.sureness import class_warnings, dimension_warnings, over_seeds, wilson, wilson_spread
+from dvdgan.evaluation.metrics.intervals import class_warnings, dimension_warnings, over_seeds, wilson, wilson_spread
+from dvdgan.evaluation.metrics.scores import Counts, Score
 
 
 @pytest.mark.parametrize(

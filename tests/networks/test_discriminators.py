@@ -22,35 +22,35 @@ def test_more_frames_than_the_clip_has_are_refused():
 
 
 def test_view_takes_the_chosen_frames_of_each_clip():
-    judge = SpatialDiscriminator(tiny_network())
+    discriminator = SpatialDiscriminator(tiny_network())
     clip = (10 * torch.arange(3.0)[:, None] + torch.arange(4.0)).view(3, 4, 1, 1, 1).expand(-1, -1, 3, 32, 32)
     noise = torch.rand(3, 4)
-    seen = judge.view(clip, noise)[:, :, 0, 0, 0]
+    seen = discriminator.view(clip, noise)[:, :, 0, 0, 0]
     assert torch.equal(seen, 10 * torch.arange(3.0)[:, None] + choose_frames(noise, 2))
 
 
 def test_spatial_score_is_the_sum_over_frames():
-    judge = SpatialDiscriminator(tiny_network())
+    discriminator = SpatialDiscriminator(tiny_network())
     frames, y = torch.randn(3, 2, 3, 32, 32), torch.tensor([0, 1, 2])
-    single = sum(judge(frames[:, i : i + 1], y) for i in range(2))
-    torch.testing.assert_close(judge(frames, y), single, rtol=1e-4, atol=1e-4)
+    single = sum(discriminator(frames[:, i : i + 1], y) for i in range(2))
+    torch.testing.assert_close(discriminator(frames, y), single, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("halve_time", [True, False])
 @pytest.mark.parametrize("frames", [1, 2, 3, 7])
 def test_temporal_works_for_any_length(halve_time, frames):
-    judge = TemporalDiscriminator(tiny_network(temporal={"halve_time": halve_time}))
+    discriminator = TemporalDiscriminator(tiny_network(temporal={"halve_time": halve_time}))
     clip = torch.randn(2, frames, 3, 32, 32)
-    seen = judge.view(clip)
+    seen = discriminator.view(clip)
     assert seen.shape == (2, frames, 3, 16, 16)
-    assert judge(seen, torch.tensor([0, 1])).shape == (2,)
+    assert discriminator(seen, torch.tensor([0, 1])).shape == (2,)
 
 
 def test_temporal_pools_by_averages():
-    judge = TemporalDiscriminator(tiny_network())
+    discriminator = TemporalDiscriminator(tiny_network())
     clip = torch.randn(2, 3, 3, 32, 32)
     expected = clip.unflatten(-1, (16, 2)).unflatten(-3, (16, 2)).mean((-1, -3))
-    torch.testing.assert_close(judge.view(clip), expected)
+    torch.testing.assert_close(discriminator.view(clip), expected)
 
 
 @pytest.mark.parametrize("differences", [True, False])
@@ -72,36 +72,42 @@ def test_reduction_over_time():
 
 @pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
 def test_real_and_fake_in_one_call_equal_two_calls(build):
-    judge = build(tiny_network())
+    discriminator = build(tiny_network())
     size = 32 if build is SpatialDiscriminator else 16
     real, fake = torch.randn(3, 2, 3, size, size), torch.randn(3, 2, 3, size, size)
     y, y_fake = torch.tensor([0, 1, 2]), torch.tensor([2, 2, 0])
-    both = judge(torch.cat([real, fake]), torch.cat([y, y_fake]))
-    torch.testing.assert_close(both, torch.cat([judge(real, y), judge(fake, y_fake)]), rtol=1e-4, atol=1e-4)
+    both = discriminator(torch.cat([real, fake]), torch.cat([y, y_fake]))
+    torch.testing.assert_close(
+        both, torch.cat([discriminator(real, y), discriminator(fake, y_fake)]), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
 def test_class_matters_through_the_projection(build):
-    judge = build(tiny_network())
+    discriminator = build(tiny_network())
     seen = torch.randn(2, 2, 3, 32, 32) if build is SpatialDiscriminator else torch.randn(2, 2, 3, 16, 16)
-    assert not torch.allclose(judge(seen, torch.tensor([0, 0])), judge(seen, torch.tensor([1, 2])), rtol=1e-4)
+    assert not torch.allclose(
+        discriminator(seen, torch.tensor([0, 0])), discriminator(seen, torch.tensor([1, 2])), rtol=1e-4
+    )
     with pytest.raises(ValueError, match="labels are missing"):
-        judge(seen)
+        discriminator(seen)
 
 
 @pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
-def test_unconditional_judges_need_no_labels(build):
-    judge = build(tiny_network(classes=0))
+def test_unconditional_discriminators_need_no_labels(build):
+    discriminator = build(tiny_network(classes=0))
     size = 32 if build is SpatialDiscriminator else 16
     seen = torch.randn(3, 2, 3, size, size)
-    scores = judge(seen)
+    scores = discriminator(seen)
     assert scores.shape == (3,)
-    torch.testing.assert_close(scores[1], judge(seen[1:2])[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scores[1], discriminator(seen[1:2])[0], rtol=1e-4, atol=1e-4)
 
 
 def test_every_weight_is_spectrally_normalised():
-    for judge in (SpatialDiscriminator(tiny_network()), TemporalDiscriminator(tiny_network())):
-        names = [name.removesuffix(".weight") for name, _ in judge.named_parameters() if name.endswith(".weight")]
-        buffers = dict(judge.named_buffers())
+    for discriminator in (SpatialDiscriminator(tiny_network()), TemporalDiscriminator(tiny_network())):
+        names = [
+            name.removesuffix(".weight") for name, _ in discriminator.named_parameters() if name.endswith(".weight")
+        ]
+        buffers = dict(discriminator.named_buffers())
         assert names
         assert all(f"{name}.u" in buffers for name in names)

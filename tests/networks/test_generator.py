@@ -47,8 +47,8 @@ def test_large_sizes_build_without_memory(size):
         clips = Generator(config)(torch.zeros(1, 120), torch.zeros(1, dtype=torch.long))
         frames = torch.zeros(1, 8, 3, size, size)
         assert SpatialDiscriminator(config)(frames, torch.zeros(1, dtype=torch.long)).shape == (1,)
-        judge = TemporalDiscriminator(config)
-        assert judge(judge.view(clips), torch.zeros(1, dtype=torch.long)).shape == (1,)
+        discriminator = TemporalDiscriminator(config)
+        assert discriminator(discriminator.view(clips), torch.zeros(1, dtype=torch.long)).shape == (1,)
     assert clips.shape == (1, 12, 3, size, size)
 
 

@@ -66,9 +66,9 @@ def test_recurrence_takes_its_kernel_gradients_once_for_all_frames():
 
 @pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
 def test_discriminators_loop_over_no_frames(build):
-    judge = build(tiny_network())
+    discriminator = build(tiny_network())
     size, y = (32, 16)[build is TemporalDiscriminator], torch.tensor([0, 1])
-    counts = {convolutions(lambda k=k: judge(torch.randn(2, k, 3, size, size), y)) for k in (1, 2, 4)}
+    counts = {convolutions(lambda k=k: discriminator(torch.randn(2, k, 3, size, size), y)) for k in (1, 2, 4)}
     assert len(counts) == 1
 
 
@@ -82,8 +82,8 @@ def test_generator_runs_once_per_discriminator_step(tmp_path):
         return lambda *_: calls.__setitem__(name, calls[name] + 1)
 
     learner.generator.register_forward_hook(counted("G"))
-    for judge in learner.judges.values():
-        judge.register_forward_hook(counted("D"))
+    for discriminator in learner.discriminators.values():
+        discriminator.register_forward_hook(counted("D"))
     learner.discriminator_step(torch.zeros(3, 4, 3, 32, 32), y, y, 0)
     assert calls == {"G": 1, "D": 2}, "one batch of fakes; real and fake in one call of each discriminator"
 

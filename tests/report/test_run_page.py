@@ -17,9 +17,9 @@ from PIL import Image
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import load_config
-from dvdgan.data.decode import read_clip
-from dvdgan.data.encode import write_clip
-from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
+from dvdgan.data.decode.clip import read_clip
+from dvdgan.data.write.encode import write_clip
+from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.report import ReportError, write_run_page
 from dvdgan.report.figures import SHOWN_CLASSES
 from dvdgan.report.pictures import SHOWN_STEPS, chosen, shots
@@ -89,9 +89,14 @@ def training_line(step, classes=("dot", "bar", "sky"), **more):
         "lr_d": 1e-3,
         "seconds": {"data": 0.1, "d": 0.6, "g": 0.3},
     }
-    for judge in ("spatial", "temporal"):
-        line |= {f"loss_{judge}": 1.0, f"loss_g_{judge}": 0.5, f"real_{judge}": 0.4, f"fake_{judge}": -0.3}
-        line |= {f"auc_{judge}": 0.8, f"grad_{judge}": 2.0}
+    for classifier in ("spatial", "temporal"):
+        line |= {
+            f"loss_{classifier}": 1.0,
+            f"loss_g_{classifier}": 0.5,
+            f"real_{classifier}": 0.4,
+            f"fake_{classifier}": -0.3,
+        }
+        line |= {f"auc_{classifier}": 0.8, f"grad_{classifier}": 2.0}
     line |= {"grad_generator": 0.5, "motion_ratio": 0.9, "first_frame": 1.5, "first_frame_real": 1.0}
     line["motion_ratio_by_class"] = dict.fromkeys(classes, 0.9)
     return line | more
@@ -289,33 +294,33 @@ def evaluation_line(step, distance, **more):
     return {"step": step, "evaluation": found | counts | more}
 
 
-def test_evaluations_by_a_judge(tmp_path):
+def test_evaluations_by_a_classifier(tmp_path):
     behaviours = {"behaviours": 0.5, "behaviours_by_class": {"dot": 0.5}, "behaviours_clips": 8}
     lines = [training_line(10), check_line(10), evaluation_line(10, 9.0), training_line(20), check_line(20)]
     lines += [evaluation_line(20, 3.0), training_line(30), evaluation_line(30, 5.0, **behaviours)]
-    facts = {"evaluation": {"judge": "ab12", "held_out_fidelity": 0.97}}
+    facts = {"evaluation": {"classifier": "ab12", "held_out_fidelity": 0.97}}
     run = write_run(tmp_path / "run", lines, facts=facts)
     page = page_of(run)
     keys = list(page.charts)
-    assert keys[keys.index("distance") + 1 :][:3] == ["judge-distance", "fidelity", "behaviours"]
-    assert values(page.charts["judge-distance"]["data"][0]["y"]).tolist() == [9.0, 3.0, 5.0]
+    assert keys[keys.index("distance") + 1 :][:3] == ["classifier-distance", "fidelity", "behaviours"]
+    assert values(page.charts["classifier-distance"]["data"][0]["y"]).tolist() == [9.0, 3.0, 5.0]
     levels = {key: [s["y0"] for s in chart["layout"].get("shapes", [])] for key, chart in page.charts.items()}
-    assert levels["judge-distance"] == [0.4]
+    assert levels["classifier-distance"] == [0.4]
     assert levels["fidelity"] == [0.97, pytest.approx(1 / 3)]
     assert page.names("fidelity") == ["dot", "bar", "sky", "all classes"]
     assert "How far 25 samples lie from 1,500 training clips in" in page.text
-    assert "share of samples (8 to 9 of each class) that the judge takes" in page.text
+    assert "share of samples (8 to 9 of each class) that the classifier takes" in page.text
     assert "falls towards 0.4; lowest 3, at step 20" in page.text
-    assert {"curve-judge-distance", "curve-fidelity", "curve-behaviours"} <= page.ids
-    write_log(run, [*lines, event_line(30, "override", None, "note", "training.judge ab12 -> cd34")])
+    assert {"curve-classifier-distance", "curve-fidelity", "curve-behaviours"} <= page.ids
+    write_log(run, [*lines, event_line(30, "override", None, "note", "training.classifier ab12 -> cd34")])
     assert "lowest 3" not in page_of(run).text
 
 
 def test_evaluations_leave_the_rest_of_the_page_as_it_is(tmp_path):
     lines = [training_line(10), check_line(10), training_line(20), check_line(20)]
     without = page_of(write_run(tmp_path / "without" / "run", lines))
-    assert not {"judge-distance", "fidelity", "behaviours"} & set(without.charts)
-    assert "Judge Fréchet" not in without.text
+    assert not {"classifier-distance", "fidelity", "behaviours"} & set(without.charts)
+    assert "Classifier Fréchet" not in without.text
     named = [line | ({"best_by": "check.score"} if "check" in line else {}) for line in lines]
     page = page_of(write_run(tmp_path / "with" / "run", [*named, evaluation_line(20, 3.0)]))
     assert {key: chart for key, chart in page.charts.items() if key in without.charts} == without.charts

@@ -24,7 +24,7 @@ from self_kill import LAST_WORDS, LONGEST, NEVER, POINTS
 
 from conftest import tiny_config
 from dvdgan.config_files import updated
-from dvdgan.data.encode import write_clip
+from dvdgan.data.write.encode import write_clip
 from dvdgan.training.checkpoint import load_checkpoint
 
 PROGRAM = Path(__file__).with_name("self_kill.py")

@@ -9,14 +9,14 @@ from test_loop import assert_equal_runs, lines_of, quiet, tensors_of
 from conftest import tiny_config, tiny_network
 from dvdgan.config import TrainingConfig
 from dvdgan.config_files import updated
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES, render
 from dvdgan.data.sources import open_dataset
-from dvdgan.data.store import StoreWriter
+from dvdgan.data.store.format import StoreWriter
+from dvdgan.evaluation.classifier.classifier import Classifier, ClassifierFeatures
+from dvdgan.evaluation.classifier.network import ClassifierNetwork
 from dvdgan.evaluation.clipsets_data import DatasetSet
-from dvdgan.evaluation.frechet import frechet_of_features
-from dvdgan.evaluation.judge import Judge, JudgeFeatures
-from dvdgan.evaluation.judge_network import JudgeNetwork
+from dvdgan.evaluation.metrics.frechet import frechet_of_features
 from dvdgan.training import TrainingError, loop, train
 from dvdgan.training.checkpoint import list_checkpoints, list_kept
 from dvdgan.training.evaluating import Evaluator
@@ -27,17 +27,17 @@ from dvdgan.training.tensorboard import _scalars
 HELD_OUT = {"accuracy": {"clips": {"hits": 9, "of": 10}}}
 
 
-def save_judge(path, classes=("sky", "dot", "bar"), seed=0):
-    """An untrained judge whose answers vary."""
-    network = JudgeNetwork(len(classes), (4, 8), torch.Generator().manual_seed(seed))
+def save_classifier(path, classes=("sky", "dot", "bar"), seed=0):
+    """An untrained classifier whose answers vary."""
+    network = ClassifierNetwork(len(classes), (4, 8), torch.Generator().manual_seed(seed))
     network.head.weight.data.normal_(0, 30, generator=torch.Generator().manual_seed(seed))
-    Judge(network, list(classes), 32, 4, (4, 8)).save(path, HELD_OUT)
+    Classifier(network, list(classes), 32, 4, (4, 8)).save(path, HELD_OUT)
     return path
 
 
 @pytest.fixture
-def judge(tmp_path):
-    return save_judge(tmp_path / "judge")
+def classifier(tmp_path):
+    return save_classifier(tmp_path / "classifier")
 
 
 def evaluations(run):
@@ -48,15 +48,15 @@ def facts(run):
     return json.loads((run / "run.json").read_text())
 
 
-def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, judge, monkeypatch):
+def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, classifier, monkeypatch):
     made, make = [], loop.probe_clips
     monkeypatch.setattr(loop, "probe_clips", lambda *args: made.append(make(*args)) or made[-1])
     run, said = tmp_path / "run", []
-    train(tiny_config(store, steps=3, sample_every=2, judge=str(judge)), run, say=said.append)
+    train(tiny_config(store, steps=3, sample_every=2, classifier=str(classifier)), run, say=said.append)
     found = evaluations(run)
     assert list(found) == [2, 3]
     assert len(made) == 2
-    known = Judge.load(judge)
+    known = Classifier.load(classifier)
     dataset = open_dataset(tiny_config(store).data, 32, 4, tmp_path / "unused", progress=False)
     real = known.features(DatasetSet(dataset).read(range(15)))
     for (clips, labels), one in zip(made, found.values()):
@@ -69,7 +69,7 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, jud
         assert (one["real_clips"], one["clips"]) == (15, 24)
         assert one["clips_by_class"] == {"dot": 8, "bar": 8, "sky": 8}
     said_of_it = facts(run)["evaluation"]
-    assert said_of_it["judge"] == known.weights_sha256
+    assert said_of_it["classifier"] == known.weights_sha256
     assert said_of_it["held_out_fidelity"] == 0.9
     assert 0 < said_of_it["floor"] == found[2]["floor"]
     assert said_of_it["floor_clips"] == 7  # half of 15
@@ -78,8 +78,8 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, jud
     assert dict(_scalars(line))["evaluation/fidelity_by_class/dot"] == found[2]["fidelity_by_class"]["dot"]
 
 
-def test_the_judge_chooses_the_best_checkpoint(store, tmp_path, judge, monkeypatch):
-    """The check likes the first step best, the judge the second one."""
+def test_the_classifier_chooses_the_best_checkpoint(store, tmp_path, classifier, monkeypatch):
+    """The check likes the first step best, the classifier the second one."""
     monkeypatch.setattr(Check, "score", property(lambda self: next(scores)))
     evaluate = Evaluator.__call__
     monkeypatch.setattr(
@@ -87,7 +87,7 @@ def test_the_judge_chooses_the_best_checkpoint(store, tmp_path, judge, monkeypat
     )
     options = {"sample_every": 1, "checkpoint_every": 1, "keep_checkpoints": 1}
     kept = {}
-    for name, more in (("with", {"judge": str(judge)}), ("without", {})):
+    for name, more in (("with", {"classifier": str(classifier)}), ("without", {})):
         scores, distances = iter([1.0, 2.0, 3.0]), iter([9.0, 5.0, 7.0])
         train(tiny_config(store, steps=3, **options, **more), tmp_path / name, say=quiet)
         kept[name] = {k.step: k.score for k in list_kept(tmp_path / name / "checkpoints")}
@@ -96,18 +96,18 @@ def test_the_judge_chooses_the_best_checkpoint(store, tmp_path, judge, monkeypat
     assert by == {"with": {"evaluation.distance"}, "without": {"check.score"}}
 
 
-def test_a_judged_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp_path, judge, monkeypatch):
-    looked_at, look = [], JudgeFeatures.__call__
+def test_a_judged_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp_path, classifier, monkeypatch):
+    looked_at, look = [], ClassifierFeatures.__call__
     monkeypatch.setattr(
-        JudgeFeatures, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips)
+        ClassifierFeatures, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips)
     )
     options = {"sample_every": 2, "checkpoint_every": 2}
-    judged = options | {"judge": str(judge)}
+    judged = options | {"classifier": str(classifier)}
     train(tiny_config(store, **judged), tmp_path / "whole", say=quiet)
     train(tiny_config(store, **judged | {"steps": 2}), tmp_path / "parts", say=quiet)
-    moved = shutil.move(judge, tmp_path / "moved")  # what it is counts, not where
+    moved = shutil.move(classifier, tmp_path / "moved")  # what it is counts, not where
     looked_at.clear()
-    train(tiny_config(store, **options, judge=str(moved)), tmp_path / "parts", say=quiet)
+    train(tiny_config(store, **options, classifier=str(moved)), tmp_path / "parts", say=quiet)
     assert looked_at == [24]  # what it saw in training clips was kept
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
     assert list(evaluations(tmp_path / "parts")) == [2, 4]
@@ -122,47 +122,49 @@ def test_a_judged_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp
     assert not (tmp_path / "without" / "evaluation").exists()
 
 
-def test_another_judge_is_refused_or_forgets_the_scores(store, tmp_path, judge):
+def test_another_classifier_is_refused_or_forgets_the_scores(store, tmp_path, classifier):
     run, options = tmp_path / "run", {"sample_every": 1, "checkpoint_every": 1}
     train(tiny_config(store, steps=1, **options), run, say=quiet)
-    with pytest.raises(TrainingError, match=r"started with no judge \(training\.judge\).*--override"):
-        train(tiny_config(store, steps=2, judge=str(judge), **options), run, say=quiet)
+    with pytest.raises(TrainingError, match=r"started with no classifier \(training\.classifier\).*--override"):
+        train(tiny_config(store, steps=2, classifier=str(classifier), **options), run, say=quiet)
     said = []
-    train(tiny_config(store, steps=2, judge=str(judge), **options), run, say=said.append, override=True)
-    assert any(text.startswith("override: training.judge None -> ") for text in said)
+    train(tiny_config(store, steps=2, classifier=str(classifier), **options), run, say=said.append, override=True)
+    assert any(text.startswith("override: training.classifier None -> ") for text in said)
     assert [k.score is None for k in list_kept(run / "checkpoints")] == [True, False]
-    save_judge(judge, seed=1)
-    with pytest.raises(TrainingError, match="started with another judge"):
-        train(tiny_config(store, steps=3, judge=str(judge), **options), run, say=quiet)
-    with pytest.raises(TrainingError, match="started with another judge"):
+    save_classifier(classifier, seed=1)
+    with pytest.raises(TrainingError, match="started with another classifier"):
+        train(tiny_config(store, steps=3, classifier=str(classifier), **options), run, say=quiet)
+    with pytest.raises(TrainingError, match="started with another classifier"):
         train(tiny_config(store, steps=3, **options), run, say=quiet)
     train(tiny_config(store, steps=3, **options), run, say=quiet, override=True)
     assert "evaluation" not in facts(run)
     assert list(evaluations(run)) == [2]
 
 
-def test_a_judge_that_does_not_fit_is_refused_before_any_work(store, tmp_path, judge):
+def test_a_classifier_that_does_not_fit_is_refused_before_any_work(store, tmp_path, classifier):
     run = tmp_path / "run"
-    other = save_judge(tmp_path / "other", ("dot", "bar", "sea"))
-    with pytest.raises(TrainingError, match=r"^training\.judge: .*other: knows the classes dot, bar, sea, not sky; "):
-        train(tiny_config(store, judge=str(other)), run, say=quiet)
+    other = save_classifier(tmp_path / "other", ("dot", "bar", "sea"))
+    with pytest.raises(
+        TrainingError, match=r"^training\.classifier: .*other: knows the classes dot, bar, sea, not sky; "
+    ):
+        train(tiny_config(store, classifier=str(other)), run, say=quiet)
     assert [path.name for path in run.iterdir()] == [".lock"]
-    (judge / "model.safetensors").write_bytes(b"no weights")
-    for bad, reason in ((tmp_path / "none", "no judge.*dvdgan train-judge"), (judge, "damaged")):
-        with pytest.raises(TrainingError, match=rf"^training\.judge: .*{reason}"):
-            train(tiny_config("phenomena", judge=str(bad)), run, say=quiet)
+    (classifier / "model.safetensors").write_bytes(b"no weights")
+    for bad, reason in ((tmp_path / "none", "no classifier.*dvdgan train-classifier"), (classifier, "damaged")):
+        with pytest.raises(TrainingError, match=rf"^training\.classifier: .*{reason}"):
+            train(tiny_config("phenomena", classifier=str(bad)), run, say=quiet)
         assert [path.name for path in run.iterdir()] == [".lock"]  # nothing was rendered
     with pytest.raises(ValueError, match=r"training\.health\.clips=2"):
-        TrainingConfig(judge="judge", health={"clips": 0})
+        TrainingConfig(classifier="classifier", health={"clips": 0})
     assert list_checkpoints(run / "checkpoints") == []
 
 
-def test_clips_without_classes_are_refused(tmp_path, judge):
+def test_clips_without_classes_are_refused(tmp_path, classifier):
     plain = tmp_path / "plain"
     with StoreWriter(plain, 32, [], {}) as writer:
         writer.add(np.zeros((6, 32, 32, 3), np.uint8), 0, "a", 12.0)
     with pytest.raises(TrainingError, match="the clips have none"):
-        train(tiny_config(plain, judge=str(judge)), tmp_path / "run", say=quiet)
+        train(tiny_config(plain, classifier=str(classifier)), tmp_path / "run", say=quiet)
 
 
 def test_training_clips_are_taken_as_training_shows_them(store):
@@ -179,20 +181,20 @@ def test_training_clips_are_taken_as_training_shows_them(store):
     assert mirror.tolist() == [True] * 4 + [False] * 4 + [False, True] * 2
 
 
-def test_mirrored_classes_are_compared_with_mirrored_clips(store, tmp_path, judge):
+def test_mirrored_classes_are_compared_with_mirrored_clips(store, tmp_path, classifier):
     """Samples that are the training clips, every other one mirrored, lie at distance 0."""
     dataset = open_dataset(updated(tiny_config(store), data={"flip": True}).data, 32, 4, store, progress=False)
-    evaluator = Evaluator(Judge.load(judge), dataset, np.arange(3), 15, tmp_path / "cache", quiet)
+    evaluator = Evaluator(Classifier.load(classifier), dataset, np.arange(3), 15, tmp_path / "cache", quiet)
     clips = np.concatenate([dataset.reference(label, 5) for label in range(3)])
     labels = np.repeat(np.arange(3), 5)
     turned = np.where((np.arange(15) % 5 % 2 == 1)[:, None, None, None, None], clips[:, :, :, ::-1], clips)
     assert evaluator(turned, labels)["distance"] < 1e-3 * evaluator(clips, labels)["distance"]
 
 
-def test_training_clips_that_cannot_be_read_are_left_out(store, tmp_path, judge, monkeypatch):
+def test_training_clips_that_cannot_be_read_are_left_out(store, tmp_path, classifier, monkeypatch):
     monkeypatch.setattr("dvdgan.evaluation.clipsets_data.readable", lambda clips, cache: np.arange(1, len(clips)))
     dataset, said = open_dataset(tiny_config(store).data, 32, 4, store, progress=False), []
-    found = Evaluator(Judge.load(judge), dataset, np.arange(3), 15, tmp_path / "cache", said.append)
+    found = Evaluator(Classifier.load(classifier), dataset, np.arange(3), 15, tmp_path / "cache", said.append)
     assert f"1 of {len(dataset)} training clips cannot be read and are left out" in said[-3]
     assert found.facts["real_clips"] == len(dataset) - 1
 

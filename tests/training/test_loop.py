@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 import dvdgan
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import updated
-from dvdgan.data.encode import write_clip
-from dvdgan.data.store import StoreWriter
+from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.write.encode import write_clip
 from dvdgan.models import load_model
 from dvdgan.pipeline import PipelineError
 from dvdgan.training import Interrupted, TrainingError, train

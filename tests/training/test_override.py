@@ -9,7 +9,7 @@ from test_loop import lines_of, quiet
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import updated
-from dvdgan.data.encode import write_clip
+from dvdgan.data.write.encode import write_clip
 from dvdgan.training import TrainingError, train
 
 

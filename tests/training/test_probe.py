@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES, render
-from dvdgan.data.store import ClipStore, StoreWriter
+from dvdgan.data.store.format import ClipStore, StoreWriter
 from dvdgan.training.probe import Check, Probe
 
 SIZE, FRAMES, PER_CLASS = 32, 8, 16

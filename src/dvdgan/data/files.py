@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from dvdgan.data.decode import Facts, open_clip, probe
+from dvdgan.data.decode.clip import Facts, open_clip, probe
 from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.listing import Entry, Listing
-from dvdgan.data.packing import Reading
+from dvdgan.data.layouts.listing import Entry, Listing
 from dvdgan.data.progress import with_progress
+from dvdgan.data.store.packing import Reading
 from dvdgan.data.windows import Window
 from dvdgan.data.workers import Limits, Workers, sign_of_life
 

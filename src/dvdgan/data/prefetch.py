@@ -8,7 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 
 
 class Prefetcher:

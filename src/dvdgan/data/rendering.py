@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from dvdgan.data import phenomena
-from dvdgan.data.encode import atomic_path, write_mp4
 from dvdgan.data.errors import DataError
 from dvdgan.data.progress import with_progress
-from dvdgan.data.store import ClipStore, StoreWriter, same_store
+from dvdgan.data.store.format import ClipStore, StoreWriter, same_store
 from dvdgan.data.workers import Limits, Workers
+from dvdgan.data.write.encode import atomic_path, write_mp4
 
 PHENOMENA = "phenomena"
 """The source that dvdgan renders itself."""

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
-from dvdgan.data.clips import ClipDataset, mirrored_classes
+from dvdgan.data.dataset import ClipDataset, mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.files import FileSource
-from dvdgan.data.layouts import read_layout
-from dvdgan.data.listing import Listing
-from dvdgan.data.packing import Reading, pack
+from dvdgan.data.layouts.discovery import read_layout
+from dvdgan.data.layouts.listing import Listing
+from dvdgan.data.layouts.splits import assign_splits, group_keys, leaks
 from dvdgan.data.rendering import PHENOMENA, packed_phenomena
-from dvdgan.data.splits import assign_splits, group_keys, leaks
-from dvdgan.data.store import ClipStore, is_store, same_store
+from dvdgan.data.store.format import ClipStore, is_store, same_store
+from dvdgan.data.store.packing import Reading, pack
 from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
 from dvdgan.mirroring import with_opposites
 
 if TYPE_CHECKING:
-    from dvdgan.data.inspection import Inspection
+    from dvdgan.data.inspect.inspection import Inspection
 
 VERIFIED_BYTES = 4 << 30
 """Packed stores up to this size, in bytes, are read whole and checked before they are used."""
@@ -159,7 +159,7 @@ def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = Fals
         DataError: no such source, or nothing in it.
         StoreError: the packed store is damaged.
     """
-    from dvdgan.data.inspection import inspect_listing, inspect_store  # not needed to train
+    from dvdgan.data.inspect.inspection import inspect_listing, inspect_store  # not needed to train
 
     if config.source is not None and config.source != PHENOMENA and is_store(config.source):
         return inspect_store(ClipStore.open(config.source), progress=progress)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dvdgan.data.encode import atomic_path
-from dvdgan.evaluation.page_answers import answers, headlines
-from dvdgan.evaluation.page_words import measured, number
+from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation.results import Evaluation
 from dvdgan.models import SCORES, UNMEASURED
+from dvdgan.report.evaluation.answers import answers, headlines
+from dvdgan.report.evaluation.words import measured, number
 
 
 def scored(card: str, evaluation: Evaluation | None) -> str:

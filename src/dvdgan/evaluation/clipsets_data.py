@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from dvdgan.config import DataConfig
-from dvdgan.data.clip_store import ClipStore
-from dvdgan.data.clips import ClipDataset
-from dvdgan.data.encode import atomic_path
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.sources import open_dataset
+from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.windows import Window
+from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation.clipsets import content_key
 from dvdgan.evaluation.errors import EvaluationError
 

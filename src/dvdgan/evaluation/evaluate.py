@@ -23,11 +23,12 @@ from dvdgan.devices import pick_device
 from dvdgan.evaluation import results_convert
 from dvdgan.evaluation import results_parts as parts
 from dvdgan.evaluation.card import scored, write_scores
-from dvdgan.evaluation.classification import class_fidelity
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.classifier.report import TITLES
 from dvdgan.evaluation.clipsets import ClipSet, content_key
-from dvdgan.evaluation.damages import DAMAGES
+from dvdgan.evaluation.corruptions import DAMAGES
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.evaluate_behaviours import judge_behaviours
+from dvdgan.evaluation.evaluate_behaviours import score_behaviours
 from dvdgan.evaluation.evaluate_clips import Sets, choose_sets
 from dvdgan.evaluation.evaluate_inputs import Inputs, open_inputs
 from dvdgan.evaluation.evaluate_kept import Kept
@@ -36,22 +37,21 @@ from dvdgan.evaluation.evaluate_progress import Stages, steps
 from dvdgan.evaluation.evaluate_scores import Look, controls, look_at_all, score_space, sweep
 from dvdgan.evaluation.evaluate_settings import EvaluationSettings
 from dvdgan.evaluation.evaluate_spaces import FieldFiles, Spaces, open_spaces
-from dvdgan.evaluation.features import extract
-from dvdgan.evaluation.judge import Judge
-from dvdgan.evaluation.judge_report import TITLES
-from dvdgan.evaluation.page import MOST_MOVING, write_evaluation_page
-from dvdgan.evaluation.page_media import EvaluationMedia
-from dvdgan.evaluation.page_tables import by_worst
+from dvdgan.evaluation.features.extract import extract
+from dvdgan.evaluation.features.weights import file_sha256
+from dvdgan.evaluation.metrics.classification import class_fidelity
 from dvdgan.evaluation.results import AbsentPart, ClipList, Evaluated, Evaluation, Reference
 from dvdgan.evaluation.results_scores import Sweep
-from dvdgan.evaluation.weights import file_sha256
 from dvdgan.models import Model
+from dvdgan.report.evaluation.media import EvaluationMedia
+from dvdgan.report.evaluation.page import MOST_MOVING, write_evaluation_page
+from dvdgan.report.evaluation.tables import by_worst
 
 JSON, PAGE, CACHE = "evaluation.json", "evaluation.html", "cache"
 """What an evaluation's directory holds."""
 
 _SHOWN_BYTES = 1 << 31  # of the clips that the page shows, before they are encoded
-_GOOD_JUDGE = 0.9  # share of held-out clips below which a judge is said to be a poor one
+_GOOD_JUDGE = 0.9  # share of held-out clips below which a classifier is said to be a poor one
 
 
 def evaluate(
@@ -62,7 +62,7 @@ def evaluate(
     data: str | None = None,
     fields: Sequence[str] = (),
     stride: int | None = None,
-    judge: Path | str | None = None,
+    classifier: Path | str | None = None,
     settings: EvaluationSettings | None = None,
     files: FieldFiles | None = None,
     cache: Path | str | None = None,
@@ -82,7 +82,7 @@ def evaluate(
             model was trained on.
         fields: changes to how the data is read, such as ``test_fraction=0.1``.
         stride: every how many frames of the data are taken; None is the model's, else 1.
-        judge: a judge's directory; None does without.
+        classifier: a classifier's directory; None does without.
         settings: how much is looked at.
         files: the field's own networks, for FVD and FID.
         cache: where features are kept; None is ``OUT/cache``.
@@ -101,7 +101,7 @@ def evaluate(
     kept = Path(cache) if cache is not None else out / CACHE
     where, stages = pick_device(device), Stages(progress)
     on = None if device is None else str(device)
-    known = None if judge is None else Judge.load(judge, where)
+    known = None if classifier is None else Classifier.load(classifier, where)
     brought = (files or FieldFiles()).load(where)
     with stages.timed("data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
@@ -127,15 +127,15 @@ class _Run:
         given: Inputs,
         sets: Sets,
         spaces: Spaces,
-        judge: Judge | None,
+        classifier: Classifier | None,
         settings: EvaluationSettings,
         cache: Path,
         stages: Stages,
     ) -> None:
-        self.given, self.sets, self.spaces, self.judge = given, sets, spaces, judge
+        self.given, self.sets, self.spaces, self.classifier = given, sets, spaces, classifier
         self.settings, self.cache, self.stages = settings, cache, stages
         self.absent: dict[AbsentPart, str] = {}
-        self.warnings = [*sets.warnings, *spaces.missing, *self._about_judge()]
+        self.warnings = [*sets.warnings, *spaces.missing, *self._about_classifier()]
         if given.unsearched:
             self.warnings.append(f"copies: {given.unsearched}")
 
@@ -154,7 +154,7 @@ class _Run:
         curve = self._sweep(looks)
         copies = self._copies()
         try:
-            shown = judge_behaviours(sets, self.given.data.stride, settings.seed, self.cache, self.stages)
+            shown = score_behaviours(sets, self.given.data.stride, settings.seed, self.cache, self.stages)
         except EvaluationError as error:
             shown, self.absent["behaviours"] = None, str(error)
         results = Evaluation(
@@ -165,7 +165,7 @@ class _Run:
             scores=scores,
             damages={name: DAMAGES[name].describe() for name in damaged},
             sweep=curve,
-            judge=self._judge(),
+            classifier=self._classifier(),
             memorisation=None if copies is None else copies.record,
             behaviours=shown,
             absent=self.absent,
@@ -191,7 +191,7 @@ class _Run:
         elif len(set(self.settings.truncations)) < 2:
             self.absent["sweep"] = "it was not asked for (--truncations)"
         elif not any(look.space.swept for look in looks):
-            self.absent["sweep"] = "no space is quick enough for it; give a judge"
+            self.absent["sweep"] = "no space is quick enough for it; give a classifier"
         else:
             return sweep(looks, self.given.made, self.sets, self.settings, self.cache, self.stages)
         return None
@@ -208,34 +208,42 @@ class _Run:
         self.warnings += found.warnings
         return found
 
-    def _about_judge(self) -> list[str]:
-        judge = self.judge
-        if judge is None:
+    def _about_classifier(self) -> list[str]:
+        classifier = self.classifier
+        if classifier is None:
             return []
-        clips = judge.about["accuracy"]["clips"]
-        notes = judge.notes(self.sets.reference.size, self.sets.reference.frames, self.given.data.stride)
+        clips = classifier.about["accuracy"]["clips"]
+        notes = classifier.notes(self.sets.reference.size, self.sets.reference.frames, self.given.data.stride)
         if clips["hits"] < _GOOD_JUDGE * clips["of"]:
             right = f"{clips['hits'] / clips['of']:.0%} of held-out clips"
-            notes.append(f"the judge is right on {right} only: what it says of generated clips is worth no more")
-        if not judge.about["training"]["finished"]:
-            notes.append("the judge's training was ended early, before its learning rate had fallen")
+            notes.append(f"the classifier is right on {right} only: what it says of generated clips is worth no more")
+        if not classifier.about["training"]["finished"]:
+            notes.append("the classifier's training was ended early, before its learning rate had fallen")
         return notes
 
-    def _judge(self) -> parts.Judge | None:
-        judge, sets = self.judge, self.sets
-        if judge is None:
-            self.absent["judge"] = "none was given; dvdgan train-judge trains one, and --judge names it"
+    def _classifier(self) -> parts.Classifier | None:
+        classifier, sets = self.classifier, self.sets
+        if classifier is None:
+            self.absent["classifier"] = "none was given; dvdgan train-classifier trains one, and --classifier names it"
             return None
         fidelity = None
         if sets.classes:
-            features = np.concatenate([extract(clips, judge.features, self.cache) for clips in sets.generated])
-            order = np.array([judge.classes.index(name) for name in sets.classes])
+            features = np.concatenate([extract(clips, classifier.features, self.cache) for clips in sets.generated])
+            order = np.array([classifier.classes.index(name) for name in sets.classes])
             labels = order[np.concatenate([clips.labels for clips in sets.generated])]
-            fidelity = class_fidelity(judge.probabilities_of(features), labels, judge.classes, judge.features.name)
-        data = judge.about["data"]
+            fidelity = class_fidelity(
+                classifier.probabilities_of(features), labels, classifier.classes, classifier.features.name
+            )
+        data = classifier.about["data"]
         trained_on = f"{data['source']}, {data['training_clips']:,} clips"
-        return results_convert.judge(
-            judge.about, str(judge.path), judge.weights_sha256, trained_on, TITLES, fidelity, "clips have no classes"
+        return results_convert.classifier(
+            classifier.about,
+            str(classifier.path),
+            classifier.weights_sha256,
+            trained_on,
+            TITLES,
+            fidelity,
+            "clips have no classes",
         )
 
     def _evaluated(self) -> Evaluated:

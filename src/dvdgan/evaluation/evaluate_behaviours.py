@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dvdgan.data.encode import atomic_path
 from dvdgan.data.progress import with_progress
+from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation import behaviours, results_convert
 from dvdgan.evaluation import results_parts as parts
 from dvdgan.evaluation.behaviours import (
@@ -31,7 +31,7 @@ _OTHERS = 5  # real clips of each class that are judged as each other class
 _PIECE = 32  # clips that are in memory at once
 
 
-def judge_behaviours(sets: Sets, stride: int, seed: int, cache: Path, stages: Stages) -> parts.Behaviours:
+def score_behaviours(sets: Sets, stride: int, seed: int, cache: Path, stages: Stages) -> parts.Behaviours:
     """Pass rates of generated clips beside real, frozen, shuffled, reversed and other classes' clips.
 
     Args:
@@ -76,8 +76,8 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> par
     able = np.array([name in shown for name in sets.classes])
     judged: dict[str, list[tuple[int, Outcome]]] = {}
 
-    def judge(name: str, clips: np.ndarray, labels: np.ndarray) -> None:
-        outcomes = behaviours.judge_clips(clips, labels, sets.classes, limits)
+    def classifier(name: str, clips: np.ndarray, labels: np.ndarray) -> None:
+        outcomes = behaviours.classifier_clips(clips, labels, sets.classes, limits)
         judged.setdefault(name, []).extend(zip(labels.tolist(), outcomes))
 
     real = sets.held_out
@@ -87,9 +87,9 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> par
         pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
         if is_real:
             for name, (damaged, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
-                judge(name, damaged, labels)
+                classifier(name, damaged, labels)
         else:
-            judge("generated", pixels, labels)
+            classifier("generated", pixels, labels)
     rates = {
         title: {
             name: PassRate.of([outcome for number, outcome in outcomes if number == label])

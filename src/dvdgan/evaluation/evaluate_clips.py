@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dvdgan.evaluation.classifier.data import Parts
 from dvdgan.evaluation.clipsets import ClipSet, Subset
 from dvdgan.evaluation.clipsets_choice import apportioned
 from dvdgan.evaluation.clipsets_data import DatasetSet, readable
@@ -16,8 +17,7 @@ from dvdgan.evaluation.clipsets_model import ModelSet
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate_kept import Kept
 from dvdgan.evaluation.evaluate_settings import SEEDS_APART, EvaluationSettings
-from dvdgan.evaluation.judge_data import Parts
-from dvdgan.evaluation.memorisation_windows import groups_of
+from dvdgan.evaluation.memorisation.windows import groups_of
 from dvdgan.models import Model
 
 REFERENCE = 2

@@ -1,4 +1,4 @@
-"""The commands ``dvdgan evaluate`` and ``dvdgan train-judge``: thin calls of the Python API."""
+"""The commands ``dvdgan evaluate`` and ``dvdgan train-classifier``: thin calls of the Python API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def evaluate_command(
         typer.Option(help="Real clips: `phenomena`, a folder, a list, a packed store. By default the model's."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The directory of the report.")] = Path("evaluation"),
-    judge: Annotated[Optional[Path], typer.Option(help="A judge, from `dvdgan train-judge`.")] = None,
+    classifier: Annotated[Optional[Path], typer.Option(help="A classifier, from `dvdgan train-classifier`.")] = None,
     num: Annotated[
         Optional[int],
         typer.Option(help="Generated clips of each set. [default: 20 per class, 180 to 500; half with --quick]"),
@@ -65,7 +65,7 @@ def evaluate_command(
             data=data,
             fields=fields or [],
             stride=stride,
-            judge=judge,
+            classifier=classifier,
             settings=(EvaluationSettings.quick if quick else EvaluationSettings)(truncation=truncation, **given),
             files=FieldFiles(fvd_weights, fvd_sha256, inception_weights, inception_sha256),
             cache=cache,
@@ -78,13 +78,13 @@ def evaluate_command(
         raise typer.Exit(130) from None
 
 
-def train_judge_command(
+def train_classifier_command(
     data: Annotated[str, typer.Option(help="`phenomena`, a folder or list of clips, or a packed store.")],
     fields: Annotated[
         Optional[list[str]],
         typer.Argument(metavar="[FIELD=VALUE]...", help="How the data is read: data.* of `dvdgan fields`."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The judge's directory.")] = Path("judge"),
+    out: Annotated[Path, typer.Option(help="The classifier's directory.")] = Path("classifier"),
     size: Annotated[Optional[int], typer.Option(help="Pixels of its clips. [default: a packed store's, or 64]")] = None,
     frames: Annotated[int, typer.Option(help="Frames of its clips.")] = 12,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = 1000,
@@ -93,14 +93,14 @@ def train_judge_command(
         Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
     ] = None,
 ) -> None:
-    """Train a classifier of clips, which `dvdgan evaluate` judges by; the same command resumes."""
+    """Train a classifier of clips, which `dvdgan evaluate` classifiers by; the same command resumes."""
     from dvdgan.config import DataConfig
+    from dvdgan.evaluation.classifier.settings import ClassifierSettings
+    from dvdgan.evaluation.classifier.training import train_classifier as run
     from dvdgan.evaluation.evaluate_inputs import data_config, store_size
-    from dvdgan.evaluation.judge_settings import JudgeSettings
-    from dvdgan.evaluation.judge_training import train_judge as run
     from dvdgan.training import Interrupted
 
-    settings = JudgeSettings(size=size or store_size(data) or 64, frames=frames, steps=steps)
+    settings = ClassifierSettings(size=size or store_size(data) or 64, frames=frames, steps=steps)
     try:
         run(data_config(DataConfig(source=data), fields or []), out, settings, minutes, device, say=typer.echo)
     except Interrupted as stop:

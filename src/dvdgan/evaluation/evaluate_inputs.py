@@ -11,16 +11,16 @@ from typing import Any
 from dvdgan.config import Config, DataConfig
 from dvdgan.config_files import override, updated
 from dvdgan.data import phenomena
-from dvdgan.data.clip_store import ClipStore
 from dvdgan.data.rendering import PHENOMENA
-from dvdgan.data.store import is_store
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.format import is_store
 from dvdgan.devices import pick_device
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.classifier.data import Parts, open_parts
 from dvdgan.evaluation.clipsets_data import DatasetSet, open_folder
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate_clips import REFERENCE
 from dvdgan.evaluation.evaluate_settings import EvaluationSettings
-from dvdgan.evaluation.judge import Judge
-from dvdgan.evaluation.judge_data import Parts, open_parts
 from dvdgan.models import Model, load_model
 
 _SIZE, _FRAMES = 64, 12  # of clips in a folder, where nothing says it
@@ -61,7 +61,7 @@ def open_inputs(
     source: str | None,
     fields: Sequence[str],
     stride: int | None,
-    judge: Judge | None,
+    classifier: Classifier | None,
     settings: EvaluationSettings,
     folder: Path,
     device: str | None,
@@ -76,7 +76,7 @@ def open_inputs(
         source: the data; None is what the model was trained on.
         fields: changes to how it is read, such as ``test_fraction=0.1``, after the model's own configuration.
         stride: every how many frames of the data are taken; None is the model's, else 1.
-        judge: tells the size and the length of a folder's clips, where nothing else does.
+        classifier: tells the size and the length of a folder's clips, where nothing else does.
         settings: counts, size and length.
         folder: where packed stores are made.
         device: where the model runs.
@@ -103,8 +103,10 @@ def open_inputs(
         if source is None:
             raise EvaluationError("name the real clips to compare with: --data")
         place, base = clips, base.model_copy(update={"source": source})
-        size = settings.size or store_size(source) or store_size(str(clips)) or (judge.size if judge else _SIZE)
-        frames = settings.frames or (judge.frames if judge else _FRAMES)
+        size = (
+            settings.size or store_size(source) or store_size(str(clips)) or (classifier.size if classifier else _SIZE)
+        )
+        frames = settings.frames or (classifier.frames if classifier else _FRAMES)
     data = data_config(base, [*fields, *([] if stride is None else [f"stride={stride}"])])
     most = settings.clips(classes or (len(phenomena.CLASSES) if data.source == PHENOMENA else 0))
     if not classes and data.source != PHENOMENA:

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dvdgan.data.encode import atomic_path
+from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation.clipsets import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dvdgan.evaluation.classification import class_fidelity, inception_score
-from dvdgan.evaluation.frechet import BIAS, Factored, factored, frechet_of_factored
-from dvdgan.evaluation.judge import Judge
-from dvdgan.evaluation.kernel import kernel_score
-from dvdgan.evaluation.manifold import manifold_scores
-from dvdgan.evaluation.scores import Counts, Rows, Score
-from dvdgan.evaluation.statistics import gaussian, kept_gaussian
-from dvdgan.evaluation.sureness import dimension_warnings
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.metrics.classification import class_fidelity, inception_score
+from dvdgan.evaluation.metrics.frechet import BIAS, Factored, factored, frechet_of_factored
+from dvdgan.evaluation.metrics.intervals import dimension_warnings
+from dvdgan.evaluation.metrics.kernel import kernel_score
+from dvdgan.evaluation.metrics.manifold import manifold_scores
+from dvdgan.evaluation.metrics.scores import Counts, Rows, Score
+from dvdgan.evaluation.metrics.statistics import gaussian, kept_gaussian
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ class Family:
 def frechet_family(
     space: str, name: str = "Fréchet distance", headline: bool = False, by_class: bool = False
 ) -> Family:
-    """The Fréchet distance of Gaussians of the features (see `dvdgan.evaluation.frechet`)."""
+    """The Fréchet distance of Gaussians of the features (see `dvdgan.evaluation.metrics.frechet`)."""
 
     def measure(real: Side, generated: Side, full: bool) -> dict[str, Score]:
         counts = Counts.of(real.features, generated.features)
@@ -102,7 +102,8 @@ def frechet_family(
 
 
 def kernel_family(space: str, name: str = "Kernel distance") -> Family:
-    """The kernel distance (see `dvdgan.evaluation.kernel`), which has no bias and so suits the few clips of a class."""
+    """The kernel distance (see `dvdgan.evaluation.metrics.kernel`), which has no bias and so suits the few clips of a
+    class."""
 
     def measure(real: Side, generated: Side, full: bool) -> dict[str, Score]:
         options = {} if full else {"subsets": 0, "resamples": 0}
@@ -113,7 +114,7 @@ def kernel_family(space: str, name: str = "Kernel distance") -> Family:
 
 
 def manifold_family(space: str) -> Family:
-    """Precision, recall, density and coverage (see `dvdgan.evaluation.manifold`), one vector a clip."""
+    """Precision, recall, density and coverage (see `dvdgan.evaluation.metrics.manifold`), one vector a clip."""
 
     def measure(real: Side, generated: Side, full: bool) -> dict[str, Score]:
         found = manifold_scores(real.vectors, generated.vectors, space)
@@ -130,19 +131,21 @@ def manifold_family(space: str) -> Family:
     )
 
 
-def judge_family(space: str, judge: Judge, classes: list[str]) -> Family:
-    """What the judge says of generated clips: Inception Score, and class fidelity where clips have classes."""
-    order = np.array([judge.classes.index(name) for name in classes], np.int64)
+def classifier_family(space: str, classifier: Classifier, classes: list[str]) -> Family:
+    """What the classifier says of generated clips: Inception Score, and class fidelity where clips have classes."""
+    order = np.array([classifier.classes.index(name) for name in classes], np.int64)
 
     def measure(real: Side, generated: Side, full: bool) -> dict[str, Score]:
-        probabilities = judge.probabilities_of(generated.features)
+        probabilities = classifier.probabilities_of(generated.features)
         found = {"is": inception_score(probabilities, space)}
         if len(order):
-            fidelity = class_fidelity(probabilities, order[generated.labels], judge.classes, space)
+            fidelity = class_fidelity(probabilities, order[generated.labels], classifier.classes, space)
             found["fidelity"] = fidelity.scores.overall
         return found
 
     named = {"is": Told("How surely each clip shows one class, and all classes alike; from 1 to their number.")}
     if classes:
-        named["fidelity"] = Told("Share of clips that the judge takes for the class that was asked.", headline=True)
+        named["fidelity"] = Told(
+            "Share of clips that the classifier takes for the class that was asked.", headline=True
+        )
     return Family(named, measure)

@@ -16,12 +16,12 @@ from dvdgan.evaluation.evaluate_clips import Sets
 from dvdgan.evaluation.evaluate_progress import Stages, steps
 from dvdgan.evaluation.evaluate_settings import EvaluationSettings
 from dvdgan.evaluation.evaluate_spaces import Neighbourhood
-from dvdgan.evaluation.features import FeatureExtractor, extract
-from dvdgan.evaluation.memorisation import Memorisation, memorisation
-from dvdgan.evaluation.memorisation_nearest import Scale, nearest
-from dvdgan.evaluation.memorisation_pairs import nearness, pairs, pixels
-from dvdgan.evaluation.memorisation_pixels import Fingerprints, near_copies
-from dvdgan.evaluation.memorisation_windows import STARTS, TrainingWindows
+from dvdgan.evaluation.features.extract import FeatureExtractor, extract
+from dvdgan.evaluation.memorisation.nearest import Scale, nearest
+from dvdgan.evaluation.memorisation.pairs import nearness, pairs, pixels
+from dvdgan.evaluation.memorisation.pixels import Fingerprints, near_copies
+from dvdgan.evaluation.memorisation.search import Memorisation, memorisation
+from dvdgan.evaluation.memorisation.windows import STARTS, TrainingWindows
 
 _PLANS = ((STARTS, True), (STARTS, False), (3, False), (2, False), (1, False))
 _PLANS_WITH_FLIPS = ((STARTS, True), (3, True), (2, True), (1, True), (1, False))

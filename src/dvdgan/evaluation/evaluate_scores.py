@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dvdgan.evaluation import damages, results_convert
+from dvdgan.evaluation import corruptions as damages
+from dvdgan.evaluation import results_convert
 from dvdgan.evaluation import results_scores as records
 from dvdgan.evaluation.clipsets import ClipSet, Mapped, content_key
 from dvdgan.evaluation.evaluate_clips import Sets, model_set
@@ -16,11 +17,11 @@ from dvdgan.evaluation.evaluate_measures import Family, Side
 from dvdgan.evaluation.evaluate_progress import Advance, Stages, steps
 from dvdgan.evaluation.evaluate_settings import EvaluationSettings
 from dvdgan.evaluation.evaluate_spaces import FeatureSpace
-from dvdgan.evaluation.features import extract
-from dvdgan.evaluation.floors import Floor, real_floor
+from dvdgan.evaluation.features.extract import extract
+from dvdgan.evaluation.metrics.baselines import Floor, real_floor
+from dvdgan.evaluation.metrics.intervals import over_seeds
+from dvdgan.evaluation.metrics.scores import ClassScores, Rows, Score, by_class
 from dvdgan.evaluation.results_convert import measured
-from dvdgan.evaluation.scores import ClassScores, Rows, Score, by_class
-from dvdgan.evaluation.sureness import over_seeds
 from dvdgan.models import Model
 
 _CLASS_DRAWS = 3  # draws of real against real for each class

@@ -26,8 +26,8 @@ class EvaluationSettings:
         seeds: sets of generated clips, each of other seeds; scores are their mean, with the deviation over them.
         truncation: of the model's noise, above 0 and at most 1.
         truncations: the points of the curve over truncation; fewer than two leave it out.
-        size: height and width of the clips in a folder, in pixels; None asks the data, then the judge, else 64.
-        frames: frames per clip; None is the model's, then the judge's, else 12.
+        size: height and width of the clips in a folder, in pixels; None asks the data, then the classifier, else 64.
+        frames: frames per clip; None is the model's, then the classifier's, else 12.
         controls: whether damaged real clips are scored.
         frame_size: height and width at which EfficientNet sees frames, in pixels; None is 128 for clips below 96 px and
             224 for others.

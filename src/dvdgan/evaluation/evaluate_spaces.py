@@ -9,19 +9,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dvdgan.evaluation.classifier.classifier import FRECHET_NAME, Classifier
 from dvdgan.evaluation.clipsets import ClipSet, content_key
-from dvdgan.evaluation.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.evaluate_measures import Family, frechet_family, judge_family, kernel_family, manifold_family
+from dvdgan.evaluation.evaluate_measures import (
+    Family,
+    classifier_family,
+    frechet_family,
+    kernel_family,
+    manifold_family,
+)
 from dvdgan.evaluation.evaluate_settings import EvaluationSettings
-from dvdgan.evaluation.features import FeatureExtractor, Unit
-from dvdgan.evaluation.judge import FRECHET_NAME, Judge
-from dvdgan.evaluation.memorisation_pixels import CoarsePixels
-from dvdgan.evaluation.memorisation_windows import clip_vectors
+from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
+from dvdgan.evaluation.features.extract import FeatureExtractor, Unit
+from dvdgan.evaluation.features.torchscript import I3D, INCEPTION, TorchScriptFeatures
+from dvdgan.evaluation.features.transnet import TransNetClips
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2
+from dvdgan.evaluation.memorisation.pixels import CoarsePixels
+from dvdgan.evaluation.memorisation.windows import clip_vectors
 from dvdgan.evaluation.results import Space
-from dvdgan.evaluation.torchscript import I3D, INCEPTION, TorchScriptFeatures
-from dvdgan.evaluation.transnet import TransNetClips
-from dvdgan.evaluation.weights import EFFICIENTNET_LITE0, TRANSNETV2
 
 PAIRS = 4
 """Frames of a clip, evenly over its time, at which an extractor of frames looks, each with the next one."""
@@ -32,7 +38,7 @@ class FeatureSpace:
     """What sees clips, and the scores that are taken of it.
 
     Attributes:
-        prefix: of the scores' keys, such as ``judge``.
+        prefix: of the scores' keys, such as ``classifier``.
         record: what the report says of it; its name is the scores' ``measured_with``.
         extractor: whose features are kept.
         view: of these features, float32 ``[N, …]``: the space's own, ``[N, D]`` or ``[N, T', D]``.
@@ -177,7 +183,7 @@ def pair_frames(frames: int) -> np.ndarray:
 
 def open_spaces(
     reference: ClipSet,
-    judge: Judge | None,
+    classifier: Classifier | None,
     settings: EvaluationSettings,
     brought: Sequence[TorchScriptFeatures] = (),
     device: torch.device | str | None = None,
@@ -186,27 +192,31 @@ def open_spaces(
 
     Args:
         reference: clips of the size, length and classes that are looked at.
-        judge: a judge; None does without.
+        classifier: a classifier; None does without.
         settings: at which size frames are seen.
         brought: networks of the field, from `FieldFiles.load`.
         device: where networks run; None takes the accelerator where there is one.
 
     Raises:
-        EvaluationError: the judge does not know a class.
+        EvaluationError: the classifier does not know a class.
         DeviceError: there is no such device.
     """
     spaces: list[FeatureSpace] = []
     around: list[Neighbourhood] = []
     missing: list[str] = []
     moving = reference.frames > 1
-    if judge is not None:
+    if classifier is not None:
         if reference.classes:
-            judge.require_classes(reference.classes)
-        spaces.append(_judge_space(judge, reference.classes))
-        about = "What the judge, a classifier of clips trained on the data, sees: what is done, and how it looks."
-        around.append(Neighbourhood(judge.features.name, about, judge.features, judge.features, clip_vectors))
+            classifier.require_classes(reference.classes)
+        spaces.append(_classifier_space(classifier, reference.classes))
+        about = "What the classifier, a classifier of clips trained on the data, sees: what is done, and how it looks."
+        around.append(
+            Neighbourhood(classifier.features.name, about, classifier.features, classifier.features, clip_vectors)
+        )
     else:
-        missing.append("No judge: without one there are no Inception Score, class fidelity and judge Fréchet distance.")
+        missing.append(
+            "No classifier: without one there are no Inception Score, class fidelity and classifier Fréchet distance."
+        )
     try:
         base = EfficientNetFrames(settings.seen_at(reference.size), device)
         pairs, count = SomeFrames(base, pairs=True), len(pair_frames(reference.frames)[::2])
@@ -239,25 +249,25 @@ def _first_of_pairs(then: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.nd
     return lambda features: then(features[:, ::2])
 
 
-def _judge_space(judge: Judge, classes: list[str]) -> FeatureSpace:
-    extractor = judge.features
+def _classifier_space(classifier: Classifier, classes: list[str]) -> FeatureSpace:
+    extractor = classifier.features
     record = Space(
         name=extractor.name,
         key=extractor.key,
         dimension=extractor.dimension,
         unit="clip",
-        resize=f"{judge.size} x {judge.size}, bilinear, antialiased",
-        weights=f"{judge.place}, SHA-256 {judge.weights_sha256}",
+        resize=f"{classifier.size} x {classifier.size}, bilinear, antialiased",
+        weights=f"{classifier.place}, SHA-256 {classifier.weights_sha256}",
         about="a classifier of clips, trained on the same data, before its last layer: the paper's protocol with a "
         "network of this data in place of I3D",
     )
     families = [
         frechet_family(extractor.name, FRECHET_NAME, headline=True, by_class=True),
         kernel_family(extractor.name),
-        judge_family(extractor.name, judge, classes),
+        classifier_family(extractor.name, classifier, classes),
         manifold_family(extractor.name),
     ]
-    return FeatureSpace("judge", record, extractor, _whole, families, swept=True)
+    return FeatureSpace("classifier", record, extractor, _whole, families, swept=True)
 
 
 def _frame_spaces(pairs: SomeFrames, resize: str, frames: int) -> list[FeatureSpace]:

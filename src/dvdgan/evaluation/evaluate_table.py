@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.page_words import number, times
 from dvdgan.evaluation.results import Evaluation, load
 from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.report.evaluation.words import number, times
 
 THREEFOLD = 3.0
 """From so many times the floor on, an effect is printed in bold."""
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m dvdgan.evaluation.evaluate_table", description=__doc__)
     parser.add_argument("evaluation", type=Path, help="the JSON of an evaluation")
-    parser.add_argument("scores", nargs="*", help="keys of scores, such as judge/frechet; by default all")
+    parser.add_argument("scores", nargs="*", help="keys of scores, such as classifier/frechet; by default all")
     args = parser.parse_args(arguments)
     try:
         print(controls_table(load(args.evaluation), args.scores))

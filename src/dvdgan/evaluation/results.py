@@ -8,15 +8,15 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from dvdgan.data.encode import atomic_path
+from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.results_parts import Behaviours, Judge, Memorisation, Part
+from dvdgan.evaluation.results_parts import Behaviours, Classifier, Memorisation, Part
 from dvdgan.evaluation.results_scores import Score, Sweep
 
 VERSION: Literal[1] = 1
 """Version of the file; it rises when a field is renamed, removed or changes its meaning."""
 
-AbsentPart = Literal["sweep", "judge", "memorisation", "behaviours"]
+AbsentPart = Literal["sweep", "classifier", "memorisation", "behaviours"]
 
 
 class ClipList(Part):
@@ -110,7 +110,7 @@ class Evaluation(Part):
     damages: dict[str, str] = Field(default_factory=dict)
     """What each control does to real clips, such as `shuffled`: `the frames in random order`."""
     sweep: Sweep | None = None
-    judge: Judge | None = None
+    classifier: Classifier | None = None
     memorisation: Memorisation | None = None
     behaviours: Behaviours | None = None
     absent: dict[AbsentPart, str] = Field(default_factory=dict)
@@ -147,7 +147,7 @@ class Evaluation(Part):
             unknown = sorted(point.values.keys() - set(keys))
             if unknown:
                 raise ValueError(f"sweep: has {unknown[0]!r} at {point.truncation:g}, which is no score's key")
-        parts: tuple[AbsentPart, ...] = ("sweep", "judge", "memorisation", "behaviours")
+        parts: tuple[AbsentPart, ...] = ("sweep", "classifier", "memorisation", "behaviours")
         for part in parts:
             if (getattr(self, part) is None) != bool(self.absent.get(part)):
                 raise ValueError(f"absent: a part that is None has its reason there, and no other has: {part}")

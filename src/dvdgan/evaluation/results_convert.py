@@ -1,4 +1,5 @@
-"""From what was measured to its record: scores, floors, the judge's file and pass rates as parts of an evaluation."""
+"""From what was measured to its record: scores, floors, the classifier's file and pass rates as parts of an
+evaluation."""
 
 from __future__ import annotations
 
@@ -7,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from dvdgan.evaluation import results_parts as parts
 from dvdgan.evaluation import results_scores as records
-from dvdgan.evaluation.scores import ClassScores, Score, Spread
-from dvdgan.evaluation.sureness import wilson
+from dvdgan.evaluation.metrics.intervals import wilson
+from dvdgan.evaluation.metrics.scores import ClassScores, Score, Spread
 
 if TYPE_CHECKING:
     from dvdgan.evaluation.behaviours.scoring import PassRate
-    from dvdgan.evaluation.classification import Fidelity
-    from dvdgan.evaluation.floors import Floor
+    from dvdgan.evaluation.metrics.baselines import Floor
+    from dvdgan.evaluation.metrics.classification import Fidelity
 
 
 def measured(score: Score) -> parts.Measured:
@@ -103,7 +104,7 @@ def share(hits: int, of: int, missing: str = "no clips") -> parts.Share:
     return parts.Share(hits=hits, of=of, low=low, high=high)
 
 
-def judge(
+def classifier(
     about: Mapping[str, Any],
     path: str,
     weights_sha256: str,
@@ -111,15 +112,15 @@ def judge(
     titles: Mapping[str, str],
     generated: Fidelity | None,
     missing: str = "no generated clips have a class",
-) -> parts.Judge:
-    """The judge, from its own file and what it says of generated clips.
+) -> parts.Classifier:
+    """The classifier, from its own file and what it says of generated clips.
 
     Args:
-        about: the content of its judge.json.
+        about: the content of its classifier.json.
         path: its directory.
         weights_sha256: of its weights.
         trained_on: data and part, in words.
-        titles: `dvdgan.evaluation.judge_report.TITLES`, the first of them that of clips.
+        titles: `dvdgan.evaluation.classifier.report.TITLES`, the first of them that of clips.
         generated: what it takes generated clips for.
         missing: why that is None.
     """
@@ -127,7 +128,7 @@ def judge(
     clips, *rest = titles
     matrix = None if generated is None else generated.confusion
     right = 0 if matrix is None else int(matrix.trace())
-    return parts.Judge(
+    return parts.Classifier(
         path=path,
         key=weights_sha256,
         trained_on=trained_on,
@@ -184,5 +185,5 @@ def behaviours(
 
 
 def _share(entry: Mapping[str, Any]) -> parts.Share:
-    """A share as judge.json has it."""
+    """A share as classifier.json has it."""
     return share(int(entry["hits"]), int(entry["of"]))

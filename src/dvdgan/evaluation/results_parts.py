@@ -1,4 +1,4 @@
-"""Parts of an evaluation's record: a measured number, a share, the judge, memorisation and behaviours."""
+"""Parts of an evaluation's record: a measured number, a share, the classifier, memorisation and behaviours."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ class Share(Part):
 
 
 class Confusion(Part):
-    """What the judge takes clips of each class for."""
+    """What the classifier takes clips of each class for."""
 
     classes: list[str]
     counts: list[list[int]]
-    """Rows: the class that the clips have or were asked to have. Columns: what the judge says."""
+    """Rows: the class that the clips have or were asked to have. Columns: what the classifier says."""
 
     @model_validator(mode="after")
     def _square(self) -> Confusion:
@@ -85,8 +85,9 @@ class Confusion(Part):
         return self
 
 
-class Judge(Part):
-    """The judge, a classifier of videos trained on the data, and how well it takes generated clips for their class."""
+class Classifier(Part):
+    """The classifier, a classifier of videos trained on the data, and how well it takes generated clips for their
+    class."""
 
     path: str
     key: str

@@ -1,4 +1,4 @@
-"""D_S judges single frames at full resolution, D_T the movement (paper, section 3.2)."""
+"""D_S discriminators single frames at full resolution, D_T the movement (paper, section 3.2)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from dvdgan.report.figures import (
 from dvdgan.report.record import Record
 from dvdgan.report.thinning import Bins
 
-_JUDGES = {"spatial": ("D_S, single frames", BLUE), "temporal": ("D_T, whole clip", AMBER)}
+_DISCRIMINATORS = {"spatial": ("D_S, single frames", BLUE), "temporal": ("D_T, whole clip", AMBER)}
 
 
 def charts(record: Record) -> list[Chart]:
@@ -35,7 +35,7 @@ def charts(record: Record) -> list[Chart]:
     made = [
         _losses(lines),
         _generator_losses(lines),
-        *[_scores(lines, judge) for judge in _JUDGES],
+        *[_scores(lines, classifier) for classifier in _DISCRIMINATORS],
         _ranking(lines),
         _gradients(lines),
         _penalties(lines),
@@ -44,7 +44,7 @@ def charts(record: Record) -> list[Chart]:
         _diversity(checks),
         _accuracy(record),
         _distance(record),
-        _judge_distance(record),
+        _classifier_distance(record),
         _fidelity(record),
         _behaviours(record),
         _seconds(lines),
@@ -61,7 +61,7 @@ def charts(record: Record) -> list[Chart]:
 def _losses(lines: Bins) -> Chart | None:
     return lines_chart(
         lines,
-        {f"loss_{judge}": look for judge, look in _JUDGES.items()},
+        {f"loss_{classifier}": look for classifier, look in _DISCRIMINATORS.items()},
         "discriminator-losses",
         "Discriminator losses",
         "What the two discriminators fail at, lower being better for them. Healthy: wavering with no trend below the "
@@ -72,7 +72,7 @@ def _losses(lines: Bins) -> Chart | None:
 def _generator_losses(lines: Bins) -> Chart | None:
     return lines_chart(
         lines,
-        {f"loss_g_{judge}": look for judge, look in _JUDGES.items()},
+        {f"loss_g_{classifier}": look for classifier, look in _DISCRIMINATORS.items()},
         "generator-losses",
         "Generator losses",
         "How badly the generator fools each discriminator. Healthy: wavering within a band; a steady climb means that "
@@ -80,12 +80,12 @@ def _generator_losses(lines: Bins) -> Chart | None:
     )
 
 
-def _scores(lines: Bins, judge: str) -> Chart | None:
-    name = _JUDGES[judge][0]
+def _scores(lines: Bins, classifier: str) -> Chart | None:
+    name = _DISCRIMINATORS[classifier][0]
     return lines_chart(
         lines,
-        {f"real_{judge}": ("training clips", GREEN), f"fake_{judge}": ("generated clips", AMBER)},
-        f"scores-{judge}",
+        {f"real_{classifier}": ("training clips", GREEN), f"fake_{classifier}": ("generated clips", AMBER)},
+        f"scores-{classifier}",
         f"Scores of {name}",
         "The mean score for training clips and for generated ones. Healthy: training clips above generated ones, with "
         "a gap that stays small and does not keep widening.",
@@ -95,7 +95,7 @@ def _scores(lines: Bins, judge: str) -> Chart | None:
 def _ranking(lines: Bins) -> Chart | None:
     chart = lines_chart(
         lines,
-        {f"auc_{judge}": look for judge, look in _JUDGES.items()},
+        {f"auc_{classifier}": look for classifier, look in _DISCRIMINATORS.items()},
         "ranking",
         "Pairs ranked rightly (AUC)",
         "The share of pairs of a training clip and a generated one that a discriminator ranks rightly. Healthy: "
@@ -108,7 +108,7 @@ def _ranking(lines: Bins) -> Chart | None:
 
 
 def _gradients(lines: Bins) -> Chart | None:
-    looks = {"generator": ("generator", GREEN), **_JUDGES}
+    looks = {"generator": ("generator", GREEN), **_DISCRIMINATORS}
     chart = lines_chart(
         lines,
         {f"grad_{network}": look for network, look in looks.items()},
@@ -127,9 +127,9 @@ def _gradients(lines: Bins) -> Chart | None:
 
 def _penalties(lines: Bins) -> Chart | None:
     looks = {
-        f"penalty_{side}_{judge}": (f"{where}, {_JUDGES[judge][0]}", colour)
+        f"penalty_{side}_{classifier}": (f"{where}, {_DISCRIMINATORS[classifier][0]}", colour)
         for side, where, colours in (("real", "training clips", (BLUE, AMBER)), ("fake", "generated", (GREEN, RED)))
-        for judge, colour in zip(_JUDGES, colours)
+        for classifier, colour in zip(_DISCRIMINATORS, colours)
     }
     return lines_chart(
         lines,
@@ -219,17 +219,18 @@ def _distance(record: Record) -> Chart | None:
     return chart
 
 
-def _judge_distance(record: Record) -> Chart | None:
+def _classifier_distance(record: Record) -> Chart | None:
     last = record.evaluations.last
     samples, real = (f"{last[name, '']:,.0f} " if (name, "") in last else "" for name in ("clips", "real_clips"))
     chart = lines_chart(
         record.evaluations,
         {"distance": ("samples", BLUE)},
-        "judge-distance",
-        "Judge Fréchet distance",
-        f"How far {samples}samples lie from {real}training clips in the features of a judge, a trained classifier of "
-        "clips. It compares with the same judge at equal counts only. By it the best checkpoints are chosen, the "
-        "lowest first. Healthy: falling towards the floor, which training clips reach against each other.",
+        "classifier-distance",
+        "Classifier Fréchet distance",
+        f"How far {samples}samples lie from {real}training clips in the features of a trained "
+        "classifier of clips. It compares with the same classifier at equal counts only. By it the best checkpoints "
+        "are chosen, the lowest first. Healthy: falling towards the floor, which training clips reach against each "
+        "other.",
     )
     floor = last.get(("floor", ""))
     if chart and floor is not None:
@@ -243,7 +244,7 @@ def _fidelity(record: Record) -> Chart | None:
         "fidelity",
         "fidelity",
         "Class fidelity",
-        f"The share of samples{_of_each(record, 'clips')} that the judge takes for the class that was asked for. "
+        f"The share of samples{_of_each(record, 'clips')} that the classifier takes for the class that was asked for. "
         "Healthy: rising towards its share of held-out real clips.",
         worse=lambda value: -value,
     )

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from dvdgan.data.decode import open_clip, resize_short_side
-from dvdgan.data.encode import write_mp4
+from dvdgan.data.decode.clip import open_clip, resize_short_side
 from dvdgan.data.errors import DataError
+from dvdgan.data.write.encode import write_mp4
 from dvdgan.report.record import Sample
 
 SHOWN_STEPS = 16

@@ -70,7 +70,9 @@ class Record:
     lines: Bins = field(default_factory=Bins)  # training lines
     checks: Bins = field(default_factory=Bins)
     evaluations: Bins = field(default_factory=Bins)
-    best: tuple[int, float] | None = None  # step and distance of the samples that a judge found the nearest to real
+    best: tuple[int, float] | None = (
+        None  # step and distance of the samples that a classifier found the nearest to real
+    )
     events: list[Event] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)  # by step
     real: Sample | None = None
@@ -167,8 +169,8 @@ def _read_log(record: Record) -> None:
         if "event" in line:
             texts = (str(line.get(name) or "") for name in ("event", "about", "state", "message", "advice"))
             record.events.append(Event(step, *texts))
-            if line["event"] == "override" and "training.judge " in record.events[-1].message:
-                record.best = None  # another judge's distances do not compare
+            if line["event"] == "override" and "training.classifier " in record.events[-1].message:
+                record.best = None  # another classifier's distances do not compare
             continue
         check = line.pop("check", None)
         if isinstance(check, dict):

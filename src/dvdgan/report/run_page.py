@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from dvdgan import __version__
 from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config
-from dvdgan.data.encode import atomic_path
+from dvdgan.data.write.encode import atomic_path
 from dvdgan.report.pictures import chosen, shots
 from dvdgan.report.record import Event, Record, ReportError, Sample, read_record
 from dvdgan.report.templates import page_environment
@@ -171,8 +171,8 @@ def _latest(record: Record) -> list[Fact]:
         (record.checks, "diversity", "Diversity", "1 is as real"),
         (record.checks, "accuracy", "Recognised", "share of samples; 1 is all"),
         (record.checks, "distance", "Distance", near),
-        (record.evaluations, "distance", "Judge distance", _towards(record)),
-        (record.evaluations, "fidelity", "Class fidelity", "share that the judge recognises; 1 is all"),
+        (record.evaluations, "distance", "Classifier distance", _towards(record)),
+        (record.evaluations, "fidelity", "Class fidelity", "share that the classifier recognises; 1 is all"),
         (record.evaluations, "behaviours", "Behaviours", "share that behaves as its class; 1 is all"),
         (record.lines, "auc_spatial", "AUC of D_S", "0.5 guesses, 1 is too good"),
         (record.lines, "auc_temporal", "AUC of D_T", "0.5 guesses, 1 is too good"),
@@ -185,7 +185,7 @@ def _latest(record: Record) -> list[Fact]:
 
 
 def _towards(record: Record) -> str:
-    """Where a judge's distance should go, and how far it came."""
+    """Where a classifier's distance should go, and how far it came."""
     floor = record.evaluations.last.get(("floor", ""))
     lowest = f"; lowest {record.best[1]:.3g}, at step {record.best[0]:,}" if record.best else ""
     return ("should fall" if floor is None else f"falls towards {floor:.3g}") + lowest

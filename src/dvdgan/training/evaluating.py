@@ -1,7 +1,8 @@
-"""A small evaluation at every sheet, of the clips that are made for the check: by a judge, and by behaviours.
+"""A small evaluation at every sheet, of the clips that are made for the check: by a classifier, and by behaviours.
 
 Nothing here is random or touches the networks that are trained: what is learned is the same with it and without it.
-`dvdgan.evaluation` is imported inside functions, because the training of judges, which is there, imports this package.
+`dvdgan.evaluation` is imported inside functions, because the training of classifiers, which is there, imports this
+package.
 """
 
 from __future__ import annotations
@@ -14,79 +15,79 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES
 from dvdgan.training.run_directory import TrainingError
 from dvdgan.training.samples import shown_clips
 
 if TYPE_CHECKING:
-    from dvdgan.evaluation.judge import Judge
+    from dvdgan.evaluation.classifier.classifier import Classifier
 
 Measure = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
 
-_MOST_REAL = 2000  # training clips that a judge looks at, in all
+_MOST_REAL = 2000  # training clips that a classifier looks at, in all
 _MOST_ROWS = 128 * 12 * 32  # of pixels, in samples whose behaviour is measured: about a second
 
 
 @contextmanager
-def judge_errors() -> Iterator[None]:
-    """Errors of the judge as `TrainingError`, with the field that names it."""
+def classifier_errors() -> Iterator[None]:
+    """Errors of the classifier as `TrainingError`, with the field that names it."""
     from dvdgan.evaluation.errors import EvaluationError
 
     try:
         yield
     except EvaluationError as error:
-        raise TrainingError(f"training.judge: {error}") from None
+        raise TrainingError(f"training.classifier: {error}") from None
 
 
-def open_judge(directory: str | None, device: torch.device) -> Judge | None:
-    """The judge of ``training.judge``; None where it is not set.
+def open_classifier(directory: str | None, device: torch.device) -> Classifier | None:
+    """The classifier of ``training.classifier``; None where it is not set.
 
     Raises:
-        TrainingError: there is no judge in the directory, or a damaged one.
+        TrainingError: there is no classifier in the directory, or a damaged one.
     """
     if directory is None:
         return None
-    from dvdgan.evaluation.judge import Judge
+    from dvdgan.evaluation.classifier.classifier import Classifier
 
-    with judge_errors():
-        return Judge.load(directory, device)
+    with classifier_errors():
+        return Classifier.load(directory, device)
 
 
 class Evaluator:
     """Evaluates samples; what that needs of real clips is found once.
 
     Args:
-        judge: from `open_judge`; knows the clips' classes.
+        classifier: from `open_classifier`; knows the clips' classes.
         dataset: the clips that are trained on.
         watched: the classes that samples will have, int64 ``[K]``.
         clips: how many samples there will be.
-        cache: where the judge's features of training clips are kept, by content.
+        cache: where the classifier's features of training clips are kept, by content.
         say: where lines for the user go.
 
     Attributes:
-        judged: whether there is a judge; checkpoints then compare by ``distance``, lower being better.
+        judged: whether there is a classifier; checkpoints then compare by ``distance``, lower being better.
         facts: what ``run.json`` says of it; empty where nothing is evaluated.
 
     Raises:
-        TrainingError: the judge cannot look at the training clips.
+        TrainingError: the classifier cannot look at the training clips.
     """
 
     def __init__(
         self,
-        judge: Judge | None,
+        classifier: Classifier | None,
         dataset: ClipDataset,
         watched: np.ndarray,
         clips: int,
         cache: Path,
         say: Callable[[str], None],
     ) -> None:
-        self.judged = judge is not None
+        self.judged = classifier is not None
         self.facts: dict[str, Any] = {}
         self._measures: list[Measure] = []
-        if judge is not None:
-            with judge_errors():
-                self._measures.append(_judging(judge, dataset, watched, clips, cache, self.facts, say))
+        if classifier is not None:
+            with classifier_errors():
+                self._measures.append(_judging(classifier, dataset, watched, clips, cache, self.facts, say))
         if behaving := _behaving(dataset, self.facts, say):
             self._measures.append(behaving)
 
@@ -94,18 +95,18 @@ class Evaluator:
         """Evaluate samples, uint8 ``[N, T, H, W, 3]``, with labels int64 ``[N]`` in turn.
 
         Returns:
-            JSON values with four significant digits; empty where nothing can be said. With a judge ``distance`` (Judge
-            Fréchet distance) from ``real_clips`` training clips, its ``floor``, ``fidelity`` (share of samples that are
-            taken for their class) and ``clips`` (how many they are); of phenomena ``behaviours`` (share of samples that
-            behave as their class) and ``behaviours_clips``; all but the first three also ``…_by_class``.
-        """
+            JSON values with four significant digits; empty where nothing can be said. With a classifier ``distance``
+            (Classifier Fréchet distance) from ``real_clips`` training clips, its ``floor``, ``fidelity`` (share of
+            samples that are taken for their class) and ``clips`` (how many they are); of phenomena ``behaviours``
+            (share of samples that behave as their class) and ``behaviours_clips``; all but the first three also
+        ``…_by_class``."""
         if labels is None:
             return {}
         return {name: value for measure in self._measures for name, value in measure(clips, labels).items()}
 
 
 def _judging(
-    judge: Judge,
+    classifier: Classifier,
     dataset: ClipDataset,
     watched: np.ndarray,
     count: int,
@@ -114,21 +115,24 @@ def _judging(
     say: Callable[[str], None],
 ) -> Measure:
     """Look at training clips; the returned function compares samples with them."""
-    from dvdgan.evaluation.classification import class_fidelity
     from dvdgan.evaluation.clipsets import Mapped, content_key
     from dvdgan.evaluation.clipsets_data import DatasetSet, readable
-    from dvdgan.evaluation.features import extract
-    from dvdgan.evaluation.floors import real_floor
-    from dvdgan.evaluation.frechet import factored, frechet_of_factored, frechet_of_features
-    from dvdgan.evaluation.memorisation_windows import groups_of
+    from dvdgan.evaluation.features.extract import extract
+    from dvdgan.evaluation.memorisation.windows import groups_of
+    from dvdgan.evaluation.metrics.baselines import real_floor
+    from dvdgan.evaluation.metrics.classification import class_fidelity
+    from dvdgan.evaluation.metrics.frechet import factored, frechet_of_factored, frechet_of_features
 
-    for note in judge.notes(dataset.size, dataset.frames, dataset.stride):
-        say(f"training.judge: {note}")
+    for note in classifier.notes(dataset.size, dataset.frames, dataset.stride):
+        say(f"training.classifier: {note}")
     members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
     plain = DatasetSet(dataset, "train", members)
     good = readable(plain, cache)
     if len(good) < len(plain):
-        say(f"{judge.place}: {len(plain) - len(good)} of {len(plain)} training clips cannot be read and are left out")
+        say(
+            f"{classifier.place}: {len(plain) - len(good)} of {len(plain)} training clips cannot be read and are "
+            "left out"
+        )
     plain, mirror, shown = plain.only(good), mirror[good], shown[good]
     turned = mirror[:, None, None, None, None]
     real = Mapped(
@@ -137,8 +141,8 @@ def _judging(
         plain.name,
         content_key("mirrored", mirror.tolist()),
     )
-    say(f"{judge.place}: looks at {len(real)} training clips")
-    features = extract(real, judge.features, cache)
+    say(f"{classifier.place}: looks at {len(real)} training clips")
+    features = extract(real, classifier.features, cache)
     reference, standins = factored(features), max(1, min(count, len(real) // 2))
 
     def between(rows: np.ndarray, others: np.ndarray) -> float | None:
@@ -148,16 +152,21 @@ def _judging(
     floor = real_floor(between, len(real), len(real) - standins, standins, labels=shown, groups=groups)
     if floor.standins < count:
         text = f"the floor is of {floor.standins} against {floor.reference} of them, too high for {count} samples"
-        say(f"training.judge: {len(real)} training clips are few: {text}")
-    held_out = judge.about.get("accuracy", {}).get("clips")
+        say(f"training.classifier: {len(real)} training clips are few: {text}")
+    held_out = classifier.about.get("accuracy", {}).get("clips")
     share = _rounded(held_out["hits"] / held_out["of"]) if held_out else None
     known = {"real_clips": len(real), "floor": None if floor.mean is None else _rounded(floor.mean)}
-    facts |= {"judge": judge.weights_sha256, **known, "floor_clips": floor.standins, "held_out_fidelity": share}
-    numbers = np.array([judge.classes.index(name) for name in dataset.classes])
+    facts |= {
+        "classifier": classifier.weights_sha256,
+        **known,
+        "floor_clips": floor.standins,
+        "held_out_fidelity": share,
+    }
+    numbers = np.array([classifier.classes.index(name) for name in dataset.classes])
 
     def measure(clips: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        seen = judge.features(clips)
-        of = class_fidelity(judge.probabilities_of(seen), numbers[labels], judge.classes, "judge").scores
+        seen = classifier.features(clips)
+        of = class_fidelity(classifier.probabilities_of(seen), numbers[labels], classifier.classes, "classifier").scores
         rates = {name: rate for name, rate in of.by_class.items() if rate.value is not None}
         return {
             "distance": _rounded(frechet_of_factored(reference, factored(seen))),

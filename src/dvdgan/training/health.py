@@ -13,7 +13,7 @@ from typing import Any
 
 from dvdgan.config import HealthConfig
 
-JUDGES = {"spatial": "D_S", "temporal": "D_T"}
+DISCRIMINATORS = {"spatial": "D_S", "temporal": "D_T"}
 _FEWEST = 8  # clips of a class, generated and real, before its motion is judged
 _NO_JUMP = 0.05  # step from frame 0 to 1 of real clips, in median steps, below which there is nothing to compare with
 _STILL = 1e-3  # motion of real clips, in units of the luma range, below which there is nothing to compare with
@@ -143,8 +143,8 @@ class Monitor:
             if count >= _SETTLED:
                 times = norm / max(usual, 1e-12)
                 text = f"norm {norm:.3g}, {times:.1f} times the usual {usual:.3g}"
-                network = JUDGES.get(name, name)
-                self._judge(events, step, "gradient explosion", network, times, self.config.explosion, True, text)
+                network = DISCRIMINATORS.get(name, name)
+                self._check(events, step, "gradient explosion", network, times, self.config.explosion, True, text)
                 norm = min(norm, self.config.explosion * usual)  # one explosion does not hide the next
             decay = min(_USUAL, count / (count + 1))
             self._norms[name] = [decay * usual + (1 - decay) * norm, count + 1]
@@ -168,14 +168,14 @@ class Monitor:
                 continue
             ratio = (fake / fake_count) / (real / real_count)
             text = f"they move {ratio:.2f} times as much as real ones (alarm below {c.motion:g})"
-            self._judge(events, step, "frozen clips", name or None, ratio, c.motion, False, text)
+            self._check(events, step, "frozen clips", name or None, ratio, c.motion, False, text)
         if means.get("first_frame_real", 0.0) > _NO_JUMP:
             jump = means["first_frame"] / means["first_frame_real"]
             text = f"its step to frame 1 is {jump:.1f} times what it is in real clips (alarm above {c.first_frame:g})"
-            self._judge(events, step, "frame 0 apart", None, jump, c.first_frame, True, text)
-        for name, network in JUDGES.items():
+            self._check(events, step, "frame 0 apart", None, jump, c.first_frame, True, text)
+        for name, network in DISCRIMINATORS.items():
             if f"auc_{name}" in means:
-                self._judge_discriminator(events, step, network, means[f"auc_{name}"], means[f"loss_{name}"])
+                self._check_discriminator(events, step, network, means[f"auc_{name}"], means[f"loss_{name}"])
         return events
 
     def checked(self, step: int, check: Mapping[str, Any], usable: set[str]) -> list[Event]:
@@ -194,16 +194,16 @@ class Monitor:
             return events
         for name, share in check["diversity_by_class"].items():
             text = f"layouts differ {share:.2f} times as much as real ones (alarm below {c.diversity:g})"
-            self._judge(events, step, "little variety within a class", name, share, c.diversity, False, text)
+            self._check(events, step, "little variety within a class", name, share, c.diversity, False, text)
         if check["diversity"] is not None:
             text = f"layouts differ {check['diversity']:.2f} times as much as real ones (alarm below {c.diversity:g})"
-            self._judge(events, step, "little variety", None, check["diversity"], c.diversity, False, text)
+            self._check(events, step, "little variety", None, check["diversity"], c.diversity, False, text)
         for name, past in self._checks.items():
             if len(past) == _CHECKS:
                 share = sum(past) / _CHECKS
                 text = f"{100 * share:.0f} % of its clips were taken for it in {_CHECKS} checks"
                 # the threshold itself is an alarm: a share of 0 must raise even when the threshold is 0
-                self._judge(
+                self._check(
                     events, step, "class never right", name, share, math.nextafter(c.never_right, 1), False, text
                 )
         return events
@@ -215,7 +215,7 @@ class Monitor:
     def _averaged(self, line: Mapping[str, Any], every: int) -> dict[str, float]:
         """Averages over the window of what a line gives, with this line taken in."""
         values = {name: line[name] for name in ("first_frame", "first_frame_real") if name in line}
-        for name in JUDGES:
+        for name in DISCRIMINATORS:
             values |= {key: line[key] for key in (f"auc_{name}", f"loss_{name}") if key in line}
         decay = math.exp(-every / self.config.window)
         for name, value in values.items():
@@ -224,7 +224,7 @@ class Monitor:
             self._means[name] = [(decay * weight * mean + value) / total, total]
         return {name: self._means[name][0] for name in values}
 
-    def _judge_discriminator(self, events: list[Event], step: int, network: str, auc: float, loss: float) -> None:
+    def _check_discriminator(self, events: list[Event], step: int, network: str, auc: float, loss: float) -> None:
         c = self.config
         near_zero = 0.1  # of the hinge loss, which starts at 2, and of the relativistic one, which starts at ln 2
         share = auc if loss < near_zero else 0.0
@@ -236,7 +236,7 @@ class Monitor:
         threshold = 0.5 + (c.equal - 0.5) * (_MARGIN if ("discriminator blind", network) in self._raised else 1)
         self._set(events, step, "discriminator blind", network, auc < threshold, text)
 
-    def _judge(
+    def _check(
         self,
         events: list[Event],
         step: int,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.prefetch import Prefetcher
 from dvdgan.networks import Generator
 from dvdgan.sampling import from_uint8

@@ -32,18 +32,18 @@ def relativistic_g(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(real - fake).mean()
 
 
-def gradient_penalty(judge: Callable[[Tensor], Tensor], seen: Tensor) -> Tensor:
+def gradient_penalty(discriminator: Callable[[Tensor], Tensor], seen: Tensor) -> Tensor:
     """E[|grad of the score with respect to what the discriminator sees|²], differentiable (Mescheder et al. 2018).
 
     R1 is this on real clips and R2 on generated ones, times gamma / 2. Runs outside autocast, in fp32.
 
     Args:
-        judge: scores ``[B]`` of views.
+        discriminator: scores ``[B]`` of views.
         seen: views ``[B, …]``: the k frames, or the pooled clip, before augmentation.
     """
     with full_precision(seen.device), sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
         seen = seen.detach().float().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(judge(seen).sum(), seen, create_graph=True)
+        (gradient,) = torch.autograd.grad(discriminator(seen).sum(), seen, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # Rec. 709

@@ -14,8 +14,8 @@ from typing import Any
 
 from dvdgan.config import Config
 from dvdgan.config_files import load_config, parse_config
-from dvdgan.data.clips import ClipDataset
-from dvdgan.data.store import is_store
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.store.format import is_store
 from dvdgan.training.checkpoint import (
     CheckpointError,
     list_checkpoints,
@@ -31,7 +31,7 @@ CHANGEABLE = {
     "training.sample_every",
     "training.checkpoint_every",
     "training.tensorboard",
-    "training.judge",  # which judge it is counts, not where: `RunDirectory.other_judge`
+    "training.classifier",  # which classifier it is counts, not where: `RunDirectory.other_classifier`
     "training.sample_clips",
     "training.statistics_batches",
     "data.fps",
@@ -153,28 +153,28 @@ class RunDirectory:
             )
         return {"data": (before, after)}
 
-    def other_judge(self, weights: str | None, override: bool) -> Changes:
-        """Whether the judge differs from the one that the run was started with.
+    def other_classifier(self, weights: str | None, override: bool) -> Changes:
+        """Whether the classifier differs from the one that the run was started with.
 
         Args:
-            weights: SHA-256 of the judge's weights; None without a judge.
+            weights: SHA-256 of the classifier's weights; None without a classifier.
             override: whether it may.
 
         Returns:
-            ``training.judge`` with the starts of the old and the new hash, or nothing.
+            ``training.classifier`` with the starts of the old and the new hash, or nothing.
 
         Raises:
             TrainingError: it differs and may not.
         """
-        before = self.decided().get("evaluation", {}).get("judge")
+        before = self.decided().get("evaluation", {}).get("classifier")
         if before == weights:
             return {}
         if not override:
             raise TrainingError(
-                f"{self.path} was started with {'another' if before else 'no'} judge (training.judge); do as then, use "
-                "another --out, or --override to go on and to choose the best checkpoint anew"
+                f"{self.path} was started with {'another' if before else 'no'} classifier (training.classifier); do as "
+                "then, use another --out, or --override to go on and to choose the best checkpoint anew"
             )
-        return {"training.judge": (before and before[:12], weights and weights[:12])}
+        return {"training.classifier": (before and before[:12], weights and weights[:12])}
 
     def forget_scores(self) -> None:
         """Take the scores out of the checkpoints: those that are to come are measured otherwise.

@@ -10,9 +10,9 @@ import torch
 
 from dvdgan import __version__
 from dvdgan.config import Config
-from dvdgan.data.clips import ClipDataset
-from dvdgan.data.encode import write_clip
-from dvdgan.data.sheets import clip_grid, clip_sheet, write_image
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.write.encode import write_clip
+from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.models import SCORES, UNMEASURED, Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics

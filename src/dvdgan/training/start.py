@@ -11,13 +11,13 @@ import torch
 
 from dvdgan.config import Config
 from dvdgan.config_files import updated
-from dvdgan.data.clips import ClipDataset
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.sources import open_dataset
 from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
 from dvdgan.training import precision
 from dvdgan.training.checkpoint import is_disk_full, list_checkpoints
-from dvdgan.training.evaluating import Evaluator, judge_errors, open_judge
+from dvdgan.training.evaluating import Evaluator, classifier_errors, open_classifier
 from dvdgan.training.loop import Run
 from dvdgan.training.memory import keep_freed_memory
 from dvdgan.training.probe import Probe
@@ -26,7 +26,7 @@ from dvdgan.training.samples import watched_classes
 from dvdgan.training.steps import Learner
 
 if TYPE_CHECKING:
-    from dvdgan.evaluation.judge import Judge
+    from dvdgan.evaluation.classifier.classifier import Classifier
 
 
 def _print(text: str) -> None:
@@ -57,7 +57,7 @@ def train(
 
     Raises:
         TrainingError: the run's directory belongs to another configuration or other clips, is damaged or in use; a
-            value is no longer finite; the disk is full; TensorBoard is missing; the judge cannot be used.
+            value is no longer finite; the disk is full; TensorBoard is missing; the classifier cannot be used.
         Interrupted: a SIGINT, SIGTERM or SIGHUP came; everything is saved.
         CheckpointError: no checkpoint can be used.
         DataError: the clips cannot be used.
@@ -98,7 +98,7 @@ def _train_in(
     check_model_place(out / "model")
     directory.remove_leftovers()
     changes = directory.changes(config, override) if resuming else {}
-    judge = open_judge(config.training.judge, where)
+    classifier = open_classifier(config.training.classifier, where)
     store = directory.store() if resuming else out / "data"
     if STORED_DATA & set(changes):
         store = directory.new_store()  # the old one stays until the new clips are accepted
@@ -112,15 +112,15 @@ def _train_in(
         say=say,
     )
     with closing(dataset.store):
-        if judge is not None:
-            with judge_errors():
-                judge.require_classes(dataset.classes)
-        return _train_on(dataset, judge, directory, config, where, minutes, say, override, store.name, changes)
+        if classifier is not None:
+            with classifier_errors():
+                classifier.require_classes(dataset.classes)
+        return _train_on(dataset, classifier, directory, config, where, minutes, say, override, store.name, changes)
 
 
 def _train_on(
     dataset: ClipDataset,
-    judge: Judge | None,
+    classifier: Classifier | None,
     directory: RunDirectory,
     config: Config,
     where: torch.device,
@@ -137,7 +137,7 @@ def _train_on(
     if resuming:
         decided = directory.decided()
         changes |= directory.other_clips(dataset, override)
-        changes |= directory.other_judge(None if judge is None else judge.weights_sha256, override)
+        changes |= directory.other_classifier(None if classifier is None else classifier.weights_sha256, override)
         decided.pop("evaluation", None)  # said anew
         for field in {"precision", "memory_format"} & {name.removeprefix("training.") for name in changes}:
             pinned = {name: decided[name] for name in ("precision", "memory_format") if name != field}
@@ -158,8 +158,8 @@ def _train_on(
         if len(watched) < len(dataset.classes):
             clips = 8 * len(dataset.classes)
             say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
-        evaluator = Evaluator(judge, dataset, watched, count, out / "evaluation", say)
-    if "training.judge" in changes:
+        evaluator = Evaluator(classifier, dataset, watched, count, out / "evaluation", say)
+    if "training.classifier" in changes:
         directory.forget_scores()
     learner = Learner(config, where, decided["precision"], decided["memory_format"])
     run = Run(learner, dataset, probe, evaluator, out, minutes, say)

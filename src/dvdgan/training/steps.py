@@ -35,29 +35,29 @@ class Learner:
         self.config, self.device, self.precision = config, device, precision
         network, t = config.network, config.training
         self.generator = Generator(network, torch_generator(t.seed, "init/generator"))
-        self.judges: dict[str, Any] = {}
+        self.discriminators: dict[str, Any] = {}
         if network.spatial is not None:
-            self.judges["spatial"] = SpatialDiscriminator(network, torch_generator(t.seed, "init/spatial"))
+            self.discriminators["spatial"] = SpatialDiscriminator(network, torch_generator(t.seed, "init/spatial"))
         if network.temporal is not None:
-            self.judges["temporal"] = TemporalDiscriminator(network, torch_generator(t.seed, "init/temporal"))
+            self.discriminators["temporal"] = TemporalDiscriminator(network, torch_generator(t.seed, "init/temporal"))
         for net in self.networks.values():
             net.to(device)
             if memory_format == "channels_last":
                 use_channels_last(net)
         betas = (t.beta1, t.beta2)
-        d_parameters = [p for judge in self.judges.values() for p in judge.parameters()]
+        d_parameters = [p for discriminator in self.discriminators.values() for p in discriminator.parameters()]
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "adam_g": torch.optim.Adam(self.generator.parameters(), t.lr_g, betas, t.adam_eps, fused=True),
             "adam_d": torch.optim.Adam(d_parameters, t.lr_d, betas, t.adam_eps, fused=True),
         }
         self.ema = WeightAverage(self.generator, t.ema)
-        self.lecam = {name: losses.LeCam(t.regularisation.lecam_decay) for name in self.judges}
+        self.lecam = {name: losses.LeCam(t.regularisation.lecam_decay) for name in self.discriminators}
         self.last_real: tuple[Tensor, Tensor | None] | None = None
 
     @property
     def networks(self) -> dict[str, nn.Module]:
         """G and the discriminators by name."""
-        return {"generator": self.generator, **self.judges}
+        return {"generator": self.generator, **self.discriminators}
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that a checkpoint holds."""
@@ -137,10 +137,12 @@ class Learner:
         scalars: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
         shown = [self._augment(real, draws, "real"), self._augment(fake, draws, "fake")]
-        for name, judge in self.judges.items():
+        for name, discriminator in self.discriminators.items():
             with autocast(self.device, self.precision):
-                seen = torch.cat([self._view(judge, clip, draws, side) for clip, side in zip(shown, ("real", "fake"))])
-                real_score, fake_score = judge(seen, both_labels).float().chunk(2)
+                seen = torch.cat(
+                    [self._view(discriminator, clip, draws, side) for clip, side in zip(shown, ("real", "fake"))]
+                )
+                real_score, fake_score = discriminator(seen, both_labels).float().chunk(2)
             d_loss = losses.hinge_d if t.loss == "hinge" else losses.relativistic_d
             plain_loss = loss = d_loss(real_score, fake_score)
             if t.regularisation.lecam:
@@ -151,8 +153,8 @@ class Learner:
                     (t.regularisation.r2, fake, fake_labels, "fake"),
                 ):
                     if weight:
-                        view = self._view(judge, clip, draws, side)
-                        penalty = losses.gradient_penalty(partial(judge, labels=y), view)
+                        view = self._view(discriminator, clip, draws, side)
+                        penalty = losses.gradient_penalty(partial(discriminator, labels=y), view)
                         scalars[f"penalty_{side}_{name}"] = penalty.detach()
                         loss = loss + weight / 2 * t.regularisation.every * penalty
             total = total + loss
@@ -162,7 +164,7 @@ class Learner:
                 f"fake_{name}": fake_score.detach().mean(),
                 f"auc_{name}": pairs_ranked_rightly(real_score.detach(), fake_score.detach()),
             }
-        return scalars | self._descend("adam_d", total, self.judges)
+        return scalars | self._descend("adam_d", total, self.discriminators)
 
     def generator_step(
         self, fake_labels: Tensor | None, batch_size: int, step: int, fake: Tensor | None = None
@@ -183,30 +185,30 @@ class Learner:
         draws = self._generator_draws(step, batch_size)
         if t.loss == "relativistic" and self.last_real is not None:
             fake_labels = self.last_real[1]
-        for judge in self.judges.values():
-            judge.requires_grad_(False)
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(False)
         if fake is None:
             fake = self.make_fakes(fake_labels, batch_size, step)
         shown = self._augment(fake.float(), draws, "fake")
         total = torch.zeros((), device=self.device)
         scalars: dict[str, Tensor] = {}
-        for name, judge in self.judges.items():
+        for name, discriminator in self.discriminators.items():
             with autocast(self.device, self.precision):
-                score = judge(self._view(judge, shown, draws, "fake"), fake_labels).float()
+                score = discriminator(self._view(discriminator, shown, draws, "fake"), fake_labels).float()
             if t.loss == "hinge":
                 loss = losses.hinge_g(score)
             else:
                 assert self.last_real is not None
                 real, labels = self.last_real
                 with torch.no_grad(), autocast(self.device, self.precision):
-                    seen = self._view(judge, self._augment(real, draws, "real"), draws, "real")
-                    real_score = judge(seen, labels).float()
+                    seen = self._view(discriminator, self._augment(real, draws, "real"), draws, "real")
+                    real_score = discriminator(seen, labels).float()
                 loss = losses.relativistic_g(real_score, score)
             total = total + loss
             scalars[f"loss_g_{name}"] = loss.detach()
         scalars |= self._descend("adam_g", total, {"generator": self.generator})
-        for judge in self.judges.values():
-            judge.requires_grad_(True)
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(True)
         self.ema.update(self.generator, step)
         return scalars, fake.detach().float()
 
@@ -230,11 +232,11 @@ class Learner:
         transforms = self.config.training.regularisation.augment
         return diff_augment(clip, transforms, draws.augmentation(side)) if transforms else clip
 
-    def _view(self, judge: nn.Module, clip: Tensor, draws: Draws, side: str) -> Tensor:
-        if isinstance(judge, SpatialDiscriminator):
-            return judge.view(clip, draws.frame_noise(side, clip.shape[1]))
-        assert isinstance(judge, TemporalDiscriminator)
-        return judge.view(clip)
+    def _view(self, discriminator: nn.Module, clip: Tensor, draws: Draws, side: str) -> Tensor:
+        if isinstance(discriminator, SpatialDiscriminator):
+            return discriminator.view(clip, draws.frame_noise(side, clip.shape[1]))
+        assert isinstance(discriminator, TemporalDiscriminator)
+        return discriminator.view(clip)
 
 
 def pairs_ranked_rightly(real: Tensor, fake: Tensor) -> Tensor:

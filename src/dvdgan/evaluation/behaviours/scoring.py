@@ -16,7 +16,7 @@ from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 
 OTHER = "other class"
-"""The name of the control that judges clips by the behaviour of a class that is not theirs."""
+"""The name of the control that classifiers clips by the behaviour of a class that is not theirs."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class PassRate:
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> PassRate:
         """The rate of judged clips."""
-        from dvdgan.evaluation.sureness import wilson
+        from dvdgan.evaluation.metrics.intervals import wilson
 
         passed = sum(outcome.passes for outcome in outcomes)
         failures = Counter(outcome.failed for outcome in outcomes if not outcome.passes)
         return cls(passed, len(outcomes), *wilson(passed, len(outcomes)), dict(failures.most_common()))
 
 
-class ClipJudge:
-    """Judges one clip by any class's behaviour, and measures nothing twice.
+class ClipClassifier:
+    """Classifiers one clip by any class's behaviour, and measures nothing twice.
 
     Args:
         clip: uint8 ``[T, H, W, 3]``.
@@ -75,7 +75,7 @@ class ClipJudge:
         self._measured: dict[object, Measured] = {}
 
     def __call__(self, label: str) -> Outcome:
-        """Judge the clip as one of class ``label``.
+        """Classifier the clip as one of class ``label``.
 
         Raises:
             EvaluationError: the calibration has no limits for the class, although clips of this length can show it.
@@ -100,10 +100,10 @@ class ClipJudge:
         return Outcome(not failed, failed, {**measured.numbers, **self._change})
 
 
-def judge_clips(
+def classifier_clips(
     clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
 ) -> list[Outcome]:
-    """Judge each clip by its own class's behaviour.
+    """Classifier each clip by its own class's behaviour.
 
     Args:
         clips: uint8 ``[N, T, H, W, 3]``.
@@ -117,14 +117,14 @@ def judge_clips(
     """
     _check_labels(clips, labels, classes)
     pairs = with_progress(list(zip(clips, labels)), "judging behaviours", progress)
-    return [ClipJudge(clip, calibration)(classes[label]) for clip, label in pairs]
+    return [ClipClassifier(clip, calibration)(classes[label]) for clip, label in pairs]
 
 
 def score(
     clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
 ) -> dict[str, PassRate]:
-    """The share of each class's clips that show its behaviour, see `judge_clips`; no class without clips."""
-    outcomes = judge_clips(clips, labels, classes, calibration, progress)
+    """The share of each class's clips that show its behaviour, see `classifier_clips`; no class without clips."""
+    outcomes = classifier_clips(clips, labels, classes, calibration, progress)
     return _rates([(classes[label], outcome) for label, outcome in zip(labels, outcomes)], classes)
 
 
@@ -133,13 +133,13 @@ def score_as_others(
 ) -> dict[str, PassRate]:
     """The share of the other classes' clips that pass as each class: what its behaviour wrongly lets through.
 
-    Arguments and errors as for `judge_clips`. Every clip is judged by the behaviours of all classes but its own.
+    Arguments and errors as for `classifier_clips`. Every clip is judged by the behaviours of all classes but its own.
     """
     _check_labels(clips, labels, classes)
     judged = []
     for clip, label in with_progress(list(zip(clips, labels)), "judging other classes", progress):
-        judge = ClipJudge(clip, calibration)
-        judged += [(name, judge(name)) for k, name in enumerate(classes) if k != label]
+        classifier = ClipClassifier(clip, calibration)
+        judged += [(name, classifier(name)) for k, name in enumerate(classes) if k != label]
     return _rates(judged, classes)
 
 
@@ -153,7 +153,7 @@ def score_sets(
     """Samples beside controls: for each class the pass rate in each set.
 
     Args:
-        sets: by name (generated, real, frozen, shuffled, reversed), clips and labels as for `judge_clips`.
+        sets: by name (generated, real, frozen, shuffled, reversed), clips and labels as for `classifier_clips`.
         classes: names.
         calibration: limits for clips of this size and length.
         others: real clips and their labels, to be judged as each class that is not theirs, the set `OTHER`.

@@ -1,0 +1,361 @@
+"""The data set that training reads: windows cut from clips, each a function of its number.
+
+Sample n of a run (counted over all steps) is always the same window of the same clip, mirrored or not, whatever was
+drawn before, however the batch is split over processes, and whether or not the run was interrupted.
+
+A mirrored clip has the label of the class that it then shows, and labels for generated clips are drawn from the
+distribution of those labels. Time is never reversed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from dvdgan.data.errors import DataError
+from dvdgan.data.layouts.listing import TRAIN
+from dvdgan.data.windows import ClipSource, Window
+from dvdgan.mirroring import with_opposites
+from dvdgan.randomness import keyed_rng
+
+_ATTEMPTS = 20  # clips tried for one sample before unreadable files end the run
+_BEYOND = 1 << 40  # beyond every number of a sample
+
+
+class ClipDataset:
+    """Windows of fixed length and size, cut from clips.
+
+    Args:
+        store: the clips.
+        frames: frames per window, T.
+        size: height and width of a window, in pixels; the store's size.
+        stride: take every stride-th frame.
+        crop: where the square is cut from a frame that is not square.
+        flip: mirror windows left to right, each with probability 1/2, unless `flip_labels` says never.
+        sampling: draw each clip equally often (every clip once per epoch), or each class that can be shown. In the
+            latter case, a class that mirrored clips of another one show is drawn from its own clips as they are and
+            from those mirrored ones, all equally often.
+        seed: seed of every draw, >= 0.
+        flip_labels: which class a mirrored clip of a class shows, by their names, and None where its clips are never
+            mirrored; what it implies (see `with_opposites`) need not be said, and other classes stay themselves.
+
+    Attributes:
+        store: the clips.
+        frames: frames per window.
+        size: height and width of a window, in pixels.
+        classes: names of the classes; empty if the clips have none.
+        labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes), not mirrored.
+        mirrored: the class that a mirrored clip of each class shows; None where clips are never mirrored.
+        left_out: how many clips of the part are shorter than a window, and left out.
+        other_part: how many clips of the store are of another part.
+        replaced: how many draws fell on a clip that could not be read, and went to another one.
+
+    Raises:
+        DataError: the store has another size, no clip is in the part or long enough, or `flip_labels` goes without
+            flip, contradicts itself, or names a class that there is not.
+    """
+
+    def __init__(
+        self,
+        store: ClipSource,
+        frames: int,
+        size: int,
+        stride: int = 1,
+        crop: Literal["center", "random"] = "center",
+        flip: bool = False,
+        sampling: Literal["by_clip", "by_class"] = "by_clip",
+        seed: int = 0,
+        flip_labels: Mapping[str, str | None] | None = None,
+        split: Literal["train", "test", "all"] = "all",
+        splits: Sequence[str] | None = None,
+        short: Literal["skip", "loop", "ping_pong"] = "skip",
+        background: tuple[int, int, int] | None = (255, 255, 255),
+    ) -> None:
+        """Choose the clips of the part that are long enough."""
+        if size != store.size:
+            raise DataError(
+                f"{store.path}: its frames are {store.size} px, not {size}; "
+                f"pack the clips again at {size} px, or set network.size={store.size}"
+            )
+        span = (frames - 1) * stride + 1
+        parts = np.array([part or TRAIN for part in (store.splits if splits is None else splits)])
+        inside = np.full(len(store), True) if split == "all" else parts == split
+        if not inside.any():
+            raise DataError(
+                f"{store.path}: no clip is in the {split} part; set data.split=all, or set data.test_fraction"
+            )
+        least = span if short == "skip" else min(span, 2)
+        kept = np.flatnonzero(inside & (store.lengths >= least))
+        if not len(kept):
+            raise DataError(
+                f"{store.path}: no clip has the {span} frames that a window needs ({frames} at stride {stride}); "
+                f"the longest has {store.lengths[inside].max()}; set data.short=loop to repeat short clips, or a lower "
+                "network.frames or data.stride"
+            )
+        self.store = store
+        self.frames, self.size, self.stride = frames, size, stride
+        self.crop, self.flip, self.sampling, self.seed = crop, flip, sampling, seed
+        self.short, self.background = short, background
+        self.classes: list[str] = store.classes
+        self.labels: np.ndarray = store.labels[kept]
+        if flip_labels and not flip:
+            raise DataError(
+                "data.flip_labels says what mirrored clips show: set data.flip=true, or data.flip_labels={}"
+            )
+        whole = mirrored_classes(store.classes, flip_labels or {}) or [0]  # without classes, all labels are 0
+        self.mirrored: list[int | None] = whole if flip else [None] * len(whole)
+        self.left_out = int(inside.sum()) - len(kept)
+        self.other_part = len(store) - int(inside.sum())
+        self.replaced = 0
+        self._kept = kept
+        self._span = span
+        self._least = least
+        self._members = self._find_members()
+        self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
+
+    def __len__(self) -> int:
+        """How many clips can be drawn."""
+        return len(self._kept)
+
+    def batch(self, step: int, substep: int, batch_size: int, d_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """The real clips of one discriminator step.
+
+        Args:
+            step: the generator step, >= 0.
+            substep: the discriminator step within it, from 0 to ``d_steps - 1``.
+            batch_size: clips per batch, B.
+            d_steps: discriminator steps per generator step.
+
+        Returns:
+            Clips, uint8 ``[B, T, size, size, 3]``, and labels, int64 ``[B]``: the samples whose numbers are
+            ``(step * d_steps + substep) * batch_size + i``.
+
+        Raises:
+            ValueError: a step or substep out of range.
+        """
+        if step < 0 or not 0 <= substep < d_steps:
+            raise ValueError(f"step {step}, substep {substep}: needs step >= 0 and 0 <= substep < {d_steps}")
+        first = (step * d_steps + substep) * batch_size
+        return self.samples(range(first, first + batch_size))
+
+    def samples(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The samples with these numbers (a process of several asks for its share of a batch).
+
+        Args:
+            numbers: B numbers of samples in the whole run, >= 0.
+
+        Returns:
+            Clips, uint8 ``[B, T, size, size, 3]``, and the classes that they show, int64 ``[B]``.
+        """
+        clips = np.empty((len(numbers), self.frames, self.size, self.size, 3), np.uint8)
+        labels = np.empty(len(numbers), np.int64)
+        rows, attempt = list(range(len(numbers))), 0
+        while rows:  # again for those whose file cannot be read, with numbers that no sample has
+            if attempt == _ATTEMPTS:
+                raise DataError(f"{self.store.path}: {_ATTEMPTS} clips in a row cannot be read; see the messages above")
+            drawn = [numbers[row] + attempt * _BEYOND for row in rows]
+            draws = [self._draw(number) for number in drawn]
+            windows = self.store.read([self._window(draw[0], number) for draw, number in zip(draws, drawn)])
+            again = []
+            for row, number, (_, mirrored, label), window in zip(rows, drawn, draws, windows):
+                if window is None:
+                    again.append(row)
+                    continue
+                flat = self.on_background(window, "data: background", number)
+                clips[row], labels[row] = flat[:, :, ::-1] if mirrored else flat, label
+            self.replaced += len(again)
+            rows, attempt = again, attempt + 1
+        return clips, labels
+
+    def fake_labels(self, step: int, substep: int, batch_size: int) -> np.ndarray:
+        """Labels for generated clips, int64 ``[B]``, drawn from the distribution of the real ones.
+
+        Args:
+            step: the generator step, >= 0.
+            substep: which batch of that step, >= 0 (one past the discriminator's steps is the generator's own).
+            batch_size: how many; a smaller number gives the first labels of a larger one.
+        """
+        draws = keyed_rng(self.seed, "data: fake labels", step, substep).random(batch_size)
+        pool = np.array(list(self._members)) if self.sampling == "by_class" else self.labels
+        labels = pool[(draws * len(pool)).astype(np.int64)]
+        if self.sampling == "by_class" or not self.flip:
+            return labels
+        coins = keyed_rng(self.seed, "data: fake flips", step, substep).random(batch_size)
+        return np.where(coins < 0.5, self._shown_mirrored[labels], labels)
+
+    @property
+    def class_weights(self) -> list[float]:
+        """Relative frequency of each class among the labels of real clips as they are shown; empty without classes."""
+        if not self.classes:
+            return []
+        if self.sampling == "by_class":
+            return [float(label in self._members) for label in range(len(self.classes))]
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        mirrored = np.bincount(self._shown_mirrored, counts, minlength=len(self.classes))
+        return (0.5 * counts + 0.5 * mirrored).tolist()
+
+    def reference(self, label: int, count: int) -> np.ndarray:
+        """The first clips that show a class, for sheets of real data: its own, then those that show it when mirrored.
+
+        Args:
+            label: index of the class (0 without classes).
+            count: how many clips at most, n.
+
+        Returns:
+            uint8 ``[n, T, size, size, 3]``: the middle of each clip, in time and space; fewer if the class has fewer.
+        """
+        members = self._members.get(label, np.array([], np.int64))[:count]
+        windows = [self.fixed_window(int(member)) for member in members]
+        clips = []
+        for member, window in zip(members, self.store.read(windows)):
+            if window is not None:
+                flat = self.on_background(window, "data: background of reference", int(self._kept[member]))
+                clips.append(flat if self.labels[member] == label else flat[:, :, ::-1])
+        shape = (0, self.frames, self.size, self.size, 3)
+        return np.stack(clips) if clips else np.empty(shape, np.uint8)
+
+    def fixed_window(self, member: int, place: float = 0.5) -> Window:
+        """A window of a clip that depends on no draw: in the middle of the picture.
+
+        Args:
+            member: which of the clips that can be drawn, from 0.
+            place: where in a clip longer than the window: 0 at its start, 1 at its end.
+        """
+        clip = int(self._kept[member])
+        start = int(place * max(int(self.store.lengths[clip]) - self._span, 0))
+        top, left = ((int(side[clip]) - self.size) // 2 for side in (self.store.heights, self.store.widths))
+        return Window(clip, self._times(clip, start), top, left)
+
+    def on_background(self, window: np.ndarray, purpose: str, number: int) -> np.ndarray:
+        """Lay transparent pixels, if there are any, on the background.
+
+        Args:
+            window: uint8 ``[T, S, S, 3 or 4]``.
+            purpose: what a random background is drawn for.
+            number: which of them, >= 0.
+
+        Returns:
+            uint8 ``[T, S, S, 3]``.
+        """
+        if window.shape[-1] == 3:
+            return window
+        colour = self.background
+        if colour is None:
+            colour = tuple(keyed_rng(self.seed, purpose, number).integers(0, 256, 3).tolist())
+        alpha = window[..., 3:].astype(np.uint32)
+        mixed = window[..., :3] * alpha + np.array(colour, np.uint32) * (255 - alpha)
+        return ((mixed + 127) // 255).astype(np.uint8)
+
+    def summary(self) -> str:
+        """One line: how many clips and classes, and what was left out."""
+        parts = [f"{len(self)} clips", f"{len(self.classes)} classes" if self.classes else "no classes"]
+        if self.other_part:
+            parts.append(f"{self.other_part} clips of the other part")
+        if self.left_out:
+            parts.append(f"{self.left_out} clips left out (shorter than {self._least} frames)")
+        if empty := [name for label, name in enumerate(self.classes) if label not in self._members]:
+            parts.append(f"classes without a clip that is long enough: {', '.join(empty)}")
+        if borrowed := sorted(self._members.keys() - set(self.labels.tolist())):
+            names = ", ".join(self.classes[label] for label in borrowed)
+            parts.append(f"classes that only mirrored clips show: {names}")
+        if self.store.skipped:
+            parts.append(f"{len(self.store.skipped)} files could not be read")
+        return ", ".join(parts)
+
+    @property
+    def _shown_mirrored(self) -> np.ndarray:
+        """int64 ``[classes]``: what clips of each class show when the coin says to mirror them; some never are."""
+        return np.array([own if other is None else other for own, other in enumerate(self.mirrored)])
+
+    def _find_members(self) -> dict[int, np.ndarray]:
+        """The clips that can show each class: its own, and then those of other classes that show it when mirrored."""
+        members = {}
+        for label in range(len(self.mirrored)):
+            others = [k for k, shown in enumerate(self.mirrored) if shown == label != k]
+            found = np.concatenate([np.flatnonzero(self.labels == k) for k in [label, *others]])
+            if len(found):
+                members[label] = found
+        return members
+
+    def _draw(self, number: int) -> tuple[int, bool, int]:
+        """Sample `number`: which of the kept clips, whether it is mirrored, and the class that it so shows."""
+        coin = self.flip and keyed_rng(self.seed, "data: flip", number).random() < 0.5
+        if self.sampling == "by_class":
+            classes = list(self._members)
+            label = classes[int(keyed_rng(self.seed, "data: class", number).integers(len(classes)))]
+            members = self._members[label]
+            member = int(members[keyed_rng(self.seed, "data: clip", number).integers(len(members))])
+            if self.labels[member] != label:
+                return member, True, label
+            return member, coin and self.mirrored[label] == label, label
+        epoch, position = divmod(number, len(self))
+        member = int(self._permutation(epoch)[position])
+        label = int(self.labels[member])
+        shown = self.mirrored[label] if coin else None
+        return (member, False, label) if shown is None else (member, True, shown)
+
+    def _draw_permutation(self, epoch: int) -> np.ndarray:
+        return keyed_rng(self.seed, "data: epoch", epoch).permutation(len(self))
+
+    def _window(self, member: int, number: int) -> Window:
+        clip = int(self._kept[member])
+        starts = self._starts(int(self.store.lengths[clip]))
+        spare_rows = int(self.store.heights[clip]) - self.size
+        spare_columns = int(self.store.widths[clip]) - self.size
+        start = int(keyed_rng(self.seed, "data: window", number).integers(starts)) if starts > 1 else 0
+        top, left = spare_rows // 2, spare_columns // 2
+        if self.crop == "random" and spare_rows + spare_columns:
+            rng = keyed_rng(self.seed, "data: crop", number)
+            top, left = int(rng.integers(spare_rows + 1)), int(rng.integers(spare_columns + 1))
+        return Window(clip, self._times(clip, start), top, left)
+
+    def _starts(self, length: int) -> int:
+        """At how many frames a window may begin: anywhere in the round of a clip that is repeated."""
+        return length - self._span + 1 if length >= self._span else self._round(length)
+
+    def _round(self, length: int) -> int:
+        """After how many frames a clip that is repeated is where it was."""
+        return length if self.short == "loop" else max(2 * (length - 1), 1)
+
+    def _times(self, clip: int, start: int) -> np.ndarray:
+        """Numbers of the frames of a window; those of a short clip go round, or to and fro."""
+        times = start + self.stride * np.arange(self.frames)
+        length = int(self.store.lengths[clip])
+        if length >= self._span:
+            return times
+        times %= self._round(length)
+        return np.where(times < length, times, self._round(length) - times)
+
+
+def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | None]) -> list[int | None]:
+    """For each class, the index of the one that its clips show once mirrored; None where they never are.
+
+    Args:
+        classes: the names of all classes; none if clips have no classes.
+        flip_labels: that map by names; classes that stay themselves, and what other entries imply, may be missing.
+
+    Raises:
+        DataError: the map contradicts itself, or names a class that there is not.
+    """
+    if flip_labels and not classes:
+        raise DataError("data.flip_labels names classes, but the clips have none; set data.flip_labels={}")
+    for name in (name for pair in flip_labels.items() for name in pair if name is not None):
+        if name not in classes:
+            near = difflib.get_close_matches(name, classes, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"the classes are {_some(classes)}"
+            raise DataError(f"data.flip_labels: the clips have no class {name!r}; {hint}")
+    try:
+        whole = with_opposites(flip_labels)
+    except ValueError as error:
+        raise DataError(f"data.flip_labels: {error}") from None
+    names = [whole.get(name, name) for name in classes]
+    return [None if name is None else classes.index(name) for name in names]
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,163 @@
+"""One clip in: uint8 ``[T, H, W, 3]`` RGB from a video file, an animated image, a picture, or a folder of frames.
+
+PyAV decodes H.264 and its kin; Pillow decodes animated images (GIF, WebP, APNG): PyAV cannot decode animated WebP.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from dvdgan.data.decode.pixels import WHITE, Colour, Look, reason, resize_short_side
+from dvdgan.data.decode.stills import IMAGE_SUFFIXES, STILL_SUFFIXES, is_picture, open_folder, open_image
+from dvdgan.data.decode.timing import Facts, Reader, on_grid
+from dvdgan.data.decode.video import open_video
+from dvdgan.data.errors import ClipError
+
+__all__ = [
+    "CLIP_SUFFIXES",
+    "IMAGE_SUFFIXES",
+    "STILL_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "WHITE",
+    "Facts",
+    "open_clip",
+    "probe",
+    "read_clip",
+    "resize_short_side",
+]
+
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".m2ts", ".mts", ".wmv"),
+    *(".asf", ".flv", ".f4v", ".ogv", ".ogg", ".3gp", ".3g2", ".mxf", ".mj2", ".dv", ".y4m", ".nut"),
+)
+"""Suffixes of files that PyAV reads."""
+
+CLIP_SUFFIXES = VIDEO_SUFFIXES + IMAGE_SUFFIXES
+"""Suffixes of the files that are taken for clips."""
+
+_FOLDER_FPS = 12.0
+_LATEST = 1e9  # seconds; no clip is so long
+
+
+def probe(path: str | Path, *, folder_fps: float = _FOLDER_FPS) -> Facts:
+    """What a file's header and its first timestamps say; quick, whatever the length of the file.
+
+    Args:
+        path: a video, an animated image, a picture, or a folder of numbered frames.
+        folder_fps: frame rate of a folder, in frames per second.
+
+    Raises:
+        ClipError: there is no clip at the path, or it is of a size that is refused.
+    """
+    return _reader(Path(path), Look(), folder_fps).facts
+
+
+def read_clip(
+    path: str | Path,
+    size: int | None = None,
+    *,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    background: Colour | None = WHITE,
+    folder_fps: float = _FOLDER_FPS,
+) -> tuple[np.ndarray, float]:
+    """Read a clip, or a window of one, into memory; the arguments are those of `open_clip`.
+
+    Returns:
+        The frames, uint8 ``[T, H, W, 3]`` (``[T, H, W, 4]`` with transparency that is kept), and their rate in frames
+        per second.
+
+    Raises:
+        ClipError: as `open_clip` and its iterator.
+    """
+    rate, frames = open_clip(path, size, fps=fps, start=start, end=end, background=background, folder_fps=folder_fps)
+    return np.stack(list(frames)), rate
+
+
+def open_clip(
+    path: str | Path,
+    size: int | None = None,
+    *,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    background: Colour | None = WHITE,
+    folder_fps: float = _FOLDER_FPS,
+) -> tuple[float, Iterator[np.ndarray]]:
+    """Begin to read a clip, one frame at a time, so that a long video is never held in memory at full size.
+
+    Frames lie on an even grid of time (`dvdgan.data.decode.timing`): number k is what the file shows k / rate seconds
+    after its first frame. Only what a window needs is read: from the keyframe before it where the container can be
+    searched (MP4, MOV, Matroska, WebM and others), else from the beginning; and no further than its end, so that damage
+    behind it does no harm.
+
+    Args:
+        path: a video, an animated image, a picture (a clip of one frame), or a folder of numbered frames.
+        size: if given, every frame's short side is resized to this many pixels.
+        fps: frames per second of the output; None is the file's nominal rate, at which a file of constant rate gives
+            each of its frames once.
+        start: of the window, in seconds after the first frame: it begins with frame number ``round(start * rate)``.
+        end: of the window, before frame number ``round(end * rate)``; None, or later than the clip, is the clip's end.
+        background: colour that transparent pixels are laid on; None keeps transparency.
+        folder_fps: frame rate of a folder, in frames per second.
+
+    Returns:
+        The rate of the frames in frames per second, and an iterator of them (at least one): uint8 ``[H, W, 3]``, or
+        ``[H, W, 4]`` from a file with transparency (`Facts.alpha`) if `background` is None. Rotation that the file asks
+        for is done, and pixels are square. A frame that is shown for several output frames is one array. The file is
+        open only while the iterator runs.
+
+    Raises:
+        ClipError: at once if there is no clip at the path, or the window is empty; from the iterator if the file is
+            truncated or damaged as far as it is read, its frames change size, or it ends before the window begins.
+        ValueError: `size`, `fps` or `folder_fps` is not above 0.
+    """
+    for name, value in (("size", size), ("fps", fps), ("folder_fps", folder_fps)):
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a number above 0, not {value}")
+    path = Path(path)
+    if not 0 <= start < _LATEST or (end is not None and not end > start):
+        raise ClipError(path, f"no clip lies from {start} to {end} seconds")
+    reader = _reader(path, Look(size, background), folder_fps)
+    rate = reader.rate if fps is None else Fraction(float(fps))
+    first = round(start * float(rate))
+    last = None if end is None or end > _LATEST else round(end * float(rate))
+    if last is not None and last <= first:
+        raise ClipError(path, f"from {start:g} to {end:g} s is less than a frame at {float(rate):g} fps")
+    return float(rate), _window(path, reader, rate, first, last, start)
+
+
+def _window(
+    path: Path, reader: Reader, rate: Fraction, first: int, last: int | None, start: float
+) -> Generator[np.ndarray, None, None]:
+    own_rate = rate if reader.still else reader.rate
+    given, seconds = yield from on_grid(reader.frames(first / rate), rate, own_rate, first, last)
+    if not given:
+        if seconds is None:
+            raise ClipError(path, f"no frame at {start:g} s, where its timestamps jump")
+        raise ClipError(path, f"ends before {start:g} s: it is {float(seconds):.6g} s long")
+
+
+def _reader(path: Path, look: Look, folder_fps: float) -> Reader:
+    try:
+        empty = path.stat().st_size == 0
+    except OSError as error:
+        if path.is_symlink():
+            raise ClipError(path, f"broken link to {os.readlink(path)}") from None
+        raise ClipError(path, "no such file" if isinstance(error, FileNotFoundError) else reason(error)) from None
+    if not os.access(path, os.R_OK):
+        raise ClipError(path, "cannot be read: permission denied")
+    if path.is_dir():
+        return open_folder(path, look, folder_fps)
+    if not path.is_file():
+        raise ClipError(path, "is not a file")
+    if empty:
+        raise ClipError(path, "the file is empty")
+    return (open_image if is_picture(path) else open_video)(path, look)

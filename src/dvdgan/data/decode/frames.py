@@ -1,0 +1,302 @@
+"""Decoded frames of a video file in order of time, from a time on, as whole pictures; damage is an error.
+
+A file is searched for the keyframe before that time only where what comes then is what decoding all of it would give.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+from av.filter import Graph
+from av.video.stream import VideoStream
+
+from dvdgan.data.decode.pixels import MOST_PIXELS, check_size, clip_errors, reason
+from dvdgan.data.errors import ClipError
+from dvdgan.data.worker_process import sign_of_life
+
+AV_ERRORS = (av.FFmpegError, OSError, ValueError)
+"""What PyAV raises for files that make no sense."""
+
+MID_STREAM = {"mpegts", "mpeg"}
+"""Containers that may begin between two keyframes, as recordings from the air do."""
+
+_SEEKABLE = {"mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg"}  # not "mpeg": its frames are not all timed
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # those of FFmpeg itself pass over alpha
+
+
+class Shown(NamedTuple):
+    """A decoded frame with its time after the first one and how long it lasts if it is the last, in seconds."""
+
+    time: Fraction
+    lasts: Fraction
+    frame: av.VideoFrame
+
+
+@dataclass(frozen=True)
+class VideoFrames:
+    """The frames of a video file in order of time.
+
+    Attributes:
+        path: the file.
+        origin: when its first frame is shown, in ticks of its stream.
+        interval: usual time between two frames, in seconds.
+        size: width and height of every frame, as stored.
+    """
+
+    path: Path
+    origin: int
+    interval: Fraction
+    size: tuple[int, int]
+
+    def read(self, start: Fraction) -> Iterator[Shown]:
+        """Frames from the first one, or from one at least two usual intervals before `start`."""
+        goal = start - 2 * self.interval
+        back = Fraction(0)
+        while goal - back > 0:
+            with open_container(self.path) as container:
+                frames = self._after_seek(container, goal - back)
+                first = None if frames is None else next(frames, None)
+                if frames is not None and first is not None and first.time <= goal:
+                    yield first
+                    yield from frames
+                    return
+                if frames is None:
+                    break
+                frames.close()  # before its container
+            back = 4 * back + max(Fraction(1), self.interval)
+        with open_container(self.path) as container:
+            yield from self._decoded(container, video_stream(self.path, container), None)
+
+    def _after_seek(self, container: InputContainer, goal: Fraction) -> Generator[Shown, None, None] | None:
+        """Frames from the keyframe before a time on; None if there is no way to get there."""
+        stream = video_stream(self.path, container)
+        if container.format.name.split(",")[0] not in _SEEKABLE or in_dts_order(container, stream):
+            return None
+        try:
+            container.seek(self.origin + int(goal / tick_of(stream)), stream=stream)
+        except (av.FFmpegError, OverflowError):
+            return None
+        return self._decoded(container, stream, goal)
+
+    def _decoded(
+        self, container: InputContainer, stream: VideoStream, goal: Fraction | None
+    ) -> Generator[Shown, None, None]:
+        """Decode to the end; a file that ends before its header says that it does is an error, not a shorter clip.
+
+        After a seek (`goal` is not None), decoding begins at a keyframe, and frames that are shown before it are left
+        out: they may need others that were not decoded.
+        """
+        decode, clock = decoder_of(stream), _Clock(container, stream, self.origin, self.interval)
+        skip = goal is not None or container.format.name in MID_STREAM
+        key: int | None = None  # when the first keyframe is shown, in ticks
+        last, end = -(2**63), Fraction(0)  # when the last packet is decoded, in ticks; what was read ends, in seconds
+        frames = 0
+        try:
+            for packet in container.demux(stream):
+                if packet.size == 0 and not is_flush(packet):
+                    continue  # a frame that was dropped: the one before is held
+                last = last if packet.dts is None else packet.dts
+                if key is None and packet.is_keyframe:
+                    key = packet.pts
+                elif key is None and skip and packet.size:
+                    continue
+                if packet.is_corrupt:
+                    raise ClipError(self.path, f"truncated or damaged after {frames} frames")
+                if packet.pts is not None:
+                    end = max(end, (packet.pts + (packet.duration or 0)) * tick_of(stream))
+                clock.expect(packet)
+                for frame in decode(packet):
+                    sign_of_life()
+                    early = key is None or (frame.pts is not None and frame.pts < key)
+                    if early and (goal is not None or (frame.is_corrupt and frames == 0)):
+                        continue
+                    self._check(frame, frames)
+                    yield clock.show(frame)
+                    frames += 1
+                if is_flush(packet):
+                    break  # PyAV goes on to streams that may have appeared meanwhile, which it does not know
+        except av.FFmpegError as error:
+            raise ClipError(self.path, f"truncated or damaged after {frames} frames ({reason(error)})") from None
+        if goal is None and frames == 0:
+            raise ClipError(self.path, "no frames")
+        slack = Fraction(1, 20) + Fraction(3, 2) * self.interval  # for headers that count the last frame otherwise
+        if _ends_early(container, stream, last, end + slack):
+            raise ClipError(self.path, f"truncated after {frames} frames")
+
+    def _check(self, frame: av.VideoFrame, frames: int) -> None:
+        if frame.is_corrupt:
+            raise ClipError(self.path, f"truncated or damaged after {frames} frames")
+        if (frame.width, frame.height) != self.size:
+            sizes = f"from {self.size[0]} × {self.size[1]} to {frame.width} × {frame.height} pixels"
+            raise ClipError(self.path, f"frames change {sizes} after {frames} frames")
+
+
+def _ends_early(container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
+    """Whether the header or the index promises more than was there: the last packet's mark, and when it ends."""
+    names = container.format.name.split(",")
+    index = stream.index_entries  # of all packets in an MP4 or AVI that is whole
+    if ("mp4" in names or "avi" in names) and len(index) and index[-1].timestamp > last:
+        return True
+    promised = Fraction(tagged_seconds(stream))
+    if "avi" in names and stream.duration:
+        promised = stream.duration * tick_of(stream)
+    elif "matroska" in names and not promised and container.duration and len(container.streams) == 1:
+        promised = Fraction(container.duration, av.time_base)
+    return end < promised
+
+
+class _Clock:
+    """Times of decoded frames, in seconds after the first one, that never run backwards."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, origin: int, interval: Fraction) -> None:
+        self._tick, self._origin, self._interval = tick_of(stream), origin, interval
+        self._end = told_end(container, stream)
+        self._expected: deque[int] | None = deque() if in_dts_order(container, stream) else None
+        self._last: Fraction | None = None
+        self._shift = Fraction(0)
+
+    def expect(self, packet: av.Packet) -> None:
+        """A packet goes to the decoder."""
+        if self._expected is not None and packet.dts is not None:
+            self._expected.append(packet.dts)
+
+    def show(self, frame: av.VideoFrame) -> Shown:
+        """A frame comes from the decoder."""
+        mark = frame.pts
+        if self._expected is not None:
+            mark = self._expected.popleft() if self._expected else None
+        last = self._last
+        if mark is None:
+            time = Fraction(0) if last is None else last + self._interval
+        else:
+            time = (mark - self._origin) * self._tick + self._shift
+        if last is not None and time < last - 2 * self._interval:  # the clock was set back
+            self._shift += last + self._interval - time
+            time = last + self._interval
+        self._last = time if last is None else max(last, time)
+        lasts = frame.duration or 0
+        if self._end is not None and mark is not None:
+            lasts = max(0, self._end - mark)
+        return Shown(self._last, lasts * self._tick, frame)
+
+
+def deinterlaced(frames: Iterable[Shown]) -> Iterator[Shown]:
+    """Interlaced frames become whole ones, as many, by their neighbours; others stay as they are."""
+    graph: Graph | None = None
+    waiting: deque[Shown | None] = deque()  # what is in the filter; None is not to be given
+    before: Shown | None = None
+    for shown in frames:
+        frame = shown.frame
+        if graph is None and (not frame.interlaced_frame or frame.width < 3 or frame.height < 4):
+            yield shown
+            before = shown
+            continue
+        if graph is None:
+            graph = _deinterlacer(frame)
+            for neighbour in (frame, frame, frame if before is None else before.frame):
+                graph.vpush(neighbour)  # bwdif treats the first interlaced frame otherwise than all that follow
+                waiting.append(None)
+        graph.vpush(frame)
+        waiting.append(shown)
+        yield from _pull(graph, waiting)
+    if graph is not None:
+        graph.vpush(None)
+        yield from _pull(graph, waiting)
+
+
+def _deinterlacer(frame: av.VideoFrame) -> Graph:
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
+    )
+    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    graph.configure()
+    return graph
+
+
+def _pull(graph: Graph, waiting: deque[Shown | None]) -> Iterator[Shown]:
+    while waiting:
+        try:
+            whole = graph.vpull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        shown = waiting.popleft()
+        if shown is not None:
+            whole.colorspace, whole.color_range = shown.frame.colorspace, shown.frame.color_range
+            yield shown._replace(frame=whole)
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a file, and nothing that a playlist in it may name but files."""
+    options = {"protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
+    if not str(path).isprintable() and any("\ud800" <= letter <= "\udfff" for letter in str(path)):
+        raise ClipError(path, "its name is not valid UTF-8; rename it")
+    with clip_errors(AV_ERRORS, path, "not a video that can be read"):
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+
+
+def video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The first video stream that is no cover picture."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        raise ClipError(path, "no video stream")
+    if streams[0].codec_context is None:
+        raise ClipError(path, "no decoder for its video")
+    if not streams[0].width:
+        raise ClipError(path, f"frames of unknown size, or of more than {MOST_PIXELS // 10**6} megapixels")
+    check_size(path, streams[0].width, streams[0].height)
+    streams[0].thread_type = "AUTO"
+    streams[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    return streams[0]
+
+
+def is_flush(packet: av.Packet) -> bool:
+    """Whether it is the empty packet at the end, which asks the decoder for the frames that it still has."""
+    return packet.size == 0 and packet.pts is None and packet.dts is None
+
+
+def tick_of(stream: VideoStream) -> Fraction:
+    """What the stream's timestamps count, in seconds."""
+    return stream.time_base or Fraction(1, 1000)
+
+
+def decoder_of(stream: VideoStream) -> Callable[[av.Packet], list[av.VideoFrame]]:
+    """What decodes the stream's packets, an empty packet at the end."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name)
+    if name is None or stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return stream.decode
+    context = av.CodecContext.create(name, "r")
+    context.extradata = stream.codec_context.extradata
+    return lambda packet: context.decode(packet if packet.size else None)  # type: ignore[attr-defined,no-any-return]
+
+
+def in_dts_order(container: InputContainer, stream: VideoStream) -> bool:
+    """AVI has no times of presentation: where frames are reordered, the n-th one shown has the n-th packet's time."""
+    return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+
+
+def told_end(container: InputContainer, stream: VideoStream) -> int | None:
+    """When the last frame ends, in ticks, if the header tells it better than the last frame does.
+
+    In an MP4 with reordered frames a packet lasts until the next one is decoded, not until the next frame is shown.
+    """
+    if "mp4" in container.format.name and stream.codec_context.has_b_frames and stream.duration:
+        return stream.duration + (stream.start_time or 0)
+    return None
+
+
+def tagged_seconds(stream: VideoStream) -> float:
+    """The length that Matroska and WebM files give their video in a tag such as 00:00:02.000000000; 0 without one."""
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return 0.0

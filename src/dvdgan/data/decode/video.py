@@ -1,0 +1,172 @@
+"""Video files through PyAV: what they say, and their frames from a time on, by seeking where that gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+
+from dvdgan.data.decode.frames import (
+    AV_ERRORS,
+    MID_STREAM,
+    VideoFrames,
+    decoder_of,
+    deinterlaced,
+    in_dts_order,
+    is_flush,
+    open_container,
+    tagged_seconds,
+    tick_of,
+    told_end,
+    video_stream,
+)
+from dvdgan.data.decode.pixels import Look, Shape, Turn, clip_errors
+from dvdgan.data.decode.timing import Facts, Reader, Timed, count, nominal_rate
+from dvdgan.data.errors import ClipError
+
+_PROBE_PACKETS, _PROBE_BYTES = 256, 2**26  # of a stream, read to learn its rate; at least `_FEW` packets are
+_FEW = 16
+_UNSPECIFIED = 2  # matrix, in ITU-T H.273
+_BILINEAR_FULL_CHROMA = 0x2002  # SWS_BILINEAR | SWS_FULL_CHR_H_INT; without the latter 10 bits lose two codes of 8
+
+
+@dataclass
+class _Found:
+    """What reading the first packets tells."""
+
+    first: av.VideoFrame
+    origin: int  # of the first frame, in ticks
+    times: list[int] = field(default_factory=list)  # of all frames that are known, in ticks after the first, sorted
+    hold: int = 0  # ticks that the last of them lasts
+    whole: bool = False  # the file has no other frames
+    size: int = 0  # bytes of those packets
+
+
+def open_video(path: Path, look: Look) -> Reader:
+    """Read what a video says of itself: a few hundred packets and one frame.
+
+    Raises:
+        ClipError: not a video, no frames, or frames of a size that is refused.
+    """
+    with clip_errors(AV_ERRORS, path, "not a video that can be read"), open_container(path) as container:
+        stream = video_stream(path, container)
+        with clip_errors(AV_ERRORS, path, "truncated or damaged after 0 frames"):
+            found = _probe(path, container, stream)
+        shape = _shape(container, stream, found.first)
+        shape.check(path, look.size)
+        tick = tick_of(stream)
+        rate, variable = nominal_rate(found.times, tick, stream.base_rate, stream.average_rate)
+        width, height = shape.shown()
+        if found.whole:
+            frames = count([time * tick for time in found.times], found.hold * tick, rate)
+            seconds = Fraction(frames) / rate
+        else:
+            seconds = max(_length(container, stream, found, path), found.times[-1] * tick + 1 / rate)
+            frames = max(1, round(seconds * rate))
+        kind = f"{_container_name(path, container)}/{stream.codec_context.codec.canonical_name}"
+        facts = Facts(width, height, float(rate), frames, float(seconds), shape.alpha, kind, variable)
+        source = VideoFrames(path, found.origin, 1 / rate, (found.first.width, found.first.height))
+        show = _converter(path, shape, look)
+
+    def frames_from(start: Fraction) -> Iterator[Timed]:
+        with clip_errors(AV_ERRORS, path, "damaged"):
+            for time, lasts, frame in deinterlaced(source.read(start)):
+                yield time, lasts, lambda frame=frame: show(frame)  # type: ignore[misc]
+
+    return Reader(facts, rate, frames_from)
+
+
+def _container_name(path: Path, container: InputContainer) -> str:
+    names = container.format.name.split(",")
+    suffix = path.suffix.lower()[1:]
+    return suffix if suffix in {*names, "mkv", "m4v"} else names[0]
+
+
+def _probe(path: Path, container: InputContainer, stream: VideoStream) -> _Found:
+    decode, by_dts = decoder_of(stream), in_dts_order(container, stream)
+    late = container.format.name in MID_STREAM
+    found: _Found | None = None
+    marks: list[tuple[int, int]] = []  # when packets are shown and how long they last, in ticks
+    packets, size, decoded, whole = 0, 0, -(2**63), False
+    for packet in container.demux(stream):
+        if is_flush(packet):
+            whole = True
+        elif packet.size == 0 or (late and not packet.is_keyframe and not marks):
+            continue
+        else:
+            packets, size = packets + 1, size + packet.size
+            mark = packet.dts if by_dts else packet.pts
+            if mark is not None and not packet.is_discard:
+                marks.append((mark, packet.duration or 0))
+            decoded = max(decoded, packet.dts if packet.dts is not None else -(2**63))
+        if found is None:
+            for frame in (frame for frame in decode(packet) if not frame.is_corrupt):
+                origin = min(marks)[0] if by_dts and marks else frame.pts
+                found = _Found(frame, 0 if origin is None else origin)
+                break
+        if whole or (found is not None and (packets >= _PROBE_PACKETS or (size >= _PROBE_BYTES and packets >= _FEW))):
+            break
+        if packets >= 4 * _PROBE_PACKETS:
+            raise ClipError(path, f"no whole frame in its first {packets} packets")
+    if found is None:
+        raise ClipError(path, "no frames" if packets == 0 else "truncated or damaged after 0 frames")
+    marks = sorted(mark for mark in marks if mark[0] >= found.origin and (whole or mark[0] <= decoded))
+    marks = marks or [(found.origin, 0)]
+    found.times = [mark - found.origin for mark, _ in marks]
+    end = told_end(container, stream)
+    found.hold = marks[-1][1] if end is None else max(0, end - marks[-1][0])
+    found.whole, found.size = whole, size
+    return found
+
+
+def _shape(container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> Shape:
+    unused = container.format.name == "avi" and stream.codec_context.name == "rawvideo"  # the fourth byte is padding
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return Shape(
+        frame.width,
+        frame.height,
+        pixel=Fraction(stream.sample_aspect_ratio or 1),
+        turn=Turn() if matrix is None else Turn.of_matrix(bytes(matrix)),  # type: ignore[call-overload]
+        alpha=_has_alpha(frame) and not unused,
+    )
+
+
+def _has_alpha(frame: av.VideoFrame) -> bool:
+    return any(component.is_alpha for component in frame.format.components)
+
+
+def _length(container: InputContainer, stream: VideoStream, found: _Found, path: Path) -> Fraction:
+    """Seconds that a file says it lasts; where it does not, by its bytes."""
+    if stream.duration:
+        return stream.duration * tick_of(stream)
+    if tagged := tagged_seconds(stream):
+        return Fraction(tagged)
+    if container.duration:
+        return Fraction(container.duration, av.time_base)
+    return found.times[-1] * tick_of(stream) * Fraction(path.stat().st_size, max(1, found.size))
+
+
+def _converter(path: Path, shape: Shape, look: Look) -> Callable[[av.VideoFrame], np.ndarray]:
+    reformatter = VideoReformatter()
+
+    def show(frame: av.VideoFrame) -> np.ndarray:
+        """Full-range RGB by the file's range and matrix; where it names none, BT.709 from 720 lines on, else BT.601."""
+        hd = frame.colorspace == _UNSPECIFIED and min(frame.width, frame.height) >= 720
+        with clip_errors(AV_ERRORS, path, "pixels that cannot be converted"):
+            rgb = reformatter.reformat(
+                frame,
+                format="rgba" if shape.alpha and _has_alpha(frame) else "rgb24",
+                src_colorspace=Colorspace.ITU709 if hd else None,
+                interpolation=_BILINEAR_FULL_CHROMA,
+                threads=1,
+            )
+            return shape.finish(rgb.to_ndarray(), look)
+
+    return show

@@ -1,0 +1,1 @@
+"""What there is in a source, and what is wrong with it."""

@@ -1,0 +1,254 @@
+"""What somebody should know of clips before training on them, in plain words, with the field that mends it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dvdgan.data.inspect.look import Seen
+from dvdgan.data.layouts.listing import TEST, TRAIN
+from dvdgan.data.layouts.splits import leaks
+
+FEW = 10
+"""A class with fewer clips to train on is named."""
+
+UNEVEN = 10
+"""Classes are said to be uneven from here on: the largest has more than this many times the clips of the smallest."""
+
+WINDOWS = (12, 16, 24, 48)
+"""Frames: lengths of windows that are in use. The paper's are 12 and 48, and 16 on UCF-101."""
+
+_ALIKE = 1.05  # times: frame rates and aspect ratios that differ less are taken for the same
+_NAMED = 3  # examples in a hint
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Something to know.
+
+    Attributes:
+        kind: a fixed name for it, such as ``few-clips``.
+        text: one paragraph.
+        about: the clips, classes or groups that it is about, all of them.
+    """
+
+    kind: str
+    text: str
+    about: list[str]
+
+
+def near_copies_across(clips: Sequence[Seen], near: Iterable[list[int]]) -> list[list[int]]:
+    """The groups of near copies with clips both to train on and to test with."""
+    return [group for group in near if {TRAIN, TEST} <= {clips[index].split for index in group}]
+
+
+def find_hints(clips: Sequence[Seen], classes: Sequence[str], near: Sequence[list[int]], size: int) -> list[Hint]:
+    """Everything that is worth saying, the most harmful first.
+
+    Args:
+        clips: those that can be used.
+        classes: names of the classes; empty if clips have none.
+        near: groups of near copies, as indices of clips.
+        size: pixels of the short side at which the clips are to be packed.
+    """
+    if not clips:
+        return []
+    training = [clip for clip in clips if clip.split != TEST]
+    return [
+        *_across_splits(clips, near),
+        *_across_classes(clips, classes, near),
+        *_leaking_groups(clips),
+        *_class_sizes(training, classes),
+        *_copies(clips, near),
+        *_not_moving(clips),
+        *_short(clips),
+        *_rates(clips),
+        *_shapes(clips),
+        *_small(clips, size),
+        *_alpha(clips),
+    ]
+
+
+def _across_splits(clips: Sequence[Seen], near: Sequence[list[int]]) -> Iterator[Hint]:
+    if groups := near_copies_across(clips, near):
+        examples = []
+        for group in groups[:_NAMED]:
+            first = {clips[index].split: clips[index].source for index in reversed(group)}
+            examples.append(f"{first[TRAIN]} (train) and {first[TEST]} (test)")
+        text = (
+            f"Near copies across the split: {_groups(len(groups))}, such as {'; '.join(examples)}. What is learnt by "
+            "heart then looks like skill in every score. Keep near copies on one side, by groups (data.group, or a "
+            "list's column group) or by the source's split."
+        )
+        yield Hint("near-copies-across-splits", text, _sources(clips, groups))
+
+
+def _across_classes(clips: Sequence[Seen], classes: Sequence[str], near: Sequence[list[int]]) -> Iterator[Hint]:
+    groups = [group for group in near if len({clips[index].label for index in group}) > 1]
+    if groups and classes:
+        examples = []
+        for group in groups[:_NAMED]:
+            first = clips[group[0]]
+            other = next(clips[index] for index in group if clips[index].label != first.label)
+            examples.append(f"{first.source} and {other.source}")
+        text = (
+            f"Near copies across classes: {_groups(len(groups))}, such as {'; '.join(examples)}. A label is wrong, or "
+            "these classes hardly differ."
+        )
+        yield Hint("near-copies-across-classes", text, _sources(clips, groups))
+
+
+def _leaking_groups(clips: Sequence[Seen]) -> Iterator[Hint]:
+    named = [clip for clip in clips if clip.group]
+    if found := leaks([clip.group for clip in named], [clip.split for clip in named]):
+        text = (
+            f"Groups across the split: {_groups(len(found))} with clips on both sides ({_listed(found)}). Near copies "
+            "of what was trained on make every score look better than it is. Mend the source's split."
+        )
+        yield Hint("groups-across-splits", text, found)
+
+
+def _class_sizes(training: Sequence[Seen], classes: Sequence[str]) -> Iterator[Hint]:
+    if not classes and len(training) < FEW:
+        yield Hint("few-clips", f"Few clips: {len(training)} to train on. They are learnt by heart. Add clips.", [])
+    counts = Counter(clip.label for clip in training)
+    sizes = sorted((counts[label], name) for label, name in enumerate(classes))
+    if none := [name for count, name in sizes if count == 0]:
+        text = f"Classes without a clip to train on: {len(none)} of {len(classes)} ({_listed(none)})."
+        yield Hint("empty-classes", text, none)
+    sizes = [(count, name) for count, name in sizes if count]
+    if few := [(count, name) for count, name in sizes if count < FEW]:
+        named = [f"{name} with {count}" for count, name in few]
+        text = (
+            f"Classes with fewer than {FEW} clips to train on: {len(few)} of {len(classes)} ({_listed(named)}). They "
+            "are learnt by heart. Add clips, or leave these classes out."
+        )
+        yield Hint("few-clips", text, [name for _, name in few])
+    if sizes and sizes[-1][0] > UNEVEN * sizes[0][0]:
+        (least, smallest), (most, largest) = sizes[0], sizes[-1]
+        text = (
+            f"Uneven classes: {most:,} clips of {largest} to train on, {least:,} of {smallest}. "
+            "data.sampling=by_class draws every class equally often."
+        )
+        yield Hint("uneven-classes", text, [largest, smallest])
+
+
+def _copies(clips: Sequence[Seen], near: Sequence[list[int]]) -> Iterator[Hint]:
+    training = sum(clip.split != TEST for clip in clips)
+    parts = [[index for index in group if clips[index].split != TEST] for group in near]
+    if groups := [group for group in parts if len(group) > 1]:
+        examples = [f"{clips[group[0]].source} and {clips[group[1]].source}" for group in groups[:_NAMED]]
+        text = (
+            f"Near copies: {sum(map(len, groups)):,} of {_clips(training)} to train on, in {_groups(len(groups))}, "
+            f"such as {'; '.join(examples)}. They add no variety, and draw training to what they show. Leave copies "
+            "out unless they are meant."
+        )
+        yield Hint("near-copies", text, _sources(clips, groups))
+
+
+def _not_moving(clips: Sequence[Seen]) -> Iterator[Hint]:
+    if still := [clip.source for clip in clips if clip.still]:
+        text = (
+            f"Stills: all frames are equal in {_of(still, clips)} ({_listed(still)}). They teach that a clip need not "
+            "move. Leave them out."
+        )
+        yield Hint("stills", text, still)
+    if single := [clip.source for clip in clips if clip.frames == 1]:
+        text = (
+            f"One frame only: {_of(single, clips)} ({_listed(single)}). They train networks for pictures "
+            "(network.frames=1), and no others."
+        )
+        yield Hint("one-frame", text, single)
+
+
+def _short(clips: Sequence[Seen]) -> Iterator[Hint]:
+    moving = [clip for clip in clips if clip.frames > 1]
+    counts = [(frames, sum(clip.frames < frames for clip in moving)) for frames in WINDOWS]
+    if named := [f"{frames} frames in {count:,}" for frames, count in counts if count]:
+        text = (
+            f"Short clips: fewer than {', '.join(named)} of {_clips(len(clips))}. A run needs "
+            "(network.frames - 1) x data.stride + 1 frames of each; data.short says what becomes of clips with fewer."
+        )
+        yield Hint("short-clips", text, [clip.source for clip in moving if clip.frames < WINDOWS[-1]])
+
+
+def _rates(clips: Sequence[Seen]) -> Iterator[Hint]:
+    moving = [clip for clip in clips if clip.frames > 1]
+    rates = sorted(clip.fps for clip in moving)
+    if rates and rates[-1] > _ALIKE * rates[0]:
+        usual, count = Counter(map(rate_name, rates)).most_common(1)[0]
+        text = (
+            f"Mixed frame rates: {rate_name(rates[0])} to {rate_name(rates[-1])} fps ({usual} in {count:,} of "
+            f"{_clips(len(moving))}). The same movement is fast in one clip and slow in another. Set "
+            f"data.target_fps={usual}, or what suits."
+        )
+        about = [clip.source for clip in moving if not 1 / _ALIKE <= clip.fps / float(usual) <= _ALIKE]
+        yield Hint("mixed-rates", text, about)
+    if varying := [clip.source for clip in moving if clip.variable]:
+        text = (
+            f"Varying frame rate: within {_of(varying, clips)} ({_listed(varying)}). Frames are taken at an even rate, "
+            "by their timestamps, so some are repeated or left out."
+        )
+        yield Hint("variable-rates", text, varying)
+
+
+def _shapes(clips: Sequence[Seen]) -> Iterator[Hint]:
+    shapes = sorted(clip.width / clip.height for clip in clips)
+    cuts = {clip.source: 1 - min(clip.width, clip.height) / max(clip.width, clip.height) for clip in clips}
+    if long := {source: cut for source, cut in cuts.items() if cut > 1 - 1 / _ALIKE}:
+        least, most = (f"{100 * cut:.0f}" for cut in (min(long.values()), max(long.values())))
+        title = "Frames that are not square: width by height"
+        if shapes[-1] > _ALIKE * shapes[0]:
+            title = f"Mixed aspect ratios: width by height {shapes[0]:.2f} to"
+        text = (
+            f"{title} {shapes[-1]:.2f}. The square in the middle, which is trained on, leaves out "
+            f"{least if least == most else f'{least} to {most}'} % of the frames of {_of(list(long), clips)}. "
+            "data.crop=random shows other parts, too."
+        )
+        yield Hint("aspect-ratios", text, list(long))
+
+
+def _small(clips: Sequence[Seen], size: int) -> Iterator[Hint]:
+    if small := [clip for clip in clips if min(clip.width, clip.height) < size]:
+        least = min(small, key=lambda clip: min(clip.width, clip.height))
+        text = (
+            f"Small frames: {_of(small, clips)}, the smallest {least.width}x{least.height}. At {size} pixels they are "
+            "enlarged, and soft."
+        )
+        yield Hint("small-frames", text, [clip.source for clip in small])
+
+
+def _alpha(clips: Sequence[Seen]) -> Iterator[Hint]:
+    if clear := [clip.source for clip in clips if clip.alpha]:
+        text = (
+            f"Transparent pixels: in {_of(clear, clips)}. What shows through is white, unless data.background says "
+            "otherwise; random draws another colour each time."
+        )
+        yield Hint("transparent", text, clear)
+
+
+def rate_name(fps: float) -> str:
+    """A frame rate for people: 24, 23.98."""
+    return f"{fps:.4g}"
+
+
+def _sources(clips: Sequence[Seen], groups: Iterable[list[int]]) -> list[str]:
+    return [clips[index].source for group in groups for index in group]
+
+
+def _clips(number: int) -> str:
+    return f"{number:,} clip{'' if number == 1 else 's'}"
+
+
+def _groups(number: int) -> str:
+    return f"{number:,} group{'' if number == 1 else 's'}"
+
+
+def _of(some: Sequence[object], clips: Sequence[Seen]) -> str:
+    return f"{len(some):,} of {_clips(len(clips))}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

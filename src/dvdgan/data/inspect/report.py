@@ -1,0 +1,225 @@
+"""An `Inspection` for people: a table for the screen, and a sheet of pictures."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.cells import cell_len, set_cell_size
+
+from dvdgan.data.errors import DataError
+from dvdgan.data.inspect.look import PICTURES
+from dvdgan.data.write.sheets import clip_sheet
+
+if TYPE_CHECKING:
+    from dvdgan.data.inspect.inspection import Inspection, Spread, Summary
+
+SHOWN_CLASSES = 40
+"""How many classes the table and the sheet have: the largest."""
+
+_SHOWN_PROBLEMS = 20
+_SHOWN_REASONS = 10
+_SHOWN_VALUES = 3  # sizes, rates or formats in a line of the totals
+_SHEET_ROWS = 36  # about
+_NAME = 24  # cells: the widest name of a class on the screen and on the sheet
+_GAP = "  "
+
+
+def as_text(inspection: Inspection, width: int = 80) -> str:
+    """Totals, a table of the classes, hints, and what cannot be used, in lines of at most `width` cells if it can be.
+
+    `Inspection.to_json` has what is left out here: classes beyond the 40 largest, problems beyond the first 20.
+    """
+    blocks = [_totals(inspection, width)]
+    if inspection.classes:
+        blocks.append(_table(inspection, width))
+    if inspection.hints:
+        blocks.append(["To know before training:", *_bullets((hint.text for hint in inspection.hints), width)])
+    if inspection.problems:
+        blocks.append(_problems(inspection, width))
+    return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks) + "\n"
+
+
+def contact_sheet(inspection: Inspection, per_class: int | None = None, frames: int = 6) -> np.ndarray:
+    """A picture of some clips: a row for each, time to the right.
+
+    Args:
+        inspection: what was found.
+        per_class: rows for a class, at most; None makes about 36 rows. The 40 largest classes are shown.
+        frames: pictures in a row, 1 to 8, evenly spread over the clip (over its first 10 seconds if only headers were
+            read).
+
+    Returns:
+        uint8 ``[H, W, 3]``.
+
+    Raises:
+        DataError: there is no clip to be shown.
+    """
+    rows: dict[str, list[np.ndarray]] = defaultdict(list)
+    for name, _, pictures in inspection.pictures:
+        rows[name].append(pictures)
+    if not rows:
+        raise DataError(f"{inspection.path}: no clip to be shown")
+    if per_class is None:
+        per_class = max(1, _SHEET_ROWS // len(rows)) if inspection.classes else _SHEET_ROWS // 3
+    times = np.linspace(0, PICTURES - 1, min(frames, PICTURES)).round().astype(int)
+    clips, labels = [], []
+    for name in sorted(
+        rows, key=[summary.name for summary in inspection.classes].index if inspection.classes else None
+    ):
+        found = rows[name]
+        some = np.unique(np.linspace(0, len(found) - 1, per_class).round().astype(int))
+        clips += [found[index][times] for index in some]
+        labels += [_cut(_plain(name), _NAME).rstrip()] * len(some)
+    return clip_sheet(np.stack(clips), labels, columns=len(times), scale=1)
+
+
+def _totals(inspection: Inspection, width: int) -> list[str]:
+    total, classes = inspection.total, len(inspection.classes)
+    kinds = {"store": "packed store", "flat": "clips without classes", "list": "list", "frames": "folders of frames"}
+    layout = kinds.get(inspection.layout, inspection.layout)
+    facts = [layout, f"{classes:,} class{'' if classes == 1 else 'es'}" if classes else "no classes"]
+    lines = [_plain(inspection.path), ", ".join(dict.fromkeys(facts))]
+    clips = f"{total.clips:,} clip{'' if total.clips == 1 else 's'}"
+    if total.train or total.test:
+        rest = total.clips - total.train - total.test
+        clips += f": {total.train:,} train, {total.test:,} test" + (f", {rest:,} neither" if rest else "")
+    if total.problems:
+        clips += f"; {total.problems:,} cannot be used"
+    rows = [("clips", clips)]
+    if total.clips:
+        rows += [
+            ("length", f"{_time(total.seconds)}, {total.frames:,} frames; a clip has {_lengths(total)}"),
+            ("size", f"{_tally(total.sizes)}{_range(total)}"),
+            ("rate", f"{_tally(total.rates, ' fps') or 'none'}{_varying(total)}"),
+            ("format", _tally(total.formats) + (f"; {total.alpha:,} with transparency" if total.alpha else "")),
+            ("packed", f"{_bytes(inspection.packed_bytes)} at {inspection.size} pixels"),
+        ]
+    if inspection.check == "headers":
+        rows.append(("checked", "headers only: not whether clips are damaged, stand still, or are near copies"))
+    for name, text in rows:
+        lines += textwrap.wrap(f"{name:<9}{text}", width, initial_indent="  ", subsequent_indent=" " * 11)
+    return lines
+
+
+def _table(inspection: Inspection, width: int) -> list[str]:
+    """A row for each of the largest classes: those columns that say something."""
+    order = sorted(inspection.classes, key=lambda summary: -summary.clips)
+    shown, more = order[:SHOWN_CLASSES], order[SHOWN_CLASSES:]
+    split = inspection.total.train or inspection.total.test
+    columns = [
+        ("class", [_plain(summary.name) for summary in shown]),
+        ("clips", [f"{summary.clips:,}" for summary in shown]),
+        ("train", [f"{summary.train:,}" for summary in shown] if split else []),
+        ("test", [f"{summary.test:,}" for summary in shown] if split else []),
+        ("bad", [f"{summary.problems:,}" for summary in shown] if any(s.problems for s in order) else []),
+        ("time", [_time(summary.seconds) for summary in shown]),
+        ("frames", [_spread(summary.frames_per_clip) for summary in shown]),
+        ("size", [_commonest(summary.sizes) for summary in shown]),
+        ("fps", [_commonest(summary.rates) for summary in shown]),
+    ]
+    columns = [(title, cells) for title, cells in columns if cells]
+    widths = [max(map(cell_len, [title, *cells])) for title, cells in columns]
+    spare = width - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)
+    widths[0] = min(widths[0], max(_NAME // 2, spare))
+    lines = []
+    for row in zip(*([title, *cells] for title, cells in columns)):
+        name = _cut(row[0], widths[0])
+        lines.append(_GAP.join([name, *(" " * (w - cell_len(cell)) + cell for cell, w in zip(row[1:], widths[1:]))]))
+    if more:
+        least, most = more[-1].clips, more[0].clips
+        each = f"{most:,} clips each" if least == most else f"{least:,} to {most:,} clips"
+        lines.append(f"and {len(more):,} more class{'' if len(more) == 1 else 'es'}, of {each}")
+    return lines
+
+
+def _problems(inspection: Inspection, width: int) -> list[str]:
+    problems = inspection.problems
+    lines = [f"Cannot be used ({len(problems):,}):"]
+    shown = problems[:_SHOWN_PROBLEMS]
+    lines += _bullets((f"{problem.source}: {problem.reason}" for problem in shown), width)
+    if len(problems) > len(shown):
+        lines.append(f"  and {len(problems) - len(shown):,} more. By reason:")
+        reasons = Counter(problem.reason for problem in problems).most_common()
+        lines += _bullets((f"{count:,}: {reason}" for reason, count in reasons[:_SHOWN_REASONS]), width)
+        if len(reasons) > _SHOWN_REASONS:
+            lines.append(f"  and {len(reasons) - _SHOWN_REASONS:,} more reasons")
+    return lines
+
+
+def _bullets(texts: Iterable[str], width: int) -> Iterator[str]:
+    for text in texts:
+        yield from textwrap.wrap(
+            _plain(text), width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+        ) or ["-"]
+
+
+def _lengths(total: Summary) -> str:
+    frames, seconds = total.frames_per_clip, total.seconds_per_clip
+    if frames is None or seconds is None:
+        return ""
+    if frames.least == frames.most and seconds.least == seconds.most:
+        return f"{frames.median:,.0f} frames, {seconds.median:.3g} s"
+    return (
+        f"{frames.least:,.0f} to {frames.most:,.0f} frames (median {frames.median:,.0f}), "
+        f"{seconds.least:.3g} to {seconds.most:.3g} s ({seconds.median:.3g})"
+    )
+
+
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
+    if spread.least == spread.most:
+        return f"{spread.median:,.0f}"
+    return f"{spread.median:,.0f} ({spread.least:,.0f}-{spread.most:,.0f})"
+
+
+def _tally(counts: dict[str, int], unit: str = "") -> str:
+    """The commonest values: alone, or each with its count."""
+    names = list(counts)
+    if len(names) == 1:
+        return names[0] + unit
+    shown = ", ".join(f"{name}{unit} ({counts[name]:,})" for name in names[:_SHOWN_VALUES])
+    return shown + (f" and {len(names) - _SHOWN_VALUES:,} others" if len(names) > _SHOWN_VALUES else "")
+
+
+def _commonest(counts: dict[str, int]) -> str:
+    """The commonest value, and how many others there are."""
+    if not counts:
+        return "-"
+    return next(iter(counts)) + (f" +{len(counts) - 1}" if len(counts) > 1 else "")
+
+
+def _range(total: Summary) -> str:
+    return f"; {total.smallest} to {total.largest}" if len(total.sizes) > _SHOWN_VALUES else ""
+
+
+def _varying(total: Summary) -> str:
+    return f"; varies within {total.variable:,}" if total.variable else ""
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:,.1f} h"
+
+
+def _bytes(count: int) -> str:
+    number, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while number >= 999.5 and len(units) > 1:
+        number, units = number / 1000, units[1:]
+    return f"{number:,.3g} {units[0]}" if number < 999.5 else f"{number:,.0f} {units[0]}"
+
+
+def _plain(text: str) -> str:
+    """Without what a name may have that no screen should get, such as escape sequences."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _cut(text: str, width: int) -> str:
+    """Text in exactly so many cells."""
+    return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"

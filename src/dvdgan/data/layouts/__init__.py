@@ -1,0 +1,1 @@
+"""Where clips and their labels are found: folders, lists, published data sets."""

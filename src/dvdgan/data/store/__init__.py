@@ -1,0 +1,1 @@
+"""The packed store of decoded clips."""

@@ -1,0 +1,143 @@
+"""A packed store, opened for reading."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dvdgan.data.store.index import FRAMES, StoreError, read_index
+
+if TYPE_CHECKING:
+    from dvdgan.data.windows import Window
+
+
+class ClipStore:
+    """A packed store, opened for reading; frames are read from the mapped file when they are asked for.
+
+    Attributes:
+        path: the directory.
+        size: short side of every frame, in pixels.
+        classes: names of the classes; empty if the clips have none.
+        about: what the clips are and how they were made.
+        skipped: ``source`` and ``reason`` of each clip that could not be packed.
+        sources: where each clip comes from.
+        splits: ``train``, ``test`` or empty, for each clip.
+        groups: what near copies share, for each clip; empty for one that is a group of its own.
+        labels: int64 ``[N]``, indices into `classes` (0 without classes).
+        lengths: int64 ``[N]``, frames per clip.
+        heights: int64 ``[N]``, in pixels.
+        widths: int64 ``[N]``, in pixels.
+        channels: int64 ``[N]``, 3 (RGB) or 4 (RGBA).
+        fps: float64 ``[N]``, frames per second.
+        hashes: SHA-256 of each clip's frames, in hex.
+        bytes: length of all frames.
+        workers: 0, since nothing is decoded.
+    """
+
+    workers = 0
+
+    def __init__(self, path: Path, index: dict[str, Any]) -> None:
+        """Use `ClipStore.open`."""
+        clips = index["clips"]
+        self.path = path
+        self.size: int = index["size"]
+        self.classes: list[str] = index["classes"]
+        self.about: dict[str, Any] = index["about"]
+        self.skipped: list[dict[str, str]] = index["skipped"]
+        self.bytes: int = index["bytes"]
+        self.sources: list[str] = clips["source"]
+        self.splits: list[str] = clips["split"]
+        self.groups: list[str] = clips["group"]
+        self.labels, self.lengths, self.heights, self.widths, self.channels = (
+            np.array(clips[name], np.int64) for name in ("label", "frames", "height", "width", "channels")
+        )
+        self.fps = np.array(clips["fps"], np.float64)
+        self.hashes: list[str] = clips["sha256"]
+        self._sizes = self.lengths * self.heights * self.widths * self.channels
+        self._offsets = np.cumsum(self._sizes) - self._sizes
+        self._bytes = np.memmap(path / FRAMES, np.uint8, "r")
+
+    @classmethod
+    def open(cls, path: str | Path) -> ClipStore:
+        """Open a store and check its index and its length (`verify` checks every byte).
+
+        Raises:
+            StoreError: no store, one of another version, or a damaged one.
+        """
+        path = Path(path)
+        return cls(path, read_index(path))
+
+    def __len__(self) -> int:
+        """How many clips there are."""
+        return len(self.labels)
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of what is trained on, in hex: two stores with the same clips of the same classes share it."""
+        numbers = (self.labels, self.lengths, self.heights, self.widths, self.channels)
+        clips = map("{} {} {} {} {} {}".format, *(array.tolist() for array in numbers), self.hashes)
+        return hashlib.sha256("\n".join([json.dumps(self.classes), *clips]).encode()).hexdigest()
+
+    def clip(self, index: int) -> np.ndarray:
+        """All frames of a clip as a read-only view of the file, uint8 ``[T, H, W, C]``; nothing is read yet."""
+        shape = (self.lengths[index], self.heights[index], self.widths[index], self.channels[index])
+        offset = self._offsets[index]
+        return np.asarray(self._bytes[offset : offset + self._sizes[index]]).reshape(shape)
+
+    def window(self, index: int, start: int, frames: int, stride: int, top: int, left: int) -> np.ndarray:
+        """A square of `size` pixels cut from `frames` frames, as a view, uint8 ``[frames, size, size, C]``.
+
+        Args:
+            index: the clip.
+            start: its first frame.
+            frames: how many frames.
+            stride: take every stride-th frame.
+            top: first row.
+            left: first column.
+        """
+        stop = start + (frames - 1) * stride + 1
+        return self.clip(index)[start:stop:stride, top : top + self.size, left : left + self.size]
+
+    def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
+        """Read windows, uint8 ``[T, size, size, C]`` each; none of them is None."""
+        size = self.size
+        return [self.clip(w.clip)[w.times, w.top : w.top + size, w.left : w.left + size] for w in windows]
+
+    def close(self) -> None:
+        """Nothing is to be ended."""
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Read every byte and compare the checksums of the clips.
+
+        Args:
+            progress: called after each clip with how many were compared and how many there are.
+
+        Raises:
+            StoreError: the frames of a clip, which it names, are not those that were packed.
+        """
+        with open(self.path / FRAMES, "rb") as file:
+            for index, (source, size, expected) in enumerate(zip(self.sources, self._sizes.tolist(), self.hashes)):
+                digest = hashlib.sha256()
+                while size and (block := file.read(min(size, 1 << 22))):
+                    digest.update(block)
+                    size -= len(block)
+                if digest.hexdigest() != expected:
+                    reason = f"{FRAMES} is damaged (the checksum of clip {source} differs); pack the clips again"
+                    raise StoreError(self.path, reason)
+                if progress is not None:
+                    progress(index + 1, len(self))
+
+
+def same_store(path: str | Path, about: dict[str, Any]) -> ClipStore | None:
+    """The store at `path` if it is whole and was made from the same things."""
+    try:
+        store = ClipStore.open(path)
+    except StoreError:
+        return None
+    return store if store.about == about else None

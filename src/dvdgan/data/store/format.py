@@ -1,0 +1,277 @@
+"""The packed store: a data set as one file of raw uint8 frames, mapped into memory, and an index.
+
+A store is a directory of two files::
+
+    frames.u8    the frames of all clips, one after another, each uint8 [H, W, 3] (RGB) or [H, W, 4] (RGBA)
+    index.json   format and version, size, classes, what the clips are, the length of frames.u8, what was skipped, and
+                 "clips": a list for each field of `Clip`, with an item for each clip in the order of their frames
+
+Frames keep their aspect ratio; their short side is the store's size, so that training can crop where it likes. A store
+is written to a hidden directory beside its place and renamed when it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from dvdgan.data.store.clip_store import ClipStore, same_store
+from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, VERSION, Clip, StoreError, is_store, read_index
+from dvdgan.data.store.partial import JOURNAL, Hold, Journal, remove_abandoned, sync, write_all
+
+__all__ = ["ClipStore", "StoreError", "StoreWriter", "is_store", "same_store"]
+
+
+class StoreWriter:
+    """Writes a store; use it as a context manager.
+
+    Leaving the block puts the store in its place (over a store that was there before); an exception leaves nothing,
+    or, with `resume`, what is needed to go on: the same work, begun again, then ends in the very same bytes.
+
+    Args:
+        path: the store's directory. What is there already must be a store or an empty directory.
+        size: short side of every frame, in pixels.
+        classes: names of the classes; empty if the clips have none.
+        about: what the clips are and how they were made, as JSON values; `ClipStore.about` gives it back.
+        resume: go on where a writer with equal arguments was interrupted or killed; `done` says what is there.
+
+    Attributes:
+        done: the sources that were added or skipped so far.
+        skipped: ``source`` and ``reason`` of each clip that could not be used.
+        bytes: how many bytes of frames there are so far.
+        scratch: a directory for files on the way, on the disk of the store; empty at first, removed at the end.
+
+    Raises:
+        StoreError: something else stands at `path`, another process is packing there, or no clip was added.
+    """
+
+    def __init__(
+        self, path: str | Path, size: int, classes: Iterable[str], about: dict[str, Any], resume: bool = False
+    ) -> None:
+        """Begin a store in a temporary directory beside its place, or go on with one."""
+        self.path = Path(os.path.abspath(path))  # "." has no name to put a temporary directory beside
+        self.size = size
+        self.classes = list(classes)
+        self.about = about
+        self.skipped: list[dict[str, str]] = []
+        self.done: set[str] = set()
+        self.bytes = 0
+        self._clips: list[Clip] = []
+        self._keep, self._over = resume, False
+        if self.path.exists() and not is_store(self.path) and not _is_empty_directory(self.path):
+            raise StoreError(self.path, "exists and is not a dvdgan store; choose another place")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self.path, is_store, resume)
+        self._partial = self.path.with_name(f".{self.path.name}.{'' if resume else secrets.token_hex(4) + '.'}partial")
+        self.scratch = self._partial / f"scratch.{secrets.token_hex(4)}"
+        try:
+            self._hold = Hold(self._partial)
+        except BlockingIOError:
+            mend = "wait until it has ended, or choose another place"
+            raise StoreError(self.path, f"another process is packing here; {mend}") from None
+        try:
+            self._journal = self._resumed() if resume else None
+            frames = self._partial / FRAMES
+            self._file: IO[bytes] = open(frames, "r+b" if self.bytes else "wb", buffering=0)  # noqa: SIM115 (__exit__)
+            self._file.truncate(self.bytes)
+            self._file.seek(self.bytes)
+            self.scratch.mkdir()
+        except BaseException:
+            self._hold.release()
+            raise
+
+    def _resumed(self) -> Journal:
+        """Take in what is there for certain, and remove the rest."""
+        work = json.loads(json.dumps([VERSION, self.size, self.classes, self.about]))
+        journal = Journal(self._partial / JOURNAL, work)
+        known = journal.entries or self._all_but_renamed()
+        length = (self._partial / FRAMES).stat().st_size
+        for kind, entry in known:
+            if kind == "clip" and self.bytes + Clip(*entry).bytes > length:
+                break  # the disk has lost what it had confirmed
+            self._take(kind, entry)
+        taken = len(self._clips) + len(self.skipped)
+        if taken < len(known) or not journal.entries:
+            journal.rewrite(known[:taken])
+        (self._partial / INDEX).unlink(missing_ok=True)
+        for scratch in self._partial.glob("scratch.*"):
+            shutil.rmtree(scratch, ignore_errors=True)
+        return journal
+
+    def _all_but_renamed(self) -> list[list[Any]]:
+        """What a writer of the same work left that ended between its last two steps: a store without its name."""
+        try:
+            index = read_index(self._partial)
+        except StoreError:
+            return []
+        names = index["classes"]
+        same = index["size"] == self.size and index["about"] == json.loads(json.dumps(self.about))
+        if not same or [name for name in self.classes if name in set(names)] != names:
+            return []
+        clips = [Clip(*row) for row in zip(*(index["clips"][field] for field in Clip._fields))]
+        if names:
+            clips = [clip._replace(label=self.classes.index(names[clip.label])) for clip in clips]
+        return [["clip", clip] for clip in clips] + [["skip", entry] for entry in index["skipped"]]
+
+    def add(
+        self, frames: Iterable[np.ndarray], label: int, source: str, fps: float, split: str = "", group: str = ""
+    ) -> int:
+        """Append one clip. If reading its frames fails, the store is as it was before.
+
+        Args:
+            frames: uint8 ``[H, W, 3]`` or ``[H, W, 4]`` each, all of one shape with a short side of `size`; at least
+                one.
+            label: index of the class; 0 if there are no classes.
+            source: where the clip comes from, for people.
+            fps: frames per second.
+            split: ``train``, ``test`` or empty.
+            group: what the clip's near copies share; empty for a group of its own.
+
+        Returns:
+            The number of frames that were added.
+
+        Raises:
+            ValueError: frames of another shape, no frames, or no such label.
+        """
+        if not 0 <= label < max(1, len(self.classes)):
+            raise ValueError(f"{source}: label {label} is not one of {len(self.classes)} classes")
+        digest, count, shape = hashlib.sha256(), 0, None
+        try:
+            for frame in frames:
+                _check_frame(frame, self.size, source)
+                if shape is not None and frame.shape != shape:
+                    raise ValueError(f"{source}: the size of its frames changes on the way")
+                shape = frame.shape
+                data = np.ascontiguousarray(frame).data.cast("B")
+                write_all(self._file, data)
+                digest.update(data)
+                count += 1
+            if shape is None:
+                raise ValueError(f"{source}: no frames")
+        except BaseException:
+            self._file.seek(self.bytes)
+            self._file.truncate()
+            raise
+        height, width, channels = shape
+        entry = Clip(label, source, count, height, width, channels, float(fps), split, group, digest.hexdigest())
+        self._note("clip", entry)
+        return count
+
+    def skip(self, source: str, reason: str) -> None:
+        """Note a clip that could not be used; the index keeps the list."""
+        self._note("skip", {"source": source, "reason": reason})
+
+    def _note(self, kind: str, entry: Any) -> None:
+        self._take(kind, entry)
+        if self._journal is not None:
+            self._journal.add([kind, entry], self._file)
+
+    def _take(self, kind: str, entry: Any) -> None:
+        if kind == "clip":
+            clip = Clip(*entry)
+            self._clips.append(clip)
+            self.bytes += clip.bytes
+            self.done.add(clip.source)
+        else:
+            self.skipped.append(entry)
+            self.done.add(entry["source"])
+
+    def drop_unused_classes(self) -> list[str]:
+        """Forget classes without a clip, and number the labels anew. Returns the names that were dropped.
+
+        To be called last; a writer that resumes begins with all classes again.
+        """
+        used = sorted({clip.label for clip in self._clips})
+        dropped = [name for label, name in enumerate(self.classes) if label not in set(used)]
+        if dropped:
+            self.classes = [self.classes[label] for label in used]
+            number = {label: new for new, label in enumerate(used)}
+            self._clips = [clip._replace(label=number[clip.label]) for clip in self._clips]
+        return dropped
+
+    def discard(self) -> None:
+        """Leave nothing behind at the end of the block: no store, and nothing to go on with."""
+        self._keep, self._over = False, True
+
+    def __len__(self) -> int:
+        """How many clips were added."""
+        return len(self._clips)
+
+    def __enter__(self) -> StoreWriter:
+        """The writer itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Put the store in its place, or, after an exception, remove what was written unless it is to be resumed."""
+        try:
+            if kind is None and not self._over:
+                self._commit()
+        finally:
+            if self._journal is not None and not self._over:
+                with suppress(OSError, ValueError):  # the disk is full, or the commit has closed it
+                    self._journal.sync(self._file)
+            self._file.close()
+            if self._journal is not None:
+                self._journal.close()
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            if self._partial.exists() and not (self._keep and self.done):
+                shutil.rmtree(self._partial, ignore_errors=True)
+            self._hold.release()
+
+    def _commit(self) -> None:
+        if not self._clips:
+            self.discard()
+            raise StoreError(self.path, "no clips to pack")
+        sync(self._file)
+        index = {
+            "format": FORMAT,
+            "version": VERSION,
+            "size": self.size,
+            "classes": self.classes,
+            "about": self.about,
+            "bytes": self.bytes,
+            "skipped": self.skipped,
+            "clips": dict(zip(Clip._fields, map(list, zip(*self._clips)))),
+        }
+        with open(self._partial / INDEX, "w", encoding="utf-8") as file:
+            json.dump(index, file)
+            sync(file)
+        self._file.close()  # Windows renames no directory with an open file in it
+        shutil.rmtree(self.scratch)
+        old = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.old")
+        if self.path.exists():
+            os.rename(self.path, old)
+        try:
+            if self._journal is not None:
+                self._journal.remove()
+            os.rename(self._partial, self.path)
+        except OSError:
+            if old.exists():
+                os.rename(old, self.path)
+            raise
+        self._over = True
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_frame(frame: np.ndarray, size: int, source: str) -> None:
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] not in (3, 4) or min(frame.shape[:2]) != size:
+        raise ValueError(
+            f"{source}: a frame is uint8 [H, W, 3 or 4] with a short side of {size}, "
+            f"not {frame.dtype} {list(frame.shape)}"
+        )
+
+
+def _is_empty_directory(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())

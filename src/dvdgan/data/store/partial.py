@@ -1,0 +1,204 @@
+"""A directory that is being written beside the place that it will take: who holds it, and what is in it for certain.
+
+The directory is held by a lock on one file in it, the frames, for as long as its process lives. Systems without such
+locks (Windows) hold nothing: there, two writers are not told apart, and what a killed process left behind stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from dvdgan.data.store.index import FRAMES
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+JOURNAL = "journal.jsonl"
+
+SYNC_SECONDS = 5.0
+"""How much work may be lost when the process is killed."""
+
+
+class Hold:
+    """A directory, made if need be, that this process holds until `release`.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Make the directory and the file of frames, empty where there is none."""
+        self._file: int | None = None
+        while self._file is None:
+            directory.mkdir(exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # somebody removed what was abandoned, just now
+                self._file = _locked(directory / FRAMES, os.O_RDWR | os.O_CREAT)
+        if fcntl is None:
+            self.release()  # Windows renames no directory with an open file in it
+
+    def release(self) -> None:
+        """Let others have it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _locked(path: Path, flags: int) -> int | None:
+    """The open file, locked; None if the path has become another file meanwhile."""
+    file = os.open(path, flags, 0o666)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise
+            except OSError:  # a file system without locks
+                return file
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            return file
+    except BaseException:
+        os.close(file)
+        raise
+    os.close(file)
+    return None
+
+
+def remove_abandoned(path: Path, is_whole: Callable[[Path], bool], resume: bool) -> None:
+    """Remove half-written directories of `path` whose process has ended: nobody holds them.
+
+    One that was moved aside by a process that ended before it put the new one in its place goes back first.
+
+    Args:
+        path: the place.
+        is_whole: whether a directory can go back to its place.
+        resume: leave the directory that can be resumed.
+    """
+    beside, name = list(path.parent.glob(f".{glob.escape(path.name)}.*")), re.escape(path.name)
+    for old in beside:
+        if re.fullmatch(rf"\.{name}\.[0-9a-f]+\.old", old.name):
+            if is_whole(old) and not path.exists():
+                os.rename(old, path)
+            else:  # replaced already
+                shutil.rmtree(old, ignore_errors=True)
+    for partial in beside:
+        passing = re.fullmatch(rf"\.{name}\.[0-9a-f]+\.partial", partial.name) and not (partial / JOURNAL).exists()
+        if passing or (partial.name == f".{path.name}.partial" and not resume):
+            _remove_if_free(partial)
+
+
+def _remove_if_free(partial: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        file = _locked(partial / FRAMES, os.O_RDWR)
+    except FileNotFoundError:  # its process ended at once, or begins now and will make it again
+        with contextlib.suppress(OSError):
+            partial.rmdir()
+    except OSError:
+        return
+    else:
+        if file is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+            os.close(file)
+
+
+class Journal:
+    """What is in a directory for certain: JSON lines, written only once the frames that they tell of are on the disk.
+
+    Args:
+        path: the file.
+        header: what the work is known by, as JSON values. A journal of other work is written over.
+        frames: the file that must reach the disk before a line does.
+
+    Attributes:
+        entries: what the journal of the same work held; a line that was cut off by the end of its process is not in it.
+    """
+
+    def __init__(self, path: Path, header: Any) -> None:
+        """Read what is there."""
+        self._path, self._header = path, header
+        self.entries: list[Any] = []
+        self._end = 0
+        with contextlib.suppress(FileNotFoundError):
+            self._read(path.read_bytes())
+        self._waiting = [] if self._end else [header]
+        self._file: IO[bytes] = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115 (see close)
+        self._synced = time.monotonic()
+
+    def _read(self, data: bytes) -> None:
+        for line in data.splitlines(keepends=True):
+            try:
+                entry = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                entry = None
+            if entry is None or (not self._end and entry != self._header):
+                return
+            if self._end:
+                self.entries.append(entry)
+            self._end += len(line)
+
+    def add(self, entry: Any, frames: IO[bytes]) -> None:
+        """Note something, and write what was noted if that is due."""
+        self._waiting.append(entry)
+        if time.monotonic() - self._synced >= SYNC_SECONDS:
+            self.sync(frames)
+
+    def rewrite(self, entries: list[Any]) -> None:
+        """Hold these entries and no others; all at once, whatever interrupts it."""
+        new = self._path.with_suffix(".new")
+        lines = _lines([self._header, *entries])
+        with open(new, "wb", buffering=0) as file:
+            write_all(file, lines)
+            sync(file)
+        self._file.close()
+        os.replace(new, self._path)
+        self._file = open(self._path, "r+b", buffering=0)  # noqa: SIM115 (see close)
+        self._end, self._waiting = len(lines), []
+
+    def sync(self, frames: IO[bytes]) -> None:
+        """Bring the frames to the disk, and then what was noted about them."""
+        sync(frames)
+        lines = _lines(self._waiting)
+        self._file.seek(self._end)  # over what an interrupt may have left
+        self._file.truncate()
+        write_all(self._file, lines)
+        sync(self._file)
+        self._end, self._waiting = self._end + len(lines), []
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def remove(self) -> None:
+        """Close the file and remove it."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _lines(entries: list[Any]) -> bytes:
+    return "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+
+
+def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
+    """Write to a file without a buffer, which may take less at once than it is given."""
+    rest = memoryview(data)
+    while len(rest):
+        rest = rest[file.write(rest) :]
+
+
+def sync(file: IO[Any]) -> None:
+    """Bring a file to the disk."""
+    file.flush()
+    os.fsync(file.fileno())

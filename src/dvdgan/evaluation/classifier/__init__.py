@@ -1,0 +1,1 @@
+"""The classifier of clips that evaluation uses."""

@@ -1,0 +1,292 @@
+"""The classifier: a classifier of clips, trained on the same data, that the paper's protocol measures with (PAPER.md
+6).
+
+Its class probabilities give the Inception Score and class fidelity, its pooled features a Fréchet distance. The paper
+calls such a distance FID, with I3D trained on Kinetics-600; with this network it is the "classifier Fréchet distance",
+and compares with nothing but itself: the same classifier, the same real clips, the same counts.
+
+A classifier on disk is a directory: ``classifier.json`` says what it knows, what it was trained on, and how often it is
+right; ``model.safetensors`` holds the weights. `dvdgan.evaluation.classifier.training` makes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from dvdgan.data.write.encode import atomic_path
+from dvdgan.devices import full_fp32, pick_device
+from dvdgan.evaluation.classifier.network import STEM_STRIDE, ClassifierNetwork
+from dvdgan.evaluation.clipsets import ClipSet, Relabelled, content_key
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.features.extract import Unit, extract
+from dvdgan.evaluation.features.resize import resize, resize_name
+from dvdgan.evaluation.metrics.classification import Fidelity, class_fidelity
+
+FORMAT = "dvdgan-classifier"
+VERSION = 1
+"""Raised when classifiers that were trained before can no longer be used, or see other features."""
+
+NAME = "classifier"
+FRECHET_NAME = "Classifier Fréchet distance"
+"""What a Fréchet distance on these features is called; never FID or FVD, which are of other networks."""
+
+ABOUT, WEIGHTS = "classifier.json", "model.safetensors"
+_CHUNK_BYTES = 1 << 27  # of fp32 activations of the widest layer, about, that one pass through the network makes
+
+
+@dataclass
+class Classifier:
+    """A classifier of clips. Use `load`, or train one.
+
+    Attributes:
+        network: in evaluation mode.
+        classes: K names, in the order of the probabilities.
+        size: height and width that it sees, in pixels; other clips are resized, antialiased.
+        frames: frames of the clips that it was trained on; it takes any number.
+        widths: the network's.
+        about: what else ``classifier.json`` says: data, training, accuracy, versions.
+        path: its directory; None if it was not saved.
+    """
+
+    network: ClassifierNetwork
+    classes: list[str]
+    size: int
+    frames: int
+    widths: tuple[int, ...]
+    about: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+        self.weights_sha256 = hashlib.sha256(self._weights()).hexdigest()
+
+    @classmethod
+    def load(
+        cls, directory: Path | str, device: torch.device | str | None = "cpu", classes: Sequence[str] | None = None
+    ) -> Classifier:
+        """Read a classifier.
+
+        Args:
+            directory: what training wrote.
+            device: where it is to run; None takes the accelerator where there is one.
+            classes: the classes of the clips that it is to classifier; None asks nothing.
+
+        Raises:
+            EvaluationError: no classifier, one of another version, a damaged one, or one that does not know a class.
+            DeviceError: there is no such device.
+        """
+        directory = Path(directory)
+        again = "train it again (dvdgan train-classifier)"
+        if not (directory / ABOUT).is_file():
+            raise EvaluationError(
+                f"{directory}: no classifier ({ABOUT} is missing); train one with dvdgan train-classifier"
+            )
+        try:
+            about = json.loads((directory / ABOUT).read_text(encoding="utf-8"))
+            if about["format"] != FORMAT:
+                raise ValueError(f"its format is {about['format']!r}")
+            if about["version"] != VERSION:
+                raise EvaluationError(f"{directory / ABOUT}: of version {about['version']}, not {VERSION}; {again}")
+            names, widths = [str(name) for name in about["classes"]], tuple(int(width) for width in about["widths"])
+            size, frames, sha256 = int(about["size"]), int(about["frames"]), str(about["weights"])
+            if len(set(names)) < 2 or len(set(names)) < len(names) or min(size, frames, *widths) < 1:
+                raise ValueError("its classes, size, frames or widths are no classifier's")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, EvaluationError):
+                raise
+            raise EvaluationError(f"{directory / ABOUT}: damaged ({error}); {again}") from None
+        path = directory / WEIGHTS
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise EvaluationError(f"{path}: cannot be read ({error.strerror}); {again}") from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise EvaluationError(f"{path}: damaged, or another classifier's (its checksum is not {ABOUT}'s); {again}")
+        try:
+            with torch.device("meta"):  # no random numbers are drawn
+                network = ClassifierNetwork(len(names), widths)
+            network.load_state_dict(load(content), assign=True)
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise EvaluationError(f"{path}: does not fit {ABOUT} ({reason}); {again}") from None
+        network.to(pick_device(device))
+        classifier = cls(network, names, size, frames, widths, about, directory)
+        if classes is not None:
+            classifier.require_classes(classes)
+        return classifier
+
+    def save(self, directory: Path | str, about: Mapping[str, Any]) -> None:
+        """Write the classifier, and remember where.
+
+        Args:
+            directory: made if missing.
+            about: JSON values for ``classifier.json``, beside those that `load` needs.
+        """
+        directory = Path(directory)
+        with atomic_path(directory / WEIGHTS) as partial:
+            partial.write_bytes(self._weights())
+        needed = {
+            "format": FORMAT,
+            "version": VERSION,
+            "classes": self.classes,
+            "size": self.size,
+            "frames": self.frames,
+            "widths": list(self.widths),
+            "weights": self.weights_sha256,
+        }
+        self.about, self.path = needed | dict(about), directory
+        with atomic_path(directory / ABOUT) as partial:
+            text = json.dumps(self.about, indent=1, ensure_ascii=False, allow_nan=False)
+            partial.write_text(text + "\n", encoding="utf-8")
+
+    @property
+    def features(self) -> ClassifierFeatures:
+        """What sees clips as the classifier's pooled features: ``classifier.features(clips)`` is float32 ``[N, D]``."""
+        return ClassifierFeatures(self)
+
+    def probabilities(self, clips: np.ndarray) -> np.ndarray:
+        """How probable each class is, for each clip.
+
+        Args:
+            clips: uint8 ``[N, T, H, W, 3]``, of any length and size.
+
+        Returns:
+            float32 ``[N, K]``; rows sum to 1.
+        """
+        return self.probabilities_of(self.features(clips))
+
+    def probabilities_of(self, features: np.ndarray) -> np.ndarray:
+        """The same from pooled features, float32 ``[N, D]``, so that clips are looked at once only."""
+        head: nn.Linear = self.network.head
+        logits = features.astype(np.float64) @ _numbers(head.weight).T + _numbers(head.bias)
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        return (odds / odds.sum(1, keepdims=True)).astype(np.float32)
+
+    def recognise(
+        self,
+        clips: ClipSet,
+        cache: Path | None = None,
+        batch: int = 16,
+        progress: Callable[[int, int], None] | None = None,
+        name: str = "Class fidelity",
+    ) -> Fidelity:
+        """The share of a set's clips that the classifier takes for their own class, and what it takes the others for.
+
+        Set this share of generated clips beside that of real held-out clips, single frames and frozen clips
+        (``classifier.json``): what the classifier recognises in these it recognises by looks, not by movement.
+
+        Args:
+            clips: a set with classes, which the classifier knows.
+            cache: see `extract`.
+            batch: see `extract`.
+            progress: see `extract`.
+            name: what the share is called.
+
+        Raises:
+            EvaluationError: the set has no classes, or one that the classifier does not know.
+        """
+        self.require_classes(clips.classes)
+        judged = Relabelled(clips, self.classes)
+        probabilities = self.probabilities_of(extract(judged, self.features, cache, batch, progress))
+        return class_fidelity(probabilities, judged.labels, self.classes, NAME, name)
+
+    def require_classes(self, classes: Sequence[str]) -> None:
+        """Refuse clips of classes that the classifier does not know.
+
+        Raises:
+            EvaluationError: there is such a class, which is named, or no class at all.
+        """
+        mend = "train a classifier on the same data (dvdgan train-classifier)"
+        if not classes:
+            raise EvaluationError(
+                f"{self.place}: a classifier tells classes apart, but the clips have none; sort them first"
+            )
+        if unknown := [name for name in classes if name not in self.classes]:
+            known = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
+            raise EvaluationError(f"{self.place}: knows the classes {known}, not {', '.join(unknown[:5])}; {mend}")
+
+    def notes(self, size: int, frames: int, stride: int = 1) -> list[str]:
+        """What is to be said where clips are of another size, length or speed than those that it was trained on."""
+        notes = []
+        if size != self.size:
+            made = resize_name((self.size, self.size))
+            notes.append(f"the classifier was trained at {self.size} px: clips of {size} px are resized to {made}")
+        if frames != self.frames:
+            notes.append(
+                f"the classifier was trained on {self.frames} frames, not {frames}: it may be right less often"
+            )
+        own = self.about.get("data", {}).get("stride", 1)
+        if stride != own:
+            notes.append(
+                f"the classifier was trained at a stride of {own}, not {stride}: clips move at another "
+                "speed than it knows"
+            )
+        return notes
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return NAME if self.path is None else str(self.path)
+
+    def _weights(self) -> bytes:
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        return save(tensors, {"format": FORMAT})  # one entry only: several come in any order, and the bytes are hashed
+
+
+def _numbers(parameter: Tensor) -> np.ndarray:
+    """In double precision, which not every device has."""
+    return parameter.detach().cpu().double().numpy()
+
+
+class ClassifierFeatures:
+    """A `FeatureExtractor`: the classifier's features before its last layer, a mean over time and space.
+
+    Args:
+        classifier: whose.
+
+    Attributes:
+        classifier: see above.
+        name: ``classifier``.
+        key: of the weights, the size that the classifier sees, and the code's version.
+        dimension: D.
+        unit: ``clip``.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.name = NAME
+        self.key = content_key(FORMAT, VERSION, classifier.weights_sha256, list(classifier.widths), classifier.size)
+        self.dimension = classifier.network.dimension
+        self.unit: Unit = "clip"
+
+    @torch.no_grad()
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        """Features of clips, uint8 ``[N, T, H, W, 3]``: float32 ``[N, D]``, in fp32 arithmetic.
+
+        Raises:
+            EvaluationError: clips of another kind.
+        """
+        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] != 3 or not clips.shape[1]:
+            raise EvaluationError(f"clips are uint8 [N, T, H, W, 3], not {clips.dtype} {list(clips.shape)}")
+        network, size = self.classifier.network, self.classifier.size
+        device = network.head.weight.device
+        widest = clips.shape[1] * (size // STEM_STRIDE) ** 2 * self.classifier.widths[0]
+        chunk = max(1, _CHUNK_BYTES // (4 * widest))
+        features = np.empty((len(clips), self.dimension), np.float32)
+        with full_fp32():
+            for start in range(0, len(clips), chunk):
+                part = slice(start, start + chunk)
+                pixels = resize(clips[part], (size, size), device).div_(127.5).sub_(1)
+                features[part] = network.features(pixels).cpu().numpy()
+        return features

@@ -1,0 +1,130 @@
+"""The two parts of a classifier's data: what it learns from, and held-out clips that tell how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvdgan.config import DataConfig
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.layouts.listing import TEST
+from dvdgan.data.rendering import PHENOMENA, packed_phenomena
+from dvdgan.data.sources import list_source, open_dataset
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.format import is_store
+from dvdgan.evaluation.clipsets_choice import choose_in_all
+from dvdgan.evaluation.clipsets_data import DatasetSet
+from dvdgan.evaluation.errors import EvaluationError
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Both parts of the data.
+
+    Attributes:
+        train: the clips to learn from.
+        held_out: other clips, which nothing is learned from: one window in the middle of each.
+        how: how the held-out clips came to be held out, in words.
+        chosen_here: whether neither the source nor ``data.test_fraction`` holds any out: a training by the same
+            configuration learns from them.
+    """
+
+    train: ClipDataset
+    held_out: DatasetSet
+    how: str
+    chosen_here: bool = False
+
+    def close(self) -> None:
+        """End the processes that decode, if any."""
+        with ExitStack() as stack:
+            stack.enter_context(closing(self.train.store))
+            stack.enter_context(closing(self.held_out.dataset.store))
+
+
+def open_parts(
+    data: DataConfig,
+    size: int,
+    frames: int,
+    folder: Path,
+    held_out_fraction: float = 0.2,
+    held_out_clips: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
+    keep: bool = False,
+    say: Callable[[str], None] | None = None,
+    need_classes: bool = True,
+    cap: bool = True,
+) -> Parts:
+    """Open the training part and the held-out part of the clips that a configuration names.
+
+    Held out are: of the phenomena, scenes of their other split, which are rendered; else the source's own test part
+    (``data.test_fraction`` and ``data.group`` count); else, by whole groups, a fraction of each class.
+
+    Args:
+        data: the source and how it is read and divided; its ``split`` makes no difference.
+        size: height and width, in pixels.
+        frames: frames per clip.
+        folder: where packed stores are made.
+        held_out_fraction: what is held out of a source that has no test part, 0 to 1.
+        held_out_clips: at most so many clips, about, classes as often as in the part (as often as each other, of the
+            phenomena).
+        cap: whether that goes for other clips than phenomena, too, which need not be rendered.
+        seed: of what is drawn in training.
+        progress: show a progress bar on stderr while rendering or packing.
+        keep: use the stores that are there as they stand.
+        say: where lines for the user go.
+        need_classes: refuse clips of fewer than two classes.
+
+    Raises:
+        DataError: the clips cannot be used, or there are not two groups of any class.
+        StoreError: a packed store is damaged.
+        EvaluationError: the clips have no classes, or only one, but two are needed.
+    """
+    cache = folder / "data"
+    divided = _is_divided(data, cache, keep, frames)
+    chosen_here = data.test_fraction == 0 and not divided and not _is_rendered(data)
+    fraction = held_out_fraction if chosen_here else data.test_fraction
+    config = data.model_copy(update={"split": "train", "test_fraction": fraction})
+    train = open_dataset(config, size, frames, cache, progress, seed, keep, say)
+    source = data.source or "the data"
+    if need_classes and len(train.classes) < 2:
+        train.store.close()
+        found = f"only the class {train.classes[0]}" if train.classes else "no classes"
+        raise EvaluationError(
+            f"{source}: a classifier tells classes apart, and these clips have {found}; sort them first"
+        )
+    about = train.store.about
+    if about.get("source") == PHENOMENA and not any(train.store.splits) and fraction == 0:
+        other = "train" if about["split"] == "heldout" else "heldout"
+        per_class = max(1, min(about["clips_per_class"], held_out_clips // len(train.classes)))
+        place, settings = folder / "heldout", (about["size"], about["frames"], per_class, about["seed"])
+        store = packed_phenomena(place, *settings, progress, other)
+        dataset = ClipDataset(store, frames, size, data.stride, seed=seed, short=data.short)
+        return Parts(train, DatasetSet(dataset, "test", fps=data.fps), f"scenes of the phenomena's {other} split")
+    config = config.model_copy(update={"flip": False, "flip_labels": {}, "crop": "center", "split": "test"})
+    held_out = DatasetSet(open_dataset(config, size, frames, cache, progress, seed, True, say), "test", fps=data.fps)
+    if cap and len(held_out) > held_out_clips:
+        held_out = held_out.only(choose_in_all(held_out, held_out_clips))
+    how = "the source's test part"
+    if fraction and not divided:
+        how = f"{fraction:.0%} of each class, by whole groups (data.test_fraction)"
+    return Parts(train, held_out, how, chosen_here)
+
+
+def _is_rendered(data: DataConfig) -> bool:
+    """Whether the clips are phenomena, of which there are always more scenes."""
+    if data.source is None or data.source == PHENOMENA:
+        return True
+    return is_store(data.source) and ClipStore.open(data.source).about.get("source") == PHENOMENA
+
+
+def _is_divided(data: DataConfig, cache: Path, keep: bool, frames: int) -> bool:
+    """Whether the source has a test part of its own."""
+    if data.source is None or data.source == PHENOMENA:
+        return False
+    store = Path(data.source) if is_store(data.source) else cache
+    if store != cache or (keep and data.pack and is_store(cache)):
+        return TEST in ClipStore.open(store).splits
+    return any(entry.split == TEST for entry in list_source(data, pictures=frames == 1).entries)

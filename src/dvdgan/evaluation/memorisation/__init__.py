@@ -1,0 +1,1 @@
+"""Are samples copies of training clips?"""

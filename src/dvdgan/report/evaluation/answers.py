@@ -1,0 +1,179 @@
+"""The page's summary in plain words: how far from real, whose class, which behaviour, whose copy, and how sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from dvdgan.evaluation.results import Evaluation
+from dvdgan.evaluation.results_parts import Behaviours, Classifier, Memorisation, Share
+from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.report.evaluation.charts import ruler
+from dvdgan.report.evaluation.words import (
+    better,
+    clips,
+    counts,
+    measured,
+    number,
+    percent,
+    share,
+    share_whole,
+    times,
+    verdict,
+)
+
+_HEADLINES = 4  # shown where no score is marked as one
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A main score: its value, what it means, and where it lies between real and damaged clips."""
+
+    name: str
+    space: str
+    about: str
+    value: str
+    better: str
+    verdict: str
+    controls: str
+    sure: str
+    picture: Markup | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question that a viewer would ask, the figure that answers it, and the sentences about it."""
+
+    question: str
+    figure: str
+    sentences: list[str]
+
+
+def headlines(evaluation: Evaluation) -> list[Headline]:
+    """The main scores; the first few that have a value if none is marked."""
+    there = [score for score in evaluation.scores if score.overall.value is not None]
+    marked = [score for score in there if score.headline]
+    return [_headline(score) for score in (marked or there[:_HEADLINES])]
+
+
+def _headline(score: Score) -> Headline:
+    value = score.overall.value
+    ratio = None if value is None else times_worse(value, score.floor, score.better)
+    sure = [counts(score), f"±: {score.overall.over}" if score.overall.over else ""]
+    return Headline(
+        name=score.name,
+        space=score.space,
+        about=score.about,
+        value=measured(score.overall),
+        better=better(score.better),
+        verdict=verdict(score, ratio),
+        controls=_controls(score),
+        sure=", ".join(filter(None, sure)),
+        picture=ruler(score),
+    )
+
+
+def _controls(score: Score) -> str:
+    """The damages that are seen least and most, in a sentence."""
+    tried = [(name, c) for name, c in score.controls.items() if c.value is not None]
+    if not tried:
+        return "No control was scored."
+    way = 1 if score.better == "lower" else -1
+    seen = sorted(
+        (pair for pair in tried if score.sees(pair[0]) is not False), key=lambda pair: way * (pair[1].value or 0)
+    )
+    if not seen:
+        return f"It sees none of {len(tried)} controls."
+    said = [
+        f"{number(c.value or 0.0)} ({name}{'' if c.ratio is None else f', {times(c.ratio)}'})"
+        for name, c in (seen[:1] + seen[-1:] if len(seen) > 1 else seen)
+    ]
+    unseen = [name for name, _ in tried if score.sees(name) is False]
+    blind = f" Damage that it does not see: {', '.join(unseen)}." if unseen else ""
+    return f"Damaged real clips score {' to '.join(said)}.{blind}"
+
+
+def answers(evaluation: Evaluation) -> list[Answer]:
+    """Questions with answers; those that were not measured are left out."""
+    made = []
+    if evaluation.classifier:
+        made.append(_of_classifier(evaluation.classifier))
+    if evaluation.behaviours:
+        made.append(_of_behaviours(evaluation.behaviours))
+    if evaluation.memorisation:
+        made.append(_of_memorisation(evaluation.memorisation))
+    return [*made, _sureness(evaluation)]
+
+
+def _of_classifier(classifier: Classifier) -> Answer:
+    taken, known = share_whole(classifier.fidelity), share_whole(classifier.accuracy)
+    sentences = [
+        f"The classifier takes {taken} of {clips(classifier.fidelity.of)} for the class that was asked."
+        if classifier.fidelity.of
+        else f"Class fidelity was not measured: {classifier.fidelity.missing}.",
+        f"Of held-out real clips it gets {known} right; guessing reaches {percent(classifier.chance)}.",
+    ]
+    still = {where: part for where, part in classifier.still.items() if part.of}
+    if still:
+        most = max(still, key=lambda where: still[where].value or 0.0)
+        most_of = f"Without movement it gets at most {share_whole(still[most])} right ({most})"
+        sentences.append(f"{most_of}: what lies above that is recognised by movement.")
+    return Answer("Is it the class that was asked?", share(classifier.fidelity) or "not measured", sentences)
+
+
+def _of_behaviours(behaviours: Behaviours) -> Answer:
+    rates = behaviours.overall
+    generated, real = rates.get("generated"), rates.get("real")
+    controls = {name: rate for name, rate in rates.items() if name not in ("generated", "real") and rate.of}
+    sentences = []
+    if generated:
+        sentences.append(f"{share_whole(generated)} of generated clips do what their class is about.")
+    if real:
+        sentences.append(f"Of real clips {share_whole(real)} do.")
+    if controls:
+        best = max(controls, key=lambda name: controls[name].value or 0.0)
+        sentences.append(f"Of the controls, {best} clips pass most often: {share_whole(controls[best])}.")
+    return Answer("Does it behave like the real thing?", _figure(generated), sentences)
+
+
+def _figure(result: Share | None) -> str:
+    return share(result) or "not measured" if result else "not measured"
+
+
+def _of_memorisation(memorisation: Memorisation) -> Answer:
+    verdicts = [part.verdict for part in memorisation.spaces]
+    worst = next((v for v in ("copies", "cannot tell") if v in verdicts), verdicts[0])
+    sentences = []
+    for part in memorisation.spaces:
+        near = f"{part.space}: {share_whole(part.nearer)}"
+        if part.nearer.of:
+            near += " of samples lie within the distance of the closest 5\u00a0% of held-out clips"
+            near += f" to a training clip; {percent(part.expected)} is expected if none are copies"
+        sentences.append(f"{near}. {part.reason}")
+    return Answer("Are they copies of training clips?", worst, sentences)
+
+
+def _sureness(evaluation: Evaluation) -> Answer:
+    scores = [score for score in evaluation.scores if score.overall.value is not None]
+    floors = sum(score.floor.mean is not None for score in scores)
+    spreads = sum(bool(score.overall.over) for score in scores)
+    warned = len(evaluation.warnings) + sum(len(score.warnings) for score in evaluation.scores)
+    generated, real = evaluation.evaluated.clips.count, evaluation.reference.clips.count
+    sentences = [
+        f"{clips(generated, 'generated clip')} against {clips(real, 'real one')}. Of {clips(len(scores), 'score')}, "
+        f"{floors} with a floor (real clips against other real clips, at the same counts), {spreads} with a spread."
+    ]
+    unseen = evaluation.unseen()
+    if unseen:
+        sentences.append(
+            f"Not seen by any score: {', '.join(unseen)}. A model with only that fault would score as real."
+        )
+    elif any(score.controls for score in scores):
+        sentences.append("Each damage done to real clips is seen by at least one score.")
+    else:
+        sentences.append("No controls were scored, so it is open what these scores can see.")
+    figure = clips(warned, "warning") if warned or floors else "not known"
+    if not floors:
+        sentences.append("Without a floor it is open which values real clips would reach.")
+    return Answer("How sure is that?", figure, sentences)

@@ -1,0 +1,208 @@
+"""The page's tables: scores with their floors, controls, classes, and what is taken for what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dvdgan.evaluation.results import Evaluation, Space
+from dvdgan.evaluation.results_parts import Confusion, Share
+from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.report.evaluation.words import interval, measured, number, percent, share, share_interval, times
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table."""
+
+    text: str = ""
+    note: str = ""  # in small letters below
+    order: float | None = None  # what the column is sorted by
+    faint: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row with its heading."""
+
+    name: str
+    cells: list[Cell]
+    about: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading, and the heading that it shares with its neighbours."""
+
+    name: str
+    note: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows."""
+
+    columns: list[Column]
+    rows: list[Row]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The shared headings, each with how many columns it spans."""
+        spans: list[tuple[str, int]] = []
+        for column in self.columns:
+            if spans and spans[-1][0] == column.group:
+                spans[-1] = (column.group, spans[-1][1] + 1)
+            else:
+                spans.append((column.group, 1))
+        return spans
+
+
+@dataclass(frozen=True)
+class ScoreGroup:
+    """The scores of one space."""
+
+    space: Space
+    rows: list[Row]
+
+
+def by_space(evaluation: Evaluation) -> list[tuple[Space, list[Score]]]:
+    """Scores of each space, in the order of the spaces."""
+    found = [
+        (space, [score for score in evaluation.scores if score.space == space.name]) for space in evaluation.spaces
+    ]
+    return [(space, scores) for space, scores in found if scores]
+
+
+def score_groups(evaluation: Evaluation) -> list[ScoreGroup]:
+    """Each score with its floor; cells: the value, real against real, how many times worse, and the counts."""
+    return [ScoreGroup(space, [_score_row(score) for score in scores]) for space, scores in by_space(evaluation)]
+
+
+def _score_row(score: Score) -> Row:
+    floor, value = score.floor, score.overall.value
+    ratio = None if value is None else times_worse(value, floor, score.better)
+    ranged = (
+        "" if floor.low is None or floor.high is None else f"{interval(floor.low, floor.high)}, {floor.repeats} draws"
+    )
+    cells = [
+        _missing(score.overall.missing) if value is None else Cell(measured(score.overall), score.overall.over),
+        _missing(floor.missing) if floor.mean is None else Cell(number(floor.mean), ranged),
+        Cell("–") if ratio is None else Cell(times(ratio)),
+        _sides(score),
+    ]
+    warned = "; ".join(score.warnings)
+    return Row(score.name, cells, about=" ".join(filter(None, (score.about, score.unit))), note=warned)
+
+
+def _sides(score: Score) -> Cell:
+    named = ((score.generated_count, "generated"), (score.real_count, "real"))
+    said = [f"{count:,} {side}" for count, side in named if count is not None]
+    return Cell(said[0] if said else "–", said[1] if len(said) > 1 else "")
+
+
+def control_table(evaluation: Evaluation) -> Table | None:
+    """Scores as columns; generated clips, real ones and damaged ones as rows. None if no control was scored."""
+    scores = [score for _, group in by_space(evaluation) for score in group if score.controls]
+    if not scores:
+        return None
+    unseen = set(evaluation.unseen())
+    rows = [
+        Row("generated", [_generated(score) for score in scores]),
+        Row("real", [Cell("–" if s.floor.mean is None else number(s.floor.mean)) for s in scores], "other real clips"),
+    ]
+    for damage, about in evaluation.damages.items():
+        note = "not seen by any score" if damage in unseen else ""
+        rows.append(Row(damage, [_control(score, damage) for score in scores], about, note))
+    columns = [Column(score.name, f"{score.better} is better", score.space) for score in scores]
+    return Table(columns, rows)
+
+
+def _generated(score: Score) -> Cell:
+    value = score.overall.value
+    if value is None:
+        return Cell("–")
+    ratio = times_worse(value, score.floor, score.better)
+    return Cell(number(value), "" if ratio is None else times(ratio))
+
+
+def _control(score: Score, damage: str) -> Cell:
+    control = score.controls.get(damage)
+    if control is None or control.value is None:
+        return Cell("–", control.missing if control else "")
+    unseen = score.sees(damage) is False
+    notes = ["" if control.ratio is None else times(control.ratio), "not\u00a0seen" if unseen else ""]
+    return Cell(number(control.value), ",\u00a0".join(filter(None, notes)), faint=unseen)
+
+
+def class_table(evaluation: Evaluation) -> Table | None:
+    """Classes as rows: clips, scores, what the classifier says and the share that behaves. None without any of them."""
+    columns: list[Column] = []
+    cells: dict[str, list[Cell]] = {label: [] for label in evaluation.classes}
+
+    def add(name: str, note: str, group: str, made: dict[str, Cell]) -> None:
+        if made:
+            columns.append(Column(name, note, group))
+            for label, row in cells.items():
+                row.append(made.get(label, Cell("–")))
+
+    for _, scores in by_space(evaluation):
+        for score in scores:
+            add(score.name, f"{score.better} is better", score.space, _class_scores(score))
+    classifier, behaviours = evaluation.classifier, evaluation.behaviours
+    if classifier:
+        group = "Classifier takes them for their class"
+        add("generated", "higher is better", group, _shares(classifier.fidelity_by_class))
+        add("real", "held out", group, _shares(classifier.accuracy_by_class))
+    if behaviours:
+        for kind in ("generated", "real"):
+            rates = {part.label: part.rates[kind] for part in behaviours.by_class if kind in part.rates}
+            add(kind, "higher is better" if kind == "generated" else "", "Behave as their class", _shares(rates))
+    if not columns or not cells:
+        return None
+    return Table(columns, [Row(label, row, note=_class_counts(evaluation, label)) for label, row in cells.items()])
+
+
+def _class_scores(score: Score) -> dict[str, Cell]:
+    made = {}
+    for label, part in score.per_class.items():
+        if part.value is None:
+            made[label] = _missing(part.missing)
+        else:
+            note = "" if part.floor is None else f"real {number(part.floor)}"
+            made[label] = Cell(number(part.value), note, part.value)
+    return made
+
+
+def _class_counts(evaluation: Evaluation, label: str) -> str:
+    sides = [(evaluation.evaluated.clips.counts, "generated"), (evaluation.reference.clips.counts, "real")]
+    return ", ".join(f"{counts[label]:,} {side}" for counts, side in sides if label in counts)
+
+
+def _shares(parts: dict[str, Share]) -> dict[str, Cell]:
+    return {
+        label: Cell(share(part), share_interval(part), part.value) if part.of else _missing(part.missing)
+        for label, part in parts.items()
+    }
+
+
+def _missing(reason: str) -> Cell:
+    return Cell("–", reason, faint=True)
+
+
+def most_confused(confusion: Confusion, most: int = 8) -> list[str]:
+    """The most frequent mistakes, in words: what is taken for what, and how often."""
+    found: list[tuple[float, str]] = []
+    for row, (name, judged) in enumerate(zip(confusion.classes, confusion.counts)):
+        for column, hits in enumerate(judged):
+            if hits and row != column:
+                part = hits / sum(judged)
+                found.append((part, f"{name} for {confusion.classes[column]}: {percent(part)} of {sum(judged)}"))
+    return [said for _, said in sorted(found, key=lambda mistake: -mistake[0])[:most]]
+
+
+def by_worst(names: Iterable[str], evaluation: Evaluation) -> list[str]:
+    """Classes with those that the classifier recognises least first; in their own order without a classifier."""
+    known = evaluation.classifier.fidelity_by_class if evaluation.classifier else {}
+    return sorted(names, key=lambda name: known[name].value or 0.0 if name in known else 1.0)

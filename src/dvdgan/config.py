@@ -270,3 +270,12 @@ class Config(FrozenModel):
     def to_yaml(self) -> str:
         """The whole tree as YAML text; `dvdgan.config_files.load_config` reads it back to an equal configuration."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=120)
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.training.batch_size % self.network.group:
+            raise ValueError(
+                f"training.batch_size ({self.training.batch_size}) must be a multiple of the discriminators' group "
+                f"({self.network.group}): clips of one class are scored together"
+            )
+        return self

@@ -103,6 +103,12 @@ class SpatialConfig(FrozenModel):
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
     attention_at: int | None = None
     """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
+    group: int = Field(1, ge=1)
+    """Clips of one class, neighbours in the batch, that are scored as a group: each also sees how much the group's
+    features differ (Lucas et al. 2018; Karras et al. 2018), which cures a generator of one layout per class. 3 works
+    well; training.batch_size must be a multiple. 1 (paper) is off. Both discriminators have the same group, or 1."""
+    group_at: list[int] = Field(default_factory=lambda: [4])
+    """Resolutions, in pixels, of the features whose deviation over the group is added. No effect when group is 1."""
 
     @model_validator(mode="after")
     def _check(self) -> SpatialConfig:
@@ -131,6 +137,12 @@ class TemporalConfig(FrozenModel):
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
     frame_differences: bool = False
     """Show D_T the difference to the frame before beside RGB (zero for the first frame). Paper: off."""
+    group: int = Field(1, ge=1)
+    """Clips of one class, neighbours in the batch, that are scored as a group: each also sees how much the group's
+    features differ (Lucas et al. 2018; Karras et al. 2018), which cures a generator of one layout per class. 3 works
+    well; training.batch_size must be a multiple. 1 (paper) is off. Both discriminators have the same group, or 1."""
+    group_at: list[int] = Field(default_factory=lambda: [4])
+    """Resolutions, in pixels, of the features whose deviation over the group is added. No effect when group is 1."""
 
     @model_validator(mode="after")
     def _check(self) -> TemporalConfig:
@@ -210,9 +222,23 @@ class NetworkConfig(FrozenModel):
             if at is not None:
                 multiplier = self.spatial_multipliers[_log2(self.size // at) - 1]
                 _check_attention_channels("spatial", multiplier * self.spatial.width, at)
+            _check_group("spatial", self.spatial, self.spatial_multipliers, self.size)
         if self.temporal is not None:
-            _check_depth("temporal", self.temporal_multipliers, self.size // self.temporal.pool)
+            pooled = self.size // self.temporal.pool
+            _check_depth("temporal", self.temporal_multipliers, pooled)
+            _check_group("temporal", self.temporal, self.temporal_multipliers, pooled)
+        groups = {part.group for part in (self.spatial, self.temporal) if part is not None} - {1}
+        if len(groups) > 1:
+            raise ValueError(
+                f"spatial.group ({self.spatial.group}) and temporal.group ({self.temporal.group}) differ: "  # type: ignore[union-attr]
+                "set network.spatial.group and network.temporal.group to one number, or one of them to 1"
+            )
         return self
+
+    @property
+    def group(self) -> int:
+        """Neighbours in a batch that are of one class, because a discriminator scores them as a group."""
+        return max(part.group for part in (self.spatial, self.temporal) if part is not None)
 
     @property
     def generator_multipliers(self) -> list[int]:
@@ -260,3 +286,14 @@ def _check_depth(field: str, multipliers: list[int], size: int) -> None:
             f"{field}.multipliers needs at least {_log2(size // 4)} numbers to bring {size} px to 4 px, "
             f"not {len(multipliers)}"
         )
+
+
+def _check_group(field: str, part: SpatialConfig | TemporalConfig, multipliers: list[int], size: int) -> None:
+    inputs = [max(size >> index, 4) for index in range(1, len(multipliers))]  # of the blocks after the first
+    for at in part.group_at if part.group > 1 else []:
+        if at not in inputs:
+            raise ValueError(
+                f"{field}.group_at has {at}, but the blocks after the first see {', '.join(map(str, inputs))} px: set "
+                f"network.{field}.group_at to some of these"
+                + (f", or add a block to network.{field}.multipliers" if at == 4 else "")
+            )

@@ -100,7 +100,7 @@ def test_image_mode_has_no_recurrence():
 @pytest.mark.parametrize("at", [[4], [8], [4, 16]])
 def test_recurrence_where_it_is_asked_for(at):
     network = Generator(tiny_network(generator={"recurrent_at": at}))
-    found = [4 * 2**i for i, stage in enumerate(network.stages) if stage.gru is not None]
+    found = [4 * 2**i for i, stage in enumerate(network.stages.values()) if stage.gru is not None]
     assert found == at
     clips = network(torch.randn(2, 8), torch.tensor([0, 1]))
     assert (clips[:, 1:] - clips[:, :-1]).abs().mean() > 0
@@ -178,7 +178,7 @@ def test_stem_gain_scales_what_z_and_class_say_and_the_bias_can_go():
 
     def stem_output(**fields):
         network = Generator(tiny_network(generator=fields), torch.Generator().manual_seed(0))
-        handle = network.stages[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        handle = network.stages["stage_4"].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
         network(z, labels)
         handle.remove()
         return network, seen.pop()

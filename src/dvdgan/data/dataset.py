@@ -40,6 +40,9 @@ class ClipDataset:
             latter case, a class that mirrored clips of another one show is drawn from its own clips as they are and
             from those mirrored ones, all equally often.
         seed: seed of every draw, >= 0.
+        group: g, for discriminators that score clips in groups: g samples of consecutive numbers, from a multiple of g
+            on, show one class, and are different clips where the class has so many. With ``by_clip`` an epoch then
+            rounds each class's clips up to a multiple of g.
         flip_labels: which class a mirrored clip of a class shows, by their names, and None where its clips are never
             mirrored; what it implies (see `with_opposites`) need not be said, and other classes stay themselves.
 
@@ -74,6 +77,7 @@ class ClipDataset:
         splits: Sequence[str] | None = None,
         short: Literal["skip", "loop", "ping_pong"] = "skip",
         background: tuple[int, int, int] | None = (255, 255, 255),
+        group: int = 1,
     ) -> None:
         """Choose the clips of the part that are long enough."""
         if size != store.size:
@@ -99,7 +103,7 @@ class ClipDataset:
         self.store = store
         self.frames, self.size, self.stride = frames, size, stride
         self.crop, self.flip, self.sampling, self.seed = crop, flip, sampling, seed
-        self.short, self.background = short, background
+        self.short, self.background, self.group = short, background, group
         self.classes: list[str] = store.classes
         self.labels: np.ndarray = store.labels[kept]
         if flip_labels and not flip:
@@ -115,6 +119,9 @@ class ClipDataset:
         self._span = span
         self._least = least
         self._members = self._find_members()
+        self._own = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+        padded = [len(clips) + -len(clips) % group for clips in self._own]
+        self._shown = np.repeat(np.unique(self.labels), padded) if group > 1 else self.labels  # int64 [epoch]
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
 
     def __len__(self) -> int:
@@ -157,17 +164,17 @@ class ClipDataset:
         while rows:  # again for those whose file cannot be read, with numbers that no sample has
             if attempt == _ATTEMPTS:
                 raise DataError(f"{self.store.path}: {_ATTEMPTS} clips in a row cannot be read; see the messages above")
-            drawn = [numbers[row] + attempt * _BEYOND for row in rows]
+            drawn = [numbers[row] + attempt * self.group * _BEYOND for row in rows]
             draws = [self._draw(number) for number in drawn]
             windows = self.store.read([self._window(draw[0], number) for draw, number in zip(draws, drawn)])
-            again = []
+            broken = {numbers[row] // self.group for row, window in zip(rows, windows) if window is None}
+            again = [row for row in rows if numbers[row] // self.group in broken]  # with all of its group
             for row, number, (_, mirrored, label), window in zip(rows, drawn, draws, windows):
-                if window is None:
-                    again.append(row)
+                if window is None or row in again:
                     continue
                 flat = self.on_background(window, "data: background", number)
                 clips[row], labels[row] = flat[:, :, ::-1] if mirrored else flat, label
-            self.replaced += len(again)
+            self.replaced += sum(window is None for window in windows)
             rows, attempt = again, attempt + 1
         return clips, labels
 
@@ -179,13 +186,14 @@ class ClipDataset:
             substep: which batch of that step, >= 0 (one past the discriminator's steps is the generator's own).
             batch_size: how many; a smaller number gives the first labels of a larger one.
         """
-        draws = keyed_rng(self.seed, "data: fake labels", step, substep).random(batch_size)
-        pool = np.array(list(self._members)) if self.sampling == "by_class" else self.labels
+        groups = -(-batch_size // self.group)
+        draws = keyed_rng(self.seed, "data: fake labels", step, substep).random(groups)
+        pool = np.array(list(self._members)) if self.sampling == "by_class" else self._shown
         labels = pool[(draws * len(pool)).astype(np.int64)]
-        if self.sampling == "by_class" or not self.flip:
-            return labels
-        coins = keyed_rng(self.seed, "data: fake flips", step, substep).random(batch_size)
-        return np.where(coins < 0.5, self._shown_mirrored[labels], labels)
+        if self.sampling == "by_clip" and self.flip:
+            coins = keyed_rng(self.seed, "data: fake flips", step, substep).random(groups)
+            labels = np.where(coins < 0.5, self._shown_mirrored[labels], labels)
+        return np.repeat(labels, self.group)[:batch_size]
 
     @property
     def class_weights(self) -> list[float]:
@@ -194,7 +202,7 @@ class ClipDataset:
             return []
         if self.sampling == "by_class":
             return [float(label in self._members) for label in range(len(self.classes))]
-        counts = np.bincount(self.labels, minlength=len(self.classes))
+        counts = np.bincount(self._shown, minlength=len(self.classes))
         mirrored = np.bincount(self._shown_mirrored, counts, minlength=len(self.classes))
         return (0.5 * counts + 0.5 * mirrored).tolist()
 
@@ -282,24 +290,36 @@ class ClipDataset:
         return members
 
     def _draw(self, number: int) -> tuple[int, bool, int]:
-        """Sample `number`: which of the kept clips, whether it is mirrored, and the class that it so shows."""
+        """Sample `number`: which of the kept clips, whether it is mirrored, and the class that it so shows.
+
+        The class that a group shows is drawn by the group's number; what leaves the class as it is, by the sample's.
+        """
+        group, place = divmod(number, self.group)
         coin = self.flip and keyed_rng(self.seed, "data: flip", number).random() < 0.5
         if self.sampling == "by_class":
             classes = list(self._members)
-            label = classes[int(keyed_rng(self.seed, "data: class", number).integers(len(classes)))]
+            label = classes[int(keyed_rng(self.seed, "data: class", group).integers(len(classes)))]
             members = self._members[label]
-            member = int(members[keyed_rng(self.seed, "data: clip", number).integers(len(members))])
+            rng = keyed_rng(self.seed, "data: clip", group)
+            member = int(members[rng.choice(len(members), self.group, replace=len(members) < self.group)[place]])
             if self.labels[member] != label:
                 return member, True, label
             return member, coin and self.mirrored[label] == label, label
-        epoch, position = divmod(number, len(self))
+        epoch, position = divmod(number, len(self._shown))
         member = int(self._permutation(epoch)[position])
         label = int(self.labels[member])
+        if self.flip and self.mirrored[label] != label:
+            coin = keyed_rng(self.seed, "data: flip", group).random() < 0.5
         shown = self.mirrored[label] if coin else None
         return (member, False, label) if shown is None else (member, True, shown)
 
     def _draw_permutation(self, epoch: int) -> np.ndarray:
-        return keyed_rng(self.seed, "data: epoch", epoch).permutation(len(self))
+        """The clips in the order of an epoch, int64; those of a group side by side."""
+        rng = keyed_rng(self.seed, "data: epoch", epoch)
+        if self.group == 1:
+            return rng.permutation(len(self))
+        shuffled = [np.resize(rng.permutation(clips), len(clips) + -len(clips) % self.group) for clips in self._own]
+        return rng.permutation(np.concatenate(shuffled).reshape(-1, self.group)).ravel()
 
     def _window(self, member: int, number: int) -> Window:
         clip = int(self._kept[member])

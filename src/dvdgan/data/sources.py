@@ -45,6 +45,7 @@ def open_dataset(
     seed: int = 0,
     keep: bool = False,
     say: Callable[[str], None] | None = None,
+    group: int = 1,
 ) -> ClipDataset:
     """Open the clips that `config.source` names, rendering or packing them first where needed.
 
@@ -63,6 +64,7 @@ def open_dataset(
             source is gone, so that a resumed run sees the clips that it started with. No matter where the source is
             itself a packed store, or is decoded when drawn.
         say: where lines for the user go.
+        group: samples side by side that show one class; see `ClipDataset`.
 
     Raises:
         DataError: there is no such source, nothing in it can be used, no clip is long enough, `cache` lies in the
@@ -112,6 +114,7 @@ def open_dataset(
         _splits(store, config),
         config.short,
         config.background_colour,
+        group,
     )
 
 

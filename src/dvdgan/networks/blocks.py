@@ -113,3 +113,31 @@ class DiscriminatorBlock(nn.Module):
         if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
             x = torch.cat([x, x[:, :, -1:]], 2)
         return (x[:, :, ::2] + x[:, :, 1::2]) / 2
+
+
+class GroupDeviation(nn.Module):
+    """How much the clips of a group differ, beside each one's features, so that sameness shows.
+
+    A discriminator that scores clips one by one cannot see that a generator draws one layout per class. Here it sees
+    the standard deviation over g clips of one class, per time step, channel and place: the minibatch deviation of
+    Karras et al. 2018 without its mean over channels, and so a symmetric function of the group (Lucas et al. 2018).
+
+    Args:
+        group: g, neighbours in the batch; the batch is a multiple of it.
+    """
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, …]`` to ``[N, 2C, …]``, N being B or T * B; all members of a group get the same deviation.
+
+        Raises:
+            ValueError: N is no multiple of the group.
+        """
+        if x.shape[0] % self.group:
+            raise ValueError(f"a batch of {x.shape[0]} is no multiple of the group of {self.group} clips")
+        members = x.unflatten(0, (-1, self.group)).float()  # [N / g, g, C, …]: B comes last in N = T * B
+        deviation = (members.var(1, correction=0, keepdim=True) + 1e-8).sqrt()
+        return torch.cat([x, deviation.expand_as(members).flatten(0, 1).to(x.dtype)], 1)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvdgan.network_config import NetworkConfig
-from dvdgan.networks.blocks import DiscriminatorBlock
+from dvdgan.networks.blocks import DiscriminatorBlock, GroupDeviation
 from dvdgan.networks.folding import fold_time, repeat_over_time, unfold_time
 from dvdgan.networks.layers import Embedding, Linear, SelfAttention, full_precision, initialise
 
@@ -44,19 +44,22 @@ class SpatialDiscriminator(nn.Module):
         super().__init__()
         if config.spatial is None:
             raise ValueError("network.spatial is null: there is no spatial discriminator to build")
-        self.frames = config.spatial.frames
+        s = config.spatial
+        self.frames = s.frames
         self.blocks = nn.Sequential()
         channels, size = 3, config.size
+        grouped = set(s.group_at) if s.group > 1 else set()
         for index, multiplier in enumerate(config.spatial_multipliers):
-            outputs, halve = multiplier * config.spatial.width, size > 4
-            self.blocks.append(
-                DiscriminatorBlock(
-                    channels, outputs, halve, first=index == 0, learned_skip=config.spatial.skip == "conv"
-                )
-            )
+            if size in grouped and index:
+                grouped.remove(size)
+                self.blocks.add_module(f"group_{size}", GroupDeviation(s.group))
+                channels *= 2
+            outputs, halve = multiplier * s.width, size > 4
+            block = DiscriminatorBlock(channels, outputs, halve, first=index == 0, learned_skip=s.skip == "conv")
+            self.blocks.add_module(block_name(size, self.blocks), block)
             channels, size = outputs, size // 2 if halve else size
-            if halve and size == config.spatial.attention_at:
-                self.blocks.append(SelfAttention(channels, "frame"))
+            if halve and size == s.attention_at:
+                self.blocks.add_module(f"attention_{size}", SelfAttention(channels, "frame"))
         self.head = ProjectionHead(channels, config.classes)
         initialise(self, generator)
 
@@ -91,12 +94,18 @@ class TemporalDiscriminator(nn.Module):
         self.config = t
         self.blocks_3d, self.blocks_2d = nn.Sequential(), nn.Sequential()
         channels, size = 6 if t.frame_differences else 3, config.size // t.pool
+        grouped = set(t.group_at) if t.group > 1 else set()
         for index, multiplier in enumerate(config.temporal_multipliers):
             outputs, halve, volumetric = multiplier * t.width, size > 4, index < t.blocks_3d
+            blocks = self.blocks_3d if volumetric else self.blocks_2d
+            if size in grouped and index:
+                grouped.remove(size)
+                blocks.add_module(f"group_{size}", GroupDeviation(t.group))
+                channels *= 2
             block = DiscriminatorBlock(
                 channels, outputs, halve, index == 0, volumetric, t.halve_time, learned_skip=t.skip == "conv"
             )
-            (self.blocks_3d if volumetric else self.blocks_2d).append(block)
+            blocks.add_module(block_name(size, blocks), block)
             channels, size = outputs, size // 2 if halve else size
         self.head = ProjectionHead(channels, config.classes)
         initialise(self, generator)
@@ -114,6 +123,15 @@ class TemporalDiscriminator(nn.Module):
         x = self.blocks_3d(x.transpose(1, 2)).transpose(1, 2)  # [B, C, T, H, W] inside
         scores = self.head(self.blocks_2d(fold_time(x)), labels, x.shape[1])
         return scores.sum(1) if self.config.reduce_time == "sum" else scores.mean(1)
+
+
+def block_name(size: int, before: nn.Module) -> str:
+    """Name of a block by the pixels that it sees, such as ``block_16``; ``block_4_2`` is the second one at 4 px.
+
+    Networks for other sizes then agree in the names of what they share.
+    """
+    there = sum(name.startswith(f"block_{size}") for name, _ in before.named_children())
+    return f"block_{size}_{there + 1}" if there else f"block_{size}"
 
 
 def choose_frames(noise: Tensor, k: int) -> Tensor:

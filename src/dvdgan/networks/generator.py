@@ -108,24 +108,22 @@ class Generator(nn.Module):
 
         self.embed = Embedding(config.classes, embed, spectral_norm=False) if embed else None
         self.stem = Linear(first, 16 * channels[0], bias=g.stem_bias, spectral_norm=g.spectral_norm)
-        self.stages = nn.ModuleList()
+        self.stages = nn.ModuleDict()  # by the pixels that they begin with: networks for other sizes agree in them
         moving = False  # whether an earlier stage made the frames differ
         for index in range(stages):
             size = 4 * 2**index
             recurrent = config.frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at)
             code = g.time_code if recurrent and not moving else 0
             moving = moving or recurrent
-            self.stages.append(
-                GeneratorStage(
-                    channels[index],
-                    channels[index + 1],
-                    [condition] * g.blocks_per_stage,
-                    config,
-                    recurrent,
-                    config.frames if moving else 1,
-                    code,
-                    ATTENTION[g.attention] if size == g.attention_at else (),
-                )
+            self.stages[f"stage_{size}"] = GeneratorStage(
+                channels[index],
+                channels[index + 1],
+                [condition] * g.blocks_per_stage,
+                config,
+                recurrent,
+                config.frames if moving else 1,
+                code,
+                ATTENTION[g.attention] if size == g.attention_at else (),
             )
         sets = config.frames if g.norm_statistics == "per_step" else 1
         self.norm = BatchNormReLU(
@@ -166,7 +164,7 @@ class Generator(nn.Module):
         x = self.config.generator.stem_gain * self.stem(first)
         x = x.view(batch, 4, 4, -1).permute(0, 3, 1, 2)  # [B, ch0, 4, 4], channels last
         per_stage = self.config.generator.blocks_per_stage
-        for index, stage in enumerate(self.stages):
+        for index, stage in enumerate(self.stages.values()):
             constant = x.shape[0] == batch
             x = stage(x, conditions[index * per_stage : (index + 1) * per_stage], frames, constant)
         x = self.to_rgb(self.norm(x, conditions[-1], frames))

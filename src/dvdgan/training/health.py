@@ -30,10 +30,11 @@ ADVICE = {
     "network.temporal.frame_differences=true",
     "frame 0 apart": "train on while first_frame falls; if it does not, start anew with what is not set yet of "
     "network.generator.norm_statistics=per_step and network.generator.time_code=8",
-    "little variety": "the generator repeats itself: look at the sheets; go on with more regularisation "
-    "(training.regularisation.r1, lecam or augment) or a lower training.lr_d, with --override; a larger batch helps",
-    "little variety within a class": "the seed hardly changes the clip: look at the sheet; go on with "
-    "training.regularisation.augment or lecam, with --override, or start anew with a larger batch",
+    "little variety": "the generator repeats itself: look at the sheets; start anew with network.spatial.group=3 and "
+    "network.temporal.group=3; or go on with more regularisation (training.regularisation.r1, lecam or augment) or a "
+    "lower training.lr_d, with --override",
+    "little variety within a class": "the seed hardly changes the clip: look at the sheet; start anew with "
+    "network.spatial.group=3 and network.temporal.group=3, so that the discriminators see clips of a class together",
     "discriminator saturated": "it tells every clip apart, so that the generator learns little from it: lower "
     "training.lr_d, or set training.regularisation.lecam, r1 or augment, with --override; with few clips it memorises",
     "discriminator blind": "it does not tell real clips from generated ones: raise training.lr_d or training.d_steps "

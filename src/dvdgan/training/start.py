@@ -110,6 +110,7 @@ def _train_in(
         seed=config.training.seed,
         keep=resuming,  # a resumed run goes on with the clips that it started with
         say=say,
+        group=config.network.group,
     )
     with closing(dataset.store):
         if classifier is not None:

@@ -122,7 +122,7 @@ class Learner:
             of pairs that it ranks rightly, and the norm of its gradient.
         """
         t = self.config.training
-        draws = Draws(t.seed, d_step * len(real), len(real), "d")
+        draws = Draws(t.seed, d_step * len(real), len(real), "d", self.config.network.group)
         penalise = (t.regularisation.r1 or t.regularisation.r2) and d_step % t.regularisation.every == 0
         self.last_real = (real, labels)
         if t.loss == "relativistic":
@@ -226,7 +226,7 @@ class Learner:
         return norms
 
     def _generator_draws(self, step: int, batch_size: int) -> Draws:
-        return Draws(self.config.training.seed, step * batch_size, batch_size, "g")
+        return Draws(self.config.training.seed, step * batch_size, batch_size, "g", self.config.network.group)
 
     def _augment(self, clip: Tensor, draws: Draws, side: str) -> Tensor:
         transforms = self.config.training.regularisation.augment

@@ -109,11 +109,30 @@ def export(
     device: Annotated[
         Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
     ] = None,
+    discriminators: Annotated[
+        bool, typer.Option("--discriminators", help="Write them, too, for trainings that start from the model.")
+    ] = False,
 ) -> None:
     """Make a model of one of a run's checkpoints."""
     from dvdgan.training.export import export_model
 
-    typer.echo(export_model(run, out, checkpoint, device))
+    typer.echo(export_model(run, out, checkpoint, device, discriminators))
+
+
+@app.command()
+def models(
+    name: Annotated[Optional[str], typer.Argument(help="Print the card of this one.")] = None,
+) -> None:
+    """List the models that come with dvdgan, or print the card of one."""
+    from dvdgan.models import builtin_models, find_model, load_model
+
+    if name is not None:
+        typer.echo((find_model(name) / "card.md").read_text(encoding="utf-8"), nl=False)
+        return
+    for model in builtin_models():
+        network = load_model(model).config.network
+        size = f"{network.frames} frames of {network.size}x{network.size}"
+        typer.echo(f"{model:24} {network.classes} classes, {size}; `dvdgan models {model}` prints its card")
 
 
 @app.command()

@@ -173,6 +173,13 @@ class TrainingConfig(FrozenModel):
     """Clips per step. Paper: 512."""
     d_steps: int = Field(2, ge=1)
     """Discriminator steps per generator step. Paper: 2."""
+    start_from: str | None = None
+    """A run's directory, a model directory, or the name of a built-in model (`dvdgan models`): a new run starts from
+    its weights where names and shapes agree. So a run at a smaller size is grown, and one on other clips taught yours.
+    Optimisers and counters start anew. null: from the initialisation."""
+    discriminators_first: int = Field(0, ge=0)
+    """G steps at the start of a run in which only the discriminators learn: some hundred with start_from, until they
+    know the clips that new layers of G make."""
     reuse_fakes: bool = False
     """G learns from the clips that the last discriminator step judged, not from new ones: a forward pass of G less per
     step, about a fifth of a step's time with one discriminator step. The paper does not say."""

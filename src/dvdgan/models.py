@@ -1,7 +1,10 @@
 """A model on disk: a directory with config.yaml, model.safetensors, classes.json and card.md. Nothing is pickled.
 
 ``model.safetensors`` holds the averaged generator with spectral norm folded in, and its standing statistics for several
-truncations (``statistics/<truncation>/<buffer>``).
+truncations (``statistics/<truncation>/<buffer>``). ``discriminators.safetensors``, where it is there, holds the
+discriminators (``<network>/<parameter>``), for a training that starts from the model.
+
+Some models come with the package, in ``dvdgan/builtin``; they are named by their directory's name alone.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ from dvdgan.networks.statistics import STATISTICS
 
 FORMAT = "dvdgan-model"
 FORMAT_VERSION = "1"
-FILES = ("config.yaml", "model.safetensors", "classes.json", "card.md")
+DISCRIMINATORS = "discriminators.safetensors"
+FILES = ("config.yaml", "model.safetensors", "classes.json", "card.md", DISCRIMINATORS)
+BUILTIN = Path(__file__).parent / "builtin"
+"""Where the models lie that come with the package."""
 SCORES = "## Scores"
 """The heading of a card's last part, which `dvdgan evaluate` writes."""
 UNMEASURED = "Not measured; `dvdgan evaluate --model THIS_DIRECTORY` does it and writes them here."
@@ -49,6 +55,8 @@ class Model:
         class_weights: relative frequency of each class in training; empty when unconditional.
         statistics: standing statistics by truncation, for `load_statistics`.
         card: Markdown text that says what it was trained on and for how long.
+        discriminators: their parameters as ``<network>/<parameter>``; none unless they are to be saved. Reading a model
+            leaves them where they are (`read_discriminators`).
     """
 
     generator: Generator
@@ -57,6 +65,7 @@ class Model:
     class_weights: list[float]
     statistics: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     card: str = ""
+    discriminators: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_model(model: Model, directory: Path | str) -> None:
@@ -73,7 +82,11 @@ def save_model(model: Model, directory: Path | str) -> None:
         tensors = {name: value.detach().cpu().contiguous() for name, value in model.generator.state_dict().items()}
         for truncation, statistics in model.statistics.items():
             tensors |= {f"statistics/{truncation}/{name}": v.cpu().contiguous() for name, v in statistics.items()}
-        save_file(tensors, staging / "model.safetensors", {"format": FORMAT, "version": FORMAT_VERSION})
+        about = {"format": FORMAT, "version": FORMAT_VERSION}
+        save_file(tensors, staging / "model.safetensors", about)
+        if model.discriminators:
+            theirs = {name: value.detach().cpu().contiguous() for name, value in model.discriminators.items()}
+            save_file(theirs, staging / DISCRIMINATORS, about)
         (staging / "config.yaml").write_text(model.config.to_yaml(), encoding="utf-8")
         classes = {"classes": model.classes, "weights": model.class_weights}
         (staging / "classes.json").write_text(json.dumps(classes, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -107,23 +120,61 @@ def check_model_place(directory: Path) -> None:
         )
 
 
+def builtin_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.parent.name for path in BUILTIN.glob("*/model.safetensors"))
+
+
+def find_model(model: Path | str) -> Path:
+    """The directory of a model.
+
+    Args:
+        model: a model directory, a run's directory, whose model is meant, or the name of a model that is built in.
+
+    Raises:
+        ModelError: there is no such directory, or the run in it has not finished.
+    """
+    directory = Path(model)
+    if not directory.exists() and str(model) in builtin_models():
+        return BUILTIN / str(model)
+    if not directory.is_dir():
+        names = ", ".join(builtin_models())
+        raise ModelError(
+            f"{directory}: there is no such directory; a model is the directory that training wrote"
+            + (f", or one that is built in: {names}" if names else "")
+        )
+    run_model = directory / "model"
+    if not (directory / "model.safetensors").exists():
+        if (run_model / "model.safetensors").exists():
+            return run_model
+        if (directory / "checkpoints").is_dir():
+            raise ModelError(
+                f"{directory}: a run that has not finished; its training command with --minutes 0 added writes a model"
+            )
+    return directory
+
+
+def read_discriminators(model: Path | str) -> dict[str, Tensor]:
+    """A model's discriminators, ``<network>/<parameter>``; empty where it has none.
+
+    Raises:
+        ModelError: as `find_model`; or their file is damaged.
+    """
+    path = find_model(model) / DISCRIMINATORS
+    return _read_tensors(path) if path.exists() else {}
+
+
 def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Model:
-    """Read a model directory.
+    """Read a model.
+
+    Args:
+        directory: as `find_model` takes it.
+        device: where to.
 
     Raises:
         ModelError: the directory, or one of its files, is missing, damaged, or not a dvdgan model.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise ModelError(f"{directory}: there is no such directory; a model is the directory that training wrote")
-    run_model = directory / "model"
-    if not (directory / "model.safetensors").exists():
-        if (run_model / "model.safetensors").exists():
-            directory = run_model  # a run directory: its model is meant
-        elif (directory / "checkpoints").is_dir():
-            raise ModelError(
-                f"{directory}: a run that has not finished; its training command with --minutes 0 added writes a model"
-            )
+    directory = find_model(directory)
     config = _read_config(directory / "config.yaml")
     classes, weights = _read_classes(directory / "classes.json", config.network.classes)
     tensors = _read_tensors(directory / "model.safetensors")

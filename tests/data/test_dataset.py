@@ -602,3 +602,44 @@ def test_real_phenomena(tmp_path):
 def test_data_imports_no_torch():
     script = "import sys, dvdgan.data.sources; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("sampling", ["by_clip", "by_class"])
+def test_neighbours_of_a_group_show_one_class(tmp_path, sampling, flip):
+    path = tmp_path / "store"
+    with StoreWriter(path, SIZE, ["a", "b", "c"], {}) as writer:
+        for number, label in enumerate([0] * 7 + [1] * 4 + [2]):
+            writer.add(coded_clip(number, 6, SIZE, SIZE), label, str(number), 12)
+    settings = {"sampling": sampling, "flip": flip, "flip_labels": {"a": "b"} if flip else None, "group": 3}
+    data = ClipDataset(ClipStore.open(path), 4, SIZE, seed=2, **settings)
+    clips, labels = data.batch(0, 0, 18 * 30, 1)
+    shown = labels.reshape(-1, 3)
+    assert (shown == shown[:, :1]).all()
+    assert set(shown[:, 0].tolist()) == {0, 1, 2}
+    origins = np.array([origin(clip)[0] for clip in clips]).reshape(-1, 3)
+    for label, members in zip(shown[:, 0], origins):
+        if label < 2:  # class c has one clip
+            assert len(set(members.tolist())) == 3
+    if sampling == "by_clip":
+        epoch = origins.ravel()[: 9 + 6 + 3]
+        assert set(epoch.tolist()) == set(range(12))
+    fakes = data.fake_labels(0, 0, 18 * 30).reshape(-1, 3)
+    assert (fakes == fakes[:, :1]).all()
+    assert np.array_equal(data.fake_labels(0, 0, 9), fakes.ravel()[:9])
+    weights = np.array(data.class_weights)
+    for found in (shown, np.concatenate([data.fake_labels(0, step, 540) for step in range(20)])):
+        rates = np.bincount(found.ravel(), minlength=3) / found.size
+        assert np.abs(rates - weights / weights.sum()).max() < 0.06
+
+
+def test_a_clip_that_cannot_be_read_is_replaced_with_its_whole_group(store, monkeypatch):
+    data = ClipDataset(store, 4, SIZE, group=2, seed=1)
+    read = store.read
+    monkeypatch.setattr(
+        store, "read", lambda windows: [None if w.clip == 5 else c for w, c in zip(windows, read(windows))]
+    )
+    clips, labels = data.batch(0, 0, 24, 1)
+    assert data.replaced > 0
+    assert (labels.reshape(-1, 2) == labels[::2, None]).all()
+    assert [store.labels[origin(clip)[0]] for clip in clips] == labels.tolist()

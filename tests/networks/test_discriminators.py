@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from conftest import tiny_network
+from dvdgan.config import Config
 from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator, choose_frames
+from dvdgan.networks.blocks import GroupDeviation
 
 
 def test_chosen_frames_are_distinct_sorted_and_uniform():
@@ -111,3 +113,71 @@ def test_every_weight_is_spectrally_normalised():
         buffers = dict(discriminator.named_buffers())
         assert names
         assert all(f"{name}.u" in buffers for name in names)
+
+
+GROUPED = {"spatial": {"group": 3}, "temporal": {"multipliers": [1, 2, 4, 4], "group": 3, "group_at": [4]}}
+
+
+def scores(discriminator, clip, labels):
+    noise = torch.rand(1, clip.shape[1]).expand(len(clip), -1)
+    seen = (
+        discriminator.view(clip, noise) if isinstance(discriminator, SpatialDiscriminator) else discriminator.view(clip)
+    )
+    return discriminator(seen, labels)
+
+
+@pytest.mark.parametrize("build", [SpatialDiscriminator, TemporalDiscriminator])
+def test_a_grouped_score_depends_on_the_group_and_on_no_other_clip(build):
+    discriminator, y = build(tiny_network(**GROUPED)), torch.tensor([0, 0, 0, 1, 1, 1])
+    clip = torch.randn(6, 4, 3, 32, 32)
+    torch.manual_seed(1)
+    whole = scores(discriminator, clip, y)
+    other = clip.clone()
+    other[1] = torch.randn(4, 3, 32, 32)
+    torch.manual_seed(1)
+    changed = scores(discriminator, other, y)
+    assert (changed - whole)[[0, 1, 2]].abs().min() > 1e-3
+    torch.testing.assert_close(changed[3:], whole[3:], atol=1e-4, rtol=1e-4)
+    order = torch.tensor([2, 0, 1, 3, 5, 4])  # of the members of a group, none is the first
+    torch.manual_seed(1)
+    torch.testing.assert_close(scores(discriminator, clip[order], y[order]), whole[order], atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="multiple of the group"):
+        scores(discriminator, clip[:4], y[:4])
+
+
+@pytest.mark.parametrize("volumetric", [False, True])
+def test_group_deviation_is_that_of_each_place_and_time(volumetric):
+    shape = (6, 2, 5, 4, 4) if volumetric else (2 * 6, 2, 4, 4)  # T = 2 folded, time-major
+    x = torch.randn(shape)
+    found = GroupDeviation(3)(x)
+    assert torch.equal(found[:, :2], x)
+    groups = [range(3), range(3, 6)] if volumetric else [range(k, k + 3) for k in (0, 3, 6, 9)]
+    for members in groups:
+        expected = x[list(members)].std(0, correction=0)
+        for member in members:
+            torch.testing.assert_close(found[member, 2:], expected, atol=1e-4, rtol=1e-4)
+    same = x[:1].expand(3, *x.shape[1:]).clone().requires_grad_(True)
+    GroupDeviation(3)(same).square().sum().backward()
+    assert torch.isfinite(same.grad).all()  # a collapsed group is where the root is steepest
+
+
+def test_groups_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match=r"network\.spatial\.group_at to some of these"):
+        tiny_network(spatial={"group": 3, "group_at": [32]})
+    with pytest.raises(ValueError, match=r"add a block to network\.temporal\.multipliers"):
+        tiny_network(temporal={"multipliers": [1, 2], "group": 3})
+    with pytest.raises(ValueError, match=r"spatial\.group \(2\) and temporal\.group \(3\) differ"):
+        tiny_network(spatial={"group": 2}, temporal={"group": 3})
+    with pytest.raises(ValueError, match=r"training\.batch_size \(4\) must be a multiple of .* \(3\)"):
+        Config(network=tiny_network(**GROUPED), training={"batch_size": 4})
+
+
+def test_networks_for_two_sizes_agree_in_the_names_of_what_they_share():
+    four = {"multipliers": [4, 2, 2, 1]}
+    small = SpatialDiscriminator(tiny_network(spatial={"group": 3})).state_dict()
+    large = SpatialDiscriminator(
+        tiny_network(size=64, generator=four, spatial={"multipliers": [1, 1, 2, 2, 4], "group": 3})
+    ).state_dict()
+    below = [name for name in small if name.startswith(("blocks.block_16", "blocks.block_8", "blocks.block_4"))]
+    assert len(below) > 10
+    assert [name for name in below if small[name].shape != large[name].shape] == []

@@ -34,6 +34,10 @@ TIMINGS = ("hours", "seconds")
 
 _LAZY = {"lecam": 0.1, "r1": 1.0, "r2": 1.0, "every": 3, "augment": ["color", "translation", "cutout"]}
 _RANDOM = {"sampling": "by_class", "crop": "random"}
+_GROUPS = {
+    "spatial": {"frames": 2, "width": 4, "multipliers": [1, 2, 2, 4], "group": 3},
+    "temporal": {"width": 4, "multipliers": [1, 2, 4, 4], "group": 3},
+}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "plain": {},
     "LeCam, lazy R1 and R2, DiffAugment": {"training": {"regularisation": _LAZY}},
@@ -44,6 +48,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "linear decay, one D step": {"training": {"lr_decay": "linear", "decay_start": 4, "d_steps": 1}},
     "bf16, channels_last": {"training": {"precision": "bf16", "memory_format": "channels_last"}},
     "three D steps, one checkpoint kept": {"training": {"d_steps": 3, "keep_checkpoints": 1, "log_every": 5}},
+    "groups, by class, flips": {"training": {"batch_size": 6}, "data": _RANDOM | {"flip": True}, "network": _GROUPS},
     "all at once": {
         "training": {
             "regularisation": _LAZY,
@@ -118,7 +123,11 @@ class Training:
             _write_clips(self.clips)
         every = {"checkpoint_every": CHECKPOINT_EVERY, "sample_every": SAMPLE_EVERY, "log_every": LOG_EVERY}
         health = {"clips": 12, "grace": 3, "window": 4}  # soon, so that there are events
-        fields: dict[str, dict[str, Any]] = {"training": {"steps": STEPS, "health": health, **every}, "data": {}}
+        fields: dict[str, dict[str, Any]] = {
+            "training": {"steps": STEPS, "health": health, **every},
+            "data": {},
+            "network": {},
+        }
         for part, changes in SETTINGS[setting].items():
             fields[part] |= changes
         self.config = updated(tiny_config(self.clips), **fields)

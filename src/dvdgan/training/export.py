@@ -11,11 +11,17 @@ from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
 from dvdgan.training.checkpoint import Kept, list_kept, load_checkpoint
 from dvdgan.training.run_directory import RunDirectory, TrainingError
-from dvdgan.training.samples import finished_generator, write_model
+from dvdgan.training.samples import finished_generator, training_facts, write_model
 from dvdgan.training.steps import Learner
 
 
-def export_model(run: Path | str, out: Path | str, checkpoint: str = "newest", device: str | None = None) -> Path:
+def export_model(
+    run: Path | str,
+    out: Path | str,
+    checkpoint: str = "newest",
+    device: str | None = None,
+    with_discriminators: bool = False,
+) -> Path:
     """Write the model of a checkpoint, as a finished training would.
 
     Args:
@@ -23,6 +29,7 @@ def export_model(run: Path | str, out: Path | str, checkpoint: str = "newest", d
         out: the model directory to write.
         checkpoint: ``newest``, ``best`` (its samples came closest to real clips), or a step, such as ``5000``.
         device: such as ``cpu`` or ``cuda:1``; None takes the accelerator where there is one.
+        with_discriminators: write them, too, for trainings that start from the model.
 
     Returns:
         ``out``.
@@ -49,12 +56,9 @@ def export_model(run: Path | str, out: Path | str, checkpoint: str = "newest", d
     tensors, numbers = load_checkpoint(chosen.path)
     learner.restore(tensors, numbers)
     network = finished_generator(learner, decided["class_weights"])
-    facts = {
-        "Trained on": f"{config.data.source}, {decided['clips']} clips",
-        "Steps": f"{chosen.step} generator steps of {config.training.batch_size} clips",
-        "Time": f"{numbers['seconds'] / 60:.0f} minutes",
-    }
-    write_model(network, learner, decided["classes"], decided["class_weights"], out, facts)
+    facts = training_facts(config, decided["clips"], chosen.step, numbers["seconds"], decided.get("started_from"))
+    classes, weights = decided["classes"], decided["class_weights"]
+    write_model(network, learner, classes, weights, out, facts, with_discriminators)
     return out
 
 

@@ -28,6 +28,7 @@ from dvdgan.training.samples import (
     finished_generator,
     probe_clips,
     remove_samples_after,
+    training_facts,
     write_model,
     write_real_samples,
     write_samples,
@@ -50,7 +51,9 @@ class Run:
         out: Path,
         minutes: float | None,
         say: Callable[[str], None],
+        started_from: dict[str, Any] | None = None,
     ) -> None:
+        self.started_from = started_from  # from `transfer`
         self.learner, self.dataset, self.probe, self.evaluator, self.out = learner, dataset, probe, evaluator, out
         self.minutes, self.say = minutes, say
         self.config = learner.config
@@ -139,6 +142,7 @@ class Run:
         self.rates = learner.set_learning_rates(self.step)
         self.network = None
         found: dict[str, float] = {}
+        only_discriminators = self.step < t.discriminators_first
         for substep in range(t.d_steps):
             tick = time.perf_counter()
             clips, labels = next(batches)
@@ -148,7 +152,8 @@ class Run:
             if t.loss == "relativistic":
                 fake_y = y  # each generated clip is compared with a real one of its class
             tock = time.perf_counter()
-            made = learner.make_fakes(fake_y, t.batch_size, self.step) if shared else None
+            with torch.set_grad_enabled(not only_discriminators):
+                made = learner.make_fakes(fake_y, t.batch_size, self.step) if shared else None
             scalars = self.means.add(learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep, made))
             found |= {name: max(value, found.get(name, value)) for name, value in scalars.items()}
             seconds["data"] += tock - tick
@@ -158,8 +163,12 @@ class Run:
         fake_y = self._labels(self.dataset.fake_labels(self.step, t.d_steps, t.batch_size))
         if t.loss == "relativistic":
             fake_y = y
-        g_scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step, made)
-        found |= self.means.add(g_scalars)
+        if only_discriminators:
+            with torch.no_grad():
+                fake = (learner.make_fakes(fake_y, t.batch_size, self.step) if made is None else made).float()
+        else:
+            g_scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step, made)
+            found |= self.means.add(g_scalars)
         seconds["g"] = time.perf_counter() - tick
         self.means.add({f"seconds/{part}": value for part, value in seconds.items()})
         if notice := self.waiting.step(seconds["data"], sum(seconds.values())):
@@ -270,11 +279,8 @@ class Run:
 
     def _finish(self) -> Path:
         network = self.network or finished_generator(self.learner, self.weights)
-        facts = {
-            "Trained on": f"{self.config.data.source}, {len(self.dataset)} clips",
-            "Steps": f"{self.step} generator steps of {self.config.training.batch_size} clips",
-            "Time": f"{self.seconds / 60:.0f} minutes on {_machine(self.learner.device)}",
-        }
+        facts = training_facts(self.config, len(self.dataset), self.step, self.seconds, self.started_from)
+        facts["Time"] += f" on {_machine(self.learner.device)}"
         write_model(network, self.learner, self.dataset.classes, self.weights, self.out / "model", facts)
         self.say(
             f"{self.step} steps, {self.seconds / 60:.1f} minutes of training; the model is in {self.out / 'model'}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dvdgan import __version__
 from dvdgan.config import Config
@@ -163,7 +164,8 @@ def write_model(
     classes: list[str],
     weights: list[float],
     directory: Path,
-    facts: dict[str, Any],
+    facts: dict[str, str],
+    with_discriminators: bool = False,
 ) -> None:
     """Write the finished model directory, with statistics for several truncations and a card.
 
@@ -174,12 +176,39 @@ def write_model(
         weights: from `ClipDataset.class_weights`.
         directory: where to.
         facts: what the card says of the training, by heading.
+        with_discriminators: write them, too, for trainings that start from the model.
     """
     statistics = {truncation: settle(network, learner, weights, truncation) for truncation in TRUNCATIONS}
     load_statistics(network, statistics[1.0])
-    save_model(
-        Model(network, learner.config, classes, weights, statistics, card(learner.config, classes, facts)), directory
-    )
+    discriminators: dict[str, Tensor] = {}
+    if with_discriminators:
+        for name, discriminator in learner.discriminators.items():
+            discriminators |= {f"{name}/{key}": value for key, value in discriminator.named_parameters()}
+    text = card(learner.config, classes, facts)
+    save_model(Model(network, learner.config, classes, weights, statistics, text, discriminators), directory)
+
+
+def training_facts(
+    config: Config, clips: int, steps: int, seconds: float, started_from: dict[str, Any] | None
+) -> dict[str, str]:
+    """What a model's card says of its training, by heading.
+
+    Args:
+        config: the run's configuration.
+        clips: how many it was trained on.
+        steps: generator steps.
+        seconds: of training.
+        started_from: from `dvdgan.training.transfer.transfer`, where the run started from other weights.
+    """
+    facts = {
+        "Trained on": f"{config.data.source}, {clips} clips",
+        "Steps": f"{steps} generator steps of {config.training.batch_size} clips",
+        "Time": f"{seconds / 60:.0f} minutes",
+    }
+    if started_from is not None:
+        before = f"{started_from['steps']} steps, {started_from['seconds'] / 60:.0f} minutes"
+        facts["Started from"] = Path(started_from["source"]).name + (f" ({before})" if started_from["steps"] else "")
+    return facts
 
 
 def card(config: Config, classes: list[str], facts: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from dvdgan.training.probe import Probe
 from dvdgan.training.run_directory import STORED_DATA, Changes, RunDirectory, TrainingError, in_words
 from dvdgan.training.samples import watched_classes
 from dvdgan.training.steps import Learner
+from dvdgan.training.transfer import transfer
 
 if TYPE_CHECKING:
     from dvdgan.evaluation.classifier.classifier import Classifier
@@ -163,7 +164,11 @@ def _train_on(
     if "training.classifier" in changes:
         directory.forget_scores()
     learner = Learner(config, where, decided["precision"], decided["memory_format"])
-    run = Run(learner, dataset, probe, evaluator, out, minutes, say)
+    if config.training.start_from is not None and not resuming:
+        decided["started_from"] = transfer(config.training.start_from, learner, dataset.classes)
+        shares = ", ".join(f"{100 * share:.0f} % of {name}" for name, share in decided["started_from"]["taken"].items())
+        say(f"started from {config.training.start_from}: {shares}")
+    run = Run(learner, dataset, probe, evaluator, out, minutes, say, decided.get("started_from"))
     overrides = decided.setdefault("overrides", [])
     if changes:
         overrides.append({"step": run.step, "changes": {name: list(pair) for name, pair in changes.items()}})

@@ -1,0 +1,84 @@
+"""Starting a run from another one's weights: to grow a trained network to a larger size, or to teach it other clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dvdgan.models import load_model, read_discriminators
+from dvdgan.networks import power_iterate
+from dvdgan.training.checkpoint import list_checkpoints, load_checkpoint
+from dvdgan.training.run_directory import RunDirectory, TrainingError
+from dvdgan.training.steps import Learner
+
+_BY_CLASS = ("embed.weight", "head.embed.weight")  # a row for each class
+_SETTLE = 30  # power iterations after which the singular vectors fit weights that were put in
+
+
+@torch.no_grad()
+def transfer(source: str, learner: Learner, classes: list[str]) -> dict[str, Any]:
+    """Put the parameters of another run, or of a model, into networks where names and shapes agree.
+
+    Rows of class embeddings go by the classes' names. Optimisers and counters start anew.
+
+    Args:
+        source: a run's directory, whose newest checkpoint is taken; a model directory, or the name of a model that is
+            built in: its generator, and its discriminators where it has them.
+        learner: the networks, freshly initialised, and the average of G's weights.
+        classes: the names of the classes of this run.
+
+    Returns:
+        For ``run.json`` and the card: ``source``, the ``steps`` and ``seconds`` that it was trained (0 if unknown), and
+        the share of each network's parameters that was ``taken``, from 0 to 1.
+
+    Raises:
+        TrainingError: there is neither a run nor a model, or nothing of the generator agrees.
+        CheckpointError, ModelError: it is damaged.
+    """
+    tensors, old_classes, about = _read(source)
+    taken = {}
+    for name, network in learner.networks.items():
+        agree, total = 0, 0
+        for key, parameter in network.named_parameters():
+            total += parameter.numel()
+            by_class = key in _BY_CLASS
+            found = tensors.get(f"{name}/{key}")
+            if found is None or found.shape[by_class:] != parameter.shape[by_class:]:
+                continue
+            average = tensors.get(f"ema/{key}", found) if name == "generator" else found
+            if by_class:
+                for row, label in enumerate(classes):
+                    if label in old_classes:
+                        parameter[row].copy_(found[old_classes.index(label)])
+                        if name == "generator":
+                            learner.ema.parameters[key][row].copy_(average[old_classes.index(label)])
+            elif found.shape == parameter.shape:
+                parameter.copy_(found)
+                if name == "generator":
+                    learner.ema.parameters[key].copy_(average)
+            agree += parameter.numel()
+        power_iterate(network, _SETTLE)
+        taken[name] = round(agree / total, 4)
+    if not taken["generator"]:
+        raise TrainingError(
+            f"training.start_from: nothing of the generator of {source} fits this one; see its config.yaml"
+        )
+    return {"source": source, **about, "taken": taken}
+
+
+def _read(source: str) -> tuple[Mapping[str, Tensor], list[str], dict[str, Any]]:
+    """Tensors by network and name, the classes' names, and how long they were trained."""
+    path = Path(source)
+    if saved := list_checkpoints(path / "checkpoints"):
+        tensors, numbers = load_checkpoint(saved[-1])
+        before = RunDirectory(path).decided().get("started_from") or {}
+        steps = numbers["step"] + before.get("steps", 0)
+        seconds = numbers["seconds"] + before.get("seconds", 0.0)
+        return tensors, RunDirectory(path).decided()["classes"], {"steps": steps, "seconds": seconds}
+    model = load_model(source)
+    tensors = {f"generator/{name}": value for name, value in model.generator.state_dict().items()}
+    return tensors | read_discriminators(source), model.classes, {"steps": 0, "seconds": 0.0}

@@ -18,10 +18,12 @@ EXPECTED = {
     "k600-256x256x12": (538_125_507, 100_926_241, 90_883_681),
     "k600-256x256x48": (538_125_507, 100_926_241, 90_883_681),
     "ucf101-128x128x16": (482_320_347, 88_950_817, 45_285_985),
-    "cpu-32": (1_547_107, 304_689, 339_153),
-    "cpu-32-quick": (624_515, 219_569, 254_033),
-    "cpu-64": (3_133_459, 616_369, 339_153),
-    "emoji-32": (1_422_547, 304_689, 339_153),
+    "cpu-32": (1_547_107, 386_609, 359_633),
+    "cpu-32-quick": (624_515, 281_009, 274_513),
+    "cpu-64": (3_133_459, 780_209, 421_073),
+    "emoji-32": (1_422_547, 386_609, 359_633),
+    "phenomena-32": (1_701_795, 281_009, 274_513),
+    "phenomena-64": (1_714_979, 285_921, 288_641),
 }
 
 
@@ -63,11 +65,11 @@ def test_published_settings(name):
 
 
 def test_yaml_round_trip(tmp_path):
-    config = load_config("cpu-32", ["training.batch_size=7", "network.temporal=null", "training.lr_g=1e-3"])
+    config = load_config("cpu-32", ["training.batch_size=9", "network.temporal=null", "training.lr_g=1e-3"])
     path = tmp_path / "mine.yaml"
     path.write_text(config.to_yaml())
     assert load_config(str(path)) == config
-    assert config.training.batch_size == 7
+    assert config.training.batch_size == 9
     assert config.network.temporal is None
 
 

@@ -280,9 +280,11 @@ class Config(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        if self.training.batch_size % self.network.group:
+        size, group = self.training.batch_size, self.network.group
+        if size % group:
             raise ValueError(
-                f"training.batch_size ({self.training.batch_size}) must be a multiple of the discriminators' group "
-                f"({self.network.group}): clips of one class are scored together"
+                f"training.batch_size ({size}) must be a multiple of the discriminators' group ({group}), clips of one "
+                f"class that are scored together: set training.batch_size={max(size // group, 1) * group}, or "
+                "network.spatial.group=1 and network.temporal.group=1"
             )
         return self

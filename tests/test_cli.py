@@ -6,24 +6,39 @@ import subprocess
 import sys
 import time
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from conftest import tiny_config, write_store
+from dvdgan.cli import main
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def dvdgan(*arguments, check=True):
-    result = subprocess.run(
-        [sys.executable, "-m", "dvdgan.cli", *map(str, arguments)], capture_output=True, text=True, timeout=300
+def run_alone(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "dvdgan", *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
-    assert not check or result.returncode == 0, result.stderr
-    return result
 
 
-def test_generate(model_dir, tmp_path):
+@pytest.fixture
+def dvdgan(capfd):
+    """Runs a command in this process: its exit code, stdout and stderr."""
+
+    def run(*arguments, code=0):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, errors = capfd.readouterr()
+        assert ended.value.code == code, errors
+        return SimpleNamespace(stdout=out, stderr=errors)
+
+    return run
+
+
+def test_generate(dvdgan, model_dir, tmp_path):
     out = tmp_path / "clips.gif"
     result = dvdgan("generate", "--model", model_dir, "--class", "dot", "--num", 2, "--seed", 3, "--out", out)
     assert result.stdout.strip() == str(out)
@@ -54,75 +69,103 @@ def test_generate(model_dir, tmp_path):
         (["train", "cpu-32", "--data", "clips #2"], "clips #2"),
         (["generate", "--model", "nowhere", "--out", "x.txt"], "cannot write .txt"),
         (["train", "cpu-32", "--data", "nowhere"], "nowhere"),
-        (["data", "pack", "nowhere", "out"], "nowhere"),
-        (["data", "pack", "nowhere", "out", "layout=folder"], "data.layout"),
-        (["data", "inspect", "nowhere", "background=red"], "background is a colour such as #ffffff"),
-        (["data", "inspect", "nowhere"], "nowhere: no such folder"),
+        (["data", "pack", "--data", "nowhere", "--out", "out"], "nowhere"),
+        (["data", "pack", "--data", "nowhere", "--out", "out", "layout=folder"], "data.layout"),
+        (["data", "inspect", "--data", "nowhere", "background=red"], "background is a colour such as #ffffff"),
+        (["data", "inspect", "--data", "nowhere"], "nowhere: no such folder"),
     ],
 )
-def test_mistakes_are_one_line(arguments, message, tmp_path):
+def test_mistakes_are_one_line(dvdgan, arguments, message, tmp_path):
     if arguments[0] == "train":
         arguments = [*arguments, "--out", tmp_path / "run"]
-    result = dvdgan(*arguments, check=False)
-    assert result.returncode == 1
+    result = dvdgan(*arguments, code=2)
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
-def test_wrong_class_suggests(model_dir):
-    result = dvdgan("generate", "--model", model_dir, "--class", "dto", check=False)
-    assert (result.returncode, result.stderr) == (1, "error: the model has no class 'dto'; did you mean dot?\n")
+def test_mistakes_of_the_parser_are_one_line_too(dvdgan):
+    for arguments in (
+        ["generate"],
+        ["generate", "--model", "x", "--num", "many"],
+        ["trian"],
+        ["report", "--runs", "x"],
+    ):
+        result = dvdgan(*arguments, code=2)
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
 
 
-def test_presets_and_fields():
+def test_what_was_not_foreseen_is_told_and_kept(dvdgan, monkeypatch, tmp_path):
+    def broken(*_, **__):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("dvdgan.cli.configuration.preset_names", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = dvdgan("presets", code=1)
+    assert result.stderr.startswith("internal error: RuntimeError: two lines; see ")
+    (kept,) = tmp_path.glob("dvdgan-*.txt")
+    assert "in broken" in kept.read_text()
+
+
+def test_help_and_version(dvdgan):
+    assert dvdgan("--version").stdout.startswith("dvdgan 0")
+    assert "FIELD=VALUE" in dvdgan("train", "--help").stdout
+    assert run_alone("presets").stdout == dvdgan("presets").stdout
+
+
+def test_wrong_class_suggests(dvdgan, model_dir):
+    result = dvdgan("generate", "--model", model_dir, "--class", "dto", code=2)
+    assert result.stderr == "error: the model has no class 'dto'; did you mean dot?\n"
+
+
+def test_presets_and_fields(dvdgan):
     assert "cpu-32" in dvdgan("presets").stdout
     assert "network.generator.width" in dvdgan("fields").stdout
     assert "batch_size: 512" in dvdgan("fields", "k600-64x64x12").stdout
 
 
-def test_render_pack_train_generate(tmp_path):
+def test_render_pack_train_generate(dvdgan, tmp_path):
     """The whole way on files: rendered folders in, packed, trained, clips out."""
     preset = tmp_path / "tiny.yaml"
     preset.write_text(
         tiny_config("x", steps=1).to_yaml().replace("source: x", "source: null").replace("classes: 3", "classes: 0")
     )
-    dvdgan("data", "render", "phenomena", tmp_path / "clips", "--size", 32, "--frames", 4, "--clips-per-class", 1)
+    dvdgan("data", "render", "--out", tmp_path / "clips", "--size", 32, "--frames", 4, "--clips-per-class", 1)
     assert (tmp_path / "clips" / "zoom-in").is_dir()
-    dvdgan("data", "pack", tmp_path / "clips", tmp_path / "store", "--size", 32)
+    dvdgan("data", "pack", "--data", tmp_path / "clips", "--out", tmp_path / "store", "--size", 32)
     dvdgan("train", preset, "--data", tmp_path / "store", "--out", tmp_path / "run", "training.batch_size=2")
     dvdgan("generate", "--model", tmp_path / "run", "--class", "pen", "--out", tmp_path / "pen.mp4")
     assert (tmp_path / "pen.mp4").stat().st_size > 0
 
 
-def test_inspect_tells_what_there_is_and_what_is_wrong(tmp_path):
+def test_inspect_tells_what_there_is_and_what_is_wrong(dvdgan, tmp_path):
     folder = tmp_path / "clips"
-    dvdgan("data", "render", "phenomena", folder, "--size", 32, "--frames", 4, "--clips-per-class", 1)
+    dvdgan("data", "render", "--out", folder, "--size", 32, "--frames", 4, "--clips-per-class", 1)
     (folder / "pen" / "text.mp4").write_text("no clip")
     shutil.copy(folder / "turn" / "000000.mp4", folder / "turn" / "copy.mp4")
     outputs = ["--sheet", tmp_path / "sheet.png", "--json", tmp_path / "found.json"]
-    said = dvdgan("data", "inspect", folder, "workers=1", "test_fraction=0.2", *outputs).stdout
+    said = dvdgan("data", "inspect", "--data", folder, "workers=1", "test_fraction=0.2", *outputs).stdout
     assert "pen/text.mp4" in said
     assert "turn/copy.mp4" in said, "a near copy"
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["problems"][0]["source"] == "pen/text.mp4"
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert min(sheet.size) > 100
-    dvdgan("data", "pack", folder, tmp_path / "store", "--size", 32, "workers=1")
-    assert "pen" in dvdgan("data", "inspect", tmp_path / "store").stdout
+    dvdgan("data", "pack", "--data", folder, "--out", tmp_path / "store", "--size", 32, "workers=1")
+    assert "pen" in dvdgan("data", "inspect", "--data", tmp_path / "store").stdout
     with open(tmp_path / "store" / "frames.u8", "r+b") as file:
         file.seek(5000)
         file.write(b"damage")
-    result = dvdgan("train", "cpu-32-quick", "--data", tmp_path / "store", "--out", tmp_path / "run", check=False)
-    assert result.returncode == 1
+    result = dvdgan("train", "cpu-32-quick", "--data", tmp_path / "store", "--out", tmp_path / "run", code=2)
     assert "is damaged (the checksum of clip" in result.stderr
 
 
-def test_training_decodes_files_by_itself(tmp_path):
+def test_training_decodes_files_by_itself(dvdgan, tmp_path):
     preset = tmp_path / "tiny.yaml"
     preset.write_text(tiny_config(tmp_path / "clips", steps=2).to_yaml().replace("classes: 3", "classes: 0"))
-    dvdgan("data", "render", "phenomena", tmp_path / "clips", "--size", 32, "--frames", 6, "--clips-per-class", 1)
+    dvdgan("data", "render", "--out", tmp_path / "clips", "--size", 32, "--frames", 6, "--clips-per-class", 1)
     run, more = tmp_path / "run", ["data.pack=false", "data.workers=1", "training.checkpoint_every=1"]
     dvdgan("train", preset, "--out", run, *more, "--minutes", 0.00001)
     assert not (run / "data").exists()
@@ -130,7 +173,7 @@ def test_training_decodes_files_by_itself(tmp_path):
     assert "resumed at step 1" in resumed.stdout
     assert (run / "model" / "model.safetensors").exists()
     os.utime(tmp_path / "clips" / "pen" / "000000.mp4", ns=(1, 1))
-    other = dvdgan("train", preset, "--out", run, *more, check=False)
+    other = dvdgan("train", preset, "--out", run, *more, code=2)
     assert "other clips" in other.stderr
 
 
@@ -138,7 +181,7 @@ def test_training_decodes_files_by_itself(tmp_path):
 def test_signals_save_and_exit_by_convention(tmp_path, number, code):
     store, preset, run = write_store(tmp_path / "store"), tmp_path / "tiny.yaml", tmp_path / "run"
     preset.write_text(tiny_config(store, steps=100_000).to_yaml())
-    command = [sys.executable, "-m", "dvdgan.cli", "train", str(preset), "--out", str(run)]
+    command = [sys.executable, "-m", "dvdgan", "train", str(preset), "--out", str(run)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():

@@ -14,7 +14,7 @@ from torch import Tensor
 from dvdgan.data.write.encode import atomic_path, write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.devices import pick_device
-from dvdgan.models import Model, load_model
+from dvdgan.models import Model, load_model, save_model
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.sampling import TruncationKind, latents, make_clips, settle_statistics
 
@@ -124,6 +124,40 @@ class Pipeline:
         self.model, self.precision, self.batch_size = model, precision, batch_size
         self._settled: tuple[float, TruncationKind] | None = None
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        device: torch.device | str | None = None,
+        precision: str = "fp32",
+        batch_size: int = 16,
+    ) -> Pipeline:
+        """Load a model; the same as `dvdgan.load`.
+
+        Args:
+            model: a model directory, a run's directory, or the name of a built-in model.
+            device: such as ``cpu`` or ``cuda``; None takes the accelerator where there is one.
+            precision: ``fp32`` or ``bf16``.
+            batch_size: clips per forward pass.
+
+        Raises:
+            ModelError: the directory is no model, or is damaged.
+            PipelineError: an unknown precision, or a batch size below 1.
+        """
+        if precision not in ("fp32", "bf16"):
+            raise PipelineError(f"precision must be fp32 or bf16, not {precision!r}")
+        if batch_size < 1:
+            raise PipelineError(f"batch_size must be 1 or more, not {batch_size}")
+        return cls(load_model(model, pick_device(device)), precision, batch_size)
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write the model as a model directory, which `from_pretrained` reads; one that is there is replaced.
+
+        Raises:
+            ModelError: the path is a file, or a directory that is not a model.
+        """
+        save_model(self.model, directory)
+
     @property
     def classes(self) -> list[str]:
         """Class names; empty when unconditional."""
@@ -137,6 +171,7 @@ class Pipeline:
         truncation: float = 1.0,
         truncation_kind: TruncationKind = "scale",
         frames: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> Clips:
         """Make clips, each in one forward pass.
 
@@ -147,6 +182,7 @@ class Pipeline:
             truncation: below 1, less variety and better looks; statistics for it are in the model or estimated.
             truncation_kind: see `dvdgan.sampling.latents`.
             frames: number of frames; by default what the model was trained for.
+            generator: draws the seed in the place of `seed`: other clips at each call.
 
         Raises:
             PipelineError: an unknown class (near names are suggested) or a number out of its range.
@@ -157,6 +193,8 @@ class Pipeline:
         count = num if num is not None else max(len(indices), 1)
         chosen = [indices[i % len(indices)] for i in range(count)] if indices else []
         names = [self.classes[index] for index in chosen] if chosen else ["clip"] * count
+        if generator is not None:
+            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         seeds = list(range(seed, seed + count))
         z = self._latents(seeds, truncation, truncation_kind)
         y = torch.tensor(chosen) if chosen else None
@@ -286,26 +324,7 @@ class Pipeline:
         return parts[0][0] if len(parts) == 1 else ", ".join(f"{name} {w:.0%}" for name, w in parts)
 
 
-def load(
-    directory: str | Path, device: torch.device | str | None = None, precision: str = "fp32", batch_size: int = 16
-) -> Pipeline:
-    """Load a model directory (or the run directory that it is in).
-
-    Args:
-        directory: what `dvdgan train` wrote.
-        device: such as ``cpu`` or ``cuda``; None takes the accelerator where there is one.
-        precision: ``fp32`` or ``bf16``.
-        batch_size: clips per forward pass.
-
-    Raises:
-        ModelError: the directory is no model, or is damaged.
-        PipelineError: an unknown precision, or a batch size below 1.
-    """
-    if precision not in ("fp32", "bf16"):
-        raise PipelineError(f"precision must be fp32 or bf16, not {precision!r}")
-    if batch_size < 1:
-        raise PipelineError(f"batch_size must be 1 or more, not {batch_size}")
-    return Pipeline(load_model(directory, pick_device(device)), precision, batch_size)
+load = Pipeline.from_pretrained
 
 
 def _spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:

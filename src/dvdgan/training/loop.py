@@ -23,7 +23,7 @@ from dvdgan.training.journal import Journal, Means
 from dvdgan.training.motion import first_frame_jump, motion, sums_by_class
 from dvdgan.training.probe import Probe
 from dvdgan.training.progress import ProgressDisplay
-from dvdgan.training.run_directory import TrainingError, in_words
+from dvdgan.training.run_directory import TrainingFailed, in_words
 from dvdgan.training.samples import (
     finished_generator,
     probe_clips,
@@ -251,7 +251,7 @@ class Run:
             self._write(event.line())
             last = list_checkpoints(self.out / "checkpoints")
             kept = f"the last checkpoint is {last[-1].name}" if last else "there is no checkpoint yet"
-            raise TrainingError(f"step {self.step}: {event.message}; {kept}; {event.advice}")
+            raise TrainingFailed(f"step {self.step}: {event.message}; {kept}; {event.advice}")
 
     def _over_budget(self) -> bool:
         return self.minutes is not None and self.seconds >= 60 * self.minutes

@@ -62,6 +62,10 @@ class TrainingError(RuntimeError):
     """A run that cannot start or go on; the message is one line and names the mend."""
 
 
+class TrainingFailed(TrainingError):
+    """A run that could start, and then could not go on."""
+
+
 class RunDirectory:
     """``config.yaml`` and ``run.json`` of a run, beside its checkpoints, samples, log and model.
 

@@ -21,7 +21,7 @@ from dvdgan.training.evaluating import Evaluator, classifier_errors, open_classi
 from dvdgan.training.loop import Run
 from dvdgan.training.memory import keep_freed_memory
 from dvdgan.training.probe import Probe
-from dvdgan.training.run_directory import STORED_DATA, Changes, RunDirectory, TrainingError, in_words
+from dvdgan.training.run_directory import STORED_DATA, Changes, RunDirectory, TrainingError, TrainingFailed, in_words
 from dvdgan.training.samples import watched_classes
 from dvdgan.training.steps import Learner
 from dvdgan.training.transfer import transfer
@@ -81,7 +81,7 @@ def train(
             raise
         saved = list_checkpoints(out / "checkpoints")
         then = f"goes on from {saved[-1].name}" if saved else "starts anew, since there is no checkpoint yet"
-        raise TrainingError(
+        raise TrainingFailed(
             f"{getattr(error, 'filename', None) or out}: the disk is full; make room and give the same command again, "
             f"which {then}"
         ) from error

@@ -9,12 +9,11 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from dvdgan.cli.options import DataFields, Device, Minutes, Source
 
-def evaluate_command(
-    fields: Annotated[
-        Optional[list[str]],
-        typer.Argument(metavar="[FIELD=VALUE]...", help="How the data is read: data.* of `dvdgan fields`."),
-    ] = None,
+
+def evaluate(
+    fields: DataFields = None,
     model: Annotated[Optional[Path], typer.Option(help="A model directory (or a run's directory); or …")] = None,
     clips: Annotated[Optional[Path], typer.Option(help="… a folder of clips, a list of them, a packed store.")] = None,
     data: Annotated[
@@ -45,9 +44,7 @@ def evaluate_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="A minute or two: fewer clips, no curve, no controls.")
     ] = False,
-    device: Annotated[
-        Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
-    ] = None,
+    device: Device = None,
 ) -> None:
     """Measure generated clips against real ones: scores, copies, behaviours, one page; the same command goes on."""
     from dvdgan.evaluation.evaluate import evaluate as run
@@ -78,22 +75,17 @@ def evaluate_command(
         raise typer.Exit(130) from None
 
 
-def train_classifier_command(
-    data: Annotated[str, typer.Option(help="`phenomena`, a folder or list of clips, or a packed store.")],
-    fields: Annotated[
-        Optional[list[str]],
-        typer.Argument(metavar="[FIELD=VALUE]...", help="How the data is read: data.* of `dvdgan fields`."),
-    ] = None,
+def train_classifier(
+    data: Source,
+    fields: DataFields = None,
     out: Annotated[Path, typer.Option(help="The classifier's directory.")] = Path("classifier"),
     size: Annotated[Optional[int], typer.Option(help="Pixels of its clips. [default: a packed store's, or 64]")] = None,
     frames: Annotated[int, typer.Option(help="Frames of its clips.")] = 12,
     steps: Annotated[int, typer.Option(help="Steps of training.")] = 1000,
-    minutes: Annotated[Optional[float], typer.Option(min=0, help="Stop after so many minutes of training.")] = None,
-    device: Annotated[
-        Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")
-    ] = None,
+    minutes: Minutes = None,
+    device: Device = None,
 ) -> None:
-    """Train a classifier of clips, which `dvdgan evaluate` classifiers by; the same command resumes."""
+    """Train a classifier of clips, which `dvdgan evaluate` measures with; the same command resumes."""
     from dvdgan.config import DataConfig
     from dvdgan.evaluation.classifier.settings import ClassifierSettings
     from dvdgan.evaluation.classifier.training import train_classifier as run

@@ -1,0 +1,5 @@
+"""``python -m dvdgan.cli``: the same as ``dvdgan``."""
+
+from dvdgan.cli import main
+
+main()

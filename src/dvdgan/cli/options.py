@@ -1,0 +1,25 @@
+"""Options that several commands have: their help is written here, once."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+Model = Annotated[
+    str, typer.Option(help="A model directory, a run's directory, or the name of a built-in model (`dvdgan models`).")
+]
+Run = Annotated[Path, typer.Option(help="A run's directory.")]
+Source = Annotated[str, typer.Option(help="`phenomena` (rendered), a folder or list of clips, or a packed store.")]
+Device = Annotated[
+    Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator where there is one.")
+]
+Minutes = Annotated[
+    Optional[float], typer.Option(min=0, help="Stop after so many minutes of training, interruptions not counted.")
+]
+Fields = Annotated[
+    Optional[list[str]], typer.Argument(metavar="[FIELD=VALUE]...", help="Settings to change; see `dvdgan fields`.")
+]
+DataFields = Annotated[
+    Optional[list[str]],
+    typer.Argument(metavar="[FIELD=VALUE]...", help="How clips are found and read: data.* of `dvdgan fields`."),
+]

@@ -1,0 +1,105 @@
+"""Commands that make clips, and that list the models to make them with."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from dvdgan.cli.options import Device, Model
+
+if TYPE_CHECKING:
+    from dvdgan.pipeline import Clips, Pipeline
+
+
+class Precision(str, Enum):
+    """Arithmetic of sampling."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Truncation(str, Enum):
+    """What --truncation means."""
+
+    scale = "scale"
+    resample = "resample"
+
+
+def generate(
+    model: Model,
+    class_: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--class", help="A class name; again for several. By default all in turn, or the first with --interpolate."
+        ),
+    ] = None,
+    num: Annotated[Optional[int], typer.Option(min=1, help="How many clips; by default one per class.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Clip i has the noise of seed + i.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip).")
+    ] = Path("clips.mp4"),
+    truncation: Annotated[float, typer.Option(help="Below 1: less variety, better looks.")] = 1.0,
+    truncation_kind: Annotated[
+        Truncation, typer.Option(help="scale: standard deviation of z; resample: threshold on z.")
+    ] = Truncation.scale,
+    interpolate: Annotated[
+        int, typer.Option(min=0, help="Clips on the way from seed to seed + 1, or from class to class; 0 is off.")
+    ] = 0,
+    frames: Annotated[Optional[int], typer.Option(min=1, help="Frames per clip; by default the model's.")] = None,
+    scale: Annotated[int, typer.Option(min=1, help="Whole-number enlargement of the pixels.")] = 1,
+    fps: Annotated[Optional[float], typer.Option(min=0.1, help="Frames per second of the files.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 16,
+    precision: Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")] = Precision.fp32,
+    device: Device = None,
+    list_classes: Annotated[bool, typer.Option("--list-classes", help="Print the class names and end.")] = False,
+) -> None:
+    """Make clips with a model, each in one forward pass."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from dvdgan.pipeline import load, output_kind
+
+    if not list_classes:
+        output_kind(out)  # refuses a wrong suffix before any work
+    if interpolate and num is not None:
+        raise typer.BadParameter("--interpolate says how many clips are made: leave --num out")
+    pipeline = load(model, device, precision.value, batch_size)
+    if list_classes:
+        typer.echo("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
+        return
+    options: dict[str, Any] = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("making clips", total=None)
+        pipeline.progress = lambda done, of: bar.update(task, completed=done, total=of)
+        clips = _make(pipeline, class_ or [], num, seed, interpolate, options)
+    clips.fps = fps or clips.fps
+    for path in clips.save(out, scale):
+        typer.echo(path)
+
+
+def _make(
+    pipeline: Pipeline, classes: list[str], num: int | None, seed: int, interpolate: int, options: dict[str, Any]
+) -> Clips:
+    if not interpolate:
+        return pipeline(classes or None, num, seed, **options)
+    seeds = [seed] * len(classes) if len(classes) > 1 else [seed, seed + 1]
+    return pipeline.interpolate(classes or None, seeds, interpolate, **options)
+
+
+def models(
+    model: Annotated[Optional[str], typer.Option(help="Print the card of this one.")] = None,
+) -> None:
+    """List the models that come with dvdgan, or print a model's card."""
+    from dvdgan.models import builtin_models, load_model
+
+    if model is not None:
+        typer.echo(load_model(model).card, nl=False)
+        return
+    for name in builtin_models():
+        network = load_model(name).config.network
+        size = f"{network.frames} frames of {network.size}x{network.size}"
+        typer.echo(f"{name:24} {network.classes} classes, {size}; `dvdgan models --model {name}` prints its card")

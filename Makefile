@@ -3,18 +3,28 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
-DEMO_MINUTES ?= 5
+DEMO_MINUTES ?= 0
 
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed
-	$(BIN)/dvdgan train cpu-32-quick --data phenomena --out $(DEMO) --minutes $(DEMO_MINUTES)
-	$(BIN)/dvdgan generate --model $(DEMO) --num 36 --seed 1 --out $(DEMO)/clips.mp4 --scale 4
-	$(BIN)/dvdgan generate --model $(DEMO) --num 18 --seed 1 --out $(DEMO)/sheet.png --scale 2
+ifeq ($(DEMO_MINUTES),0)
+	$(BIN)/dvdgan generate --model phenomena-64 --num 27 --seed 1 --out $(DEMO)/sheet.png --scale 2
+	$(BIN)/dvdgan generate --model phenomena-64 --num 27 --seed 1 --out $(DEMO)/clips.mp4 --scale 3
+	$(BIN)/dvdgan generate --model phenomena-64 --num 27 --seed 1 --out $(DEMO)/clips --scale 4
 	@echo
-	@echo "training clips:  $(DEMO)/samples/real.png  $(DEMO)/samples/real.mp4"
-	@echo "generated clips: $(DEMO)/sheet.png  $(DEMO)/clips.mp4"
-	@echo "the model:       $(DEMO)/model"
+	@echo "clips of every class by the model that comes with dvdgan, three seeds each:"
+	@echo "  $(DEMO)/sheet.png  $(DEMO)/clips.mp4  and one by one in $(DEMO)/clips"
+	@echo "to train one of your own in five minutes: make demo DEMO_MINUTES=5"
+else
+	$(BIN)/dvdgan train cpu-32-quick --data phenomena --out $(DEMO)/run --minutes $(DEMO_MINUTES)
+	$(BIN)/dvdgan generate --model $(DEMO)/run --num 27 --seed 1 --out $(DEMO)/trained.mp4 --scale 4
+	$(BIN)/dvdgan generate --model $(DEMO)/run --num 27 --seed 1 --out $(DEMO)/trained.png --scale 2
+	@echo
+	@echo "training clips:  $(DEMO)/run/samples/real.png  $(DEMO)/run/samples/real.mp4"
+	@echo "generated clips: $(DEMO)/trained.png  $(DEMO)/trained.mp4"
+	@echo "the model:       $(DEMO)/run/model"
+endif
 
 test: $(VENV)/.installed
 	$(BIN)/ruff check src tests docs bench scripts

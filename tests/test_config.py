@@ -179,7 +179,7 @@ def test_bad_files_are_named(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(str(path))
     assert "broken.yaml" in str(caught.value)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no such file"):
         load_config(str(tmp_path / "missing.yaml"))
 
 
@@ -193,3 +193,19 @@ def test_defaults_are_valid_and_frozen():
     with pytest.raises(ValueError, match="frozen"):
         config.training.batch_size = 3
     assert parse_config(yaml.safe_load(config.to_yaml())) == config
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("data.fps=.inf", "data.target_fps=1e6", "data.stride=1000000", "data.workers=100000", "data.max_seconds=.nan"),
+        *("training.batch_size=1000000000000", "training.lr_g=.inf", "network.generator.width=100000000"),
+        *("data.clips_per_class=100000000000", "training.seed=100000000000000000000000", "network.frames=100000"),
+        *("network.generator.multipliers=[4,100000,2]", "training.steps=10000000000000"),
+    ],
+)
+def test_numbers_beyond_what_they_can_mean_are_refused_by_their_field(text):
+    with pytest.raises(ConfigError) as refused:
+        load_config("cpu-32", [text])
+    assert text.split("=")[0].split(".")[-1] in str(refused.value)
+    assert "\n" not in str(refused.value)

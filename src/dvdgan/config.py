@@ -39,32 +39,32 @@ class DataConfig(FrozenModel):
     group: str | None = None
     """Regular expression that finds, in a clip's path, what near copies share (its first group, or all that matches);
     such clips never lie on both sides of a split. Example: `(g[0-9]+)_c[0-9]+`. null: the source's own groups."""
-    split_seed: int = Field(0, ge=0)
+    split_seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of the choice that test_fraction makes."""
-    target_fps: float | None = Field(None, gt=0)
+    target_fps: float | None = Field(None, gt=0, le=1000)
     """Read files at this many frames per second, by their timestamps: mixed sources then move at one speed. null: each
     at its own rate."""
-    folder_fps: float = Field(12.0, gt=0)
+    folder_fps: float = Field(12.0, gt=0, le=1000)
     """Frames per second of folders of numbered frames, which do not say it."""
     background: str = "#ffffff"
     """What shows through transparent pixels: a colour as #rrggbb, or `random`, another colour each time that a clip is
     drawn (the store then keeps the transparency)."""
-    max_seconds: float | None = Field(None, gt=0)
+    max_seconds: float | None = Field(None, gt=0, le=1e6)
     """When packing, files longer than this are cut, by seeking, into `windows` clips of this length. null: none."""
-    windows: int = Field(1, ge=1)
+    windows: int = Field(1, ge=1, le=10_000)
     """How many clips, evenly spread, are cut from a file longer than max_seconds."""
     short: Literal["skip", "loop", "ping_pong"] = "skip"
     """Clips shorter than a window: leave them out, play them again from the start, or forwards and backwards (which
     shows time reversed: not where movement has a direction)."""
     pack: bool = True
     """Decode a folder once, before training, into a packed store in the run; false decodes while training."""
-    workers: int | None = Field(None, ge=1)
+    workers: int | None = Field(None, ge=1, le=1024)
     """Processes that decode; null is one per core."""
-    decode_seconds: float = Field(20.0, gt=0)
+    decode_seconds: float = Field(20.0, gt=0, le=1e6)
     """A file whose decoder gives no frame for so many seconds is reported and skipped."""
-    decode_gib: float = Field(4.0, gt=0)
+    decode_gib: float = Field(4.0, gt=0, le=1e4)
     """A file whose decoding needs more memory than this, in GiB, is reported and skipped."""
-    stride: int = Field(1, ge=1)
+    stride: int = Field(1, ge=1, le=10_000)
     """Take every stride-th frame. Paper: 2 for Kinetics-600 synthesis."""
     crop: Literal["center", "random"] = "center"
     """Where the square is cut from a frame whose short side was resized to size."""
@@ -76,11 +76,11 @@ class DataConfig(FrozenModel):
     built in, and entries here go over it. Only with flip."""
     sampling: Literal["by_clip", "by_class"] = "by_clip"
     """Draw each clip equally often, or each class. Fakes get their labels from the same distribution."""
-    fps: float = Field(12.0, gt=0)
+    fps: float = Field(12.0, gt=0, le=1000)
     """Frames per second at which samples are written."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of the rendered data (phenomena)."""
-    clips_per_class: int = Field(400, ge=1)
+    clips_per_class: int = Field(400, ge=1, le=1_000_000)
     """How many clips of each class of the rendered data are made before training (phenomena)."""
 
     @model_validator(mode="after")
@@ -113,7 +113,7 @@ class EmaConfig(FrozenModel):
 
     decay: float = Field(0.9999, ge=0, lt=1)
     """Decay per G step. Paper: 0.9999."""
-    start: int = Field(0, ge=0)
+    start: int = Field(0, ge=0, le=10**9)
     """G step until which the average is a copy of G. Paper: 20,000."""
     warmup: bool = True
     """Use min(decay, (1 + n) / (10 + n)) after n steps, so that short runs are usable."""
@@ -122,13 +122,13 @@ class EmaConfig(FrozenModel):
 class RegularisationConfig(FrozenModel):
     """Options that the paper does not use; all off by default."""
 
-    r1: float = Field(0.0, ge=0)
+    r1: float = Field(0.0, ge=0, le=1e6)
     """Weight gamma of the R1 gradient penalty on real clips, gamma / 2 * |grad|^2."""
-    r2: float = Field(0.0, ge=0)
+    r2: float = Field(0.0, ge=0, le=1e6)
     """Weight gamma of the R2 gradient penalty on generated clips."""
-    every: int = Field(16, ge=1)
+    every: int = Field(16, ge=1, le=10**6)
     """Apply R1 and R2 at every n-th discriminator step, n times as strong (lazily)."""
-    lecam: float = Field(0.0, ge=0)
+    lecam: float = Field(0.0, ge=0, le=1e6)
     """Weight of the LeCam penalty, which pulls scores to the moving average of the other side's."""
     lecam_decay: float = Field(0.99, ge=0, lt=1)
     """Decay of LeCam's moving averages per discriminator step."""
@@ -139,11 +139,11 @@ class RegularisationConfig(FrozenModel):
 class HealthConfig(FrozenModel):
     """When a run says that something goes wrong with it. None of this changes what is learned."""
 
-    clips: int = Field(128, ge=0)
+    clips: int = Field(128, ge=0, le=100_000)
     """Clips that are made at every sheet to measure variety, classes and distance from real clips; 0 is off."""
-    grace: int = Field(1000, ge=0)
+    grace: int = Field(1000, ge=0, le=10**9)
     """G steps before alarms, but for gradients: young clips are still, blurred and all alike."""
-    window: int = Field(100, ge=1)
+    window: int = Field(100, ge=1, le=10**6)
     """G steps over which logged values are averaged before they are judged."""
     motion: float = Field(0.5, ge=0)
     """Alarm when the frame difference of a class's generated clips is below this share of its real clips'."""
@@ -165,19 +165,19 @@ class HealthConfig(FrozenModel):
 class TrainingConfig(FrozenModel):
     """The training loop (paper, section 4)."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of the initialisation and of every draw in training."""
-    steps: int = Field(300_000, ge=1)
+    steps: int = Field(300_000, ge=1, le=10**9)
     """Generator steps. Paper: about 300,000 for synthesis."""
-    batch_size: int = Field(512, ge=1)
+    batch_size: int = Field(512, ge=1, le=65_536)
     """Clips per step. Paper: 512."""
-    d_steps: int = Field(2, ge=1)
+    d_steps: int = Field(2, ge=1, le=100)
     """Discriminator steps per generator step. Paper: 2."""
     start_from: str | None = None
     """A run's directory, a model directory, or the name of a built-in model (`dvdgan models`): a new run starts from
     its weights where names and shapes agree. So a run at a smaller size is grown, and one on other clips taught yours.
     Optimisers and counters start anew. null: from the initialisation."""
-    discriminators_first: int = Field(0, ge=0)
+    discriminators_first: int = Field(0, ge=0, le=10**9)
     """G steps at the start of a run in which only the discriminators learn: some hundred with start_from, until they
     know the clips that new layers of G make."""
     reuse_fakes: bool = False
@@ -185,19 +185,19 @@ class TrainingConfig(FrozenModel):
     step, about a fifth of a step's time with one discriminator step. The paper does not say."""
     loss: Literal["hinge", "relativistic"] = "hinge"
     """Hinge loss (paper), or R3GAN's relativistic pairing loss (wants r1 and r2)."""
-    lr_g: float = Field(1e-4, gt=0)
+    lr_g: float = Field(1e-4, gt=0, le=1)
     """Adam's learning rate for G. Paper: 1e-4."""
-    lr_d: float = Field(5e-4, gt=0)
+    lr_d: float = Field(5e-4, gt=0, le=1)
     """Adam's learning rate for both discriminators. Paper: 5e-4."""
     beta1: float = Field(0.0, ge=0, lt=1)
     """Adam's beta1. Paper's predecessor BigGAN: 0."""
     beta2: float = Field(0.999, ge=0, lt=1)
     """Adam's beta2. Paper's predecessor BigGAN: 0.999."""
-    adam_eps: float = Field(1e-6, gt=0)
+    adam_eps: float = Field(1e-6, gt=0, le=1)
     """Adam's epsilon. BigGAN: 1e-6."""
     lr_decay: Literal["none", "linear", "cosine"] = "none"
     """How the learning rates go to zero between decay_start and the last step."""
-    decay_start: int = Field(0, ge=0)
+    decay_start: int = Field(0, ge=0, le=10**9)
     """G step from which learning rates decay."""
     ema: EmaConfig = Field(default_factory=EmaConfig)
     """The moving average of G's weights."""
@@ -207,25 +207,25 @@ class TrainingConfig(FrozenModel):
     """bf16 autocast or fp32; auto takes the quicker one on this device, measured at the start of a run."""
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Layout of convolutions; auto takes the quicker one on this device, measured at the start of a run."""
-    log_every: int = Field(10, ge=1)
+    log_every: int = Field(10, ge=1, le=10**9)
     """Steps between lines of the log."""
-    sample_every: int = Field(250, ge=1)
+    sample_every: int = Field(250, ge=1, le=10**9)
     """Steps between sample sheets and clips."""
-    checkpoint_every: int = Field(250, ge=1)
+    checkpoint_every: int = Field(250, ge=1, le=10**9)
     """Steps between checkpoints."""
-    keep_checkpoints: int = Field(2, ge=1)
+    keep_checkpoints: int = Field(2, ge=1, le=10**6)
     """How many of the newest checkpoints are kept."""
-    keep_every: int = Field(0, ge=0)
+    keep_every: int = Field(0, ge=0, le=10**9)
     """Keep the checkpoint of every step that is a multiple of this, too; 0 is off."""
-    keep_best: int = Field(1, ge=0)
+    keep_best: int = Field(1, ge=0, le=10**6)
     """Keep so many checkpoints whose samples came closest to real clips, too: by evaluation.distance of the log where
     there is a classifier, else by check.score."""
-    checkpoint_gib: float = Field(100.0, gt=0)
+    checkpoint_gib: float = Field(100.0, gt=0, le=1e9)
     """Room for a run's checkpoints, in GiB: beyond it, all but the newest go, those of keep_every first. While one is
     written it needs room besides."""
-    sample_clips: int = Field(2, ge=1)
+    sample_clips: int = Field(2, ge=1, le=64)
     """Clips per class on the sample sheets (at most 32 classes are shown)."""
-    statistics_batches: int = Field(16, ge=1)
+    statistics_batches: int = Field(16, ge=1, le=10_000)
     """Batches over which the batch statistics of a finished model are re-estimated."""
     classifier: str | None = None
     """Directory of a classifier, made by `dvdgan train-classifier --data ... --out DIRECTORY` on clips of these

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 from importlib import resources
-from pathlib import Path
 from typing import Any, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from dvdgan.config import Config
+from dvdgan.documents import DocumentError, parse_yaml, read_text
 
 
 class ConfigError(ValueError):
@@ -48,9 +47,11 @@ def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Con
     if preset.endswith((".yaml", ".yml")):
         where = preset
         try:
-            text = Path(preset).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{preset}: cannot be read ({error})") from None
+            text = read_text(preset)
+        except FileNotFoundError:
+            raise ConfigError(f"{preset}: there is no such file") from None
+        except DocumentError as error:
+            raise ConfigError(str(error)) from None
     else:
         names = preset_names()
         if preset not in names:
@@ -60,9 +61,9 @@ def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Con
         where = f"preset {preset}"
         text = _preset_dir().joinpath(f"{preset}.yaml").read_text(encoding="utf-8")
     try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{where}: not valid YAML ({' '.join(str(error).split())})") from None
+        tree = parse_yaml(text, where)
+    except DocumentError as error:
+        raise ConfigError(str(error)) from None
     config = parse_config(tree if tree is not None else {}, where)
     return override(config, overrides)
 
@@ -79,11 +80,9 @@ def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
         if not equals:
             raise ConfigError(f"{text!r} is not an override: write field=value, such as training.batch_size=8")
         try:
-            parsed = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
-            raise ConfigError(
-                f"{text!r}: the value is not valid YAML (a number, text, list, true, false or null)"
-            ) from None
+            parsed = parse_yaml(value, repr(text))
+        except DocumentError as error:
+            raise ConfigError(f"{error}: write a number, text, list, true, false or null") from None
         if parsed is None and value.strip().startswith("#"):  # a colour, not a comment
             parsed = value.strip()
         _set_field(tree, path.strip(), parsed)

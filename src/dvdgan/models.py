@@ -10,6 +10,7 @@ Some models come with the package, in ``dvdgan/builtin``; they are named by thei
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -18,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from dvdgan.config import Config
 from dvdgan.config_files import ConfigError, parse_config
+from dvdgan.documents import DocumentError, parse_json, parse_yaml, read_text
 from dvdgan.networks import Generator
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.statistics import STATISTICS
@@ -218,14 +219,11 @@ def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> lis
 
 
 def _read_config(path: Path) -> Config:
+    text = _read_text(path)
     try:
-        tree = yaml.safe_load(_read_text(path))
-    except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    try:
-        return parse_config(tree, str(path))
+        return parse_config(parse_yaml(text, str(path)), str(path))
+    except DocumentError as error:
+        raise ModelError(str(error)) from None
     except ConfigError as error:
         raise ModelError(str(error).splitlines()[0]) from None
 
@@ -233,10 +231,14 @@ def _read_config(path: Path) -> Config:
 def _read_classes(path: Path, count: int) -> tuple[list[str], list[float]]:
     text = _read_text(path)
     try:
-        content: Mapping = json.loads(text)
+        content: Mapping = parse_json(text, str(path))
         classes, weights = [str(name) for name in content["classes"]], [float(w) for w in content["weights"]]
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+    except DocumentError as error:
+        raise ModelError(str(error)) from None
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ModelError(f'{path}: damaged; expected {{"classes": [names], "weights": [numbers]}}') from None
+    if not all(0 <= weight < math.inf for weight in weights) or (weights and not sum(weights)):
+        raise ModelError(f"{path}: weights are the classes' frequencies: 0 or more, and not all of them 0")
     if len(classes) != count or len(weights) != count:
         raise ModelError(f"{path}: has {len(classes)} classes, but config.yaml says {count}")
     return classes, weights
@@ -262,8 +264,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except FileNotFoundError:
         raise ModelError(f"{path}: missing; {path.parent} is not a model directory") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error})") from None
+    except DocumentError as error:
+        raise ModelError(str(error)) from None

@@ -32,23 +32,23 @@ DISCRIMINATOR_MULTIPLIERS = {
 class FrozenModel(BaseModel):
     """A part of the configuration: unknown fields are refused, docstrings under fields are their help."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True, allow_inf_nan=False)
 
 
 class GeneratorConfig(FrozenModel):
     """The generator G (paper, section 3.1)."""
 
-    z_dim: int = Field(120, ge=1)
+    z_dim: int = Field(120, ge=1, le=65_536)
     """Size of the latent z ~ N(0, I). Paper: 120."""
-    embed_dim: int = Field(120, ge=0)
+    embed_dim: int = Field(120, ge=0, le=65_536)
     """Size of the learned class embedding e(y). Paper: 120. Ignored when network.classes is 0."""
-    width: int = Field(96, ge=1)
+    width: int = Field(96, ge=1, le=4096)
     """Base width ch, in channels; every layer has a multiple of it. Not in the paper; BigGAN's is 96."""
     multipliers: list[int] | None = None
     """Output channels of each stage, in units of width. Not in the paper; default: BigGAN's table for the size."""
-    stem_multiplier: int = Field(16, ge=1)
+    stem_multiplier: int = Field(16, ge=1, le=1024)
     """Channels ch0 of the first 4x4 tensor, in units of width. Not in the paper; BigGAN's is 16."""
-    stem_gain: float = Field(1.0, gt=0)
+    stem_gain: float = Field(1.0, gt=0, le=1e6)
     """Factor on what the first layer makes of z and class. With 1 (BigGAN) that is small, about sqrt(z_dim / (16 ch0)),
     beside what every clip has in common: biases and the time code."""
     stem_bias: bool = True
@@ -75,7 +75,7 @@ class GeneratorConfig(FrozenModel):
     """Split z into equal chunks, one for the first layer and one per block, as BigGAN does. Paper: off."""
     gate_bias: Literal["zero", "log_uniform"] = "zero"
     """Start of the update gates' bias: zero, or spread over memories of 1 to T - 1 frames, against frozen clips."""
-    time_code: int = Field(0, ge=0)
+    time_code: int = Field(0, ge=0, le=1024)
     """Channels of a sine and cosine code of time beside the first input (even; 0 turns it off, as in the paper)."""
 
     @model_validator(mode="after")
@@ -93,9 +93,9 @@ class GeneratorConfig(FrozenModel):
 class SpatialConfig(FrozenModel):
     """The spatial discriminator D_S: k single frames at full resolution (paper, section 3.2)."""
 
-    frames: int = Field(8, ge=1)
+    frames: int = Field(8, ge=1, le=4096)
     """Number k of distinct random frames judged per clip. Paper: 8."""
-    width: int = Field(96, ge=1)
+    width: int = Field(96, ge=1, le=4096)
     """Base width, in channels. Not in the paper; BigGAN's is 96."""
     multipliers: list[int] | None = None
     """Output channels of each block, in units of width; the first log2(size / 4) blocks halve the size."""
@@ -103,7 +103,7 @@ class SpatialConfig(FrozenModel):
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
     attention_at: int | None = None
     """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
-    group: int = Field(1, ge=1)
+    group: int = Field(1, ge=1, le=1024)
     """Clips of one class, neighbours in the batch, that are scored as a group: each also sees how much the group's
     features differ (Lucas et al. 2018; Karras et al. 2018), which cures a generator of one layout per class. 3 works
     well; training.batch_size must be a multiple. 1 (paper) is off. Both discriminators have the same group, or 1."""
@@ -123,11 +123,11 @@ class TemporalConfig(FrozenModel):
 
     pool: Literal[1, 2, 4] = 2
     """Side of the average pooling phi, in pixels. Paper: 2."""
-    width: int = Field(96, ge=1)
+    width: int = Field(96, ge=1, le=4096)
     """Base width, in channels. Not in the paper; BigGAN's is 96."""
     multipliers: list[int] | None = None
     """Output channels of each block, in units of width; the first log2(size / pool / 4) blocks halve the size."""
-    blocks_3d: int = Field(2, ge=0)
+    blocks_3d: int = Field(2, ge=0, le=16)
     """How many of the first blocks are 3-D, with 3x3x3 kernels. Paper: 2."""
     halve_time: bool = False
     """Whether 3-D blocks that halve the size halve time too. Not in the paper; DGMR's do."""
@@ -137,7 +137,7 @@ class TemporalConfig(FrozenModel):
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
     frame_differences: bool = False
     """Show D_T the difference to the frame before beside RGB (zero for the first frame). Paper: off."""
-    group: int = Field(1, ge=1)
+    group: int = Field(1, ge=1, le=1024)
     """Clips of one class, neighbours in the batch, that are scored as a group: each also sees how much the group's
     features differ (Lucas et al. 2018; Karras et al. 2018), which cures a generator of one layout per class. 3 works
     well; training.batch_size must be a multiple. 1 (paper) is off. Both discriminators have the same group, or 1."""
@@ -155,9 +155,9 @@ class NetworkConfig(FrozenModel):
 
     size: int = 64
     """Height and width of a frame, in pixels: a power of two from 32 to 512."""
-    frames: int = Field(12, ge=1)
+    frames: int = Field(12, ge=1, le=4096)
     """Frames per clip. 1 is the image mode: no recurrence, and D_S alone classifiers."""
-    classes: int = Field(0, ge=0)
+    classes: int = Field(0, ge=0, le=1_000_000)
     """Number of classes; 0 is unconditional. `dvdgan train` takes it from the data."""
     generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
     """The generator G."""
@@ -268,8 +268,8 @@ def _check_power_of_two(field: str, value: int, low: int, high: int) -> None:
 
 
 def _check_multipliers(multipliers: list[int] | None) -> None:
-    if multipliers is not None and (not multipliers or min(multipliers) < 1):
-        raise ValueError(f"multipliers must be a list of numbers of 1 or more, not {multipliers}")
+    if multipliers is not None and (not multipliers or min(multipliers) < 1 or max(multipliers) > 1024):
+        raise ValueError(f"multipliers must be a list of numbers from 1 to 1024, not {multipliers}")
 
 
 def _check_attention_channels(field: str, channels: int, size: int) -> None:

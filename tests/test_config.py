@@ -198,7 +198,13 @@ def test_defaults_are_valid_and_frozen():
 @pytest.mark.parametrize(
     "text",
     [
-        *("data.fps=.inf", "data.target_fps=1e6", "data.stride=1000000", "data.workers=100000", "data.max_seconds=.nan"),
+        *(
+            "data.fps=.inf",
+            "data.target_fps=1e6",
+            "data.stride=1000000",
+            "data.workers=100000",
+            "data.max_seconds=.nan",
+        ),
         *("training.batch_size=1000000000000", "training.lr_g=.inf", "network.generator.width=100000000"),
         *("data.clips_per_class=100000000000", "training.seed=100000000000000000000000", "network.frames=100000"),
         *("network.generator.multipliers=[4,100000,2]", "training.steps=10000000000000"),

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import av
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import dvdgan
 from dvdgan.models import ModelError, load_model, save_model
-from dvdgan.pipeline import PipelineError
+from dvdgan.pipeline import Pipeline, PipelineError
 from dvdgan.sampling import latents
 
 
@@ -167,6 +168,19 @@ def damage_classes(path):
     path.write_text(json.dumps({"classes": ["a"], "weights": [1]}))
 
 
+def damage_weights(path):
+    path.write_text('{"classes": ["dot", "bar", "sky"], "weights": [1, NaN, 1]}')
+
+
+def damage_weights_to_nothing(path):
+    path.write_text('{"classes": ["dot", "bar", "sky"], "weights": [0, 0, 0]}')
+
+
+def damage_to_a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
@@ -179,6 +193,10 @@ def damage_classes(path):
         ("classes.json", damage_remove),
         ("classes.json", damage_text),
         ("classes.json", damage_classes),
+        ("classes.json", damage_weights),
+        ("classes.json", damage_weights_to_nothing),
+        ("classes.json", damage_to_a_pipe),
+        ("config.yaml", damage_to_a_pipe),
     ],
 )
 def test_damaged_models_are_one_line_errors(model_dir, tmp_path, file, damage):
@@ -189,6 +207,24 @@ def test_damaged_models_are_one_line_errors(model_dir, tmp_path, file, damage):
         load_model(broken)
     assert "\n" not in str(caught.value)
     assert file in str(caught.value)
+
+
+def test_equal_models_are_equal_files(model_dir, tmp_path):
+    model = load_model(model_dir)
+    files = []
+    for name in ("a", "b", "c", "d"):
+        save_model(model, tmp_path / name)
+        files.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert len(set(files)) == 1
+
+
+def test_as_people_know_it_from_diffusers(model_dir, tmp_path):
+    first = Pipeline.from_pretrained(model_dir)
+    first.save_pretrained(tmp_path / "copy")
+    second = Pipeline.from_pretrained(tmp_path / "copy")
+    drawn = [pipeline("dot", generator=torch.Generator().manual_seed(3)) for pipeline in (first, second)]
+    assert np.array_equal(drawn[0].video, drawn[1].video)
+    assert drawn[0].seeds == drawn[1].seeds != [0]
 
 
 def test_an_unfinished_run_says_so(model_dir, tmp_path):
@@ -218,7 +254,7 @@ def test_tensors_of_the_wrong_kind_are_refused(model_dir, tmp_path, name, change
     save_file(
         tensors | {name: change(tensors[name]).contiguous()},
         broken / "model.safetensors",
-        {"format": "dvdgan-model", "version": "1"},
+        {"format": "dvdgan-model 2"},
     )
     with pytest.raises(ModelError, match="does not fit"):
         load_model(broken)
@@ -229,7 +265,7 @@ def test_foreign_statistics_are_refused(model_dir, tmp_path, name):
     broken = tmp_path / "broken"
     shutil.copytree(model_dir, broken)
     tensors = load_file(broken / "model.safetensors") | {name: torch.zeros(2)}
-    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model", "version": "1"})
+    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model 2"})
     with pytest.raises(ModelError):
         load_model(broken)
 
@@ -252,10 +288,10 @@ def test_foreign_models_are_refused(model_dir, tmp_path):
     with pytest.raises(ModelError, match="not a dvdgan model"):
         load_model(broken)
     tensors.pop("stem.weight")
-    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model", "version": "1"})
+    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model 2"})
     with pytest.raises(ModelError, match=r"stem\.weight"):
         load_model(broken)
-    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model", "version": "99"})
+    save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model 99"})
     with pytest.raises(ModelError, match="update dvdgan"):
         load_model(broken)
     with pytest.raises(ModelError, match="no such directory"):

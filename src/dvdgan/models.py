@@ -31,7 +31,7 @@ from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.statistics import STATISTICS
 
 FORMAT = "dvdgan-model"
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 DISCRIMINATORS = "discriminators.safetensors"
 FILES = ("config.yaml", "model.safetensors", "classes.json", "card.md", DISCRIMINATORS)
 BUILTIN = Path(__file__).parent / "builtin"
@@ -83,7 +83,7 @@ def save_model(model: Model, directory: Path | str) -> None:
         tensors = {name: value.detach().cpu().contiguous() for name, value in model.generator.state_dict().items()}
         for truncation, statistics in model.statistics.items():
             tensors |= {f"statistics/{truncation}/{name}": v.cpu().contiguous() for name, v in statistics.items()}
-        about = {"format": FORMAT, "version": FORMAT_VERSION}
+        about = {"format": f"{FORMAT} {FORMAT_VERSION}"}  # one entry: the order of several changes from file to file
         save_file(tensors, staging / "model.safetensors", about)
         if model.discriminators:
             theirs = {name: value.detach().cpu().contiguous() for name, value in model.discriminators.items()}
@@ -249,13 +249,13 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path}: missing; {path.parent} is not a model directory")
     try:
         with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get("format")
+            found, _, version = (file.metadata() or {}).get("format", "").partition(" ")
             if found != FORMAT:
                 raise ModelError(f"{path}: not a dvdgan model (its format is {found or 'not named'})")
-            version = file.metadata().get("version")
             if version != FORMAT_VERSION:
                 raise ModelError(
-                    f"{path}: format version {version}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan"
+                    f"{path}: format version {version or '1'}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan, or "
+                    "train the model again"
                 )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
     except (SafetensorError, OSError) as error:

@@ -120,6 +120,28 @@ def test_wrong_class_suggests(dvdgan, model_dir):
     assert result.stderr == "error: the model has no class 'dto'; did you mean dot?\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--num", "1000000000000000000"], "--num"),
+        (["--num", 20_000, "--out", "clips.npz", "--frames", 100_000], "--num, --frames"),
+        (["--num", 5000, "--scale", 64, "--out", "clips.mp4"], "write a directory"),
+        (["--num", 900, "--scale", 8, "--out", "sheet.png"], "900 clips in one .png"),
+        (["--interpolate", 1_000_000_000], "--interpolate"),
+        (["--batch-size", 100_000_000], "--batch-size"),
+        (["--fps", "1e300"], "--fps"),
+        (["--truncation", "1e-9", "--truncation-kind", "resample"], "0.01 or more"),
+        (["--truncation", "nan"], "truncation"),
+    ],
+)
+def test_what_generate_cannot_do_is_refused_before_any_work(dvdgan, model_dir, tmp_path, monkeypatch, arguments, named):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dvdgan.pipeline.make_clips", lambda *_: pytest.fail("work was done"))
+    result = dvdgan("generate", "--model", model_dir, *arguments, code=2)
+    assert named in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_presets_and_fields(dvdgan):
     assert "cpu-32" in dvdgan("presets").stdout
     assert "network.generator.width" in dvdgan("fields").stdout

@@ -254,8 +254,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
                 raise ModelError(f"{path}: not a dvdgan model (its format is {found or 'not named'})")
             if version != FORMAT_VERSION:
                 raise ModelError(
-                    f"{path}: format version {version or '1'}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan, or "
-                    "train the model again"
+                    f"{path}: format version {version or '1'}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan, "
+                    "or train the model again"
                 )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
     except (SafetensorError, OSError) as error:

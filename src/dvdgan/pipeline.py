@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from dvdgan.networks.statistics import load_statistics
 from dvdgan.sampling import TruncationKind, latents, make_clips, settle_statistics
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
+_LARGEST = {".mp4": 8192, ".gif": 16_384, ".webp": 16_383, ".png": 65_535}  # pixels on a side; what players open
+_GAP = 4  # pixels between the clips of a mosaic
+_MEMORY = 0.5  # share of the machine's memory that clips and what is made of them may take
 
 
 class PipelineError(ValueError):
@@ -35,6 +39,48 @@ def output_kind(path: Path) -> str:
     if suffix and suffix not in SUFFIXES:
         raise PipelineError(f"{path}: cannot write {suffix} files; use {', '.join(SUFFIXES)}, or a directory")
     return suffix
+
+
+def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1) -> None:
+    """Refuse what cannot be written or held, before any work.
+
+    Args:
+        path: where `Clips.save` is to write.
+        count: clips.
+        frames: of each.
+        size: height and width of a frame, in pixels.
+        scale: enlargement.
+
+    Raises:
+        PipelineError: the suffix is unknown, a mosaic or sheet is larger than its format holds, or the clips need more
+            than half of the machine's memory.
+    """
+    suffix = output_kind(path)
+    columns = 1 if suffix == "" else int(np.ceil(np.sqrt(count)))
+    side = columns * (size * scale + _GAP) + _GAP
+    tall = side if suffix != ".png" else count * (size * scale + _GAP)
+    most = _LARGEST.get(suffix)
+    if most is not None and max(side, tall) > most:
+        fewer = "write a directory, or lower --num or --scale"
+        raise PipelineError(
+            f"{path}: {count} clips in one {suffix} would be {max(side, tall)} pixels, over {most}; {fewer}"
+        )
+    drawn = 0 if suffix == ".npz" else (size * scale) ** 2 * frames if suffix == "" else side * side * frames
+    needed = 3 * (count * frames * size**2 + 2 * drawn)
+    memory = _machine_memory()
+    if memory is not None and needed > _MEMORY * memory:
+        raise PipelineError(
+            f"{count} clips of {frames} frames need {needed / 2**30:.1f} GiB of this machine's {memory / 2**30:.1f}; "
+            "make fewer at a time (--num, --frames), or draw them smaller (--scale)"
+        )
+
+
+def _machine_memory() -> int | None:
+    """Bytes of memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 @dataclass
@@ -100,7 +146,7 @@ class Clips:
                 )
             ]
         columns = int(np.ceil(np.sqrt(len(self))))
-        mosaic = clip_grid(self.video, columns=columns, scale=scale, gap=4 if len(self) > 1 else 0)
+        mosaic = clip_grid(self.video, columns=columns, scale=scale, gap=_GAP if len(self) > 1 else 0)
         return [write_clip(path, mosaic, self.fps)]
 
     def _names(self) -> Iterable[tuple[str, int]]:

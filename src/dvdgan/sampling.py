@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
@@ -16,6 +17,8 @@ from dvdgan.networks.statistics import statistics_of
 from dvdgan.randomness import keyed_rng
 
 TruncationKind = Literal["scale", "resample"]
+LEAST_THRESHOLD = 0.01
+"""The smallest threshold beyond which components are drawn again: of 100 draws about one is below it."""
 
 
 def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: TruncationKind = "scale") -> Tensor:
@@ -25,7 +28,7 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: Tru
         seeds: one per clip, each >= 0.
         z_dim: size of a latent.
         truncation: 1 is none. With ``scale`` the standard deviation of z (as in the paper's figure, 0.44); with
-            ``resample`` the threshold beyond which a component is drawn again (BigGAN).
+            ``resample`` the threshold, 0.01 or more, beyond which a component is drawn again (BigGAN).
         kind: which of the two.
 
     Returns:
@@ -34,8 +37,10 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: Tru
     Raises:
         ValueError: truncation is not above 0 (and at most 1 with ``scale``).
     """
-    if truncation <= 0 or (kind == "scale" and truncation > 1):
+    if not 0 < truncation < math.inf or (kind == "scale" and truncation > 1):
         raise ValueError(f"truncation must be above 0 and at most 1, not {truncation}")
+    if kind == "resample" and truncation < LEAST_THRESHOLD:
+        raise ValueError(f"a threshold of {truncation} would draw for ever; take {LEAST_THRESHOLD} or more")
     rows = np.stack([_latent(keyed_rng(seed, "latent"), z_dim, truncation, kind) for seed in seeds])
     return torch.from_numpy(rows.astype(np.float32))
 

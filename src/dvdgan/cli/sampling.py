@@ -36,8 +36,10 @@ def generate(
             "--class", help="A class name; again for several. By default all in turn, or the first with --interpolate."
         ),
     ] = None,
-    num: Annotated[Optional[int], typer.Option(min=1, help="How many clips; by default one per class.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Clip i has the noise of seed + i.")] = 0,
+    num: Annotated[
+        Optional[int], typer.Option(min=1, max=1_000_000, help="How many clips; by default one per class.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Clip i has the noise of seed + i.")] = 0,
     out: Annotated[
         Path, typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip).")
     ] = Path("clips.mp4"),
@@ -46,12 +48,17 @@ def generate(
         Truncation, typer.Option(help="scale: standard deviation of z; resample: threshold on z.")
     ] = Truncation.scale,
     interpolate: Annotated[
-        int, typer.Option(min=0, help="Clips on the way from seed to seed + 1, or from class to class; 0 is off.")
+        int,
+        typer.Option(
+            min=0, max=10_000, help="Clips on the way from seed to seed + 1, or from class to class; 0 is off."
+        ),
     ] = 0,
-    frames: Annotated[Optional[int], typer.Option(min=1, help="Frames per clip; by default the model's.")] = None,
-    scale: Annotated[int, typer.Option(min=1, help="Whole-number enlargement of the pixels.")] = 1,
-    fps: Annotated[Optional[float], typer.Option(min=0.1, help="Frames per second of the files.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 16,
+    frames: Annotated[
+        Optional[int], typer.Option(min=1, max=100_000, help="Frames per clip; by default the model's.")
+    ] = None,
+    scale: Annotated[int, typer.Option(min=1, max=64, help="Whole-number enlargement of the pixels.")] = 1,
+    fps: Annotated[Optional[float], typer.Option(min=0.1, max=1000, help="Frames per second of the files.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=65_536, help="Clips per forward pass.")] = 16,
     precision: Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")] = Precision.fp32,
     device: Device = None,
     list_classes: Annotated[bool, typer.Option("--list-classes", help="Print the class names and end.")] = False,
@@ -60,7 +67,7 @@ def generate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dvdgan.pipeline import load, output_kind
+    from dvdgan.pipeline import check_output, load, output_kind
 
     if not list_classes:
         output_kind(out)  # refuses a wrong suffix before any work
@@ -70,6 +77,11 @@ def generate(
     if list_classes:
         typer.echo("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
         return
+    count = (
+        (max(len(class_ or []), 2) - 1) * interpolate if interpolate else num or len(class_ or pipeline.classes) or 1
+    )
+    network = pipeline.model.config.network
+    check_output(out, count, frames or network.frames, network.size, scale)
     options: dict[str, Any] = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

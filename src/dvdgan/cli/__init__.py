@@ -15,6 +15,7 @@ import typer
 
 from dvdgan import __version__
 from dvdgan.cli import configuration, data, evaluation, sampling, training
+from dvdgan.console import say
 
 app = typer.Typer(
     help="DVD-GAN: train a class-conditional video GAN, and make whole clips in one forward pass.",
@@ -39,7 +40,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"dvdgan {__version__}")
+        say(f"dvdgan {__version__}")
         raise typer.Exit
 
 
@@ -78,15 +79,15 @@ def _explain(error: Exception) -> int:
         if not error.format_message() or "NoArgs" in type(error).__name__:
             parser_error.show()
         else:
-            typer.echo(f"error: {' '.join(parser_error.format_message().split())}", err=True)
+            say(f"error: {' '.join(parser_error.format_message().split())}", err=True)
         return 2
     if isinstance(error, (TrainingFailed, CheckpointError, OSError)):
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         return 1
     if isinstance(error, (*mistakes, TrainingError)):
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         return 2
     with tempfile.NamedTemporaryFile("w", prefix="dvdgan-", suffix=".txt", delete=False, encoding="utf-8") as file:
         traceback.print_exception(error, file=file)
-    typer.echo(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; see {file.name}", err=True)
+    say(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}; see {file.name}", err=True)
     return 1

@@ -7,12 +7,13 @@ from typing import Annotated, Optional
 import typer
 
 from dvdgan.config_files import field_paths, load_config, preset_names
+from dvdgan.console import say
 
 
 def presets() -> None:
     """List the presets."""
     for name in preset_names():
-        typer.echo(f"{name:24} {load_config(name).description}")
+        say(f"{name:24} {load_config(name).description}")
 
 
 def fields(
@@ -22,7 +23,7 @@ def fields(
 ) -> None:
     """List the configuration's fields, or a preset with all of its values."""
     if preset is not None:
-        typer.echo(load_config(preset).to_yaml(), nl=False)
+        say(load_config(preset).to_yaml().rstrip("\n"))
         return
     for path, text in field_paths().items():
-        typer.echo(f"{path:44} {' '.join(text.split())}")
+        say(f"{path:44} {' '.join(text.split())}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -12,6 +13,7 @@ import typer
 from dvdgan.cli.options import DataFields, Source
 from dvdgan.config import Config, DataConfig
 from dvdgan.config_files import override, updated
+from dvdgan.console import say
 
 app = typer.Typer(help="Look at, pack and render data.", no_args_is_help=True)
 
@@ -36,7 +38,7 @@ def render(
     from dvdgan.data.rendering import render_phenomena
 
     render_phenomena(out, size, frames, clips_per_class, seed, split.value)
-    typer.echo(out)
+    say(out)
 
 
 @app.command()
@@ -49,10 +51,10 @@ def pack(
     """Decode clips once, into a packed store that `dvdgan train --data` reads; an interrupted packing goes on."""
     from dvdgan.data.sources import pack_source
 
-    store = pack_source(data_config(data, fields), out, size, say=lambda text: typer.echo(text, err=True))
+    store = pack_source(data_config(data, fields), out, size, say=partial(say, err=True))
     classes = f"{len(store.classes)} classes" if store.classes else "no classes"
     skipped = f", {len(store.skipped)} files could not be used (see index.json)" if store.skipped else ""
-    typer.echo(f"{out}: {len(store)} clips, {classes}, {store.bytes / 2**20:.0f} MiB{skipped}")
+    say(f"{out}: {len(store)} clips, {classes}, {store.bytes / 2**20:.0f} MiB{skipped}")
 
 
 @app.command()
@@ -73,13 +75,13 @@ def inspect(
     from dvdgan.data.write.sheets import write_image
 
     found = inspect_source(data_config(data, fields), size, headers_only=headers)
-    typer.echo(as_text(found))
+    say(as_text(found))
     if sheet is not None:
-        typer.echo(write_image(sheet, contact_sheet(found)))
+        say(write_image(sheet, contact_sheet(found)))
     if json_file is not None:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
-        typer.echo(json_file)
+        say(json_file)
 
 
 def data_config(source: str, fields: list[str] | None) -> DataConfig:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from dvdgan.cli.options import DataFields, Device, Minutes, Source
+from dvdgan.console import say
 
 
 def evaluate(
@@ -67,11 +68,11 @@ def evaluate(
             files=FieldFiles(fvd_weights, fvd_sha256, inception_weights, inception_sha256),
             cache=cache,
             device=device,
-            say=typer.echo,
+            say=say,
             command=shlex.join(["dvdgan", *sys.argv[1:]]),
         )
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on", err=True)
+        say("interrupted; the same command goes on", err=True)
         raise typer.Exit(130) from None
 
 
@@ -94,7 +95,7 @@ def train_classifier(
 
     settings = ClassifierSettings(size=size or store_size(data) or 64, frames=frames, steps=steps)
     try:
-        run(data_config(DataConfig(source=data), fields or []), out, settings, minutes, device, say=typer.echo)
+        run(data_config(DataConfig(source=data), fields or []), out, settings, minutes, device, say=say)
     except Interrupted as stop:
-        typer.echo(f"{stop}; the same command resumes", err=True)
+        say(f"{stop}; the same command resumes", err=True)
         raise typer.Exit(128 + stop.signal) from None

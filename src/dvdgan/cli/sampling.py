@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from dvdgan.cli.options import Device, Model
+from dvdgan.console import say
 
 if TYPE_CHECKING:
     from dvdgan.pipeline import Clips, Pipeline
@@ -75,7 +76,7 @@ def generate(
         raise typer.BadParameter("--interpolate says how many clips are made: leave --num out")
     pipeline = load(model, device, precision.value, batch_size)
     if list_classes:
-        typer.echo("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
+        say("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
         return
     count = (
         (max(len(class_ or []), 2) - 1) * interpolate if interpolate else num or len(class_ or pipeline.classes) or 1
@@ -90,7 +91,7 @@ def generate(
         clips = _make(pipeline, class_ or [], num, seed, interpolate, options)
     clips.fps = fps or clips.fps
     for path in clips.save(out, scale):
-        typer.echo(path)
+        say(path)
 
 
 def _make(
@@ -109,9 +110,9 @@ def models(
     from dvdgan.models import builtin_models, load_model
 
     if model is not None:
-        typer.echo(load_model(model).card, nl=False)
+        say(load_model(model).card.rstrip("\n"))
         return
     for name in builtin_models():
         network = load_model(name).config.network
         size = f"{network.frames} frames of {network.size}x{network.size}"
-        typer.echo(f"{name:24} {network.classes} classes, {size}; `dvdgan models --model {name}` prints its card")
+        say(f"{name:24} {network.classes} classes, {size}; `dvdgan models --model {name}` prints its card")

@@ -9,6 +9,7 @@ import typer
 
 from dvdgan.cli.options import Device, Fields, Minutes, Run
 from dvdgan.config_files import load_config, updated
+from dvdgan.console import say
 
 
 def train(
@@ -35,9 +36,9 @@ def train(
     if data is not None:
         config = updated(config, data={"source": data})
     try:
-        run(config, out, minutes, device, say=typer.echo, override=override)
+        run(config, out, minutes, device, say=say, override=override)
     except Interrupted as stop:
-        typer.echo(f"{stop}; the same command resumes", err=True)
+        say(f"{stop}; the same command resumes", err=True)
         raise typer.Exit(128 + stop.signal) from None
 
 
@@ -48,7 +49,7 @@ def report(
     """Make one HTML page of a run: health, clips, film strip, curves, settings. It needs no network to be read."""
     from dvdgan.report import write_run_page
 
-    typer.echo(write_run_page(run, out))
+    say(write_run_page(run, out))
 
 
 def export(
@@ -65,4 +66,4 @@ def export(
     """Make a model of one of a run's checkpoints."""
     from dvdgan.training.export import export_model
 
-    typer.echo(export_model(run, out, checkpoint, device, discriminators))
+    say(export_model(run, out, checkpoint, device, discriminators))

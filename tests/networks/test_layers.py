@@ -84,6 +84,23 @@ def test_effective_weight_comes_in_the_type_that_convolves():
     assert layer.weight.grad.dtype == torch.float32
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_volumetric_gradient_in_bf16_for_short_clips(frames):
+    """PyTorch's own is garbage for two frames on some CPUs."""
+    layer = Conv3d(16, 16, 3)
+    initialise(layer)
+    x, weights = torch.randn(4, 16, frames, 8, 8), torch.randn(4, 16, frames, 8, 8)
+    exact = layer(x)
+    wanted = [layer.weight, layer.bias]
+    expected = torch.autograd.grad((exact * weights).sum(), wanted)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x)
+    assert found.shape == exact.shape
+    assert (found - exact).norm() < 0.02 * exact.norm()
+    for ours, theirs in zip(torch.autograd.grad((found * weights).sum(), wanted), expected):
+        assert (ours - theirs).norm() < 0.02 * theirs.norm()
+
+
 def test_folding_keeps_the_function():
     net = torch.nn.Sequential(Conv2d(3, 4, 3), Conv2d(4, 2, 1))
     initialise(net)

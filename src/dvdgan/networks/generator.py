@@ -167,7 +167,9 @@ class GeneratorStage(nn.Module):
         super().__init__()
         g = config.generator
         self.time_channels, self.time_period = time_channels, config.frames
-        self.gru = ConvGRU(in_channels + time_channels, in_channels, g.spectral_norm) if recurrent else None
+        self.gru: ConvGRU | None = None
+        if recurrent:
+            self.gru = ConvGRU(in_channels + time_channels, hidden_channels=in_channels, spectral_norm=g.spectral_norm)
         self.attention = nn.ModuleList(SelfAttention(in_channels, over, g.spectral_norm) for over in attend)
         self.blocks = nn.ModuleList()
         for index in range(g.blocks_per_stage):

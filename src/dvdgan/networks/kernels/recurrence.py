@@ -76,33 +76,35 @@ class _Unroll(torch.autograd.Function):
         gates_h: Tensor,
         candidate_h: Tensor,
         state: Tensor | None,
-        inputs: int,
+        input_frames: int,
         frames: int,
     ) -> Tensor:
         """Inputs to states ``[T * B, hidden, H, W]``.
 
         Args:
             ctx: autograd's.
-            x: ``[T * B, inputs, H, W]``, or ``[B, …]`` where all frames share it.
-            gates_x: input side of the gates' kernels, ``[2 * hidden, inputs, 3, 3]`` (r, u).
+            x: ``[T * B, in, H, W]``, or ``[B, …]`` where all frames share it.
+            gates_x: input side of the gates' kernels, ``[2 * hidden, in, 3, 3]`` (r, u).
             gates_bias: ``[2 * hidden]``.
             candidate_x: input side of the candidate's kernel.
             candidate_bias: ``[hidden]``.
             gates_h: state side of the gates' kernels, ``[2 * hidden, hidden, 3, 3]``.
             candidate_h: state side of the candidate's kernel.
             state: the state before the first frame, or None for zero.
-            inputs: how many frames of x there are: T or 1.
+            input_frames: how many frames of x there are: T or 1.
             frames: T.
         """
+        # input sides, over all frames at once; gates and candidates will overwrite them
         hidden = candidate_h.shape[0]
-        gates, candidates = (
-            _every_step(F.conv2d(x, kernel, bias, padding=1), inputs, frames)
+        gates, candidates = (  # [T, B, 2 * hidden, H, W] and [T, B, hidden, H, W]
+            _every_step(F.conv2d(x, kernel, bias, padding=1), input_frames, frames)
             for kernel, bias in ((gates_x, gates_bias), (candidate_x, candidate_bias))
         )
-        states, resets = torch.empty_like(candidates), torch.empty_like(candidates)
+        # the loop: state sides
+        states, resets = torch.empty_like(candidates), torch.empty_like(candidates)  # resets are r . h
         to_gates, to_candidate = PackedKernel(gates_h, candidates[0]), PackedKernel(candidate_h, candidates[0])
         h = state if state is None else state.to(x.dtype)
-        for g, c, h_next, rh in zip(gates, candidates, states, resets):
+        for g, c, h_next, rh in zip(gates, candidates, states, resets):  # g is [r; u]
             if h is None:  # h = 0: r is without effect and u . h vanishes
                 g.sigmoid_()
                 c.relu_()
@@ -114,7 +116,7 @@ class _Unroll(torch.autograd.Function):
                 to_candidate.add_to(c, rh, relu=True)
                 torch.lerp(c, h, g[:, hidden:], out=h_next)
             h = h_next
-        ctx.shared = inputs < frames
+        ctx.shared = input_frames < frames
         ctx.save_for_backward(x, gates_x, candidate_x, gates_h, candidate_h, state, gates, candidates, states, resets)
         return states.flatten(0, 1)
 
@@ -124,8 +126,9 @@ class _Unroll(torch.autograd.Function):
         """Gradients of all tensors."""
         x, gates_x, candidate_x, gates_h, candidate_h, state, gates, candidates, states, resets = ctx.saved_tensors
         frames = len(states)
-        d_states = by_step(d_states, frames).to(states.dtype)
+        d_states = by_step(d_states, frames).to(states.dtype)  # [T, B, hidden, H, W]
         d_gates, d_candidates = torch.empty_like(gates), torch.empty_like(candidates)
+        # the loop, backwards: gradients of gates and candidates before their sigmoids and ReLU
         from_gates = PackedKernel(transposed(gates_h), gates[0])
         from_candidate = PackedKernel(transposed(candidate_h), candidates[0])
         first = None if state is None else state.to(states.dtype)
@@ -147,10 +150,12 @@ class _Unroll(torch.autograd.Function):
             torch.ops.aten.sigmoid_backward.grad_input(d_rh * h, r, grad_input=dr)
             carried = from_gates.add_to(kept.addcmul_(d_rh, r), d_gates[t])
 
-        skipped = 0 if state is not None else 1
+        # kernels' state sides, over all frames at once
+        skipped = 0 if state is not None else 1  # a first state of zero gives no gradient
         before = states[:-1] if first is None else torch.cat([first[None], states[:-1]])
         d_gates_h = _kernel_gradient(d_gates[skipped:], before, gates_h)
         d_candidate_h = _kernel_gradient(d_candidates[skipped:], resets[skipped:], candidate_h)
+        # kernels' input sides, biases and input
         if ctx.shared:  # one input for all frames
             d_gates, d_candidates = d_gates.sum(0, keepdim=True), d_candidates.sum(0, keepdim=True)
         d_gates, d_candidates = d_gates.flatten(0, 1), d_candidates.flatten(0, 1)
@@ -166,10 +171,10 @@ class _Unroll(torch.autograd.Function):
         )
 
 
-def _every_step(projected: Tensor, inputs: int, frames: int) -> Tensor:
-    """``[inputs * B, C, H, W]`` to ``[T, B, C, H, W]``, memory of its own."""
-    steps = by_step(projected, inputs)
-    if inputs == frames:
+def _every_step(projected: Tensor, input_frames: int, frames: int) -> Tensor:
+    """``[input_frames * B, C, H, W]`` to ``[T, B, C, H, W]``, memory of its own."""
+    steps = by_step(projected, input_frames)
+    if input_frames == frames:
         return steps
     shape = (frames * steps.shape[1], *steps.shape[2:])
     layout = memory_layout(projected)

@@ -17,8 +17,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from dvdgan.network_config import NetworkConfig
 
 
-def conv(inputs: int, outputs: int, kernel: int, volumetric: bool = False) -> nn.Module:
-    layer = (nn.Conv3d if volumetric else nn.Conv2d)(inputs, outputs, kernel, padding=kernel // 2)
+def conv(in_channels: int, out_channels: int, kernel: int, volumetric: bool = False) -> nn.Module:
+    layer = (nn.Conv3d if volumetric else nn.Conv2d)(in_channels, out_channels, kernel, padding=kernel // 2)
     return spectral_norm(layer)
 
 
@@ -57,12 +57,12 @@ class GRU(nn.Module):
 class UpBlock(nn.Module):
     """G's residual block."""
 
-    def __init__(self, inputs: int, outputs: int, condition: int, up: str | None) -> None:
+    def __init__(self, in_channels: int, out_channels: int, condition: int, up: str | None) -> None:
         super().__init__()
         self.up = up
-        self.norm1, self.conv1 = Norm(inputs, condition), conv(inputs, outputs, 3)
-        self.norm2, self.conv2 = Norm(outputs, condition), conv(outputs, outputs, 3)
-        self.skip = conv(inputs, outputs, 1)
+        self.norm1, self.conv1 = Norm(in_channels, condition), conv(in_channels, out_channels, 3)
+        self.norm2, self.conv2 = Norm(out_channels, condition), conv(out_channels, out_channels, 3)
+        self.skip = conv(in_channels, out_channels, 1)
 
     def enlarge(self, x: Tensor) -> Tensor:
         if self.up is None:
@@ -87,10 +87,10 @@ class Generator(nn.Module):
         self.embed = nn.Embedding(config.classes, g.embed_dim)
         self.stem = spectral_norm(nn.Linear(condition, 16 * channels[0]))
         self.grus, self.stages = nn.ModuleList(), nn.ModuleList()
-        for inputs, outputs in pairwise(channels):
-            self.grus.append(GRU(inputs))
-            blocks = [UpBlock(inputs, inputs, condition, None)] * (g.blocks_per_stage - 1)
-            self.stages.append(nn.ModuleList([*blocks, UpBlock(inputs, outputs, condition, g.upsample)]))
+        for in_channels, out_channels in pairwise(channels):
+            self.grus.append(GRU(in_channels))
+            blocks = [UpBlock(in_channels, in_channels, condition, None)] * (g.blocks_per_stage - 1)
+            self.stages.append(nn.ModuleList([*blocks, UpBlock(in_channels, out_channels, condition, g.upsample)]))
         self.norm, self.to_rgb = Norm(channels[-1], condition), conv(channels[-1], 3, 3)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -110,11 +110,14 @@ class Generator(nn.Module):
 class DownBlock(nn.Module):
     """A discriminator's residual block."""
 
-    def __init__(self, inputs: int, outputs: int, halve: bool, first: bool, volumetric: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, halve: bool, first: bool, volumetric: bool) -> None:
         super().__init__()
         self.halve, self.first, self.volumetric = halve, first, volumetric
-        self.conv1, self.conv2 = conv(inputs, outputs, 3, volumetric), conv(outputs, outputs, 3, volumetric)
-        self.skip = conv(inputs, outputs, 1, volumetric)
+        self.conv1, self.conv2 = (
+            conv(in_channels, out_channels, 3, volumetric),
+            conv(out_channels, out_channels, 3, volumetric),
+        )
+        self.skip = conv(in_channels, out_channels, 1, volumetric)
 
     def shrink(self, x: Tensor) -> Tensor:
         if not self.halve:

@@ -6,7 +6,7 @@ silent, the help says what was chosen.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -29,6 +29,10 @@ DISCRIMINATOR_MULTIPLIERS = {
 }
 
 
+Multipliers = Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=1)]
+"""Channels of each stage or block, in units of a width."""
+
+
 class FrozenModel(BaseModel):
     """A part of the configuration: unknown fields are refused, docstrings under fields are their help."""
 
@@ -44,7 +48,7 @@ class GeneratorConfig(FrozenModel):
     """Size of the learned class embedding e(y). Paper: 120. Ignored when network.classes is 0."""
     width: int = Field(96, ge=1, le=4096)
     """Base width ch, in channels; every layer has a multiple of it. Not in the paper; BigGAN's is 96."""
-    multipliers: list[int] | None = None
+    multipliers: Multipliers | None = None
     """Output channels of each stage, in units of width. Not in the paper; default: BigGAN's table for the size."""
     stem_multiplier: int = Field(16, ge=1, le=1024)
     """Channels ch0 of the first 4x4 tensor, in units of width. Not in the paper; BigGAN's is 16."""
@@ -69,7 +73,7 @@ class GeneratorConfig(FrozenModel):
     """Batch norm before the last convolution: class-conditional (paper), or with its own gain and bias (BigGAN)."""
     attention: Literal["none", "spatial", "separable", "full"] = "none"
     """Self-attention: spatial per frame (BigGAN), separable over H, W and T or full over T, H, W (paper's v1)."""
-    attention_at: int = Field(64, ge=4)
+    attention_at: int = Field(64, ge=4, le=512)
     """Resolution, in pixels, of the stage with the attention: after its ConvGRU, before its blocks. BigGAN: 64."""
     hierarchical_z: bool = False
     """Split z into equal chunks, one for the first layer and one per block, as BigGAN does. Paper: off."""
@@ -80,7 +84,6 @@ class GeneratorConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> GeneratorConfig:
-        _check_multipliers(self.multipliers)
         if self.time_code % 2:
             raise ValueError(f"time_code must be even (sines and cosines), not {self.time_code}")
         if isinstance(self.recurrent_at, list):
@@ -90,19 +93,16 @@ class GeneratorConfig(FrozenModel):
         return self
 
 
-class SpatialConfig(FrozenModel):
-    """The spatial discriminator D_S: k single frames at full resolution (paper, section 3.2)."""
+class DiscriminatorConfig(FrozenModel):
+    """What both discriminators have."""
 
-    frames: int = Field(8, ge=1, le=4096)
-    """Number k of distinct random frames judged per clip. Paper: 8."""
     width: int = Field(96, ge=1, le=4096)
     """Base width, in channels. Not in the paper; BigGAN's is 96."""
-    multipliers: list[int] | None = None
-    """Output channels of each block, in units of width; the first log2(size / 4) blocks halve the size."""
+    multipliers: Multipliers | None = None
+    """Output channels of each block, in units of width; the first blocks halve the size, down to 4 px: log2(size / 4)
+    of them in D_S, log2(size / pool / 4) in D_T. Not in the paper; default: BigGAN's table for the size."""
     skip: Literal["conv", "identity"] = "conv"
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
-    attention_at: int | None = None
-    """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
     group: int = Field(1, ge=1, le=1024)
     """Clips of one class, neighbours in the batch, that are scored as a group: each also sees how much the group's
     features differ (Lucas et al. 2018; Karras et al. 2018), which cures a generator of one layout per class. 3 works
@@ -110,44 +110,35 @@ class SpatialConfig(FrozenModel):
     group_at: list[int] = Field(default_factory=lambda: [4])
     """Resolutions, in pixels, of the features whose deviation over the group is added. No effect when group is 1."""
 
+
+class SpatialConfig(DiscriminatorConfig):
+    """The spatial discriminator D_S: k single frames at full resolution (paper, section 3.2)."""
+
+    frames: int = Field(8, ge=1, le=4096)
+    """Number k of distinct random frames that are scored per clip. Paper: 8."""
+    attention_at: int | None = None
+    """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
+
     @model_validator(mode="after")
     def _check(self) -> SpatialConfig:
-        _check_multipliers(self.multipliers)
         if self.attention_at is not None:
             _check_power_of_two("attention_at", self.attention_at, 4, 256)
         return self
 
 
-class TemporalConfig(FrozenModel):
+class TemporalConfig(DiscriminatorConfig):
     """The temporal discriminator D_T: the whole clip after the downsampling phi (paper, section 3.2)."""
 
     pool: Literal[1, 2, 4] = 2
     """Side of the average pooling phi, in pixels. Paper: 2."""
-    width: int = Field(96, ge=1, le=4096)
-    """Base width, in channels. Not in the paper; BigGAN's is 96."""
-    multipliers: list[int] | None = None
-    """Output channels of each block, in units of width; the first log2(size / pool / 4) blocks halve the size."""
     blocks_3d: int = Field(2, ge=0, le=16)
     """How many of the first blocks are 3-D, with 3x3x3 kernels. Paper: 2."""
     halve_time: bool = False
     """Whether 3-D blocks that halve the size halve time too. Not in the paper; DGMR's do."""
     reduce_time: Literal["sum", "mean"] = "sum"
     """How scores combine over time. Not in the paper; DGMR sums."""
-    skip: Literal["conv", "identity"] = "conv"
-    """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity."""
     frame_differences: bool = False
     """Show D_T the difference to the frame before beside RGB (zero for the first frame). Paper: off."""
-    group: int = Field(1, ge=1, le=1024)
-    """Clips of one class, neighbours in the batch, that are scored as a group: each also sees how much the group's
-    features differ (Lucas et al. 2018; Karras et al. 2018), which cures a generator of one layout per class. 3 works
-    well; training.batch_size must be a multiple. 1 (paper) is off. Both discriminators have the same group, or 1."""
-    group_at: list[int] = Field(default_factory=lambda: [4])
-    """Resolutions, in pixels, of the features whose deviation over the group is added. No effect when group is 1."""
-
-    @model_validator(mode="after")
-    def _check(self) -> TemporalConfig:
-        _check_multipliers(self.multipliers)
-        return self
 
 
 class NetworkConfig(FrozenModel):
@@ -156,7 +147,7 @@ class NetworkConfig(FrozenModel):
     size: int = 64
     """Height and width of a frame, in pixels: a power of two from 32 to 512."""
     frames: int = Field(12, ge=1, le=4096)
-    """Frames per clip. 1 is the image mode: no recurrence, and D_S alone classifiers."""
+    """Frames per clip. 1 is the image mode: no recurrence, and D_S is the only discriminator."""
     classes: int = Field(0, ge=0, le=1_000_000)
     """Number of classes; 0 is unconditional. `dvdgan train` takes it from the data."""
     generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
@@ -178,62 +169,80 @@ class NetworkConfig(FrozenModel):
         if self.spatial is not None and self.spatial.frames > self.frames:
             raise ValueError(
                 f"spatial.frames ({self.spatial.frames}) is more than frames ({self.frames}): "
-                f"D_S classifiers distinct frames; set network.spatial.frames={self.frames} or less"
+                f"D_S scores distinct frames; set network.spatial.frames={self.frames} or less"
             )
-        stages = _log2(self.size // 4)
-        g = self.generator
-        given = len(self.generator_multipliers)
-        if given != stages:
-            raise ValueError(f"generator.multipliers needs {stages} numbers for size {self.size}, not {given}")
-        if isinstance(g.recurrent_at, list):
-            if self.frames > 1 and not g.recurrent_at:
-                raise ValueError(
-                    "generator.recurrent_at is empty: without recurrence all frames are equal; set frames=1"
-                )
-            for resolution in g.recurrent_at:
-                if resolution >= self.size:
-                    raise ValueError(
-                        f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}"
-                    )
+        self._check_generator()
+        if self.spatial is not None:
+            self._check_discriminator("spatial", self.spatial, self.spatial_multipliers, self.size)
+            self._check_spatial_attention(self.spatial)
+        if self.temporal is not None:
+            size = self.size // self.temporal.pool
+            self._check_discriminator("temporal", self.temporal, self.temporal_multipliers, size)
+        groups = [part.group for part in (self.spatial, self.temporal) if part is not None and part.group > 1]
+        if len(set(groups)) > 1:
+            raise ValueError(
+                f"spatial.group ({groups[0]}) and temporal.group ({groups[1]}) differ: "
+                "set network.spatial.group and network.temporal.group to one number, or one of them to 1"
+            )
+        return self
+
+    def _check_generator(self) -> None:
+        g, stages = self.generator, _log2(self.size // 4)
+        if len(self.generator_multipliers) != stages:
+            raise ValueError(
+                f"generator.multipliers needs {stages} numbers for size {self.size}, "
+                f"not {len(self.generator_multipliers)}"
+            )
+        recurrent_at = [4] if g.recurrent_at == "all" else g.recurrent_at
+        if self.frames > 1 and not recurrent_at:
+            raise ValueError("generator.recurrent_at is empty: without recurrence all frames are equal; set frames=1")
+        for resolution in recurrent_at:
+            if resolution >= self.size:
+                raise ValueError(f"generator.recurrent_at has {resolution}, but stages begin below size {self.size}")
         if g.attention != "none":
             if g.attention_at >= self.size:
                 raise ValueError(f"generator.attention_at ({g.attention_at}) must be below size ({self.size})")
             stage = _log2(g.attention_at // 4)
             channels = g.width * [g.stem_multiplier, *self.generator_multipliers][stage]
             _check_attention_channels("generator", channels, g.attention_at)
-            recurrent = [4] if g.recurrent_at == "all" else g.recurrent_at
-            if g.attention != "spatial" and self.frames > 1 and g.attention_at < min(recurrent):
+            if g.attention != "spatial" and self.frames > 1 and g.attention_at < min(recurrent_at):
                 raise ValueError(
                     f"generator.attention={g.attention} at {g.attention_at} px comes before the first recurrence, "
-                    f"where all frames are equal; set network.generator.attention_at={min(recurrent)} or more"
+                    f"where all frames are equal; set network.generator.attention_at={min(recurrent_at)} or more"
                 )
         if g.attention == "spatial" and g.attention_at < 8:
             raise ValueError("generator.attention_at must be 8 or more for spatial attention")
-        if g.hierarchical_z and g.z_dim % (stages * g.blocks_per_stage + 1):
+        chunks = stages * g.blocks_per_stage + 1
+        if g.hierarchical_z and g.z_dim % chunks:
             raise ValueError(
-                f"generator.z_dim ({g.z_dim}) must be a multiple of {stages * g.blocks_per_stage + 1}, the number of "
+                f"generator.z_dim ({g.z_dim}) must be a multiple of {chunks}, the number of "
                 "chunks (one per block and one for the first layer), with hierarchical_z"
             )
-        if self.spatial is not None:
-            _check_depth("spatial", self.spatial_multipliers, self.size)
-            at = self.spatial.attention_at
-            if at is not None and not 4 <= at < self.size:
-                raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below size ({self.size})")
-            if at is not None:
-                multiplier = self.spatial_multipliers[_log2(self.size // at) - 1]
-                _check_attention_channels("spatial", multiplier * self.spatial.width, at)
-            _check_group("spatial", self.spatial, self.spatial_multipliers, self.size)
-        if self.temporal is not None:
-            pooled = self.size // self.temporal.pool
-            _check_depth("temporal", self.temporal_multipliers, pooled)
-            _check_group("temporal", self.temporal, self.temporal_multipliers, pooled)
-        groups = {part.group for part in (self.spatial, self.temporal) if part is not None} - {1}
-        if len(groups) > 1:
+
+    @staticmethod
+    def _check_discriminator(field: str, part: DiscriminatorConfig, multipliers: list[int], size: int) -> None:
+        halvings = _log2(size // 4)
+        if len(multipliers) < halvings:
             raise ValueError(
-                f"spatial.group ({self.spatial.group}) and temporal.group ({self.temporal.group}) differ: "  # type: ignore[union-attr]
-                "set network.spatial.group and network.temporal.group to one number, or one of them to 1"
+                f"{field}.multipliers needs at least {halvings} numbers to bring {size} px to 4 px, "
+                f"not {len(multipliers)}"
             )
-        return self
+        later = [max(size >> index, 4) for index in range(1, len(multipliers))]  # pixels that these blocks see
+        for at in part.group_at if part.group > 1 else []:
+            if at not in later:
+                raise ValueError(
+                    f"{field}.group_at has {at}, but the blocks after the first see {', '.join(map(str, later))} px: "
+                    f"set network.{field}.group_at to some of these"
+                    + (f", or add a block to network.{field}.multipliers" if at == 4 else "")
+                )
+
+    def _check_spatial_attention(self, spatial: SpatialConfig) -> None:
+        at = spatial.attention_at
+        if at is not None:
+            if at >= self.size:
+                raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below size ({self.size})")
+            multiplier = self.spatial_multipliers[_log2(self.size // at) - 1]
+            _check_attention_channels("spatial", multiplier * spatial.width, at)
 
     @property
     def group(self) -> int:
@@ -267,33 +276,9 @@ def _check_power_of_two(field: str, value: int, low: int, high: int) -> None:
         raise ValueError(f"{field} must be a power of two from {low} to {high}, not {value}")
 
 
-def _check_multipliers(multipliers: list[int] | None) -> None:
-    if multipliers is not None and (not multipliers or min(multipliers) < 1 or max(multipliers) > 1024):
-        raise ValueError(f"multipliers must be a list of numbers from 1 to 1024, not {multipliers}")
-
-
 def _check_attention_channels(field: str, channels: int, size: int) -> None:
     if channels % 8:
         raise ValueError(
             f"{field}: attention needs a multiple of 8 channels, but there are {channels} at {size} px; "
             f"change network.{field}.width"
         )
-
-
-def _check_depth(field: str, multipliers: list[int], size: int) -> None:
-    if len(multipliers) < _log2(size // 4):
-        raise ValueError(
-            f"{field}.multipliers needs at least {_log2(size // 4)} numbers to bring {size} px to 4 px, "
-            f"not {len(multipliers)}"
-        )
-
-
-def _check_group(field: str, part: SpatialConfig | TemporalConfig, multipliers: list[int], size: int) -> None:
-    inputs = [max(size >> index, 4) for index in range(1, len(multipliers))]  # of the blocks after the first
-    for at in part.group_at if part.group > 1 else []:
-        if at not in inputs:
-            raise ValueError(
-                f"{field}.group_at has {at}, but the blocks after the first see {', '.join(map(str, inputs))} px: set "
-                f"network.{field}.group_at to some of these"
-                + (f", or add a block to network.{field}.multipliers" if at == 4 else "")
-            )

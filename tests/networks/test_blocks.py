@@ -60,7 +60,7 @@ def test_identity_skip_only_where_nothing_changes():
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
 def test_halving_time_keeps_an_odd_last_frame(frames):
-    block = randomised(DiscriminatorBlock(3, 4, True, True, True, halve_time=True))
+    block = randomised(DiscriminatorBlock(3, 4, True, True, True, downsample_time=True))
     x = torch.randn(2, 3, frames, 8, 8, dtype=torch.float64)
     expected = F.avg_pool3d(torch.cat([x, x[:, :, -1:]], 2) if frames % 2 else x, 2)
     assert expected.shape[2] == (frames + 1) // 2
@@ -71,7 +71,7 @@ def test_halving_time_keeps_an_odd_last_frame(frames):
 def test_pooling_keeps_type_and_layout(volumetric, halve_time):
     """Under autocast, too, where PyTorch would pool in fp32, and answer in channels first."""
     layout = torch.channels_last_3d if volumetric else torch.channels_last
-    block = DiscriminatorBlock(4, 4, True, volumetric=volumetric, halve_time=halve_time)
+    block = DiscriminatorBlock(4, 4, True, volumetric=volumetric, downsample_time=halve_time)
     x = torch.randn(2, 4, 3, 8, 8) if volumetric else torch.randn(2, 4, 8, 8)
     x = x.bfloat16().contiguous(memory_format=layout)
     with torch.autocast("cpu", torch.bfloat16):

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dvdgan.networks import kernels
 from dvdgan.networks.folding import fold_time, unfold_time
 from dvdgan.networks.layers import (
     Conv2d,
@@ -27,7 +28,9 @@ def largest_singular_value(weight):
     [Conv2d(3, 8, 3), Conv3d(3, 8, 3), Linear(5, 7), Embedding(6, 4, True)],
     ids=lambda layer: type(layer).__name__,
 )
-def test_effective_weight_has_norm_one(layer):
+@pytest.mark.parametrize("quick", [True, False])
+def test_effective_weight_has_norm_one(layer, quick, monkeypatch):
+    monkeypatch.setattr(kernels, "enabled", quick)
     initialise(layer)
     torch.nn.init.normal_(layer.weight, std=3.0)
     power_iterate(layer, 100)
@@ -47,7 +50,9 @@ def test_forward_moves_nothing():
     assert not torch.equal(layer.u, before["u"])
 
 
-def test_gradient_passes_through_sigma():
+@pytest.mark.parametrize("quick", [True, False])
+def test_gradient_passes_through_sigma(quick, monkeypatch):
+    monkeypatch.setattr(kernels, "enabled", quick)
     layer = Linear(4, 3, bias=False).double()
     initialise(layer)
     layer.weight.data.normal_()
@@ -57,26 +62,6 @@ def test_gradient_passes_through_sigma():
     weight = layer.weight.detach().clone().requires_grad_()
     (F.linear(x, weight / torch.linalg.matrix_norm(weight, 2)).square().sum()).backward()
     torch.testing.assert_close(layer.weight.grad, weight.grad, rtol=1e-6, atol=1e-8)
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("layer", [Conv2d(3, 5, 3), Conv3d(2, 4, 3), Conv2d(6, 4, 1)], ids=["2-D", "3-D", "1x1"])
-def test_gradient_through_any_estimate_of_sigma_in_any_layout(layer, channels_last):
-    """The closed form equals autograd's of W / (u W v), also while u and v have not settled."""
-    layer = copy.deepcopy(layer).double()
-    initialise(layer, torch.Generator().manual_seed(0))
-    torch.nn.init.normal_(layer.weight)
-    weight = layer.weight.detach().clone().requires_grad_()
-    if channels_last:
-        use_channels_last(layer)
-        assert layer.weight.is_contiguous() == (layer.weight[0, 0].numel() == 1)
-    power_iterate(layer, 1)
-    g = torch.randn_like(weight)
-    sigma = torch.dot(layer.u, weight.flatten(1) @ layer.v)
-    torch.testing.assert_close(layer.effective_weight(), weight / sigma)
-    (expected,) = torch.autograd.grad(weight / sigma, weight, g)
-    (found,) = torch.autograd.grad(layer.effective_weight(), layer.weight, g)
-    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("layer", [Conv2d(3, 5, 3), Conv3d(2, 4, 3)], ids=["2-D", "3-D"])
@@ -97,6 +82,23 @@ def test_effective_weight_comes_in_the_type_that_convolves():
     torch.testing.assert_close(layer.effective_weight(torch.bfloat16), layer.effective_weight().bfloat16())
     layer.effective_weight(torch.bfloat16).float().sum().backward()
     assert layer.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_volumetric_gradient_in_bf16_for_short_clips(frames):
+    """PyTorch's own is garbage for two frames on some CPUs."""
+    layer = Conv3d(16, 16, 3)
+    initialise(layer)
+    x, weights = torch.randn(4, 16, frames, 8, 8), torch.randn(4, 16, frames, 8, 8)
+    exact = layer(x)
+    wanted = [layer.weight, layer.bias]
+    expected = torch.autograd.grad((exact * weights).sum(), wanted)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x)
+    assert found.shape == exact.shape
+    assert (found - exact).norm() < 0.02 * exact.norm()
+    for ours, theirs in zip(torch.autograd.grad((found * weights).sum(), wanted), expected):
+        assert (ours - theirs).norm() < 0.02 * theirs.norm()
 
 
 def test_folding_keeps_the_function():

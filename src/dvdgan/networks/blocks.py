@@ -9,19 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU
+from dvdgan.networks.kernels.upsampling import upsampled_convolution
 from dvdgan.networks.layers import Conv2d, Conv3d, convolution_dtype
-from dvdgan.networks.upsampling import upsampled_convolution
 
 
 class GeneratorBlock(nn.Module):
     """Main path: norm, ReLU, (x2 up), conv3, norm, ReLU, conv3. Skip path: conv1, (x2 up).
 
     Args:
-        inputs: channels in.
-        outputs: channels out and in between.
-        condition: size of the condition of the batch norms.
-        sets: statistics sets of the batch norms (see `BatchNormReLU`).
+        in_channels: of the input.
+        out_channels: of the output, and in between.
+        condition_dim: size D of the condition of the batch norms.
+        statistics_sets: of the batch norms (see `BatchNormReLU`).
         upsample: ``bilinear`` or ``nearest`` doubles the size; None keeps it.
         learned_skip: 1x1 convolution on the skip path even where nothing changes shape.
         spectral_norm: on all its weights.
@@ -29,34 +30,42 @@ class GeneratorBlock(nn.Module):
 
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
-        condition: int,
-        sets: int,
+        in_channels: int,
+        out_channels: int,
+        condition_dim: int,
+        statistics_sets: int,
         upsample: str | None,
         learned_skip: bool = True,
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
         self.upsample = upsample
-        self.norm1 = BatchNormReLU(inputs, condition, sets, spectral_norm)
-        self.conv1 = Conv2d(inputs, outputs, 3, spectral_norm=spectral_norm)
-        self.norm2 = BatchNormReLU(outputs, condition, sets, spectral_norm)
-        self.conv2 = Conv2d(outputs, outputs, 3, spectral_norm=spectral_norm)
-        needed = learned_skip or inputs != outputs or upsample is not None
-        self.skip = Conv2d(inputs, outputs, 1, spectral_norm=spectral_norm) if needed else None
+        self.norm1 = BatchNormReLU(in_channels, condition_dim, statistics_sets, spectral_norm)
+        self.conv1 = Conv2d(in_channels, out_channels, kernel_size=3, spectral_norm=spectral_norm)
+        self.norm2 = BatchNormReLU(out_channels, condition_dim, statistics_sets, spectral_norm)
+        self.conv2 = Conv2d(out_channels, out_channels, kernel_size=3, spectral_norm=spectral_norm)
+        self.skip: Conv2d | None = None
+        if learned_skip or in_channels != out_channels or upsample is not None:
+            self.skip = Conv2d(in_channels, out_channels, kernel_size=1, spectral_norm=spectral_norm)
 
     def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
-        """``[T * B, inputs, H, W]`` and condition ``[B, D]`` to ``[T * B, outputs, H', W']``."""
-        h = self.norm2(self._conv1(self.norm1(x, condition, frames)), condition, frames)
-        return self.conv2(h) + self._up(x if self.skip is None else self.skip(x))
+        """``[T * B, in_channels, H, W]`` and condition ``[B, D]`` to ``[T * B, out_channels, H', W']``."""
+        # main path
+        h = self.norm1(x, condition, frames)  # norm, ReLU
+        h = self._upsample_and_convolve(h)
+        h = self.norm2(h, condition, frames)  # norm, ReLU
+        h = self.conv2(h)
+        # skip path
+        skip = self._upsample(x if self.skip is None else self.skip(x))
+        return h + skip
 
-    def _conv1(self, x: Tensor) -> Tensor:
-        if self.upsample != "nearest":
-            return self.conv1(self._up(x))
-        return upsampled_convolution(x, self.conv1.effective_weight(), self.conv1.bias, convolution_dtype(x))
+    def _upsample_and_convolve(self, h: Tensor) -> Tensor:
+        if kernels.enabled and self.upsample == "nearest":
+            return upsampled_convolution(h, self.conv1.effective_weight(), self.conv1.bias, convolution_dtype(h))
+        return self.conv1(self._upsample(h))
 
-    def _up(self, x: Tensor) -> Tensor:
+    def _upsample(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` to ``[N, C, 2H, 2W]``, if the block upsamples."""
         if self.upsample is None:
             return x
         if self.upsample == "nearest":
@@ -68,51 +77,56 @@ class DiscriminatorBlock(nn.Module):
     """Main path: ReLU, conv3, ReLU, conv3, (average pool). Skip path: (average pool), conv1.
 
     Args:
-        inputs: channels in.
-        outputs: channels out and in between.
-        halve: average-pool height and width by 2.
+        in_channels: of the input.
+        out_channels: of the output, and in between.
+        downsample: average-pool height and width by 2.
         first: no leading ReLU.
         volumetric: 3x3x3 convolutions over ``[B, C, T, H, W]`` instead of ``[N, C, H, W]``.
-        halve_time: a volumetric block that halves the size halves time as well.
+        downsample_time: a volumetric block that downsamples halves time as well.
         learned_skip: 1x1 convolution on the skip path even where nothing changes shape.
     """
 
     def __init__(
         self,
-        inputs: int,
-        outputs: int,
-        halve: bool,
+        in_channels: int,
+        out_channels: int,
+        downsample: bool,
         first: bool = False,
         volumetric: bool = False,
-        halve_time: bool = False,
+        downsample_time: bool = False,
         learned_skip: bool = True,
     ) -> None:
         super().__init__()
-        self.halve, self.first, self.halve_time = halve, first, halve_time
-        convolution = Conv3d if volumetric else Conv2d
-        self.conv1 = convolution(inputs, outputs, 3)
-        self.conv2 = convolution(outputs, outputs, 3)
-        self.skip = convolution(inputs, outputs, 1) if learned_skip or inputs != outputs or halve else None
+        self.downsample, self.downsample_time, self.first = downsample, downsample_time, first
+        conv = Conv3d if volumetric else Conv2d
+        self.conv1 = conv(in_channels, out_channels, kernel_size=3)
+        self.conv2 = conv(out_channels, out_channels, kernel_size=3)
+        needs_skip = learned_skip or in_channels != out_channels or downsample
+        self.skip = conv(in_channels, out_channels, kernel_size=1) if needs_skip else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, inputs, H, W]`` or ``[B, inputs, T, H, W]`` to outputs, H/2, W/2 (and T/2, rounded up)."""
+        """``[N, in_channels, H, W]`` or ``[B, in_channels, T, H, W]`` to out_channels, halved if asked for."""
+        # main path
         h = self.conv1(x if self.first else torch.relu(x))
-        h = self._pool(self.conv2(torch.relu(h)))
+        h = self.conv2(torch.relu(h))
+        h = self._pool(h)
+        # skip path
         skip = self._pool(x)
         return h + (skip if self.skip is None else self.skip(skip))
 
     def _pool(self, x: Tensor) -> Tensor:
-        if not self.halve:
+        if not self.downsample:
             return x
         if x.dim() == 4:
-            return F.avg_pool2d(x, 2)
-        # by frame: avg_pool3d answers in channels first, and under CPU autocast in fp32
-        x = F.avg_pool2d(x.transpose(1, 2).flatten(0, 1), 2).unflatten(0, (len(x), -1)).transpose(1, 2)
-        if not self.halve_time:
+            return F.avg_pool2d(x, 2)  # [N, C, H / 2, W / 2]
+        # by frame, because avg_pool3d answers in channels first, and under CPU autocast in fp32
+        frames = x.transpose(1, 2).flatten(0, 1)  # [B * T, C, H, W]
+        x = F.avg_pool2d(frames, 2).unflatten(0, (len(x), -1)).transpose(1, 2)  # [B, C, T, H / 2, W / 2]
+        if not self.downsample_time:
             return x
         if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
             x = torch.cat([x, x[:, :, -1:]], 2)
-        return (x[:, :, ::2] + x[:, :, 1::2]) / 2
+        return (x[:, :, ::2] + x[:, :, 1::2]) / 2  # [B, C, T / 2, H / 2, W / 2]
 
 
 class GroupDeviation(nn.Module):
@@ -139,5 +153,6 @@ class GroupDeviation(nn.Module):
         if x.shape[0] % self.group:
             raise ValueError(f"a batch of {x.shape[0]} is no multiple of the group of {self.group} clips")
         members = x.unflatten(0, (-1, self.group)).float()  # [N / g, g, C, …]: B comes last in N = T * B
-        deviation = (members.var(1, correction=0, keepdim=True) + 1e-8).sqrt()
-        return torch.cat([x, deviation.expand_as(members).flatten(0, 1).to(x.dtype)], 1)
+        deviation = (members.var(1, correction=0, keepdim=True) + 1e-8).sqrt()  # [N / g, 1, C, …]
+        deviation = deviation.expand_as(members).flatten(0, 1)  # [N, C, …]
+        return torch.cat([x, deviation.to(x.dtype)], 1)

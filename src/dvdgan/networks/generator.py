@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from dvdgan.network_config import NetworkConfig
+from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.folding import repeat_over_batch, repeat_over_time, unfold_time
-from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise, memory_layout
+from dvdgan.networks.kernels.layout import gradient_like
+from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise
 from dvdgan.networks.recurrent import ConvGRU
 
 ATTENTION: dict[str, tuple[str, ...]] = {
@@ -20,74 +23,14 @@ ATTENTION: dict[str, tuple[str, ...]] = {
     "full": ("clip",),
     "separable": ("height", "width", "time"),
 }
-
-
-class GeneratorStage(nn.Module):
-    """One resolution: a ConvGRU where the recurrence runs, attention if any, residual blocks, the last doubling it.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        conditions: size of each block's condition.
-        config: the networks' configuration.
-        recurrent: whether a ConvGRU begins the stage.
-        frames: T after the recurrence, for the statistics sets of the batch norms.
-        time_code: channels of time code beside the ConvGRU's input.
-        attend: over what the stage attends before its blocks (see `SelfAttention`); empty for no attention.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        conditions: list[int],
-        config: NetworkConfig,
-        recurrent: bool,
-        frames: int,
-        time_code: int,
-        attend: tuple[str, ...],
-    ) -> None:
-        super().__init__()
-        g = config.generator
-        self.time_code, self.code_frames = time_code, config.frames
-        self.gru = ConvGRU(inputs + time_code, inputs, g.spectral_norm) if recurrent else None
-        self.attention = nn.ModuleList(SelfAttention(inputs, over, g.spectral_norm) for over in attend)
-        self.blocks = nn.ModuleList()
-        for index, condition in enumerate(conditions):
-            last = index == len(conditions) - 1
-            self.blocks.append(
-                GeneratorBlock(
-                    inputs,
-                    outputs if last else inputs,
-                    condition,
-                    sets=frames if g.norm_statistics == "per_step" else 1,
-                    upsample=g.upsample if last else None,
-                    learned_skip=g.skip == "conv",
-                    spectral_norm=g.spectral_norm,
-                )
-            )
-
-    def forward(self, x: Tensor, conditions: list[Tensor], frames: int, constant: bool) -> Tensor:
-        """``[T * B, inputs, S, S]``, or ``[B, …]`` while still constant over time, to ``[T * B, outputs, 2S, 2S]``."""
-        if self.gru is not None:
-            if self.time_code:
-                x = repeat_over_time(x, frames) if constant else x
-                code = time_code(frames, self.time_code, self.code_frames, x)
-                code = repeat_over_batch(code, x.shape[0] // frames).expand(-1, -1, *x.shape[2:])
-                x = torch.cat([x, code], 1)
-                constant = False
-            x = self.gru(x, frames, constant=constant)
-        elif constant:
-            frames = 1
-        for layer in self.attention:
-            x = layer(x, frames)
-        for block, condition in zip(self.blocks, conditions):
-            x = block(x, condition, frames)
-        return x
+"""The self-attention layers, in a row, of each choice of ``network.generator.attention``."""
 
 
 class Generator(nn.Module):
     """G of DVD-GAN; with ``frames = 1`` it has no recurrence and is a generator of images (BigGAN).
+
+    The latent z and the class embedding e(y) make the first tensor, ``[ch0, 4, 4]``. Each stage then unrolls a ConvGRU
+    over time, and its residual blocks double the size: 4 stages for 64 px, 5 for 128, 6 for 256.
 
     Args:
         config: the networks' configuration.
@@ -99,37 +42,45 @@ class Generator(nn.Module):
         g = config.generator
         self.config, self.frames, self.classes, self.z_dim = config, config.frames, config.classes, g.z_dim
         multipliers = config.generator_multipliers
-        stages, blocks = len(multipliers), len(multipliers) * g.blocks_per_stage
-        self.z_chunks = [g.z_dim // (blocks + 1)] * (blocks + 1) if g.hierarchical_z else None
-        embed = g.embed_dim if config.classes else 0
-        condition = embed + (self.z_chunks[0] if self.z_chunks else g.z_dim)
-        first = self.z_chunks[0] if self.z_chunks else condition
-        channels = [g.width * m for m in (g.stem_multiplier, *multipliers)]
+        channels = [g.width * m for m in (g.stem_multiplier, *multipliers)]  # in and out of each stage
 
-        self.embed = Embedding(config.classes, embed, spectral_norm=False) if embed else None
-        self.stem = Linear(first, 16 * channels[0], bias=g.stem_bias, spectral_norm=g.spectral_norm)
-        self.stages = nn.ModuleDict()  # by the pixels that they begin with: networks for other sizes agree in them
-        moving = False  # whether an earlier stage made the frames differ
-        for index in range(stages):
+        # sizes of the condition c = [z; e(y)]; or of [e(y); chunk of z], in BigGAN's manner
+        blocks = len(multipliers) * g.blocks_per_stage
+        self.z_chunks = [g.z_dim // (blocks + 1)] * (blocks + 1) if g.hierarchical_z else None
+        embed_dim = g.embed_dim if config.classes else 0
+        condition_dim = embed_dim + (self.z_chunks[0] if self.z_chunks else g.z_dim)
+        stem_dim = self.z_chunks[0] if self.z_chunks else condition_dim
+
+        # class embedding and first layer
+        self.embed = Embedding(config.classes, embed_dim, spectral_norm=False) if embed_dim else None
+        self.stem = Linear(stem_dim, 4 * 4 * channels[0], bias=g.stem_bias, spectral_norm=g.spectral_norm)
+
+        # stages, named by the pixels that they begin with: networks for other sizes agree in these names
+        self.stages = nn.ModuleDict()
+        moving = False  # whether a stage before has made the frames differ
+        for index, (in_channels, out_channels) in enumerate(pairwise(channels)):
             size = 4 * 2**index
             recurrent = config.frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at)
-            code = g.time_code if recurrent and not moving else 0
-            moving = moving or recurrent
             self.stages[f"stage_{size}"] = GeneratorStage(
-                channels[index],
-                channels[index + 1],
-                [condition] * g.blocks_per_stage,
                 config,
-                recurrent,
-                config.frames if moving else 1,
-                code,
-                ATTENTION[g.attention] if size == g.attention_at else (),
+                in_channels=in_channels,
+                out_channels=out_channels,
+                condition_dim=condition_dim,
+                recurrent=recurrent,
+                frames=config.frames if moving or recurrent else 1,
+                time_channels=g.time_code if recurrent and not moving else 0,
+                attend=ATTENTION[g.attention] if size == g.attention_at else (),
             )
-        sets = config.frames if g.norm_statistics == "per_step" else 1
+            moving = moving or recurrent
+
+        # output
         self.norm = BatchNormReLU(
-            channels[-1], condition if g.output_norm == "conditional" else 0, sets, g.spectral_norm
+            channels[-1],
+            condition_dim if g.output_norm == "conditional" else 0,
+            statistics_sets=config.frames if g.norm_statistics == "per_step" else 1,
+            spectral_norm=g.spectral_norm,
         )
-        self.to_rgb = Conv2d(channels[-1], 3, 3, spectral_norm=g.spectral_norm)
+        self.to_rgb = Conv2d(channels[-1], 3, kernel_size=3, spectral_norm=g.spectral_norm)
 
         initialise(self, generator)
         if g.gate_bias == "log_uniform":
@@ -159,48 +110,119 @@ class Generator(nn.Module):
             )
         if frames < 1 or (self.frames == 1 and frames > 1):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
-        first, conditions = self._conditions(z, labels)
-        batch = z.shape[0]
-        x = self.config.generator.stem_gain * self.stem(first)
+        batch = len(z)
+
+        # condition -> affine -> [ch0, 4, 4], the input of the first recurrence at every time step
+        stem_input, conditions = self._conditions(z, labels)
+        x = self.config.generator.stem_gain * self.stem(stem_input)  # [B, 4 * 4 * ch0]
         x = x.view(batch, 4, 4, -1).permute(0, 3, 1, 2)  # [B, ch0, 4, 4], channels last
+
+        # stages: ConvGRU over time, then residual blocks on each frame
         per_stage = self.config.generator.blocks_per_stage
         for index, stage in enumerate(self.stages.values()):
-            constant = x.shape[0] == batch
+            constant = x.shape[0] == batch  # x is [B, C, S, S] until a recurrence makes it [T * B, C, S, S]
             x = stage(x, conditions[index * per_stage : (index + 1) * per_stage], frames, constant)
-        x = self.to_rgb(self.norm(x, conditions[-1], frames))
-        return torch.tanh(unfold_time(_GradientLike.apply(x), frames))
+
+        # norm, ReLU, conv3, tanh
+        x = self.to_rgb(self.norm(x, conditions[-1], frames))  # [T * B, 3, size, size]
+        if kernels.enabled:
+            x = gradient_like(x)
+        return torch.tanh(unfold_time(x, frames))  # [B, T, 3, size, size]
 
     def _conditions(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """The first layer's input and each block's condition, the last of which also serves the output norm."""
+        """The first layer's input, and each block's condition ``[B, D]``; the last one also serves the output norm."""
         embedded = [self.embed(labels)] if self.embed is not None else []
-        blocks = len(self.stages) * self.config.generator.blocks_per_stage
         if self.z_chunks is None:
             condition = torch.cat([z, *embedded], 1)
-            return condition, [condition] * blocks
+            return condition, [condition] * (len(self.stages) * self.config.generator.blocks_per_stage)
         first, *rest = z.split(self.z_chunks, 1)
         return first, [torch.cat([*embedded, chunk], 1) for chunk in rest]
 
 
-class _GradientLike(torch.autograd.Function):
-    """Nothing, but the gradient comes in the memory layout of ``[N, 3, H, W]``: discriminators give it another one,
-    in which the last convolution's backward pass took three times as long."""
+class GeneratorStage(nn.Module):
+    """One resolution: a ConvGRU where the recurrence runs, attention if any, then residual blocks; the last doubles it.
 
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[override]
-        """Hand x on."""
-        ctx.layout = memory_layout(x)
-        return x.view_as(x)
+    Args:
+        config: the networks' configuration.
+        in_channels: of the input, the ConvGRU's state and all blocks but the last.
+        out_channels: of the last block.
+        condition_dim: size of each block's condition.
+        recurrent: whether a ConvGRU begins the stage.
+        frames: T that the blocks see, for the statistics sets of their batch norms; 1 before any recurrence.
+        time_channels: channels of time code beside the ConvGRU's input.
+        attend: over what the stage attends before its blocks (see `SelfAttention`); empty for no attention.
+    """
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, d_x: Tensor) -> Tensor:  # type: ignore[override]
-        """Hand the gradient back."""
-        return d_x.contiguous(memory_format=ctx.layout)
+    def __init__(
+        self,
+        config: NetworkConfig,
+        in_channels: int,
+        out_channels: int,
+        condition_dim: int,
+        recurrent: bool,
+        frames: int,
+        time_channels: int,
+        attend: tuple[str, ...],
+    ) -> None:
+        super().__init__()
+        g = config.generator
+        self.time_channels, self.time_period = time_channels, config.frames
+        self.gru: ConvGRU | None = None
+        if recurrent:
+            self.gru = ConvGRU(in_channels + time_channels, hidden_channels=in_channels, spectral_norm=g.spectral_norm)
+        self.attention = nn.ModuleList(SelfAttention(in_channels, over, g.spectral_norm) for over in attend)
+        self.blocks = nn.ModuleList()
+        for index in range(g.blocks_per_stage):
+            last = index == g.blocks_per_stage - 1
+            block = GeneratorBlock(
+                in_channels,
+                out_channels if last else in_channels,
+                condition_dim,
+                statistics_sets=frames if g.norm_statistics == "per_step" else 1,
+                upsample=g.upsample if last else None,
+                learned_skip=g.skip == "conv",
+                spectral_norm=g.spectral_norm,
+            )
+            self.blocks.append(block)
+
+    def forward(self, x: Tensor, conditions: list[Tensor], frames: int, constant: bool) -> Tensor:
+        """One resolution of clips.
+
+        Args:
+            x: ``[T * B, in_channels, S, S]``; if constant, ``[B, in_channels, S, S]``, the same at every step.
+            conditions: ``[B, condition_dim]`` of each block.
+            frames: T.
+            constant: whether no recurrence has come before.
+
+        Returns:
+            ``[T * B, out_channels, 2S, 2S]``; ``[B, …]`` if constant and without a recurrence of its own.
+        """
+        # recurrence over time
+        if self.gru is not None:
+            if self.time_channels:
+                x = self._add_time_code(repeat_over_time(x, frames) if constant else x, frames)
+                constant = False
+            x = self.gru(x, frames, constant=constant)
+        elif constant:
+            frames = 1
+        # attention
+        for layer in self.attention:
+            x = layer(x, frames)
+        # residual blocks on each frame
+        for block, condition in zip(self.blocks, conditions):
+            x = block(x, condition, frames)
+        return x
+
+    def _add_time_code(self, x: Tensor, frames: int) -> Tensor:
+        """``[T * B, C, S, S]`` to ``[T * B, C + time_channels, S, S]``."""
+        code = time_code(frames, self.time_channels, self.time_period, x)  # [T, time_channels, 1, 1]
+        code = repeat_over_batch(code, len(x) // frames)  # [T * B, time_channels, 1, 1]
+        return torch.cat([x, code.expand(-1, -1, *x.shape[2:])], 1)
 
 
 def time_code(frames: int, channels: int, period: int, like: Tensor) -> Tensor:
     """Sines and cosines of the frame number, ``[T, channels, 1, 1]``, with periods from 4 to 4 * period frames."""
     half = channels // 2
     periods = torch.logspace(math.log10(4.0), math.log10(4.0 * max(period, 2)), half, device=like.device)
-    phase = 2 * math.pi * torch.arange(frames, device=like.device)[:, None] / periods
+    phase = 2 * math.pi * torch.arange(frames, device=like.device)[:, None] / periods  # [T, channels / 2]
     return torch.cat([phase.sin(), phase.cos()], 1)[..., None, None].to(like.dtype)

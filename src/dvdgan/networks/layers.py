@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
+from dvdgan.networks.kernels import spectral as quick
 
 SPECTRAL_EPS = 1e-6  # BigGAN's
 
@@ -31,17 +33,14 @@ def convolution_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(x.device.type)
 
 
-def memory_layout(x: Tensor) -> torch.memory_format:
-    """Whether ``[N, C, H, W]`` lies in memory channels last, for tensors that are made like it."""
-    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
-
-
 class SpectralWeight(nn.Module):
-    """A weight ``[out, ...]`` that is divided by its largest singular value as an ``[out, rest]`` matrix.
+    """A weight W that is divided by its largest singular value sigma (Miyato et al. 2018; paper, section 3.3).
+
+    W counts as a matrix ``[out, rest]``, and sigma = u W v, where power iteration (their algorithm 1) has brought u and
+    v near the first singular vectors.
 
     Args:
-        shape: the weight's shape.
+        shape: of the weight, ``[out, ...]``.
         spectral_norm: divide by sigma; False leaves a plain weight (a folded model).
     """
 
@@ -59,25 +58,31 @@ class SpectralWeight(nn.Module):
     def sigma(self) -> Tensor:
         """The estimate u W v of the largest singular value, a scalar with gradient to the weight."""
         with full_precision(self.weight.device):
-            return torch.dot(self.u, _matrix(self.weight, self.weight) @ _row(self.v, self.weight))
+            if kernels.enabled:
+                return quick.sigma(self.weight, self.u, self.v)
+            return self.u @ self.weight.flatten(1) @ self.v  # [out] [out, rest] [rest]
 
     def effective_weight(self, dtype: torch.dtype | None = None) -> Tensor:
-        """The weight that convolves: ``weight / sigma``, of the weight's shape, in a type (its own by default)."""
+        """The weight that convolves: W / sigma, of the weight's shape, in a type (its own by default)."""
         dtype = dtype or self.weight.dtype
         if not self.spectral_norm:
             return self.weight.to(dtype)
-        return _DivideBySigma.apply(self.weight, self.sigma().detach(), self.u, self.v, dtype)
+        if kernels.enabled:
+            return quick.divide_by_sigma(self.weight, self.sigma().detach(), self.u, self.v, dtype)
+        return (self.weight / self.sigma()).to(dtype)
 
     @torch.no_grad()
     def power_iterate(self, iterations: int = 1) -> None:
-        """Move u and v towards the first singular vectors by some power iterations."""
+        """Move u and v towards the first singular vectors: some times v = Wᵀu / ‖Wᵀu‖, then u = W v / ‖W v‖."""
         if not self.spectral_norm:
             return
-        matrix, row = _matrix(self.weight, self.weight), _row(self.v, self.weight)
+        if kernels.enabled:
+            quick.power_iterate(self.weight, self.u, self.v, iterations, SPECTRAL_EPS)
+            return
+        matrix = self.weight.flatten(1)  # [out, rest]
         for _ in range(iterations):
-            row = F.normalize(self.u @ matrix, dim=0, eps=SPECTRAL_EPS)
-            self.u.copy_(F.normalize(matrix @ row, dim=0, eps=SPECTRAL_EPS))
-        self.v.copy_(_plain_row(row, self.weight))
+            self.v.copy_(F.normalize(self.u @ matrix, dim=0, eps=SPECTRAL_EPS))
+            self.u.copy_(F.normalize(matrix @ self.v, dim=0, eps=SPECTRAL_EPS))
 
     @torch.no_grad()
     def fold(self, iterations: int) -> None:
@@ -99,58 +104,12 @@ class SpectralWeight(nn.Module):
             self.power_iterate(8)
 
 
-class _DivideBySigma(torch.autograd.Function):
-    """W / sigma with sigma = u W v, in the type that convolves, in few passes over the weight.
-
-    The gradient of W is (g - <g, W> / sigma u v^T) / sigma (Miyato et al. 2018, equation 10).
-    """
-
-    @staticmethod
-    def forward(ctx, weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:  # type: ignore[override]
-        """``[out, ...]`` to the same shape and memory layout."""
-        ctx.save_for_backward(weight, sigma, u, v)
-        return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype))
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, g: Tensor):  # type: ignore[override]
-        """The gradient of the weight, of its type and memory layout."""
-        weight, sigma, u, v = ctx.saved_tensors
-        gradient = torch.div(g, sigma, out=torch.empty_like(weight))
-        rows = _matrix(gradient, weight)
-        shared = torch.dot(rows.flatten(), _matrix(weight, weight).flatten()) / sigma
-        rows.addr_(u * -shared, _row(v, weight))
-        return gradient, None, None, None, None
-
-
-def _inputs_last(weight: Tensor) -> bool:
-    """Whether a weight ``[out, in, ...]`` lies in memory as ``[out, ..., in]``."""
-    return weight.dim() > 2 and not weight.is_contiguous()
-
-
-def _matrix(tensor: Tensor, weight: Tensor) -> Tensor:
-    """A tensor of a weight's shape and layout as a matrix ``[out, rest]`` in the order of memory: a view."""
-    return (tensor.movedim(1, -1) if _inputs_last(weight) else tensor).flatten(1)
-
-
-def _row(v: Tensor, weight: Tensor) -> Tensor:
-    """A row ``[rest]`` of the plain matrix of a weight, in the order of `_matrix`."""
-    return v.view(weight.shape[1:]).movedim(0, -1).flatten() if _inputs_last(weight) else v
-
-
-def _plain_row(row: Tensor, weight: Tensor) -> Tensor:
-    """The inverse of `_row`."""
-    if not _inputs_last(weight):
-        return row
-    return row.view(*weight.shape[2:], weight.shape[1]).movedim(-1, 0).flatten()
-
-
 class Linear(SpectralWeight):
-    """``[..., in]`` to ``[..., out]``."""
+    """``[..., in_features]`` to ``[..., out_features]``."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, spectral_norm: bool = True) -> None:
-        super().__init__((outputs, inputs), spectral_norm)
-        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, spectral_norm: bool = True) -> None:
+        super().__init__((out_features, in_features), spectral_norm)
+        self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
@@ -158,10 +117,10 @@ class Linear(SpectralWeight):
 
 
 class Embedding(SpectralWeight):
-    """Integer labels ``[B]`` to rows ``[B, features]``; floating weights over classes ``[B, classes]`` to mixtures."""
+    """Integer labels ``[B]`` to rows ``[B, embed_dim]``; floating weights over classes ``[B, classes]`` to mixtures."""
 
-    def __init__(self, classes: int, features: int, spectral_norm: bool) -> None:
-        super().__init__((classes, features), spectral_norm)
+    def __init__(self, classes: int, embed_dim: int, spectral_norm: bool) -> None:
+        super().__init__((classes, embed_dim), spectral_norm)
 
     def forward(self, labels: Tensor) -> Tensor:
         """Look labels up, or mix rows."""
@@ -170,12 +129,14 @@ class Embedding(SpectralWeight):
 
 
 class Conv2d(SpectralWeight):
-    """Convolution with square kernel and same padding, ``[N, in, H, W]`` to ``[N, out, H, W]``."""
+    """Convolution with square kernel and same padding, ``[N, in_channels, H, W]`` to ``[N, out_channels, H, W]``."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True, spectral_norm: bool = True) -> None:
-        super().__init__((outputs, inputs, kernel, kernel), spectral_norm)
-        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
-        self.padding = kernel // 2
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True, spectral_norm: bool = True
+    ) -> None:
+        super().__init__((out_channels, in_channels, kernel_size, kernel_size), spectral_norm)
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.padding = kernel_size // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
@@ -183,24 +144,39 @@ class Conv2d(SpectralWeight):
 
 
 class Conv3d(SpectralWeight):
-    """Convolution over time too, cubic kernel and same padding, ``[N, in, T, H, W]`` to ``[N, out, T, H, W]``."""
+    """Convolution with cubic kernel and same padding, ``[B, in_channels, T, H, W]`` to out_channels."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True) -> None:
-        super().__init__((outputs, inputs, kernel, kernel, kernel))
-        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
-        self.padding = kernel // 2
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__((out_channels, in_channels, kernel_size, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+        self.padding = kernel_size // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        return F.conv3d(x, self.effective_weight(convolution_dtype(x)), self.bias, padding=self.padding)
+        weight = self.effective_weight(convolution_dtype(x))
+        if x.shape[2] == 2 and weight.dtype == torch.bfloat16:
+            # oneDNN's bf16 gradient of the weight is garbage for exactly two frames; a third one of zeros is padding
+            x = F.pad(x, (0, 0, 0, 0, 0, 1))  # [B, in_channels, 3, H, W]
+            return F.conv3d(x, weight, self.bias, padding=self.padding)[:, :, :2]
+        return F.conv3d(x, weight, self.bias, padding=self.padding)
+
+
+ATTENTION_AXES = {
+    "frame": ("TB", "HW"),  # BigGAN's
+    "clip": ("B", "THW"),  # the paper's v1, full
+    "height": ("TBW", "H"),  # the paper's v1, separable: height, width and time in a row
+    "width": ("TBH", "W"),
+    "time": ("BHW", "T"),
+}
+"""Which axes of [T, B, C, H, W] are a batch, and which are the tokens that see each other."""
 
 
 class SelfAttention(nn.Module):
-    """Self-attention (BigGAN, appendix B; paper v1): ``x + gamma * o(attend(x))``, gamma starting at 0.
+    """Self-attention (BigGAN, appendix B; paper's v1): ``x + gamma * o(attend(x))``, gamma starting at 0.
 
     Args:
         channels: C, a multiple of 8.
-        over: which positions see each other: ``frame`` (all of one frame; keys and values 2x2 max-pooled, as in
+        over: a key of `ATTENTION_AXES`: ``frame`` (all positions of one frame; keys and values 2x2 max-pooled, as in
             BigGAN), ``clip`` (all of a clip), ``height``, ``width`` or ``time`` (one axis).
         spectral_norm: of its four 1x1 convolutions.
     """
@@ -208,10 +184,10 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, over: str, spectral_norm: bool = True) -> None:
         super().__init__()
         self.over = over
-        self.theta = Conv2d(channels, channels // 8, 1, bias=False, spectral_norm=spectral_norm)
-        self.phi = Conv2d(channels, channels // 8, 1, bias=False, spectral_norm=spectral_norm)
-        self.g = Conv2d(channels, channels // 2, 1, bias=False, spectral_norm=spectral_norm)
-        self.o = Conv2d(channels // 2, channels, 1, bias=False, spectral_norm=spectral_norm)
+        self.theta = Conv2d(channels, channels // 8, kernel_size=1, bias=False, spectral_norm=spectral_norm)
+        self.phi = Conv2d(channels, channels // 8, kernel_size=1, bias=False, spectral_norm=spectral_norm)
+        self.g = Conv2d(channels, channels // 2, kernel_size=1, bias=False, spectral_norm=spectral_norm)
+        self.o = Conv2d(channels // 2, channels, kernel_size=1, bias=False, spectral_norm=spectral_norm)
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, frames: int = 1) -> Tensor:
@@ -219,35 +195,25 @@ class SelfAttention(nn.Module):
         query, key, value = self.theta(x), self.phi(x), self.g(x)
         if self.over == "frame":
             key, value = F.max_pool2d(key, 2), F.max_pool2d(value, 2)
+        query, key, value = (by_step(part, frames) for part in (query, key, value))  # [T, B, C/8 or C/2, H, W]
         attended = F.scaled_dot_product_attention(
-            self._tokens(query, frames), self._tokens(key, frames), self._tokens(value, frames), scale=1.0
-        )
-        return x + self.gamma * self.o(self._image(attended, frames, value.shape[1], x.shape[-2:]))
+            self._tokens(query), self._tokens(key), self._tokens(value), scale=1.0
+        )  # [batches, tokens, C / 2]
+        steps, batch, _, height, width = query.shape
+        attended = self._image(attended, {"T": steps, "B": batch, "C": value.shape[2], "H": height, "W": width})
+        return x + self.gamma * self.o(attended)
 
-    def _axes(self) -> tuple[int, ...]:
-        """Order of [T, B, C, H, W]'s axes as (batch axes…, token axes…, channels)."""
-        return {
-            "frame": (0, 1, 3, 4, 2),
-            "clip": (1, 0, 3, 4, 2),
-            "height": (0, 1, 4, 3, 2),
-            "width": (0, 1, 3, 4, 2),
-            "time": (1, 3, 4, 0, 2),
-        }[self.over]
+    def _tokens(self, x: Tensor) -> Tensor:
+        """``[T, B, C, H, W]`` to ``[batches, tokens, C]``."""
+        batch, tokens = ATTENTION_AXES[self.over]
+        x = x.permute(["TBCHW".index(axis) for axis in batch + tokens + "C"])  # [batch axes, token axes, C]
+        return x.flatten(len(batch), 3).flatten(0, len(batch) - 1)
 
-    def _batch_axes(self) -> int:
-        return {"frame": 2, "clip": 1, "height": 3, "width": 3, "time": 3}[self.over]
-
-    def _tokens(self, x: Tensor, frames: int) -> Tensor:
-        """``[T * B, C, H, W]`` to ``[batches, tokens, C]``."""
-        ordered, batches = by_step(x, frames).permute(self._axes()), self._batch_axes()
-        return ordered.flatten(batches, 3).flatten(0, batches - 1)
-
-    def _image(self, tokens: Tensor, frames: int, channels: int, size: torch.Size) -> Tensor:
-        """``[batches, tokens, C]`` back to ``[T * B, C, H, W]``."""
-        axes = self._axes()
-        full = (frames, tokens.numel() // (frames * channels * size[0] * size[1]), channels, *size)
-        ordered = tokens.reshape([full[axis] for axis in axes])
-        return ordered.permute([axes.index(axis) for axis in range(5)]).flatten(0, 1)
+    def _image(self, tokens: Tensor, sizes: dict[str, int]) -> Tensor:
+        """``[batches, tokens, C]`` back to ``[T * B, C, H, W]``, by the size of each axis."""
+        order = "".join(ATTENTION_AXES[self.over]) + "C"
+        x = tokens.reshape([sizes[axis] for axis in order])  # [batch axes, token axes, C]
+        return x.permute([order.index(axis) for axis in "TBCHW"]).flatten(0, 1)
 
 
 def initialise(network: nn.Module, generator: torch.Generator | None = None) -> None:

@@ -1,43 +1,73 @@
-"""The convolutional GRU that carries movement (paper, section 3.1).
-
-r = sigmoid(W_r * [h; x] + b_r)
-u = sigmoid(W_u * [h; x] + b_u)
-c = relu(W_c * [r . h; x] + b_c)
-h' = u . h + (1 - u) . c
-"""
+"""The convolutional GRU that carries movement from frame to frame (paper, section 3.1)."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
-from dvdgan.networks.layers import Conv2d, convolution_dtype, memory_layout
-from dvdgan.networks.packed import PackedKernel, transposed
+from dvdgan.networks.kernels.recurrence import unroll
+from dvdgan.networks.layers import Conv2d, convolution_dtype
 
 
 class ConvGRU(nn.Module):
-    """A ConvGRU with 3x3 kernels, ReLU candidate and spectral norm on each gate's whole kernel.
+    """A ConvGRU with 3x3 kernels, a ReLU candidate, spectral norm on each gate's whole kernel, and no normalisation.
 
-    Written to be quick: each kernel is split into its state side and its input side; the input sides run once over all
-    frames; only the state sides are in the loop, in a layout made once; the zero first state is not convolved; and
-    gradients of the kernels are taken once for all frames.
+    r  = sigmoid(W_r * [h; x] + b_r)
+    u  = sigmoid(W_u * [h; x] + b_u)
+    c  = relu(W_c * [r . h; x] + b_c)
+    h' = u . h + (1 - u) . c
 
     Args:
-        inputs: channels of x.
-        hidden: channels of h and of the output.
+        in_channels: of x.
+        hidden_channels: of h, and so of the output.
         spectral_norm: on the three kernels.
     """
 
-    def __init__(self, inputs: int, hidden: int, spectral_norm: bool = True) -> None:
+    def __init__(self, in_channels: int, hidden_channels: int, spectral_norm: bool = True) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.reset = Conv2d(hidden + inputs, hidden, 3, spectral_norm=spectral_norm)
-        self.update = Conv2d(hidden + inputs, hidden, 3, spectral_norm=spectral_norm)
-        self.candidate = Conv2d(hidden + inputs, hidden, 3, spectral_norm=spectral_norm)
+        self.hidden_channels = hidden_channels
+        both = hidden_channels + in_channels  # of [h; x]
+        self.reset = Conv2d(both, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
+        self.update = Conv2d(both, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
+        self.candidate = Conv2d(both, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
+
+    def forward(self, x: Tensor, frames: int, state: Tensor | None = None, constant: bool = False) -> Tensor:
+        """Unroll over time.
+
+        Args:
+            x: ``[T * B, in_channels, H, W]``; if constant, ``[B, in_channels, H, W]``, the same input at every step.
+            frames: T.
+            state: the state before the first frame, ``[B, hidden_channels, H, W]``; None is zero (paper's synthesis).
+            constant: whether the input is the same at every step.
+
+        Returns:
+            The states of all frames, ``[T * B, hidden_channels, H, W]``, in the type that convolves.
+        """
+        dtype = convolution_dtype(x)
+        if kernels.enabled:
+            gates = (self.reset, self.update, self.candidate)
+            weights = [gate.effective_weight(dtype) for gate in gates]
+            biases = [gate.bias for gate in gates if gate.bias is not None]
+            return unroll(x.to(dtype), weights, biases, frames, state, constant)
+
+        inputs = [x] * frames if constant else by_step(x, frames)  # T of [B, in_channels, H, W]
+        h = x.new_zeros(len(inputs[0]), self.hidden_channels, *x.shape[2:]) if state is None else state
+        states = []
+        for x_t in inputs:
+            h = self.step(h.to(dtype), x_t)
+            states.append(h)
+        return torch.cat(states)  # T of [B, hidden_channels, H, W] to [T * B, hidden_channels, H, W]
+
+    def step(self, h: Tensor, x: Tensor) -> Tensor:
+        """State ``[B, hidden_channels, H, W]`` and one step's input ``[B, in_channels, H, W]`` to the next state."""
+        r = torch.sigmoid(self.reset(torch.cat([h, x], 1)))
+        u = torch.sigmoid(self.update(torch.cat([h, x], 1)))
+        c = torch.relu(self.candidate(torch.cat([r * h, x], 1)))
+        return u * h + (1 - u) * c
 
     @torch.no_grad()
     def spread_memory(self, frames: int, generator: torch.Generator | None) -> None:
@@ -48,171 +78,3 @@ class ConvGRU(nn.Module):
         bias = self.update.bias
         if bias is not None and not bias.is_meta:
             bias.uniform_(0.0, math.log(max(frames - 1, 1)), generator=generator)
-
-    def forward(self, x: Tensor, frames: int, state: Tensor | None = None, constant: bool = False) -> Tensor:
-        """Unroll over time.
-
-        Args:
-            x: ``[T * B, inputs, H, W]``; if constant, ``[B, inputs, H, W]``, the same input at every step.
-            frames: T.
-            state: the state before the first frame, ``[B, hidden, H, W]``; None is zero.
-            constant: whether the input is the same at every step; it is then convolved once.
-
-        Returns:
-            The states of all frames, ``[T * B, hidden, H, W]``.
-        """
-        dtype = convolution_dtype(x)
-        gates = (self.reset, self.update, self.candidate)
-        sides = [self.hidden, self.reset.weight.shape[1] - self.hidden]
-        split = [gate.effective_weight(dtype).split(sides, 1) for gate in gates]
-        (reset_h, reset_x), (update_h, update_x), (candidate_h, candidate_x) = split
-        bias: list[Tensor] = [layer.bias for layer in gates if layer.bias is not None]
-        return _Unroll.apply(
-            x.to(dtype),
-            torch.cat([reset_x, update_x]),
-            torch.cat(bias[:2]).to(dtype),
-            candidate_x,
-            bias[2].to(dtype),
-            torch.cat([reset_h, update_h]),
-            candidate_h,
-            state,
-            1 if constant else frames,
-            frames,
-        )
-
-
-class _Unroll(torch.autograd.Function):
-    """The loop over time, whose backward pass leaves all kernel gradients to convolutions over all frames.
-
-    With dh the gradient of a state h' = u . h + (1 - u) . c, from its own use and from the step after it:
-    dc = (1 - u) . dh, masked where c = 0, and du = (h - c) . dh; d(r . h) is dc's input gradient, dr = h . d(r . h);
-    the gradient of h is u . dh + r . d(r . h) + the input gradient of [dr; du] before their sigmoids. Only these input
-    gradients are in the loop; kernel gradients are taken once, over the frames as a batch, where the plain form takes
-    them at each step and sums them up in the precision of the activations.
-
-    Gates and candidates overwrite their projected inputs, and each convolution adds to what is there.
-    """
-
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx,
-        x: Tensor,
-        gates_x: Tensor,
-        gates_bias: Tensor,
-        candidate_x: Tensor,
-        candidate_bias: Tensor,
-        gates_h: Tensor,
-        candidate_h: Tensor,
-        state: Tensor | None,
-        inputs: int,
-        frames: int,
-    ) -> Tensor:
-        """Inputs to states ``[T * B, hidden, H, W]``.
-
-        Args:
-            ctx: autograd's.
-            x: ``[T * B, inputs, H, W]``, or ``[B, …]`` where all frames share it.
-            gates_x: input side of the gates' kernels, ``[2 * hidden, inputs, 3, 3]`` (r, u).
-            gates_bias: ``[2 * hidden]``.
-            candidate_x: input side of the candidate's kernel.
-            candidate_bias: ``[hidden]``.
-            gates_h: state side of the gates' kernels, ``[2 * hidden, hidden, 3, 3]``.
-            candidate_h: state side of the candidate's kernel.
-            state: the state before the first frame, or None for zero.
-            inputs: how many frames of x there are: T or 1.
-            frames: T.
-        """
-        hidden = candidate_h.shape[0]
-        gates, candidates = (
-            _every_step(F.conv2d(x, kernel, bias, padding=1), inputs, frames)
-            for kernel, bias in ((gates_x, gates_bias), (candidate_x, candidate_bias))
-        )
-        states, resets = torch.empty_like(candidates), torch.empty_like(candidates)
-        to_gates, to_candidate = PackedKernel(gates_h, candidates[0]), PackedKernel(candidate_h, candidates[0])
-        h = state if state is None else state.to(x.dtype)
-        for g, c, h_next, rh in zip(gates, candidates, states, resets):
-            if h is None:  # h = 0: r is without effect and u . h vanishes
-                g.sigmoid_()
-                c.relu_()
-                torch.addcmul(c, g[:, hidden:], c, value=-1, out=h_next)
-                rh.zero_()
-            else:
-                to_gates.add_to(g, h).sigmoid_()
-                torch.mul(g[:, :hidden], h, out=rh)
-                to_candidate.add_to(c, rh, relu=True)
-                torch.lerp(c, h, g[:, hidden:], out=h_next)
-            h = h_next
-        ctx.shared = inputs < frames
-        ctx.save_for_backward(x, gates_x, candidate_x, gates_h, candidate_h, state, gates, candidates, states, resets)
-        return states.flatten(0, 1)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, d_states: Tensor):  # type: ignore[override]
-        """Gradients of all tensors."""
-        x, gates_x, candidate_x, gates_h, candidate_h, state, gates, candidates, states, resets = ctx.saved_tensors
-        frames = len(states)
-        d_states = by_step(d_states, frames).to(states.dtype)
-        d_gates, d_candidates = torch.empty_like(gates), torch.empty_like(candidates)
-        from_gates = PackedKernel(transposed(gates_h), gates[0])
-        from_candidate = PackedKernel(transposed(candidate_h), candidates[0])
-        first = None if state is None else state.to(states.dtype)
-        carried: Tensor | None = None
-        for t in reversed(range(frames)):
-            h, c = states[t - 1] if t else first, candidates[t]
-            r, u = gates[t].chunk(2, 1)
-            dr, du = d_gates[t].chunk(2, 1)
-            dc = d_candidates[t]
-            dh = d_states[t] if carried is None else carried.add_(d_states[t])
-            kept = dh * u
-            torch.ops.aten.threshold_backward.grad_input(dh - kept, c, 0, grad_input=dc)
-            before_u = c * -dh if h is None else torch.sub(h, c).mul_(dh)
-            torch.ops.aten.sigmoid_backward.grad_input(before_u, u, grad_input=du)
-            if h is None:
-                dr.zero_()
-                break
-            d_rh = from_candidate(dc)
-            torch.ops.aten.sigmoid_backward.grad_input(d_rh * h, r, grad_input=dr)
-            carried = from_gates.add_to(kept.addcmul_(d_rh, r), d_gates[t])
-
-        skipped = 0 if state is not None else 1
-        before = states[:-1] if first is None else torch.cat([first[None], states[:-1]])
-        d_gates_h = _kernel_gradient(d_gates[skipped:], before, gates_h)
-        d_candidate_h = _kernel_gradient(d_candidates[skipped:], resets[skipped:], candidate_h)
-        if ctx.shared:  # one input for all frames
-            d_gates, d_candidates = d_gates.sum(0, keepdim=True), d_candidates.sum(0, keepdim=True)
-        d_gates, d_candidates = d_gates.flatten(0, 1), d_candidates.flatten(0, 1)
-        _, d_gates_x, d_gates_bias = _convolution_backward(d_gates, x, gates_x, [False, True, True])
-        _, d_candidate_x, d_candidate_bias = _convolution_backward(d_candidates, x, candidate_x, [False, True, True])
-        dx = None
-        if ctx.needs_input_grad[0]:
-            dx = F.conv2d(d_gates, transposed(gates_x), padding=1)
-            PackedKernel(transposed(candidate_x), d_candidates).add_to(dx, d_candidates)
-        return (
-            *(dx, d_gates_x, d_gates_bias, d_candidate_x, d_candidate_bias, d_gates_h, d_candidate_h),
-            *(carried if state is not None else None, None, None),
-        )
-
-
-def _every_step(projected: Tensor, inputs: int, frames: int) -> Tensor:
-    """``[inputs * B, C, H, W]`` to ``[T, B, C, H, W]``, memory of its own."""
-    steps = by_step(projected, inputs)
-    if inputs == frames:
-        return steps
-    shape = (frames * steps.shape[1], *steps.shape[2:])
-    layout = memory_layout(projected)
-    room = torch.empty(shape, dtype=projected.dtype, device=projected.device, memory_format=layout)
-    return by_step(room, frames).copy_(steps)
-
-
-def _kernel_gradient(dy: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
-    """Gradient of a 3x3 convolution's kernel over all of ``[T, B, C, H, W]``."""
-    if not len(x):
-        return torch.zeros_like(kernel)
-    return _convolution_backward(dy.flatten(0, 1), x.flatten(0, 1), kernel, [False, True, False])[1]
-
-
-def _convolution_backward(dy: Tensor, x: Tensor, kernel: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
-    """Gradients of a 3x3 convolution's input, kernel and bias, those that are wanted."""
-    bias = [len(kernel)]
-    return torch.ops.aten.convolution_backward(dy, x, kernel, bias, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)

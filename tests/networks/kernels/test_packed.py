@@ -2,10 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dvdgan.networks import packed
-from dvdgan.networks.layers import initialise, use_channels_last
-from dvdgan.networks.packed import PackedKernel, can_pack, transposed
-from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.networks.kernels.packed import PackedKernel, can_pack, transposed
 
 TYPES = [torch.float32, torch.bfloat16]
 
@@ -48,27 +45,3 @@ def test_what_is_not_packed():
     assert not can_pack(torch.randn(4, 16, 3, 3, dtype=torch.float64), like.double())
     assert not can_pack(torch.randn(4, 16, 3, 3), torch.randn(2, 16, 4, 4)), "channels first"
     assert not can_pack(torch.empty(4, 16, 3, 3, device="meta"), like)
-
-
-@pytest.mark.skipif(not can_pack(clips(4, 16, 3, 3), clips(2, 16, 4, 4)), reason="PyTorch has no oneDNN here")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("constant", [False, True])
-def test_recurrence_with_and_without(monkeypatch, precision, constant):
-    """The fast form beside the plain one, forward and backward, with a first state."""
-    gru = ConvGRU(16, 24)
-    initialise(gru, torch.Generator().manual_seed(0))
-    use_channels_last(gru)
-    x, state = clips(2 if constant else 10, 16, 4, 4).requires_grad_(), clips(2, 24, 4, 4).requires_grad_()
-    weights = torch.randn(10, 24, 4, 4)
-
-    def run():
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            y = gru(x, 5, state, constant)
-        return [y, *torch.autograd.grad((y * weights).sum(), [x, state, *gru.parameters()])]
-
-    fast = run()
-    monkeypatch.setattr(packed, "enabled", False)
-    for ours, theirs in zip(fast, run()):
-        scale = float(theirs.detach().float().abs().max())
-        tolerance = (1e-5 if precision == "fp32" else 0.03) * scale
-        torch.testing.assert_close(ours.float(), theirs.float(), rtol=0, atol=tolerance)

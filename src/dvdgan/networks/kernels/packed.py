@@ -2,7 +2,7 @@
 
 oneDNN, which convolves on CPUs, brings a kernel into a blocked layout of its own at every call. In a recurrence the
 same kernel runs at every step over few pixels, where that costs as much as the convolution itself: here it is done
-once.
+once. Where oneDNN does not convolve, `torch.nn.functional.conv2d` does.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from torch import Tensor
 
 _PAD = [1, 1]  # of a 3x3 kernel, for the same size
 _ONE = [1, 1]  # stride and dilation
-
-enabled = True
-"""Whether kernels are packed where they can be; False convolves with `torch.nn.functional.conv2d` everywhere."""
 
 
 class PackedKernel:
@@ -29,7 +26,7 @@ class PackedKernel:
     def __init__(self, kernel: Tensor, like: Tensor) -> None:
         kernel = kernel.detach()
         self._packed: Tensor | None = None
-        if enabled and can_pack(kernel, like):
+        if can_pack(kernel, like):
             size = [like.shape[0], kernel.shape[1], *like.shape[2:]]
             dense = kernel.contiguous().to_mkldnn()
             lay_out = torch._C._nn.mkldnn_reorder_conv2d_weight

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dvdgan.networks.layers import memory_layout
+from dvdgan.networks.kernels.layout import memory_layout
 
 _ROWS = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
 """Which of a kernel's three rows fall on each of the two small rows that an even, and an odd, large row sees."""

@@ -18,15 +18,13 @@ from typing import Any, Literal
 
 import yaml
 
-from dvdgan.report.thinning import Bins, Key
+from dvdgan.report.html import ReportError
+from dvdgan.report.media import Sample
+from dvdgan.report.run.thinning import Bins, Key
 
 State = Literal["running", "finished", "stopped"]
 
 _RECENT_LINES = 50
-
-
-class ReportError(ValueError):
-    """A page that cannot be made; the message is one line that names the path and the mend."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,6 @@ class Event:
     state: str  # raised, cleared or note
     message: str
     advice: str
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What was drawn at one step: a sheet (PNG), a mosaic (MP4), or both."""
-
-    step: int
-    sheet: Path | None
-    clip: Path | None
 
 
 @dataclass(frozen=True)
@@ -70,9 +59,7 @@ class Record:
     lines: Bins = field(default_factory=Bins)  # training lines
     checks: Bins = field(default_factory=Bins)
     evaluations: Bins = field(default_factory=Bins)
-    best: tuple[int, float] | None = (
-        None  # step and distance of the samples that a classifier found the nearest to real
-    )
+    best: tuple[int, float] | None = None  # step and distance of the samples that a classifier found nearest to real
     events: list[Event] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)  # by step
     real: Sample | None = None

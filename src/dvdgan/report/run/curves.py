@@ -8,23 +8,10 @@ from typing import Any, TypeGuard
 import numpy as np
 import plotly.graph_objects as go
 
-from dvdgan.report.figures import (
-    AMBER,
-    BLUE,
-    GREEN,
-    GREY,
-    RED,
-    Chart,
-    add_level,
-    chart_of,
-    classes_chart,
-    dress,
-    lines_chart,
-    mark_events,
-    trace,
-)
-from dvdgan.report.record import Record
-from dvdgan.report.thinning import Bins
+from dvdgan.report.charts import AMBER, BLUE, GREEN, GREY, RED, Chart, add_level
+from dvdgan.report.run.figures import chart_of, classes_chart, finish, lines_chart, mark_events, trace
+from dvdgan.report.run.record import Record
+from dvdgan.report.run.thinning import Bins
 
 _DISCRIMINATORS = {"spatial": ("D_S, single frames", BLUE), "temporal": ("D_T, whole clip", AMBER)}
 
@@ -35,7 +22,7 @@ def charts(record: Record) -> list[Chart]:
     made = [
         _losses(lines),
         _generator_losses(lines),
-        *[_scores(lines, classifier) for classifier in _DISCRIMINATORS],
+        *[_scores(lines, discriminator) for discriminator in _DISCRIMINATORS],
         _ranking(lines),
         _gradients(lines),
         _penalties(lines),
@@ -54,14 +41,14 @@ def charts(record: Record) -> list[Chart]:
     last = max([record.step, *(event.step for event in record.events)], default=0)
     for chart in shown:
         mark_events(chart.figure, record.events)
-        dress(chart, last)
+        finish(chart, last)
     return shown
 
 
 def _losses(lines: Bins) -> Chart | None:
     return lines_chart(
         lines,
-        {f"loss_{classifier}": look for classifier, look in _DISCRIMINATORS.items()},
+        {f"loss_{discriminator}": look for discriminator, look in _DISCRIMINATORS.items()},
         "discriminator-losses",
         "Discriminator losses",
         "What the two discriminators fail at, lower being better for them. Healthy: wavering with no trend below the "
@@ -72,7 +59,7 @@ def _losses(lines: Bins) -> Chart | None:
 def _generator_losses(lines: Bins) -> Chart | None:
     return lines_chart(
         lines,
-        {f"loss_g_{classifier}": look for classifier, look in _DISCRIMINATORS.items()},
+        {f"loss_g_{discriminator}": look for discriminator, look in _DISCRIMINATORS.items()},
         "generator-losses",
         "Generator losses",
         "How badly the generator fools each discriminator. Healthy: wavering within a band; a steady climb means that "
@@ -80,12 +67,12 @@ def _generator_losses(lines: Bins) -> Chart | None:
     )
 
 
-def _scores(lines: Bins, classifier: str) -> Chart | None:
-    name = _DISCRIMINATORS[classifier][0]
+def _scores(lines: Bins, discriminator: str) -> Chart | None:
+    name = _DISCRIMINATORS[discriminator][0]
     return lines_chart(
         lines,
-        {f"real_{classifier}": ("training clips", GREEN), f"fake_{classifier}": ("generated clips", AMBER)},
-        f"scores-{classifier}",
+        {f"real_{discriminator}": ("training clips", GREEN), f"fake_{discriminator}": ("generated clips", AMBER)},
+        f"scores-{discriminator}",
         f"Scores of {name}",
         "The mean score for training clips and for generated ones. Healthy: training clips above generated ones, with "
         "a gap that stays small and does not keep widening.",
@@ -95,7 +82,7 @@ def _scores(lines: Bins, classifier: str) -> Chart | None:
 def _ranking(lines: Bins) -> Chart | None:
     chart = lines_chart(
         lines,
-        {f"auc_{classifier}": look for classifier, look in _DISCRIMINATORS.items()},
+        {f"auc_{discriminator}": look for discriminator, look in _DISCRIMINATORS.items()},
         "ranking",
         "Pairs ranked rightly (AUC)",
         "The share of pairs of a training clip and a generated one that a discriminator ranks rightly. Healthy: "
@@ -127,9 +114,9 @@ def _gradients(lines: Bins) -> Chart | None:
 
 def _penalties(lines: Bins) -> Chart | None:
     looks = {
-        f"penalty_{side}_{classifier}": (f"{where}, {_DISCRIMINATORS[classifier][0]}", colour)
+        f"penalty_{side}_{discriminator}": (f"{where}, {_DISCRIMINATORS[discriminator][0]}", colour)
         for side, where, colours in (("real", "training clips", (BLUE, AMBER)), ("fake", "generated", (GREEN, RED)))
-        for classifier, colour in zip(_DISCRIMINATORS, colours)
+        for discriminator, colour in zip(_DISCRIMINATORS, colours)
     }
     return lines_chart(
         lines,
@@ -211,7 +198,7 @@ def _distance(record: Record) -> Chart | None:
         "distance",
         "Distance to the training clips",
         "How far samples lie from training clips in a fixed space of simple features. It compares moments of this run "
-        "only, not runs or papers. Healthy: falling, quickly at first, towards the floor that real clips reach.",
+        "only, not runs or papers. Healthy: falling, quickly at first, towards the baseline that real clips reach.",
     )
     floor = record.facts.get("floor")
     if chart and _is_number(floor):
@@ -229,8 +216,8 @@ def _classifier_distance(record: Record) -> Chart | None:
         "Classifier Fréchet distance",
         f"How far {samples}samples lie from {real}training clips in the features of a trained "
         "classifier of clips. It compares with the same classifier at equal counts only. By it the best checkpoints "
-        "are chosen, the lowest first. Healthy: falling towards the floor, which training clips reach against each "
-        "other.",
+        "are chosen, the lowest first. Healthy: falling towards the baseline, which training clips reach against "
+        "each other.",
     )
     floor = last.get(("floor", ""))
     if chart and floor is not None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 BLUE, AMBER, GREEN, GREY, RED = "#3b82f6", "#f59e0b", "#10b981", "#8b8b94", "#ef4444"
-GRID = {"gridcolor": "rgba(128,128,128,0.18)", "zerolinecolor": "rgba(128,128,128,0.35)", "linecolor": GREY}
+_GRID = {"gridcolor": "rgba(128,128,128,0.18)", "zerolinecolor": "rgba(128,128,128,0.35)", "linecolor": GREY}
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,6 @@ def dress(figure: go.Figure, height: int, **layout: Any) -> None:
         hoverlabel={"bgcolor": "rgba(24,24,27,0.92)", "font": {"color": "#f4f4f5", "size": 12}, "namelength": -1},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 11}},
     )
-    figure.update_xaxes(**GRID)
-    figure.update_yaxes(**GRID)
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(**_GRID, title={"font": {"size": 12}, "standoff": 6})
     figure.update_layout(**layout)

@@ -50,7 +50,7 @@ def ruler(score: Score) -> Chart | None:
         y=["real"] * len(real),
         mode="lines+markers",
         line={"color": GREEN, "width": 10},
-        marker={"symbol": "square", "size": 10, "color": GREEN},
+        marker={"symbol": "square", "size": 4, "color": GREEN},
         hovertext=[f"real against real: {interval(*real)} in {baseline.repeats} draws"] * 2 if real else [],
         hoverinfo="text",
     )
@@ -59,7 +59,7 @@ def ruler(score: Score) -> Chart | None:
         x=[value],
         y=["generated"],
         mode="markers",
-        marker=_GENERATED | {"size": 14},
+        marker=_GENERATED | {"size": 12},
         error_x=_bars([(value, low, high)]),
         hovertext=[f"generated: {number(value)}"],
         hoverinfo="text",
@@ -69,7 +69,7 @@ def ruler(score: Score) -> Chart | None:
     way = True if lower else "reversed"
     figure.update_xaxes(type="log" if log else "linear", autorange=way, nticks=6, zeroline=False)
     if log:
-        figure.update_xaxes(dtick="D2" if max(known) < 300 * min(known) else 1, exponentformat="power")
+        figure.update_xaxes(dtick="D2" if max(known) < 300 * min(known) else 1, exponentformat="none")
     rows = ["corrupted", "real", "generated"]
     figure.update_yaxes(categoryorder="array", categoryarray=rows, range=[-0.7, 2.5])
     dress(figure, 150, showlegend=False, hovermode="closest", margin={"l": 72, "t": 4, "b": 24})
@@ -106,7 +106,7 @@ def _curve(score: Score, points: Sequence[tuple[float, float, float, float]]) ->
         hoverinfo="text",
     )
     if baseline.low is not None and baseline.high is not None:
-        figure.add_hrect(y0=baseline.low, y1=baseline.high, fillcolor=GREEN, opacity=0.25, line_width=0)
+        figure.add_hrect(y0=baseline.low, y1=baseline.high, fillcolor=GREEN, opacity=0.25, line_width=0, layer="below")
         figure.add_annotation(
             text="real against real",
             x=1,
@@ -245,8 +245,8 @@ def histogram(nearness: Nearness) -> Chart | None:
         hoverinfo="skip",
     )
     add_level(figure, nearness.threshold, "closest 5 % of held-out", axis="x")
-    figure.update_xaxes(title={"text": "distance to the nearest training clip", "standoff": 4}, nticks=6)
-    figure.update_yaxes(tickformat=".0%", nticks=5, automargin=True)
+    figure.update_xaxes(title={"text": "distance to the nearest training clip"}, nticks=6)
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero", nticks=5, automargin=True)
     dress(figure, 270, hovermode="closest", margin={"t": 22, "b": 64})
     said = "clips by distance to the nearest training clip; the closest 5 % of held-out ones lie within "
     return Chart(f"distances-{nearness.space}", nearness.space, "", figure, said=said + number(nearness.threshold))

@@ -220,12 +220,8 @@ def test_better_is_to_the_left_of_a_ruler(better, values):
     value, mild, severe = values
     chart = ruler(score(value, floor_of(2.0 if better == "lower" else 0.9), better, {"mild": mild, "severe": severe}))
     found, axis = places(chart), chart.figure.layout.xaxis
-    assert found == {
-        "mild": mild,
-        "severe": severe,
-        "generated": value,
-        "real against real": found["real against real"],
-    }
+    assert (found["mild"], found["severe"], found["generated"]) == (mild, severe, value)
+    assert "real against real" in found
     assert axis.autorange == (True if better == "lower" else "reversed")
     assert chart.said.endswith("better is to the left")
 
@@ -277,10 +273,8 @@ def test_curves_show_their_spread_and_the_baseline():
 
 def test_one_score_against_another_in_the_same_space():
     found = tradeoffs(example())
-    assert [chart.title for chart in found][:2] == [
-        "Precision against Fréchet distance",
-        "Recall against Fréchet distance",
-    ]
+    names = [chart.title.partition(" against ")[0] for chart in found]
+    assert names == ["Precision", "Recall", "Coverage", "Inception Score"]
     assert list(found[0].figure.data[0].text) == ["0.2", "0.4", "0.6", "0.8", "1"]
     assert tradeoffs(swept([(0.5, 1.0), (1.0, 2.0)])) == []
 

@@ -64,9 +64,8 @@ class Page(HTMLParser):
 
 def loads_nothing(page):
     """Whether all that a page shows is in it."""
-    links = [
-        value for _, a in page.elements for name, value in a.items() if name in ("src", "href", "poster", "srcset")
-    ]
+    named = ("src", "href", "poster", "srcset", "data", "action")
+    links = [value for _, found in page.elements for name, value in found.items() if name in named]
     code = [script for attributes, script in page.scripts if "id" not in attributes]
     asks = ("http:", "https:", "@import", "url(", "fetch(", "import(", "//cdn")
     inside = all(value.startswith(("data:", "#")) for value in links)

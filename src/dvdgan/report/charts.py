@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,13 +41,11 @@ def add_level(figure: go.Figure, at: float, label: str, colour: str = GREY, axis
 
     Args:
         figure: the figure to draw in.
-        at: where the line crosses the axis; nothing is drawn if this is not finite.
+        at: where the line crosses the axis.
         label: what it says beside the line.
         colour: of the line and the label.
         axis: ``y`` for a horizontal line.
     """
-    if not math.isfinite(at):
-        return
     look = {"line": {"color": colour, "width": 1, "dash": "dash"}}
     text = {"text": label, "font": {"size": 11, "color": colour}}
     if axis == "y":

@@ -106,17 +106,9 @@ def _curve(score: Score, points: Sequence[tuple[float, float, float, float]]) ->
         hoverinfo="text",
     )
     if baseline.low is not None and baseline.high is not None:
-        figure.add_hrect(y0=baseline.low, y1=baseline.high, fillcolor=GREEN, opacity=0.25, line_width=0, layer="below")
-        figure.add_annotation(
-            text="real against real",
-            x=1,
-            xref="paper",
-            y=baseline.high,
-            xanchor="right",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 11, "color": GREEN},
-        )
+        label = {"text": "real against real", "font": {"size": 11, "color": GREEN}, "yanchor": "bottom"}
+        look = {"fillcolor": GREEN, "opacity": 0.25, "line_width": 0, "layer": "below"}
+        figure.add_hrect(y0=baseline.low, y1=baseline.high, annotation=label, **look)
         figure.update_yaxes(autorangeoptions={"include": [baseline.low, baseline.high]})
     figure.update_xaxes(title="truncation", nticks=6)
     figure.update_yaxes(nticks=5, automargin=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from dvdgan.report.charts import GREY, RED, Chart, dress, plain
-from dvdgan.report.run.record import Event
+from dvdgan.report.charts import GREY, RED, Chart, add_level, dress, plain
+from dvdgan.report.run.record import Event, is_number
 from dvdgan.report.run.thinning import Bins
 
 SHOWN_CLASSES = 12
@@ -23,20 +24,32 @@ _BY_CLASS = [
 _SHOWN_EVENTS = 40
 
 
-def lines_chart(bins: Bins, looks: dict[str, tuple[str, str]], key: str, title: str, about: str) -> Chart | None:
-    """A chart with a line for each logged name of ``looks``, which gives its label and colour."""
+Look = tuple[str, str]
+"""A line's label and its colour."""
+Level = tuple[Any, str, str]
+"""Where a reference line lies, its label and its colour; it is left out unless that is a finite number."""
+
+
+def lines_chart(bins: Bins, looks: dict[str, Look], key: str, title: str, about: str, *levels: Level) -> Chart | None:
+    """A chart with a line for each logged name of ``looks``; None if none was logged."""
     figure = go.Figure()
     for name, (label, colour) in looks.items():
         steps, values = bins.series(name)
         if len(steps):
             figure.add_trace(trace(steps, values, label, colour))
-    return chart_of(key, title, about, figure)
+    return chart_of(key, title, about, figure, *levels)
 
 
 def classes_chart(
-    bins: Bins, name: str, key: str, title: str, about: str, worse: Callable[[float], float]
+    bins: Bins,
+    name: str,
+    key: str,
+    title: str,
+    about: str,
+    *levels: Level,
+    worse: Callable[[float], float] = operator.neg,
 ) -> Chart | None:
-    """A chart of a name over all and by class; ``worse`` orders the classes by their last value."""
+    """A chart of a name over all and by class; ``worse`` orders the classes by their last value, by default the lowest first."""
     by_class = f"{name}_by_class"
     figure, classes = go.Figure(), bins.parts(by_class)
     if len(classes) > SHOWN_CLASSES:
@@ -51,7 +64,7 @@ def classes_chart(
     steps, values = bins.series(name)
     if len(steps):
         figure.add_trace(trace(steps, values, "all classes" if classes else "all clips", GREY, line={"width": 3.5}))
-    return chart_of(key, title, about, figure, wide=bool(classes))
+    return chart_of(key, title, about, figure, *levels, wide=bool(classes))
 
 
 def _band(figure: go.Figure, bins: Bins, name: str, classes: list[str]) -> None:
@@ -81,9 +94,14 @@ def trace(steps: np.ndarray, values: np.ndarray, name: str, colour: str, **more:
     )
 
 
-def chart_of(key: str, title: str, about: str, figure: go.Figure, wide: bool = False) -> Chart | None:
-    """The chart of a figure; None if there is nothing in it."""
-    return Chart(key, title, about, figure, wide) if figure.data else None
+def chart_of(key: str, title: str, about: str, figure: go.Figure, *levels: Level, wide: bool = False) -> Chart | None:
+    """The chart of a figure, with reference lines; None if there is nothing in it."""
+    if not figure.data:
+        return None
+    for at, label, colour in levels:
+        if is_number(at):
+            add_level(figure, at, label, colour)
+    return Chart(key, title, about, figure, wide)
 
 
 def mark_events(figure: go.Figure, events: list[Event]) -> None:

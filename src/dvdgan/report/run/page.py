@@ -127,14 +127,13 @@ def _progress(record: Record) -> dict[str, Any]:
 
 def _latest(record: Record) -> list[Fact]:
     """The newest values of the numbers that say most, with what they should be."""
-    floor = record.facts.get("floor")
-    near = f"falls towards {floor:.3g}" if isinstance(floor, float) else "should fall"
+    lowest = f"; lowest {record.best[1]:.3g}, at step {record.best[0]:,}" if record.best else ""
     looked_for = [
         (record.lines, "motion_ratio", "Motion", "1 is as real"),
         (record.checks, "diversity", "Diversity", "1 is as real"),
         (record.checks, "accuracy", "Recognised", "share of samples; 1 is all"),
-        (record.checks, "distance", "Distance", near),
-        (record.evaluations, "distance", "Classifier distance", _towards(record)),
+        (record.checks, "distance", "Distance", _towards(record.real_distance)),
+        (record.evaluations, "distance", "Classifier distance", _towards(record.real_classifier_distance) + lowest),
         (record.evaluations, "fidelity", "Class fidelity", "share that the classifier recognises; 1 is all"),
         (record.evaluations, "behaviours", "Behaviours", "share that behaves as its class; 1 is all"),
         (record.lines, "auc_spatial", "AUC of D_S", "0.5 guesses, 1 is too good"),
@@ -147,11 +146,8 @@ def _latest(record: Record) -> list[Fact]:
     ]
 
 
-def _towards(record: Record) -> str:
-    """Where a classifier's distance should go, and how far it came."""
-    floor = record.evaluations.last.get(("floor", ""))
-    lowest = f"; lowest {record.best[1]:.3g}, at step {record.best[0]:,}" if record.best else ""
-    return ("should fall" if floor is None else f"falls towards {floor:.3g}") + lowest
+def _towards(baseline: float | None) -> str:
+    return "should fall" if baseline is None else f"falls towards {baseline:.3g}"
 
 
 def _differences(record: Record) -> list[Difference] | None:

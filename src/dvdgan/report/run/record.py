@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import yaml
 
@@ -81,6 +81,17 @@ class Record:
             elif event.state == "cleared":
                 standing.pop((event.event, event.about), None)
         return list(standing.values())
+
+    @property
+    def real_distance(self) -> float | None:
+        """The baseline of the checks' distance: what real clips reach."""
+        found = self.facts.get("floor")
+        return float(found) if is_number(found) else None
+
+    @property
+    def real_classifier_distance(self) -> float | None:
+        """The baseline of the evaluations' distance: what training clips reach against each other."""
+        return self.evaluations.last.get(("floor", ""))
 
     def setting(self, path: str) -> Any:
         """A field of the configuration by its dotted path; None where there is none."""
@@ -199,12 +210,16 @@ def _numbers(tree: dict[str, Any], broken: Counter[str]) -> dict[Key, float]:
     for name, value in tree.items():
         leaves = [(part, leaf) for part, leaf in value.items() if part] if isinstance(value, dict) else [("", value)]
         for part, leaf in leaves:
-            if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
-                if math.isfinite(leaf):
-                    numbers[name, part] = float(leaf)
-                else:
-                    broken[name] += 1
+            if is_number(leaf):
+                numbers[name, part] = float(leaf)
+            elif isinstance(leaf, float):
+                broken[name] += 1
     return numbers
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a finite number, and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _speed(recent: list[tuple[int, float | None, float | None]]) -> float | None:

@@ -1,7 +1,11 @@
+import re
+import sys
+
 import numpy as np
 import pytest
 
 from dvdgan.data.decode.clip import read_clip
+from dvdgan.evaluation.evaluate_commands import evaluate_command
 from dvdgan.evaluation.results_parts import Confusion, Histogram, Measured, Nearness
 from dvdgan.evaluation.results_scores import Floor, Score, damaged
 from dvdgan.evaluation.shown import ShownClips
@@ -193,6 +197,20 @@ def test_pages_are_written_whole_or_not_at_all(tmp_path):
         write_evaluation_page(bare(), None, tmp_path)
     with pytest.raises(ReportError, match="cannot be written"):
         write_evaluation_page(bare(), None, out / "below.html")
+
+
+def test_without_plotly_the_command_ends_before_any_work(tmp_path, monkeypatch):
+    for module in [name for name in sys.modules if name.split(".")[0] == "plotly"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    out = tmp_path / "out"
+    for work in (
+        lambda: evaluate_command(model=tmp_path / "no model", out=out),
+        lambda: write_evaluation_page(example(), None, out / "evaluation.html"),
+    ):
+        with pytest.raises(ReportError, match=re.escape("pip install 'dvdgan[report]'")):
+            work()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mosaics_of_uneven_sides():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -15,7 +16,6 @@ from dvdgan.report.words import better, interval, number, percent
 
 _LABELLED = 40  # classes up to which a confusion matrix names its rows
 _NUMBERED = 12  # and up to which it writes the shares
-_GENERATED = {"symbol": "diamond", "size": 10, "color": AMBER}
 
 
 def ruler(score: Score) -> Chart | None:
@@ -55,15 +55,8 @@ def ruler(score: Score) -> Chart | None:
         hoverinfo="text",
     )
     low, high = _ends(value, score.overall)
-    figure.add_scatter(
-        x=[value],
-        y=["generated"],
-        mode="markers",
-        marker=_GENERATED | {"size": 12},
-        error_x=_bars([(value, low, high)]),
-        hovertext=[f"generated: {number(value)}"],
-        hoverinfo="text",
-    )
+    bars = _bars([(value, low, high)])
+    _diamonds(figure, [value], ["generated"], [f"generated: {number(value)}"], error_x=bars)
     known = [value, *real, *(other for _, other in controls)]
     log = lower and min(known) > 0 and max(known) > 20 * min(known)
     way = True if lower else "reversed"
@@ -95,16 +88,9 @@ def curves(evaluation: Evaluation) -> list[Chart]:
 
 def _curve(score: Score, points: Sequence[tuple[float, float, float, float]]) -> Chart:
     figure, baseline = go.Figure(), score.floor
-    figure.add_scatter(
-        x=[x for x, *_ in points],
-        y=[y for _, y, *_ in points],
-        mode="lines+markers",
-        line={"color": AMBER, "width": 2},
-        marker=_GENERATED,
-        error_y=_bars([rest for _, *rest in points]),
-        hovertext=[f"truncation {x:g}: {number(y)}" for x, y, *_ in points],
-        hoverinfo="text",
-    )
+    hover = [f"truncation {x:g}: {number(y)}" for x, y, *_ in points]
+    bars = _bars([rest for _, *rest in points])
+    _diamonds(figure, [x for x, *_ in points], [y for _, y, *_ in points], hover, error_y=bars)
     if baseline.low is not None and baseline.high is not None:
         label = {"text": "real against real", "font": {"size": 11, "color": GREEN}, "yanchor": "bottom"}
         look = {"fillcolor": GREEN, "opacity": 0.25, "line_width": 0, "layer": "below"}
@@ -143,17 +129,15 @@ def _both(evaluation: Evaluation, x_key: str, y_key: str) -> list[tuple[float, f
 def _tradeoff(low: Score, high: Score, about: str, points: list[tuple[float, float, float]]) -> Chart:
     figure = go.Figure()
     hover = [f"truncation {t:g}: {low.name} {number(x)}, {high.name} {number(y)}" for t, x, y in points]
-    figure.add_scatter(
-        x=[x for _, x, _ in points],
-        y=[y for _, _, y in points],
+    _diamonds(
+        figure,
+        [x for _, x, _ in points],
+        [y for _, _, y in points],
+        hover,
         mode="lines+markers+text",
-        line={"color": AMBER, "width": 2},
-        marker=_GENERATED,
         text=[f"{t:g}" for t, *_ in points],
         textposition="top left",
         textfont={"size": 11},
-        hovertext=[plain(text, 120) for text in hover],
-        hoverinfo="text",
     )
     figure.update_xaxes(title=plain(low.name), nticks=5)
     figure.update_yaxes(title=plain(high.name), nticks=5, automargin=True)
@@ -178,6 +162,7 @@ def heat_map(confusion: Confusion, key: str, title: str, about: str) -> Chart:
                 shares.append(round(100 * hits / total, 2) if hits else None)
                 said = f"{plain(names[row])}, taken for {plain(names[column])}: "
                 texts.append(f"{said}{percent(hits / total)} ({hits} of {total})" if hits else "")
+    gap = 1 if count <= _LABELLED else 0
     figure = go.Figure(
         go.Heatmap(
             x=columns,
@@ -187,8 +172,8 @@ def heat_map(confusion: Confusion, key: str, title: str, about: str) -> Chart:
             zmax=100,
             colorscale=[[0, "rgba(59,130,246,0.08)"], [1, BLUE]],
             showscale=False,
-            xgap=1 if count <= _LABELLED else 0,
-            ygap=1 if count <= _LABELLED else 0,
+            xgap=gap,
+            ygap=gap,
             text=texts,
             hoverinfo="text",
             hoverongaps=False,
@@ -196,13 +181,20 @@ def heat_map(confusion: Confusion, key: str, title: str, about: str) -> Chart:
             textfont={"size": 10},
         )
     )
-    ticks = {"tickmode": "array", "tickvals": list(range(count)), "ticktext": [plain(name, 14) for name in names]}
-    named = count <= _LABELLED
-    figure.update_xaxes(side="top", tickangle=-55, constrain="domain", **ticks)
-    figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain", **ticks)
-    dress(figure, 440, hovermode="closest", margin={"l": 10, "t": 10, "b": 10, "r": 10}, dragmode="pan")
-    figure.update_xaxes(automargin=True, showticklabels=named, showgrid=False, zeroline=False)
-    figure.update_yaxes(automargin=True, showticklabels=named, showgrid=False, zeroline=False)
+    dress(figure, 440, hovermode="closest", margin={"l": 10, "t": 10, "b": 10, "r": 10})
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(
+            tickmode="array",
+            tickvals=list(range(count)),
+            ticktext=[plain(name, 14) for name in names],
+            showticklabels=count <= _LABELLED,
+            automargin=True,
+            constrain="domain",
+            showgrid=False,
+            zeroline=False,
+        )
+    figure.update_xaxes(side="top", tickangle=-55)
+    figure.update_yaxes(autorange="reversed", scaleanchor="x")
     right, total = sum(confusion.counts[k][k] for k in range(count)), sum(map(sum, confusion.counts))
     said = f"confusion matrix, {count} classes: {right} of {total} clips taken for their class"
     return Chart(key, title, about, figure, said=said)
@@ -242,6 +234,18 @@ def histogram(nearness: Nearness) -> Chart | None:
     dress(figure, 270, hovermode="closest", margin={"t": 22, "b": 64})
     said = "clips by distance to the nearest training clip; the closest 5 % of held-out ones lie within "
     return Chart(f"distances-{nearness.space}", nearness.space, "", figure, said=said + number(nearness.threshold))
+
+
+def _diamonds(figure: go.Figure, x: list[Any], y: list[Any], hover: list[str], **more: Any) -> None:
+    """Points of generated clips, joined by a line, each with a text that shows on hovering."""
+    look = {"mode": "lines+markers", "line": {"color": AMBER, "width": 2}, "hoverinfo": "text"} | more
+    figure.add_scatter(
+        x=x,
+        y=y,
+        marker={"symbol": "diamond", "size": 11, "color": AMBER},
+        hovertext=[plain(t, 120) for t in hover],
+        **look,
+    )
 
 
 def _ends(value: float, result: Measured) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dvdgan.report.charts import AMBER, BLUE, GREEN, GREY, RED, Chart
 from dvdgan.report.run.figures import Look, chart_of, classes_chart, finish, lines_chart, mark_events, trace
-from dvdgan.report.run.record import Record
+from dvdgan.report.run.record import Record, is_number
 from dvdgan.report.run.thinning import Bins
 
 _DISCRIMINATORS = {"spatial": ("D_S, single frames", BLUE), "temporal": ("D_T, whole clip", AMBER)}
@@ -142,7 +142,7 @@ def _guessing(record: Record) -> float | None:
 
 def _checks(record: Record) -> list[Chart | None]:
     real = record.facts.get("real_accuracy_by_class")
-    reached = [value for value in (real.values() if isinstance(real, dict) else ()) if isinstance(value, (int, float))]
+    reached = [value for value in (real.values() if isinstance(real, dict) else ()) if is_number(value)]
     return [
         classes_chart(
             record.checks,

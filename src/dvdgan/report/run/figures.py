@@ -49,7 +49,7 @@ def classes_chart(
     *levels: Level,
     worse: Callable[[float], float] = operator.neg,
 ) -> Chart | None:
-    """A chart of a name over all and by class; ``worse`` orders the classes by their last value, by default the lowest first."""
+    """A chart of a name over all and by class; of the last values, the one with the highest ``worse`` is the worst."""
     by_class = f"{name}_by_class"
     figure, classes = go.Figure(), bins.parts(by_class)
     if len(classes) > SHOWN_CLASSES:

@@ -32,6 +32,8 @@ def ruler(score: Score) -> Chart | None:
     ):
         shown = [control for control in controls if (score.sees(control[0]) is not False) == seen]
         shown.sort(key=lambda control: control[1], reverse=not lower)  # the mildest first
+        if not shown:
+            continue
         least, most = (shown[0], shown[-1]) if seen and len(shown) > 1 else (None, None)
         figure.add_scatter(
             x=[other for _, other in shown],
@@ -50,7 +52,7 @@ def ruler(score: Score) -> Chart | None:
         y=["real"] * len(real),
         mode="lines+markers",
         line={"color": GREEN, "width": 10},
-        marker={"symbol": "square", "size": 4, "color": GREEN},
+        marker={"symbol": "square", "size": 8, "color": GREEN},
         hovertext=[f"real against real: {interval(*real)} in {baseline.repeats} draws"] * 2 if real else [],
         hoverinfo="text",
     )
@@ -63,9 +65,9 @@ def ruler(score: Score) -> Chart | None:
     figure.update_xaxes(type="log" if log else "linear", autorange=way, nticks=6, zeroline=False)
     if log:
         figure.update_xaxes(dtick="D2" if max(known) < 300 * min(known) else 1, exponentformat="none")
-    rows = ["corrupted", "real", "generated"]
-    figure.update_yaxes(categoryorder="array", categoryarray=rows, range=[-0.7, 2.5])
-    dress(figure, 150, showlegend=False, hovermode="closest", margin={"l": 72, "t": 4, "b": 24})
+    rows = [*(["corrupted"] if controls else []), *(["real"] if real else []), "generated"]
+    figure.update_yaxes(categoryorder="array", categoryarray=rows, range=[-0.7, len(rows) - 0.5])
+    dress(figure, 36 + 38 * len(rows), showlegend=False, hovermode="closest", margin={"l": 72, "t": 4, "b": 24})
     said = f"{score.name}: generated {number(value)}"
     said += f"; real against real {interval(*real)}" if real else ""
     said += "".join(f"; {name} {number(other)}" for name, other in controls)
@@ -97,7 +99,7 @@ def _curve(score: Score, points: Sequence[tuple[float, float, float, float]]) ->
         figure.add_hrect(y0=baseline.low, y1=baseline.high, annotation=label, **look)
         figure.update_yaxes(autorangeoptions={"include": [baseline.low, baseline.high]})
     figure.update_xaxes(title="truncation", nticks=6)
-    figure.update_yaxes(nticks=5, automargin=True)
+    figure.update_yaxes(nticks=5, automargin=True, exponentformat="power")
     dress(figure, 230, showlegend=False, hovermode="closest", margin={"b": 44})
     said = f"{score.name} over truncation: " + ", ".join(f"{number(y)} at {x:g}" for x, y, *_ in points)
     return Chart(f"curve-{score.key}", score.name, f"{score.space}; {better(score.better)}", figure, said=said)
@@ -129,14 +131,14 @@ def _both(evaluation: Evaluation, x_key: str, y_key: str) -> list[tuple[float, f
 def _tradeoff(low: Score, high: Score, about: str, points: list[tuple[float, float, float]]) -> Chart:
     figure = go.Figure()
     hover = [f"truncation {t:g}: {low.name} {number(x)}, {high.name} {number(y)}" for t, x, y in points]
+    rising = (points[-1][1] - points[0][1]) * (points[-1][2] - points[0][2]) > 0
     _diamonds(
         figure,
         [x for _, x, _ in points],
         [y for _, _, y in points],
         hover,
-        mode="lines+markers+text",
-        text=[f"{t:g}" for t, *_ in points],
-        textposition="top left",
+        text=_labels(points),
+        textposition="top left" if rising else "top right",
         textfont={"size": 11},
     )
     figure.update_xaxes(title=plain(low.name), nticks=5)
@@ -238,14 +240,29 @@ def histogram(nearness: Nearness) -> Chart | None:
 
 def _diamonds(figure: go.Figure, x: list[Any], y: list[Any], hover: list[str], **more: Any) -> None:
     """Points of generated clips, joined by a line, each with a text that shows on hovering."""
-    look = {"mode": "lines+markers", "line": {"color": AMBER, "width": 2}, "hoverinfo": "text"} | more
     figure.add_scatter(
         x=x,
         y=y,
+        mode="lines+markers+text",
+        line={"color": AMBER, "width": 2},
         marker={"symbol": "diamond", "size": 11, "color": AMBER},
-        hovertext=[plain(t, 120) for t in hover],
-        **look,
+        cliponaxis=False,
+        hovertext=[plain(text, 120) for text in hover],
+        hoverinfo="text",
+        **more,
     )
+
+
+def _labels(points: list[tuple[float, float, float]]) -> list[str]:
+    """The truncation at each point, the ends first; none where it would cover another's."""
+    wide, tall = (max(p[axis] for p in points) - min(p[axis] for p in points) or 1.0 for axis in (1, 2))
+    texts = [""] * len(points)
+    for place in (0, *range(len(points) - 1, 0, -1)):
+        _, x, y = points[place]
+        others = [p for p, text in zip(points, texts) if text]
+        if all(abs(x - p[1]) > 0.08 * wide or abs(y - p[2]) > 0.08 * tall for p in others):
+            texts[place] = f"{points[place][0]:g}"
+    return texts
 
 
 def _ends(value: float, result: Measured) -> tuple[float, float]:

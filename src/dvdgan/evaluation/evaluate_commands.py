@@ -80,10 +80,10 @@ def evaluate_command(
             say=typer.echo,
             command=shlex.join(["dvdgan", *sys.argv[1:]]),
         )
+        publish(results, shown, out)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on", err=True)
         raise typer.Exit(130) from None
-    publish(results, shown, out)
 
 
 def publish(results: Evaluation, shown: ShownClips, out: Path) -> None:

@@ -22,17 +22,18 @@ from dvdgan.evaluation.classifier.report import measure
 from dvdgan.evaluation.clipsets import ArraySet, content_key
 from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.evaluate import JSON, PAGE, evaluate
+from dvdgan.evaluation.evaluate import JSON, evaluate
 from dvdgan.evaluation.evaluate_clips import Chosen, Sets, _Pool, choose_sets
+from dvdgan.cli.evaluation import publish
 from dvdgan.evaluation.evaluate_inputs import open_inputs
 from dvdgan.evaluation.evaluate_kept import Kept
 from dvdgan.evaluation.evaluate_progress import Stages
 from dvdgan.evaluation.evaluate_settings import SEEDS_APART, EvaluationSettings, numbers
 from dvdgan.evaluation.evaluate_spaces import FieldFiles, SomeFrames, pair_frames
-from dvdgan.evaluation.evaluate_table import main
 from dvdgan.evaluation.memorisation.pixels import CoarsePixels
 from dvdgan.evaluation.results import load
 from dvdgan.models import UNMEASURED
+from dvdgan.report.evaluation.controls_table import main
 from dvdgan.training import train
 
 CLASSES = ["dot", "bar", "sky"]
@@ -114,7 +115,9 @@ def classifier(tmp_path_factory, data):
 
 
 def run(out, settings=SMALL, **options):
-    return evaluate(out, settings=settings, device="cpu", progress=False, say=lambda text: None, **options)
+    found, shown = evaluate(out, settings=settings, device="cpu", progress=False, say=lambda text: None, **options)
+    publish(found, shown, out)
+    return found
 
 
 def lasting(path):
@@ -136,7 +139,7 @@ def whole(tmp_path_factory, trained, classifier):
     return out, Means.looked
 
 
-def test_main_scores_are_in_the_models_card(whole, trained, tmp_path):
+def test_main_scores_are_in_the_models_card(whole, trained, tmp_path, capsys):
     found, card = load(whole[0] / JSON), (trained / "model" / "card.md").read_text(encoding="utf-8")
     (fidelity,) = [score for score in found.scores if score.key == "classifier/fidelity"]
     assert f"| {fidelity.name}, classifier (higher is better) | " in card
@@ -144,14 +147,14 @@ def test_main_scores_are_in_the_models_card(whole, trained, tmp_path):
     assert UNMEASURED in found.evaluated.card
     alone = shutil.copytree(trained / "model", tmp_path / "model")
     (alone / "card.md").unlink()
-    quick, said = EvaluationSettings.quick(), []
-    evaluate(tmp_path / "out", model=alone, settings=quick, device="cpu", progress=False, say=said.append)
+    run(tmp_path / "out", EvaluationSettings.quick(), model=alone)
+    said = capsys.readouterr().out.splitlines()
     assert said[-1].endswith("card.md: not changed (No such file or directory); the scores are in evaluation.html only")
 
 
 def test_whole_evaluation_has_every_part(whole):
     found = load(whole[0] / JSON)
-    page = (whole[0] / PAGE).read_text(encoding="utf-8")
+    page = (whole[0] / "evaluation.html").read_text(encoding="utf-8")
     assert found.absent.keys() == {"behaviours"}
     assert "phenomena" in found.absent["behaviours"]
     assert "pip install" in " ".join(found.warnings)
@@ -412,7 +415,7 @@ def sets_of(clips):
 def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, trained, classifier, monkeypatch):
     monkeypatch.setattr("dvdgan.evaluation.evaluate.MOST_MOVING", 1)
     found = run(tmp_path, EvaluationSettings.quick(num=12, shown=2), model=trained, classifier=classifier)
-    assert "the clips of 2 classes" in (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert "the clips of 2 classes" in (tmp_path / "evaluation.html").read_text(encoding="utf-8")
     assert len(found.classifier.fidelity_by_class) == 3
 
 

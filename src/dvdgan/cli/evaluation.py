@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from dvdgan.cli.options import DataFields, Device, Minutes, Source
 from dvdgan.console import say
+
+if TYPE_CHECKING:
+    from dvdgan.evaluation.results import Evaluation
+    from dvdgan.evaluation.shown import ShownClips
 
 
 def evaluate(
@@ -51,12 +55,15 @@ def evaluate(
     from dvdgan.evaluation.evaluate import evaluate as run
     from dvdgan.evaluation.evaluate_settings import EvaluationSettings, numbers
     from dvdgan.evaluation.evaluate_spaces import FieldFiles
+    from dvdgan.report.html import check_path, plotly_js
 
     points = None if truncations is None else numbers(truncations, "truncations")
     asked = {"num": num, "seeds": seeds, "size": size, "frames": frames, "controls": controls, "truncations": points}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    check_path(out / "evaluation.html")
+    plotly_js(out / "evaluation.html")  # what the page needs is missed before the work, not after it
     try:
-        run(
+        results, shown = run(
             out,
             model=model,
             clips=clips,
@@ -71,9 +78,26 @@ def evaluate(
             say=say,
             command=shlex.join(["dvdgan", *sys.argv[1:]]),
         )
+        publish(results, shown, out)
     except KeyboardInterrupt:
         say("interrupted; the same command goes on", err=True)
         raise typer.Exit(130) from None
+
+
+def publish(results: Evaluation, shown: ShownClips, out: Path) -> None:
+    """Write an evaluation's page, and its main scores into the model's card."""
+    from dvdgan.report.evaluation.card import write_scores
+    from dvdgan.report.evaluation.page import write_evaluation_page
+
+    say(write_evaluation_page(results, shown, out / "evaluation.html"))
+    if results.evaluated.kind == "model":
+        card = Path(results.evaluated.path) / "card.md"
+        try:
+            write_scores(card, results)
+        except OSError as error:
+            say(f"{card}: not changed ({error.strerror}); the scores are in evaluation.html only")
+        else:
+            say(f"{card}: has the main scores")
 
 
 def train_classifier(

@@ -22,7 +22,6 @@ from dvdgan.data.rendering import PHENOMENA
 from dvdgan.devices import pick_device
 from dvdgan.evaluation import results_convert
 from dvdgan.evaluation import results_parts as parts
-from dvdgan.evaluation.card import scored, write_scores
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import TITLES
 from dvdgan.evaluation.clipsets import ClipSet, content_key
@@ -42,13 +41,14 @@ from dvdgan.evaluation.features.weights import file_sha256
 from dvdgan.evaluation.metrics.classification import class_fidelity
 from dvdgan.evaluation.results import AbsentPart, ClipList, Evaluated, Evaluation, Reference
 from dvdgan.evaluation.results_scores import Sweep
-from dvdgan.models import Model
-from dvdgan.report.evaluation.media import EvaluationMedia
-from dvdgan.report.evaluation.page import MOST_MOVING, write_evaluation_page
-from dvdgan.report.evaluation.tables import by_worst
+from dvdgan.evaluation.shown import ShownClips, by_worst
+from dvdgan.models import Model, with_scores
 
-JSON, PAGE, CACHE = "evaluation.json", "evaluation.html", "cache"
+JSON, CACHE = "evaluation.json", "cache"
 """What an evaluation's directory holds."""
+
+MOST_MOVING = 120
+"""Classes whose clips are shown: with more, each would have to be too small."""
 
 _SHOWN_BYTES = 1 << 31  # of the clips that the page shows, before they are encoded
 _GOOD_JUDGE = 0.9  # share of held-out clips below which a classifier is said to be a poor one
@@ -70,11 +70,11 @@ def evaluate(
     progress: bool = True,
     say: Callable[[str], None] = print,
     command: str = "",
-) -> Evaluation:
-    """Measure generated clips against real ones; write the record, the page, and the main scores into the model's card.
+) -> tuple[Evaluation, ShownClips]:
+    """Measure generated clips against real ones, and write the record.
 
     Args:
-        out: the directory to write; ``evaluation.json`` and ``evaluation.html`` in it are replaced.
+        out: the directory to write; ``evaluation.json`` in it is replaced.
         model: a model's directory, or a run's; or
         clips: a folder of clips, a list of them, or a packed store.
         data: ``phenomena``, a folder or list of clips, or a packed store: its training part is what clips are compared
@@ -90,6 +90,9 @@ def evaluate(
         progress: show progress bars on stderr.
         say: where lines for the user go.
         command: the command line, for the record.
+
+    Returns:
+        The record, and the clips that its page shows (`dvdgan.report.evaluation.page.write_evaluation_page`).
 
     Raises:
         EvaluationError: something that is given cannot be used; the message names it and the mend.
@@ -113,10 +116,7 @@ def evaluate(
         run = _Run(given, sets, spaces, known, settings, kept, stages)
         results, copies = run.measure(where, command)
         results.save(out / JSON)
-        say(str(write_evaluation_page(results, run.media(results, copies), out / PAGE)))
-        if results.evaluated.kind == "model":
-            say(_to_card(results, given.path / "card.md"))
-    return results
+        return results, run.shown(results, copies)
 
 
 class _Run:
@@ -258,7 +258,7 @@ class _Run:
             seeds=sets.seeds,
             truncation=self.settings.truncation if is_model else None,
             weights_sha256=file_sha256(path / "model.safetensors") if is_model else None,
-            card=scored(made.card, None) if isinstance(made, Model) and made.card else "",
+            card=with_scores(made.card) if isinstance(made, Model) and made.card else "",
             config=made.config.model_dump(mode="json") if isinstance(made, Model) else {},
         )
 
@@ -289,7 +289,7 @@ class _Run:
         given = {name: value for name, value in asdict(self.settings).items() if name not in ("num", "size", "frames")}
         return {**counts, **given, "truncations": list(self.settings.truncations)}
 
-    def media(self, results: Evaluation, copies: Copies | None) -> EvaluationMedia:
+    def shown(self, results: Evaluation, copies: Copies | None) -> ShownClips:
         """The clips that the page shows: of many classes, those of the worst."""
         sets = self.sets
         sides = sets.generated[0], sets.reference
@@ -306,16 +306,7 @@ class _Run:
             if most and all(map(len, rows)):
                 left, right = (side.read(some.tolist()) for side, some in zip(sides, rows))
                 shown[name] = left, right
-        return EvaluationMedia(sides[0].fps, shown, [] if copies is None else copies.shown)
-
-
-def _to_card(results: Evaluation, path: Path) -> str:
-    """Write the main scores into the model's card; what to say of it."""
-    try:
-        write_scores(path, results)
-    except OSError as error:
-        return f"{path}: not changed ({error.strerror}); the scores are in {PAGE} only"
-    return f"{path}: has the main scores"
+        return ShownClips(shown, [] if copies is None else copies.shown)
 
 
 def _clip_list(name: str, sets: Sequence[ClipSet], classes: Sequence[str]) -> ClipList:

@@ -1,6 +1,6 @@
-"""One HTML page that shows a training run: its health, clips, curves and settings."""
+"""HTML pages that need nothing else: one of a training run, one of an evaluation."""
 
-from dvdgan.report.record import ReportError
-from dvdgan.report.run_page import write_run_page
+from dvdgan.report.html import ReportError
+from dvdgan.report.run.page import write_run_page
 
 __all__ = ["ReportError", "write_run_page"]

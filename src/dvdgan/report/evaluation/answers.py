@@ -4,41 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from dvdgan.evaluation.results import Evaluation
-from dvdgan.evaluation.results_parts import Behaviours, Classifier, Memorisation, Share
+from dvdgan.evaluation.results_parts import Behaviours, Classifier, Memorisation
 from dvdgan.evaluation.results_scores import Score, times_worse
-from dvdgan.report.evaluation.charts import ruler
-from dvdgan.report.evaluation.words import (
-    better,
-    clips,
-    counts,
-    measured,
-    number,
-    percent,
-    share,
-    share_whole,
-    times,
-    verdict,
-)
+from dvdgan.report.words import clips, interval, measured, number, percent, share, share_whole, times
 
 _HEADLINES = 4  # shown where no score is marked as one
 
 
 @dataclass(frozen=True)
 class Headline:
-    """A main score: its value, what it means, and where it lies between real and damaged clips."""
+    """A main score in words: its value, what that means, what the controls say, and how sure it is."""
 
-    name: str
-    space: str
-    about: str
+    score: Score
     value: str
-    better: str
     verdict: str
     controls: str
     sure: str
-    picture: Markup | None
 
 
 @dataclass(frozen=True)
@@ -58,24 +40,34 @@ def headlines(evaluation: Evaluation) -> list[Headline]:
 
 
 def _headline(score: Score) -> Headline:
-    value = score.overall.value
-    ratio = None if value is None else times_worse(value, score.floor, score.better)
-    sure = [counts(score), f"±: {score.overall.over}" if score.overall.over else ""]
+    sides = [(score.generated_count, "generated"), (score.real_count, "real")]
+    counts = " against ".join(f"{count:,} {side}" for count, side in sides if count is not None)
+    spread = f"±: {score.overall.over}" if score.overall.over else ""
     return Headline(
-        name=score.name,
-        space=score.space,
-        about=score.about,
-        value=measured(score.overall),
-        better=better(score.better),
-        verdict=verdict(score, ratio),
-        controls=_controls(score),
-        sure=", ".join(filter(None, sure)),
-        picture=ruler(score),
+        score, measured(score.overall), _verdict(score), _controls(score), ", ".join(filter(None, (counts, spread)))
     )
 
 
+def _verdict(score: Score) -> str:
+    """How a score stands to its baseline, in a sentence."""
+    value, baseline = score.overall.value, score.floor
+    if value is None:
+        return f"Not measured: {score.overall.missing}."
+    if baseline.mean is None or baseline.low is None or baseline.high is None:
+        return f"There is no baseline to compare it with: {baseline.missing}."
+    ranged = f"{number(baseline.mean)} ({interval(baseline.low, baseline.high)} in {baseline.repeats} draws)"
+    if value <= baseline.high if score.better == "lower" else value >= baseline.low:
+        return f"As good as real clips against other real clips, {ranged}: not to be told from real at these counts."
+    ratio = times_worse(value, baseline, score.better)
+    if ratio is None:
+        return f"Worse than real clips against other real clips, {ranged}."
+    if score.better == "lower":
+        return f"{times(ratio)} what real clips score against other real clips, {ranged}."
+    return f"Real clips against other real clips reach {times(ratio)} as much, {ranged}."
+
+
 def _controls(score: Score) -> str:
-    """The damages that are seen least and most, in a sentence."""
+    """The corruptions that are seen least and most, in a sentence."""
     tried = [(name, c) for name, c in score.controls.items() if c.value is not None]
     if not tried:
         return "No control was scored."
@@ -90,8 +82,8 @@ def _controls(score: Score) -> str:
         for name, c in (seen[:1] + seen[-1:] if len(seen) > 1 else seen)
     ]
     unseen = [name for name, _ in tried if score.sees(name) is False]
-    blind = f" Damage that it does not see: {', '.join(unseen)}." if unseen else ""
-    return f"Damaged real clips score {' to '.join(said)}.{blind}"
+    blind = f" Corruptions that it does not see: {', '.join(unseen)}." if unseen else ""
+    return f"Corrupted real clips score {' to '.join(said)}.{blind}"
 
 
 def answers(evaluation: Evaluation) -> list[Answer]:
@@ -103,7 +95,7 @@ def answers(evaluation: Evaluation) -> list[Answer]:
         made.append(_of_behaviours(evaluation.behaviours))
     if evaluation.memorisation:
         made.append(_of_memorisation(evaluation.memorisation))
-    return [*made, _sureness(evaluation)]
+    return [*made, _confidence(evaluation)]
 
 
 def _of_classifier(classifier: Classifier) -> Answer:
@@ -134,11 +126,8 @@ def _of_behaviours(behaviours: Behaviours) -> Answer:
     if controls:
         best = max(controls, key=lambda name: controls[name].value or 0.0)
         sentences.append(f"Of the controls, {best} clips pass most often: {share_whole(controls[best])}.")
-    return Answer("Does it behave like the real thing?", _figure(generated), sentences)
-
-
-def _figure(result: Share | None) -> str:
-    return share(result) or "not measured" if result else "not measured"
+    figure = (generated and share(generated)) or "not measured"
+    return Answer("Does it behave like the real thing?", figure, sentences)
 
 
 def _of_memorisation(memorisation: Memorisation) -> Answer:
@@ -154,15 +143,15 @@ def _of_memorisation(memorisation: Memorisation) -> Answer:
     return Answer("Are they copies of training clips?", worst, sentences)
 
 
-def _sureness(evaluation: Evaluation) -> Answer:
+def _confidence(evaluation: Evaluation) -> Answer:
     scores = [score for score in evaluation.scores if score.overall.value is not None]
-    floors = sum(score.floor.mean is not None for score in scores)
+    baselines = sum(score.floor.mean is not None for score in scores)
     spreads = sum(bool(score.overall.over) for score in scores)
     warned = len(evaluation.warnings) + sum(len(score.warnings) for score in evaluation.scores)
     generated, real = evaluation.evaluated.clips.count, evaluation.reference.clips.count
     sentences = [
         f"{clips(generated, 'generated clip')} against {clips(real, 'real one')}. Of {clips(len(scores), 'score')}, "
-        f"{floors} with a floor (real clips against other real clips, at the same counts), {spreads} with a spread."
+        f"{baselines} with a baseline (real clips against other real clips, at equal counts), {spreads} with a spread."
     ]
     unseen = evaluation.unseen()
     if unseen:
@@ -170,10 +159,10 @@ def _sureness(evaluation: Evaluation) -> Answer:
             f"Not seen by any score: {', '.join(unseen)}. A model with only that fault would score as real."
         )
     elif any(score.controls for score in scores):
-        sentences.append("Each damage done to real clips is seen by at least one score.")
+        sentences.append("Each corruption of real clips is seen by at least one score.")
     else:
         sentences.append("No controls were scored, so it is open what these scores can see.")
-    figure = clips(warned, "warning") if warned or floors else "not known"
-    if not floors:
-        sentences.append("Without a floor it is open which values real clips would reach.")
+    figure = clips(warned, "warning") if warned or baselines else "not known"
+    if not baselines:
+        sentences.append("Without a baseline it is open which values real clips would reach.")
     return Answer("How sure is that?", figure, sentences)

@@ -1,14 +1,13 @@
-"""The page's tables: scores with their floors, controls, classes, and what is taken for what."""
+"""The page's tables: scores with their baselines, controls, classes, and what is taken for what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dvdgan.evaluation.results import Evaluation, Space
 from dvdgan.evaluation.results_parts import Confusion, Share
 from dvdgan.evaluation.results_scores import Score, times_worse
-from dvdgan.report.evaluation.words import interval, measured, number, percent, share, share_interval, times
+from dvdgan.report.words import interval, measured, number, percent, share, share_interval, times
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,19 @@ def by_space(evaluation: Evaluation) -> list[tuple[Space, list[Score]]]:
 
 
 def score_groups(evaluation: Evaluation) -> list[ScoreGroup]:
-    """Each score with its floor; cells: the value, real against real, how many times worse, and the counts."""
+    """Each score with its baseline; cells: the value, real against real, how many times worse, and the counts."""
     return [ScoreGroup(space, [_score_row(score) for score in scores]) for space, scores in by_space(evaluation)]
 
 
 def _score_row(score: Score) -> Row:
-    floor, value = score.floor, score.overall.value
-    ratio = None if value is None else times_worse(value, floor, score.better)
-    ranged = (
-        "" if floor.low is None or floor.high is None else f"{interval(floor.low, floor.high)}, {floor.repeats} draws"
-    )
+    baseline, value = score.floor, score.overall.value
+    ratio = None if value is None else times_worse(value, baseline, score.better)
+    ranged = ""
+    if baseline.low is not None and baseline.high is not None:
+        ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} draws"
     cells = [
         _missing(score.overall.missing) if value is None else Cell(measured(score.overall), score.overall.over),
-        _missing(floor.missing) if floor.mean is None else Cell(number(floor.mean), ranged),
+        _missing(baseline.missing) if baseline.mean is None else Cell(number(baseline.mean), ranged),
         Cell("–") if ratio is None else Cell(times(ratio)),
         _sides(score),
     ]
@@ -103,7 +102,7 @@ def _sides(score: Score) -> Cell:
 
 
 def control_table(evaluation: Evaluation) -> Table | None:
-    """Scores as columns; generated clips, real ones and damaged ones as rows. None if no control was scored."""
+    """Scores as columns; generated clips, real ones and corrupted ones as rows. None if no control was scored."""
     scores = [score for _, group in by_space(evaluation) for score in group if score.controls]
     if not scores:
         return None
@@ -112,9 +111,9 @@ def control_table(evaluation: Evaluation) -> Table | None:
         Row("generated", [_generated(score) for score in scores]),
         Row("real", [Cell("–" if s.floor.mean is None else number(s.floor.mean)) for s in scores], "other real clips"),
     ]
-    for damage, about in evaluation.damages.items():
-        note = "not seen by any score" if damage in unseen else ""
-        rows.append(Row(damage, [_control(score, damage) for score in scores], about, note))
+    for corruption, about in evaluation.damages.items():
+        note = "not seen by any score" if corruption in unseen else ""
+        rows.append(Row(corruption, [_control(score, corruption) for score in scores], about, note))
     columns = [Column(score.name, f"{score.better} is better", score.space) for score in scores]
     return Table(columns, rows)
 
@@ -127,11 +126,11 @@ def _generated(score: Score) -> Cell:
     return Cell(number(value), "" if ratio is None else times(ratio))
 
 
-def _control(score: Score, damage: str) -> Cell:
-    control = score.controls.get(damage)
+def _control(score: Score, corruption: str) -> Cell:
+    control = score.controls.get(corruption)
     if control is None or control.value is None:
         return Cell("–", control.missing if control else "")
-    unseen = score.sees(damage) is False
+    unseen = score.sees(corruption) is False
     notes = ["" if control.ratio is None else times(control.ratio), "not\u00a0seen" if unseen else ""]
     return Cell(number(control.value), ",\u00a0".join(filter(None, notes)), faint=unseen)
 
@@ -194,15 +193,9 @@ def _missing(reason: str) -> Cell:
 def most_confused(confusion: Confusion, most: int = 8) -> list[str]:
     """The most frequent mistakes, in words: what is taken for what, and how often."""
     found: list[tuple[float, str]] = []
-    for row, (name, judged) in enumerate(zip(confusion.classes, confusion.counts)):
-        for column, hits in enumerate(judged):
+    for row, (name, taken) in enumerate(zip(confusion.classes, confusion.counts)):
+        for column, hits in enumerate(taken):
             if hits and row != column:
-                part = hits / sum(judged)
-                found.append((part, f"{name} for {confusion.classes[column]}: {percent(part)} of {sum(judged)}"))
+                part = hits / sum(taken)
+                found.append((part, f"{name} for {confusion.classes[column]}: {percent(part)} of {sum(taken)}"))
     return [said for _, said in sorted(found, key=lambda mistake: -mistake[0])[:most]]
-
-
-def by_worst(names: Iterable[str], evaluation: Evaluation) -> list[str]:
-    """Classes with those that the classifier recognises least first; in their own order without a classifier."""
-    known = evaluation.classifier.fidelity_by_class if evaluation.classifier else {}
-    return sorted(names, key=lambda name: known[name].value or 0.0 if name in known else 1.0)

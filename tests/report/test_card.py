@@ -1,22 +1,29 @@
 import pytest
-from test_results import example
 
 from conftest import tiny_config
-from dvdgan.evaluation.card import scored, write_scores
-from dvdgan.models import UNMEASURED
+from dvdgan.models import UNMEASURED, with_scores
+from dvdgan.report.evaluation.card import write_scores
 from dvdgan.training.samples import card
+from evaluation.test_results import example
 
 CARD = card(tiny_config("store"), ["dot", "bar"], {"Steps": "12"})
 
 
+def scored(path, text):
+    """The card in which this text has got the scores of an evaluation."""
+    path.write_text(text)
+    write_scores(path, example())
+    return path.read_text()
+
+
 def test_new_card_says_that_nothing_was_measured_and_how():
     assert CARD.rstrip().endswith(UNMEASURED)
-    assert scored(CARD, None) == CARD
+    assert with_scores(CARD) == CARD
 
 
-def test_scores_stand_beside_their_floors():
+def test_scores_stand_beside_their_baselines(tmp_path):
     evaluation = example()
-    text = scored(CARD, evaluation)
+    text = scored(tmp_path / "card.md", CARD)
     main = [score for score in evaluation.scores if score.headline]
     assert main
     for score in main:
@@ -29,21 +36,18 @@ def test_scores_stand_beside_their_floors():
     assert text.startswith(CARD.partition("## Scores")[0])
 
 
-def test_scores_replace_those_that_were_there_and_nothing_else():
-    evaluation = example()
-    once = scored(CARD, evaluation)
-    assert scored(once, evaluation) == once
-    assert scored(once, None) == CARD
+def test_scores_replace_those_that_were_there_and_nothing_else(tmp_path):
+    path = tmp_path / "card.md"
+    once = scored(path, CARD)
+    assert scored(path, once) == once
+    assert with_scores(once) == CARD
     own = CARD + "\n## How I use it\n\nDaily.\n"
-    assert scored(own, evaluation) == once + "\n## How I use it\n\nDaily.\n"
-    assert scored("# Mine\n", evaluation).startswith("# Mine\n\n## Scores\n")
+    assert scored(path, own) == once + "\n## How I use it\n\nDaily.\n"
+    assert scored(path, "# Mine\n").startswith("# Mine\n\n## Scores\n")
 
 
 def test_card_is_replaced_whole(tmp_path):
-    path = tmp_path / "card.md"
-    path.write_text(CARD)
-    write_scores(path, example())
-    assert path.read_text() == scored(CARD, example())
+    assert scored(tmp_path / "card.md", CARD) != CARD
     assert [entry.name for entry in tmp_path.iterdir()] == ["card.md"]
     with pytest.raises(OSError, match="No such"):
         write_scores(tmp_path / "none" / "card.md", example())

@@ -1,15 +1,26 @@
-"""Numbers, shares and verdicts as a reader would write them."""
+"""Numbers, shares, times and settings as a reader would write them."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from dvdgan.evaluation.results_parts import Measured, Share
-from dvdgan.evaluation.results_scores import Better, Floor, Score
+from dvdgan.evaluation.results_scores import Better
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MANY = 200  # clips from which a tenth of a per cent is worth saying
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A short fact with its heading."""
+
+    heading: str
+    text: str
+    about: str = ""
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -95,39 +106,38 @@ def moment(iso: str) -> str:
     return f"{time.day} {time:%B %Y, %H:%M} {time:%Z}".strip()
 
 
-def counts(score: Score) -> str:
-    """Clips on both sides of a score; "" if neither is known."""
-    sides = [(score.generated_count, "generated"), (score.real_count, "real")]
-    return " against ".join(f"{count:,} {side}" for count, side in sides if count is not None)
+def setting(value: Any) -> str:
+    """A setting's or a fact's value as a reader would write it."""
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(setting(part) for part in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {setting(part)}" for name, part in value.items()) or "none"
+    return str(value)
 
 
-def inside(value: float, floor: Floor, way: Better) -> bool:
-    """Whether a value is as good as real against real, or better."""
-    if floor.low is None or floor.high is None:
-        return False
-    return value <= floor.high if way == "lower" else value >= floor.low
+def duration(seconds: float) -> str:
+    """Seconds as a reader would say them: 48 s, 12 min, 3 h 05 min, 2 d 4 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
-def verdict(score: Score, ratio: float | None) -> str:
-    """How a score stands to its floor, in a sentence.
-
-    Args:
-        score: the score.
-        ratio: how many times worse it is than the floor; None where that means nothing.
-    """
-    value, floor = score.overall.value, score.floor
-    if value is None:
-        return f"Not measured: {score.overall.missing}."
-    if floor.mean is None or floor.low is None or floor.high is None:
-        return f"There is no floor to compare it with: {floor.missing}."
-    spanned = f"{number(floor.mean)} ({interval(floor.low, floor.high)} in {floor.repeats} draws)"
-    if inside(value, floor, score.better):
-        return f"As good as real clips against other real clips, {spanned}: not to be told from real at these counts."
-    if ratio is None:
-        return f"Worse than real clips against other real clips, {spanned}."
-    if score.better == "lower":
-        return f"{times(ratio)} what real clips score against other real clips, {spanned}."
-    return f"Real clips against other real clips reach {times(ratio)} as much, {spanned}."
+def size(count: int) -> str:
+    """Bytes in a unit that fits."""
+    for unit, unit_bytes in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= unit_bytes:
+            return f"{count / unit_bytes:.3g} {unit}"
+    return f"{count} bytes"
 
 
 def _signed(digits: str) -> str:

@@ -17,7 +17,6 @@ from PIL import Image, ImageOps
 from dvdgan.data.decode.clip import open_clip, resize_short_side
 from dvdgan.data.errors import DataError
 from dvdgan.data.write.encode import write_mp4
-from dvdgan.report.record import Sample
 
 SHOWN_STEPS = 16
 BUDGET = 9_000_000
@@ -28,6 +27,15 @@ _SHEET_WIDTH = 1600  # pixels, as are the next two
 _SHEET_HEIGHT = 16000  # WebP ends at 16383
 _THUMBNAIL = 168
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a training drew at one step: a sheet (PNG), a mosaic (MP4), or both."""
+
+    step: int
+    sheet: Path | None
+    clip: Path | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ def shots(samples: list[Sample], budget: int = BUDGET) -> list[Shot]:
 
 
 def _shot(sample: Sample, sheet_limit: int, clip_limit: int) -> Shot:
-    clip, thumbnail = (None, None) if sample.clip is None else _clip(sample.clip, clip_limit)
+    clip, thumbnail = (None, None) if sample.clip is None else clip_media(sample.clip, clip_limit)
     sheet = None
     if sample.sheet is not None:
         try:
@@ -114,11 +122,11 @@ def _webp(image: Image.Image, quality: int) -> tuple[Media, int]:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=quality, method=2)
     data = buffer.getvalue()
-    return Media(data_uri("image/webp", data), image.width, image.height), len(data)
+    return Media(_data_uri("image/webp", data), image.width, image.height), len(data)
 
 
-def _clip(path: Path, limit: int) -> tuple[Media | None, Media | None]:
-    """A clip of at most ``limit`` bytes, encoded anew only if it is larger, and its middle frame as a thumbnail."""
+def clip_media(path: Path, limit: int) -> tuple[Media | None, Media | None]:
+    """A file's clip in at most ``limit`` bytes, encoded anew only if it is larger, and its middle frame, made small."""
     try:
         data = path.read_bytes()
         count = sum(1 for _ in open_clip(path)[1])  # decodes all of it: a clip that is shown can be played
@@ -132,7 +140,7 @@ def _clip(path: Path, limit: int) -> tuple[Media | None, Media | None]:
             data, height, width = smaller
     except (OSError, DataError):
         return None, None
-    return Media(data_uri("video/mp4", data), width, height), thumbnail
+    return Media(_data_uri("video/mp4", data), width, height), thumbnail
 
 
 def _smaller_clip(path: Path, side: int, length: int, limit: int) -> tuple[bytes, int, int] | None:
@@ -156,6 +164,6 @@ def _smaller_clip(path: Path, side: int, length: int, limit: int) -> tuple[bytes
     return None
 
 
-def data_uri(kind: str, data: bytes) -> str:
+def _data_uri(kind: str, data: bytes) -> str:
     """Bytes of a MIME type as a URI that holds them."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,57 +1,55 @@
-"""Plotly figures that suit a light page and a dark one: lines, bands over classes, levels and marks of events."""
+"""Figures over the steps of a training: lines, bands over classes and marks of events."""
 
 from __future__ import annotations
 
-import html
-import math
+import operator
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dvdgan.report.record import Event
-from dvdgan.report.thinning import Bins
+from dvdgan.report.charts import GREY, RED, Chart, add_level, dress, plain
+from dvdgan.report.run.record import Event, is_number
+from dvdgan.report.run.thinning import Bins
 
 SHOWN_CLASSES = 12
 """With more classes than this, a chart shows the worst of them, and a band for all."""
 
-BLUE, AMBER, GREEN, GREY, RED = "#3b82f6", "#f59e0b", "#10b981", "#8b8b94", "#ef4444"
 _BY_CLASS = [
     "#60a5fa", "#f97316", "#34d399", "#f472b6", "#a78bfa", "#facc15",
     "#22d3ee", "#fb7185", "#84cc16", "#c084fc", "#d6a37a", "#94a3b8",
 ]  # fmt: skip
 _SHOWN_EVENTS = 40
-_LONGEST_NAME = 40
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A figure with its heading and how to read it."""
-
-    key: str
-    title: str
-    about: str
-    wide: bool
-    figure: go.Figure
+Look = tuple[str, str]
+"""A line's label and its colour."""
+Level = tuple[Any, str, str]
+"""Where a reference line lies, its label and its colour; it is left out unless that is a finite number."""
 
 
-def lines_chart(bins: Bins, looks: dict[str, tuple[str, str]], key: str, title: str, about: str) -> Chart | None:
-    """A chart with a line for each logged name of ``looks``, which gives its label and colour."""
+def lines_chart(bins: Bins, looks: dict[str, Look], key: str, title: str, about: str, *levels: Level) -> Chart | None:
+    """A chart with a line for each logged name of ``looks``; None if none was logged."""
     figure = go.Figure()
     for name, (label, colour) in looks.items():
         steps, values = bins.series(name)
         if len(steps):
             figure.add_trace(trace(steps, values, label, colour))
-    return chart_of(key, title, about, figure)
+    return chart_of(key, title, about, figure, *levels)
 
 
 def classes_chart(
-    bins: Bins, name: str, key: str, title: str, about: str, worse: Callable[[float], float]
+    bins: Bins,
+    name: str,
+    key: str,
+    title: str,
+    about: str,
+    *levels: Level,
+    worse: Callable[[float], float] = operator.neg,
 ) -> Chart | None:
-    """A chart of a name over all and by class; ``worse`` orders the classes by their last value."""
+    """A chart of a name over all and by class; of the last values, the one with the highest ``worse`` is the worst."""
     by_class = f"{name}_by_class"
     figure, classes = go.Figure(), bins.parts(by_class)
     if len(classes) > SHOWN_CLASSES:
@@ -66,7 +64,7 @@ def classes_chart(
     steps, values = bins.series(name)
     if len(steps):
         figure.add_trace(trace(steps, values, "all classes" if classes else "all clips", GREY, line={"width": 3.5}))
-    return chart_of(key, title, about, figure, wide=bool(classes))
+    return chart_of(key, title, about, figure, *levels, wide=bool(classes))
 
 
 def _band(figure: go.Figure, bins: Bins, name: str, classes: list[str]) -> None:
@@ -96,35 +94,14 @@ def trace(steps: np.ndarray, values: np.ndarray, name: str, colour: str, **more:
     )
 
 
-def plain(text: str) -> str:
-    """A text that Plotly shows as it is, on one line: its labels are a small HTML of their own."""
-    text = " ".join(text.split())
-    return html.escape(text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…", quote=False)
-
-
-def chart_of(key: str, title: str, about: str, figure: go.Figure, wide: bool = False) -> Chart | None:
-    """The chart of a figure; None if there is nothing in it."""
-    return Chart(key, title, about, wide, figure) if figure.data else None
-
-
-def add_level(figure: go.Figure, y: float, label: str, colour: str = GREY) -> None:
-    """A horizontal line with its meaning; the axis reaches it whatever the data are."""
-    if not math.isfinite(y):
-        return
-    figure.add_hline(
-        y=y,
-        line={"color": colour, "width": 1, "dash": "dash"},
-        annotation={
-            "text": label,
-            "font": {"size": 11, "color": colour},
-            "x": 1,
-            "xanchor": "left",
-            "yanchor": "middle",
-        },
-    )
-    figure.update_layout(margin={"r": 68})
-    included = list(figure.layout.yaxis.autorangeoptions.include or ())
-    figure.update_yaxes(autorangeoptions={"include": [*included, y]})
+def chart_of(key: str, title: str, about: str, figure: go.Figure, *levels: Level, wide: bool = False) -> Chart | None:
+    """The chart of a figure, with reference lines; None if there is nothing in it."""
+    if not figure.data:
+        return None
+    for at, label, colour in levels:
+        if is_number(at):
+            add_level(figure, at, label, colour)
+    return Chart(key, title, about, figure, wide)
 
 
 def mark_events(figure: go.Figure, events: list[Event]) -> None:
@@ -156,29 +133,15 @@ def mark_events(figure: go.Figure, events: list[Event]) -> None:
     figure.update_layout(yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True})
 
 
-def dress(chart: Chart, last: int) -> None:
-    """What all figures share: no background, greys that do on light and on dark, the whole run on the axis of steps."""
-    grid = {"gridcolor": "rgba(128,128,128,0.18)", "zerolinecolor": "rgba(128,128,128,0.35)", "linecolor": GREY}
+def finish(chart: Chart, last: int) -> None:
+    """The look that all charts share, and the whole run, up to step ``last``, on the axis of steps."""
     room = max(1.0, 0.02 * last)
-    many = len(chart.figure.data) > 5
-    chart.figure.update_layout(
-        template="none",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": GREY, "size": 12, "family": "system-ui, sans-serif"},
-        height=420 if many else 300,
-        margin={"l": 46, "r": chart.figure.layout.margin.r or 12, "t": 16, "b": 36},
-        hovermode="x unified",
-        hoverlabel={"bgcolor": "rgba(24,24,27,0.92)", "font": {"color": "#f4f4f5", "size": 12}, "namelength": -1},
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 11}},
-        showlegend=True,
-    )
     chart.figure.update_xaxes(
-        **grid,
         range=[-room, last + room],
         hoverformat=",d",
         tickformat="~s" if last >= 10_000 else ",d",
         nticks=7,
         unifiedhovertitle={"text": "step %{x:,d}"},
     )
-    chart.figure.update_layout(yaxis={**grid, "automargin": True, "hoverformat": ".4~g", "nticks": 7})
+    chart.figure.update_layout(yaxis={"automargin": True, "hoverformat": ".4~g", "nticks": 7})
+    dress(chart.figure, 420 if len(chart.figure.data) > 5 else 300, hovermode="x unified", showlegend=True)

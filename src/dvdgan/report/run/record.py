@@ -14,19 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import yaml
 
-from dvdgan.report.thinning import Bins, Key
+from dvdgan.report.html import ReportError
+from dvdgan.report.media import Sample
+from dvdgan.report.run.thinning import Bins, Key
 
 State = Literal["running", "finished", "stopped"]
 
 _RECENT_LINES = 50
-
-
-class ReportError(ValueError):
-    """A page that cannot be made; the message is one line that names the path and the mend."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +37,6 @@ class Event:
     state: str  # raised, cleared or note
     message: str
     advice: str
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What was drawn at one step: a sheet (PNG), a mosaic (MP4), or both."""
-
-    step: int
-    sheet: Path | None
-    clip: Path | None
 
 
 @dataclass(frozen=True)
@@ -70,9 +59,7 @@ class Record:
     lines: Bins = field(default_factory=Bins)  # training lines
     checks: Bins = field(default_factory=Bins)
     evaluations: Bins = field(default_factory=Bins)
-    best: tuple[int, float] | None = (
-        None  # step and distance of the samples that a classifier found the nearest to real
-    )
+    best: tuple[int, float] | None = None  # step and distance of the samples that a classifier found nearest to real
     events: list[Event] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)  # by step
     real: Sample | None = None
@@ -94,6 +81,17 @@ class Record:
             elif event.state == "cleared":
                 standing.pop((event.event, event.about), None)
         return list(standing.values())
+
+    @property
+    def real_distance(self) -> float | None:
+        """The baseline of the checks' distance: what real clips reach."""
+        found = self.facts.get("floor")
+        return float(found) if is_number(found) else None
+
+    @property
+    def real_classifier_distance(self) -> float | None:
+        """The baseline of the evaluations' distance: what training clips reach against each other."""
+        return self.evaluations.last.get(("floor", ""))
 
     def setting(self, path: str) -> Any:
         """A field of the configuration by its dotted path; None where there is none."""
@@ -212,12 +210,16 @@ def _numbers(tree: dict[str, Any], broken: Counter[str]) -> dict[Key, float]:
     for name, value in tree.items():
         leaves = [(part, leaf) for part, leaf in value.items() if part] if isinstance(value, dict) else [("", value)]
         for part, leaf in leaves:
-            if isinstance(leaf, (int, float)) and not isinstance(leaf, bool):
-                if math.isfinite(leaf):
-                    numbers[name, part] = float(leaf)
-                else:
-                    broken[name] += 1
+            if is_number(leaf):
+                numbers[name, part] = float(leaf)
+            elif isinstance(leaf, float):
+                broken[name] += 1
     return numbers
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a finite number, and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _speed(recent: list[tuple[int, float | None, float | None]]) -> float | None:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from dvdgan import __version__
 from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config
-from dvdgan.data.write.encode import atomic_path
-from dvdgan.report.pictures import chosen, shots
-from dvdgan.report.record import Event, Record, ReportError, Sample, read_record
-from dvdgan.report.templates import page_environment
+from dvdgan.report.html import check_path, plotly_js, write_page
+from dvdgan.report.media import Sample, chosen, shots
+from dvdgan.report.run.record import Event, Record, read_record
+from dvdgan.report.words import Fact, duration, setting, size
 
 _SHOWN_EVENTS = 300
 _NOT_COMPARED = {"name", "description", "network.classes", "data.source"}  # what every run sets for itself
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A short fact with its heading."""
-
-    heading: str
-    text: str
-    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,41 +47,29 @@ def write_run_page(run: Path, out: Path | None = None) -> Path:
     run = Path(run)
     out = run / "report.html" if out is None else Path(out)
     record = read_record(run)
-    try:
-        from plotly.offline import get_plotlyjs
+    check_path(out)
+    plotly_js(out)
+    from dvdgan.report.run.curves import charts
 
-        from dvdgan.report.curves import charts
-    except ImportError as error:
-        raise ReportError(f"{run}: its curves need {error.name or 'plotly'}; pip install 'dvdgan[report]'") from None
-    if out.is_dir():
-        raise ReportError(f"{out}: is a directory; name a file, such as {out / 'report.html'}")
-    shown = charts(record)
-    page = _template().render(
+    return write_page(
+        out,
+        "run.html.j2",
+        charts(record),
         record=record,
         name=str(record.setting("name") or "run"),
         directory=run.resolve().name,
         made=_now(),
-        version=__version__,
         facts=_header_facts(record),
         progress=_progress(record),
         latest=_latest(record),
         raised=_by_kind(record.raised),
         events=record.events[::-1][:_SHOWN_EVENTS],
         **_pictures(record),
-        charts=shown,
-        figures=_script_json([{"key": chart.key, "figure": json.loads(chart.figure.to_json())} for chart in shown]),
-        plotly=Markup(get_plotlyjs()) if shown else "",
         differences=_differences(record),
         run_facts=_run_facts(record),
         overrides=[event for event in record.events if event.event == "override"],
         checkpoints=[(c.step, c.path.name, size(c.size)) for c in reversed(record.checkpoints)],
     )
-    try:
-        with atomic_path(out) as temporary:
-            temporary.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ReportError(f"{out}: cannot be written ({error.strerror}); name another file") from None
-    return out
 
 
 def _by_kind(events: list[Event]) -> list[list[Event]]:
@@ -105,21 +80,9 @@ def _by_kind(events: list[Event]) -> list[list[Event]]:
     return list(kinds.values())
 
 
-def _template() -> Any:
-    environment = page_environment("dvdgan.report")
-    environment.filters |= {"grouped": lambda number: f"{number:,}", "words": words}
-    return environment.get_template("run.html.j2")
-
-
 def _now() -> str:
     now = datetime.now().astimezone()
     return f"{now.day} {now:%B %Y, %H:%M %Z}"
-
-
-def _script_json(value: Any) -> Markup:
-    """JSON that can stand inside a script element: nothing in it can end the element."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _pictures(record: Record) -> dict[str, Any]:
@@ -164,14 +127,13 @@ def _progress(record: Record) -> dict[str, Any]:
 
 def _latest(record: Record) -> list[Fact]:
     """The newest values of the numbers that say most, with what they should be."""
-    floor = record.facts.get("floor")
-    near = f"falls towards {floor:.3g}" if isinstance(floor, float) else "should fall"
+    lowest = f"; lowest {record.best[1]:.3g}, at step {record.best[0]:,}" if record.best else ""
     looked_for = [
         (record.lines, "motion_ratio", "Motion", "1 is as real"),
         (record.checks, "diversity", "Diversity", "1 is as real"),
         (record.checks, "accuracy", "Recognised", "share of samples; 1 is all"),
-        (record.checks, "distance", "Distance", near),
-        (record.evaluations, "distance", "Classifier distance", _towards(record)),
+        (record.checks, "distance", "Distance", _towards(record.real_distance)),
+        (record.evaluations, "distance", "Classifier distance", _towards(record.real_classifier_distance) + lowest),
         (record.evaluations, "fidelity", "Class fidelity", "share that the classifier recognises; 1 is all"),
         (record.evaluations, "behaviours", "Behaviours", "share that behaves as its class; 1 is all"),
         (record.lines, "auc_spatial", "AUC of D_S", "0.5 guesses, 1 is too good"),
@@ -184,11 +146,8 @@ def _latest(record: Record) -> list[Fact]:
     ]
 
 
-def _towards(record: Record) -> str:
-    """Where a classifier's distance should go, and how far it came."""
-    floor = record.evaluations.last.get(("floor", ""))
-    lowest = f"; lowest {record.best[1]:.3g}, at step {record.best[0]:,}" if record.best else ""
-    return ("should fall" if floor is None else f"falls towards {floor:.3g}") + lowest
+def _towards(baseline: float | None) -> str:
+    return "should fall" if baseline is None else f"falls towards {baseline:.3g}"
 
 
 def _differences(record: Record) -> list[Difference] | None:
@@ -214,7 +173,7 @@ def _differences(record: Record) -> list[Difference] | None:
 
 def _value(leaves: dict[str, Any], field: str) -> str:
     if field in leaves:
-        return words(leaves[field])
+        return setting(leaves[field])
     return "there" if any(name.startswith(f"{field}.") for name in leaves) else "not set"
 
 
@@ -226,7 +185,9 @@ def _parents(field: str) -> list[str]:
 def _run_facts(record: Record) -> list[Fact]:
     """What run.json has beyond the configuration and what the page shows elsewhere."""
     elsewhere = {"config", "overrides", "classes"}
-    return [Fact(name.replace("_", " "), words(value)) for name, value in record.facts.items() if name not in elsewhere]
+    return [
+        Fact(name.replace("_", " "), setting(value)) for name, value in record.facts.items() if name not in elsewhere
+    ]
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -234,37 +195,3 @@ def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in tree.items():
         leaves |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return leaves
-
-
-def words(value: Any) -> str:
-    """A setting's or a fact's value as a reader would write it."""
-    if value is None or value == "":
-        return "none"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return ", ".join(words(part) for part in value) or "none"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {words(part)}" for name, part in value.items()) or "none"
-    return str(value)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a reader would say them: 48 s, 12 min, 3 h 05 min, 2 d 4 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
-def size(count: int) -> str:
-    """Bytes in a unit that fits."""
-    for unit, unit_bytes in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= unit_bytes:
-            return f"{count / unit_bytes:.3g} {unit}"
-    return f"{count} bytes"

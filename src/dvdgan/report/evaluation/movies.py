@@ -1,0 +1,120 @@
+"""The page's moving pictures: generated clips beside real ones, and clips beside their nearest training clips."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dvdgan.data.write.encode import write_mp4
+from dvdgan.data.write.sheets import BACKGROUND, clip_grid
+from dvdgan.evaluation.shown import ShownClips
+from dvdgan.report.html import ReportError
+from dvdgan.report.media import Media, clip_media
+
+BUDGET = 12_000_000
+"""Bytes for all the videos of a page, before base64 makes them a third larger."""
+
+_PAIRS_SHARE = 0.3  # of the budget, at most; the classes have the rest
+_SIDE = 112  # pixels that a clip is enlarged to, about
+_MANY, _SMALL_SIDE = 30, 56  # with more videos than this, about so many
+_GAP = 4
+
+
+@dataclass(frozen=True)
+class Movie:
+    """Clips that play in step, in one video: its left half and its right half, or one alone."""
+
+    video: Media | None
+    poster: Media | None
+    left: bool  # whether that half is there
+    right: bool
+
+
+def movies(shown: ShownClips, fps: float, budget: int = BUDGET) -> tuple[dict[str, Movie], list[Movie]]:
+    """The videos of the classes and of the pairs, as data URIs of at most ``budget`` bytes in all.
+
+    One video holds both halves, so that they can never get out of step.
+
+    Args:
+        shown: the clips.
+        fps: frames per second.
+        budget: in bytes.
+
+    Raises:
+        ReportError: clips that are no clips, or that differ in length or size.
+    """
+    shape: tuple[int, ...] | None = None
+    for name, sides in shown.classes.items():
+        for side, clips in zip(("generated", "real"), sides):
+            if clips is not None:
+                shape = _same_shape(clips, f"{side} clips of {name or 'all classes'}", shape)
+    for index, pair in enumerate(shown.pairs):
+        for clip in pair:
+            shape = _same_shape(clip[None], f"pair {index}", shape)
+    count = len(shown.classes) + len(shown.pairs)
+    if not count:
+        return {}, []
+    pairs_budget = int(budget * min(_PAIRS_SHARE, len(shown.pairs) / count))
+    pixels = _SIDE if count <= _MANY else _SMALL_SIDE
+    by_class = [_side_by_side(left, right, pixels) for left, right in shown.classes.values()]
+    by_pair = [_side_by_side(left[None], right[None], _SIDE) for left, right in shown.pairs]
+    classes = _encoded(by_class, fps, budget - pairs_budget)
+    return dict(zip(shown.classes, classes)), _encoded(by_pair, fps, pairs_budget)
+
+
+def _same_shape(clips: np.ndarray, where: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] != 3 or 0 in clips.shape[1:]:
+        raise ReportError(f"{where}: clips are uint8 [N, T, H, W, 3], not {clips.dtype} {list(clips.shape)}")
+    if shape is not None and clips.shape[1:] != shape:
+        raise ReportError(
+            f"{where}: T, H, W are {list(clips.shape[1:4])}, but {list(shape[:3])} elsewhere on the page; give one size"
+        )
+    return clips.shape[1:]
+
+
+_Mosaics = tuple[np.ndarray | None, bool, bool]  # uint8 [T, H, W, 3], and which halves are there
+
+
+def _side_by_side(left: np.ndarray | None, right: np.ndarray | None, pixels: int) -> _Mosaics:
+    """Mosaics of one size side by side, or one if only one side has clips.
+
+    Args:
+        left: clips uint8 ``[N, T, H, W, 3]``, none, or None.
+        right: likewise.
+        pixels: what a clip's longer side is enlarged to, about.
+    """
+    sides = [clips if clips is not None and len(clips) else None for clips in (left, right)]
+    there = [clips for clips in sides if clips is not None]
+    if not there:
+        return None, False, False
+    most = max(len(clips) for clips in there)
+    columns = min(2 if most <= 6 else 3, most)
+    places = columns * math.ceil(most / columns)
+    height, width = there[0].shape[2:4]
+    scale = max(1, round(pixels / max(height, width)))
+    mosaics = []
+    for clips in there:
+        grid = clip_grid(clips[np.minimum(np.arange(places), len(clips) - 1)], columns, scale, _GAP)
+        for place in range(len(clips), places):  # where there is no clip, the last stands again: paint it over
+            top = _GAP + place // columns * (height * scale + _GAP)
+            at = _GAP + place % columns * (width * scale + _GAP)
+            grid[:, top : top + height * scale, at : at + width * scale] = BACKGROUND
+        mosaics.append(grid)
+    return np.concatenate(mosaics, axis=2), sides[0] is not None, sides[1] is not None
+
+
+def _encoded(mosaics: list[_Mosaics], fps: float, budget: int) -> list[Movie]:
+    """Videos of at most ``budget`` bytes in all."""
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        for clip, left, right in mosaics:
+            video, poster = None, None
+            if clip is not None:
+                video, poster = clip_media(write_mp4(path, clip, fps, crf=20), budget // len(mosaics))
+            made.append(Movie(video, poster, left, right))
+    return made

@@ -1,0 +1,88 @@
+"""Pages as single HTML files: templates filled in, with Plotly and the charts inside, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from dvdgan import __version__
+from dvdgan.data.write.encode import atomic_path
+from dvdgan.report import words
+
+if TYPE_CHECKING:
+    from dvdgan.report.charts import Chart
+
+_FILTERS = ("number", "percent", "share", "share_interval", "clips", "moment", "setting")
+
+
+class ReportError(ValueError):
+    """A page that cannot be made; the message is one line that names the path and the mend."""
+
+
+def plotly_js(page: Path) -> str:
+    """The code of Plotly's charts, some 5 MB.
+
+    Args:
+        page: the page that needs it, for the error.
+
+    Raises:
+        ReportError: Plotly is not installed.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise ReportError(f"{page}: its charts need {error.name or 'plotly'}; pip install 'dvdgan[report]'") from None
+    return str(get_plotlyjs())
+
+
+def check_path(out: Path) -> None:
+    """Refuse a directory as the place of a page.
+
+    Raises:
+        ReportError: it is a directory.
+    """
+    if out.is_dir():
+        raise ReportError(f"{out}: is a directory; name a file, such as {out / 'report.html'}")
+
+
+def write_page(out: Path, template: str, charts: Sequence[Chart], **values: Any) -> Path:
+    """Fill in a template and write the page; folders on the way are made.
+
+    Args:
+        out: the file to write.
+        template: the template's name, such as ``run.html.j2``.
+        charts: what the template shows in ``div`` elements with their keys.
+        values: what the template uses.
+
+    Raises:
+        ReportError: the file cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("dvdgan.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {name: getattr(words, name) for name in _FILTERS}
+    environment.filters["grouped"] = "{:,}".format
+    page = environment.get_template(template).render(
+        charts=charts,
+        version=__version__,
+        figures=_script_json([{"key": chart.key, "figure": json.loads(chart.figure.to_json())} for chart in charts]),
+        plotly=Markup(plotly_js(out)) if charts else "",
+        **values,
+    )
+    try:
+        with atomic_path(out) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ReportError(f"{out}: cannot be written ({error.strerror}); name another file") from None
+    return out
+
+
+def _script_json(value: Any) -> Markup:
+    """JSON that can stand inside a script element: nothing in it can end the element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

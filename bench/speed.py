@@ -40,7 +40,7 @@ from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.layers import power_iterate
 from dvdgan.networks.recurrent import ConvGRU
-from dvdgan.sampling import autocast, latents, make_clips, settle_statistics
+from dvdgan.sampling import latents, make_clips, settle_statistics
 from dvdgan.training.memory import keep_freed_memory
 from dvdgan.training.steps import Learner
 from textbook import GRU, Norm, Textbook, UpBlock

@@ -309,8 +309,8 @@ def main() -> None:
     from dvdgan.models import ModelError
     from dvdgan.pipeline import PipelineError
     from dvdgan.report import ReportError
-    from dvdgan.training.checkpoint import CheckpointError
-    from dvdgan.training.run_directory import TrainingError
+    from dvdgan.runs.checkpoint import CheckpointError
+    from dvdgan.runs.directory import TrainingError
 
     mendable = (
         *(ConfigError, DataError, DeviceError, ModelError, PipelineError, ReportError),

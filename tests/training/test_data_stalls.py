@@ -1,16 +1,16 @@
-from dvdgan.training.waiting import Waiting
+from dvdgan.training.data_stalls import DataStallNotice
 
 
-def notices(waiting, waited, total, steps):
-    return [text for text in (waiting.step(waited, total) for _ in range(steps)) if text]
+def notices(stalls, waited, total, steps):
+    return [text for text in (stalls.step(waited, total) for _ in range(steps)) if text]
 
 
 def test_decoding_that_keeps_up_is_silent():
-    assert notices(Waiting(True, 2), 0.05, 1.0, 3000) == []
+    assert notices(DataStallNotice(workers=2), 0.05, 1.0, 3000) == []
 
 
 def test_decoding_that_does_not_keep_up_is_said_once_in_a_while():
-    said = notices(Waiting(True, 2), 0.3, 1.0, 1500)
+    said = notices(DataStallNotice(workers=2), 0.3, 1.0, 1500)
     assert len(said) == 2
     assert "30 % of a step is waiting for clips" in said[0]
     assert "2 processes" in said[0]
@@ -18,12 +18,12 @@ def test_decoding_that_does_not_keep_up_is_said_once_in_a_while():
 
 
 def test_a_slow_disk_is_told_from_slow_decoding():
-    (said,) = notices(Waiting(False, 0), 0.3, 1.0, 100)
+    (said,) = notices(DataStallNotice(workers=0), 0.3, 1.0, 100)
     assert "disk" in said
     assert "decoding" not in said
 
 
 def test_one_slow_step_and_steps_of_a_moment_are_nothing():
-    waiting = Waiting(True, 2)
-    assert notices(waiting, 0.0, 1.0, 30) + notices(waiting, 1.0, 2.0, 1) == []
-    assert notices(Waiting(True, 2), 0.005, 0.01, 500) == []
+    stalls = DataStallNotice(workers=2)
+    assert notices(stalls, 0.0, 1.0, 30) + notices(stalls, 1.0, 2.0, 1) == []
+    assert notices(DataStallNotice(workers=2), 0.005, 0.01, 500) == []

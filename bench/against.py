@@ -83,10 +83,10 @@ def _step(config, real, labels):
     def now(step):
         state.step = step
         for index in range(t.d_steps - reuse):
-            discriminator_step(state, clips, labels, index)
+            discriminator_step(state, clips, generate(state, labels, index), index)
         fake = generate(state, labels)
         if reuse:
-            discriminator_step(state, clips, labels, t.d_steps - 1, fake)
+            discriminator_step(state, clips, fake, t.d_steps - 1)
         generator_step(state, clips, fake)
 
     return now

@@ -82,7 +82,7 @@ class Ours:
         self.state = TrainingState(config, torch.device("cpu"), precision, "channels_last")
 
     def discriminator_step(self, real: Tensor, labels: Tensor) -> None:
-        discriminator_step(self.state, Batch(real, labels), labels)
+        discriminator_step(self.state, Batch(real, labels), generate(self.state, labels, 0))
 
     def generator_step(self, real: Tensor, labels: Tensor) -> None:
         generator_step(self.state, Batch(real, labels), generate(self.state, labels))
@@ -94,7 +94,7 @@ class Ours:
             self.discriminator_step(real, labels)
         if reuse:
             batch, fake = Batch(real, labels), generate(self.state, labels)
-            discriminator_step(self.state, batch, labels, fake=fake)
+            discriminator_step(self.state, batch, fake)
             generator_step(self.state, batch, fake)
         else:
             self.generator_step(real, labels)

@@ -87,7 +87,7 @@ def test_generator_runs_once_per_discriminator_step(tmp_path):
     state.generator.register_forward_hook(counted("G"))
     for discriminator in state.discriminators.values():
         discriminator.register_forward_hook(counted("D"))
-    discriminator_step(state, Batch(torch.zeros(3, 4, 3, 32, 32), y), y)
+    discriminator_step(state, Batch(torch.zeros(3, 4, 3, 32, 32), y), generate(state, y, 0))
     assert calls == {"G": 1, "D": 2}, "one batch of fakes; real and fake in one call of each discriminator"
 
 
@@ -119,7 +119,7 @@ def test_reused_clips_are_those_that_g_would_make(tmp_path):
         state = TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
         state.step, zeros = 5, Batch(torch.zeros(3, 4, 3, 32, 32), y)
         fake = generate(state, y) if first else None
-        discriminator_step(state, zeros, y, 0, zeros)
+        discriminator_step(state, zeros, zeros)
         generator_step(state, zeros, fake or generate(state, y))
         moved.append(state.generator.state_dict())
     for name, value in moved[0].items():
@@ -136,7 +136,7 @@ def test_discriminators_learn_reused_clips_with_the_classes_that_these_were_made
     config = tiny_config(write_store(tmp_path / "store"), steps=4, d_steps=2, reuse_fakes=True, batch_size=8)
     train(config, tmp_path / "run", say=lambda text: None)
     assert len(updates["discriminator_step"]) == 8
-    for (_, _, labels, _, fake), (_, _, made) in zip(updates["discriminator_step"][1::2], updates["generator_step"]):
+    for (_, _, fake, _), (_, _, made) in zip(updates["discriminator_step"][1::2], updates["generator_step"]):
         assert fake is made
-        assert torch.equal(labels, made.labels)
-    assert all(arguments[-1] is None for arguments in updates["discriminator_step"][::2])
+        assert fake.clips.requires_grad
+    assert not any(fake.clips.requires_grad for _, _, fake, _ in updates["discriminator_step"][::2])

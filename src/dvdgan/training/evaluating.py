@@ -31,7 +31,7 @@ from dvdgan.training.samples import shown_clips
 
 Measure = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
 
-_MOST_REAL = 2000  # training clips that a classifier looks at, in all
+_MOST_REAL = 2000  # training clips that samples are compared with, in all
 _MOST_ROWS = 128 * 12 * 32  # of pixels, in samples whose behaviour is measured: about a second
 
 
@@ -64,7 +64,7 @@ class Evaluator:
         dataset: the clips that are trained on.
         watched: the classes that samples will have, int64 ``[K]``.
         clips: how many samples there will be.
-        cache: where the classifier's features of training clips are kept, by content.
+        cache: where the classifier's features of training clips are cached, by content.
         say: where lines for the user go.
 
     Attributes:
@@ -72,7 +72,7 @@ class Evaluator:
         metadata: what ``run.json`` says of it; empty where nothing is evaluated.
 
     Raises:
-        TrainingError: the classifier cannot look at the training clips.
+        TrainingError: the classifier cannot take the training clips.
     """
 
     def __init__(
@@ -98,10 +98,11 @@ class Evaluator:
 
         Returns:
             JSON values with four significant digits; empty where nothing can be said. With a classifier ``distance``
-            (Classifier Fréchet distance) from ``real_clips`` training clips, its ``floor``, ``fidelity`` (share of
-            samples that are taken for their class) and ``clips`` (how many they are); of phenomena ``behaviours``
-            (share of samples that behave as their class) and ``behaviours_clips``; all but the first three also
-        ``…_by_class``."""
+            (Classifier Fréchet distance) from ``real_clips`` training clips, its real-vs-real baseline ``floor``,
+            ``fidelity`` (share of samples that are taken for their class) and ``clips`` (how many they are); of
+            phenomena ``behaviours`` (share of samples that behave as their class) and ``behaviours_clips``; all but
+            the first three also ``…_by_class``.
+        """
         if labels is None:
             return {}
         return {name: value for measure in self._measures for name, value in measure(clips, labels).items()}
@@ -116,7 +117,7 @@ def _by_classifier(
     metadata: dict[str, Any],
     say: Callable[[str], None],
 ) -> Measure:
-    """Look at training clips; the returned function compares samples with them."""
+    """Extract features of training clips; the returned function compares samples with them."""
     for note in classifier.notes(dataset.size, dataset.frames, dataset.stride):
         say(f"training.classifier: {note}")
     members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
@@ -135,7 +136,7 @@ def _by_classifier(
         plain.name,
         content_key("mirrored", mirror.tolist()),
     )
-    say(f"{classifier.place}: looks at {len(real)} training clips")
+    say(f"{classifier.place}: compares samples with {len(real)} training clips")
     features = extract(real, classifier.features, cache)
     reference, standins = factored(features), max(1, min(count, len(real) // 2))
 
@@ -145,7 +146,7 @@ def _by_classifier(
     groups = np.unique(groups_of(plain), return_inverse=True)[1]
     floor = real_floor(between, len(real), len(real) - standins, standins, labels=shown, groups=groups)
     if floor.standins < count:
-        text = f"the floor is of {floor.standins} against {floor.reference} of them, too high for {count} samples"
+        text = f"the baseline is of {floor.standins} against {floor.reference} of them, too high for {count} samples"
         say(f"training.classifier: {len(real)} training clips are few: {text}")
     held_out = classifier.about.get("accuracy", {}).get("clips")
     share = _rounded(held_out["hits"] / held_out["of"]) if held_out else None

@@ -160,7 +160,7 @@ def _train_in(
 def _decide(
     directory: TrainingDirectory, config: Config, device: torch.device, changes: Changes, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What is decided when a run starts, and kept when it goes on: precision, memory format, threads.
+    """What is decided when a run starts, and stays when it goes on: precision, memory format, threads.
 
     A precision or a memory format that was overridden is decided anew, and put into ``changes``.
     """

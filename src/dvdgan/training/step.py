@@ -33,9 +33,9 @@ def update_discriminators(
         real = batches.real()
         reused = t.reuse_fakes and index == t.d_steps - 1
         labels = loss.fake_labels(batches.fake_labels(state.step, index + reused), real.labels)
-        fake = generate(state, labels) if reused else None
-        metrics.append(discriminator_step(state, real, labels, index, fake))
-    return real, fake, metrics
+        fake = generate(state, labels, None if reused else index)
+        metrics.append(discriminator_step(state, real, fake, index))
+    return real, fake if reused else None, metrics
 
 
 def update_generator(
@@ -59,35 +59,37 @@ def update_generator(
     return Batch(fake.clips.detach().float(), fake.labels), metrics
 
 
-def generate(state: TrainingState, labels: Tensor | None) -> Batch:
-    """Clips of some classes ``[B]``, or None, for G to learn from at this step; with their graph, if G learns."""
-    z = _latents(state, _noise(state, "g", state.step))
-    with autocast(state.device, state.precision), torch.set_grad_enabled(not state.only_discriminators_learn):
+def generate(state: TrainingState, labels: Tensor | None, index: int | None = None) -> Batch:
+    """Generate clips.
+
+    Args:
+        state: the training's.
+        labels: their classes ``[B]``, or None.
+        index: of the discriminator step that they are for, without their graph; None makes those that G learns from at
+            this step, with their graph (while it learns).
+    """
+    noise = _noise(state, "g", state.step) if index is None else _noise(state, "d", _d_step(state, index))
+    z = torch.from_numpy(noise.normal("z", state.generator.z_dim)).to(state.device)
+    learns = index is None and not state.only_discriminators_learn
+    with autocast(state.device, state.precision), torch.set_grad_enabled(learns):
         return Batch(state.generator(z, labels), labels)
 
 
-def discriminator_step(
-    state: TrainingState, real: Batch, fake_labels: Tensor | None, index: int = 0, fake: Batch | None = None
-) -> DiscriminatorUpdate:
+def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: int = 0) -> DiscriminatorUpdate:
     """Update both discriminators.
 
     Args:
         state: the training's.
         real: real clips.
-        fake_labels: the classes to generate ``[B]``, or None.
+        fake: generated clips; no gradient goes to them.
         index: of the discriminator step within the training step, from 0.
-        fake: clips that were generated already; None generates some. No gradient goes to them.
 
     Returns:
         What was measured, by discriminator.
     """
-    t, reg = state.config.training, state.config.training.regularisation
-    loss, d_step = LOSSES[t.loss], state.step * t.d_steps + index
+    reg, loss, d_step = state.config.training.regularisation, LOSSES[state.config.training.loss], _d_step(state, index)
     noise = _noise(state, "d", d_step)
     penalise = (reg.r1 or reg.r2) and d_step % reg.every == 0
-    if fake is None:
-        with torch.no_grad(), autocast(state.device, state.precision):
-            fake = Batch(state.generator(_latents(state, noise), fake_labels), fake_labels)
     fake = Batch(fake.clips.detach().float(), fake.labels)
     both_labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
 
@@ -182,8 +184,9 @@ def _noise(state: TrainingState, kind: str, batch: int) -> SampleNoise:
     return SampleNoise(t.seed, kind, sample_numbers(batch, t.batch_size))
 
 
-def _latents(state: TrainingState, noise: SampleNoise) -> Tensor:
-    return torch.from_numpy(noise.normal("z", state.generator.z_dim)).to(state.device)
+def _d_step(state: TrainingState, index: int) -> int:
+    """Number of a discriminator step over the whole run."""
+    return state.step * state.config.training.d_steps + index
 
 
 def _augment(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:

@@ -30,7 +30,7 @@ def kinds(run):
 def test_a_generator_that_learns_nothing_is_found_out(store, tmp_path):
     """Steps of 1e-12 leave G's grey stills as they are, and D tells them apart at once."""
     rates = {"lr_g": 1e-12, "lr_d": 5e-3}
-    config = tiny_config(store, steps=120, batch_size=6, d_steps=1, sample_every=40, health=EAGER, **rates)
+    config = tiny_config(store, steps=60, batch_size=6, d_steps=1, sample_every=20, health=EAGER, **rates)
     said = []
     train(config, tmp_path / "run", say=said.append)
     found = kinds(tmp_path / "run")

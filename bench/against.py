@@ -32,30 +32,64 @@ def median_step(recipe: str) -> float:
         from dvdgan.config_files import load_config, override
     except ImportError:  # an early version
         from dvdgan.config import load_config, override  # type: ignore[attr-defined, no-redef]
-    from dvdgan.training.memory import keep_freed_memory
-    from dvdgan.training.steps import Learner
-
     torch.set_flush_denormal(True)
+    try:
+        from dvdgan.runs.memory import keep_freed_memory
+    except ImportError:  # before there were runs/
+        from dvdgan.training.memory import keep_freed_memory  # type: ignore[import-not-found, no-redef]
     keep_freed_memory()
     config = override(load_config(recipe), [f"network.classes={CLASSES}", "training.seed=0"])
     network, t = config.network, config.training
-    learner = Learner(config, torch.device("cpu"), "bf16", "channels_last")
     real = torch.rand(t.batch_size, network.frames, 3, network.size, network.size) * 2 - 1
     labels = torch.arange(t.batch_size) % CLASSES
-    reuse = getattr(t, "reuse_fakes", False)
+    one_step = _step(config, real, labels)
     seconds = []
     for step in range(WARM + STEPS):
         begun = time.perf_counter()
-        for substep in range(t.d_steps - reuse):
-            learner.discriminator_step(real, labels, labels, step * t.d_steps + substep)
-        if reuse:
-            fake = learner.make_fakes(labels, t.batch_size, step)
-            learner.discriminator_step(real, labels, labels, (step + 1) * t.d_steps - 1, fake)
-            learner.generator_step(labels, t.batch_size, step, fake)
-        else:
-            learner.generator_step(labels, t.batch_size, step)
+        one_step(step)
         seconds.append(time.perf_counter() - begun)
     return statistics.median(seconds[WARM:])
+
+
+def _step(config, real, labels):
+    """A training step of this version, given how many were done."""
+    import torch
+
+    t, batch = config.training, config.training.batch_size
+    reuse = getattr(t, "reuse_fakes", False)
+    try:
+        from dvdgan.training.batches import Batch
+        from dvdgan.training.state import TrainingState
+        from dvdgan.training.step import discriminator_step, generate, generator_step
+    except ImportError:  # an earlier version
+        from dvdgan.training.steps import Learner
+
+        learner = Learner(config, torch.device("cpu"), "bf16", "channels_last")
+
+        def earlier(step):
+            for substep in range(t.d_steps - reuse):
+                learner.discriminator_step(real, labels, labels, step * t.d_steps + substep)
+            if reuse:
+                fake = learner.make_fakes(labels, batch, step)
+                learner.discriminator_step(real, labels, labels, (step + 1) * t.d_steps - 1, fake)
+                learner.generator_step(labels, batch, step, fake)
+            else:
+                learner.generator_step(labels, batch, step)
+
+        return earlier
+
+    state, clips = TrainingState(config, torch.device("cpu"), "bf16", "channels_last"), Batch(real, labels)
+
+    def now(step):
+        state.step = step
+        for index in range(t.d_steps - reuse):
+            discriminator_step(state, clips, generate(state, labels, index), index)
+        fake = generate(state, labels)
+        if reuse:
+            discriminator_step(state, clips, fake, t.d_steps - 1)
+        generator_step(state, clips, fake)
+
+    return now
 
 
 def in_process(source: Path, recipe: str) -> float:

@@ -20,10 +20,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / part) for part in ("", "training")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from kills import SETTINGS, Start, Training, forked_starts, start_process  # noqa: E402
-from self_kill import POINTS  # noqa: E402
+from support.kills import SETTINGS, Start, Training, forked_starts, start_process
+from support.self_kill import POINTS
 
 KILLS_PER_RUN = 12.5
 

@@ -35,13 +35,16 @@ from dvdgan.config import Config
 from dvdgan.config_files import load_config, updated
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.windows import Window
+from dvdgan.devices import autocast
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.layers import power_iterate
 from dvdgan.networks.recurrent import ConvGRU
-from dvdgan.sampling import autocast, latents, make_clips, settle_statistics
-from dvdgan.training.memory import keep_freed_memory
-from dvdgan.training.steps import Learner
+from dvdgan.runs.memory import keep_freed_memory
+from dvdgan.sampling import latents, make_clips, settle_statistics
+from dvdgan.training.batches import Batch
+from dvdgan.training.state import TrainingState
+from dvdgan.training.step import discriminator_step, generate, generator_step
 from textbook import GRU, Norm, Textbook, UpBlock
 from timing import BUSY, OtherLoad, Timing, measure
 
@@ -75,14 +78,13 @@ class Ours:
 
     def __init__(self, config: Config, precision: str) -> None:
         self.config = config
-        self.learner = Learner(config, torch.device("cpu"), precision, "channels_last")
-        self.step = 0
+        self.state = TrainingState(config, torch.device("cpu"), precision, "channels_last")
 
     def discriminator_step(self, real: Tensor, labels: Tensor) -> None:
-        self.learner.discriminator_step(real, labels, labels, self.step)
+        discriminator_step(self.state, Batch(real, labels), generate(self.state, labels, 0))
 
-    def generator_step(self, batch: int, labels: Tensor) -> None:
-        self.learner.generator_step(labels, batch, self.step)
+    def generator_step(self, real: Tensor, labels: Tensor) -> None:
+        generator_step(self.state, Batch(real, labels), generate(self.state, labels))
 
     def training_step(self, real: Tensor, labels: Tensor, reuse: bool | None = None) -> None:
         if reuse is None:
@@ -90,18 +92,18 @@ class Ours:
         for _ in range(self.config.training.d_steps - reuse):
             self.discriminator_step(real, labels)
         if reuse:
-            fake = self.learner.make_fakes(labels, len(real), self.step)
-            self.learner.discriminator_step(real, labels, labels, self.step, fake)
-            self.learner.generator_step(labels, len(real), self.step, fake)
+            batch, fake = Batch(real, labels), generate(self.state, labels)
+            discriminator_step(self.state, batch, fake)
+            generator_step(self.state, batch, fake)
         else:
-            self.generator_step(len(real), labels)
-        self.step += 1
+            self.generator_step(real, labels)
+        self.state.step += 1
 
     def sampler(self, batch: int) -> Callable[[], Any]:
-        network = self.learner.ema.folded_generator(self.learner.generator)
+        network = self.state.ema.folded_generator(self.state.generator)
         settle_statistics(network, [1.0] * CLASSES, batches=1, batch_size=4)
         z, labels = latents(range(batch), network.z_dim), torch.arange(batch) % CLASSES
-        return lambda: make_clips(network, z, labels, batch_size=batch, precision=self.learner.precision)
+        return lambda: make_clips(network, z, labels, batch_size=batch, precision=self.state.precision)
 
 
 def _packed_flop(x_shape: tuple[int, ...], *_: Any, out_shape: tuple[int, ...], **__: Any) -> int:
@@ -193,20 +195,20 @@ def parts_of(
 
 
 def our_parts(ours: Ours, real: Tensor, labels: Tensor, seconds: float) -> dict[str, float]:
-    learner, batch = ours.learner, len(real)
-    run = lambda: ours.generator_step(batch, labels)  # noqa: E731
+    state, batch = ours.state, len(real)
+    run = lambda: ours.generator_step(real, labels)  # noqa: E731
     discriminators = {
         {"spatial": "D_S", "temporal": "D_T"}[name]: (discriminator, run)
-        for name, discriminator in learner.discriminators.items()
+        for name, discriminator in state.discriminators.items()
     }
     kinds: dict[str, type] = {"recurrence": ConvGRU, "blocks": GeneratorBlock, "norms": BatchNormReLU}
-    parts = parts_of(learner.generator, discriminators, run, kinds, learner.precision, seconds)
-    for adam in learner.optimisers.values():
+    parts = parts_of(state.generator, discriminators, run, kinds, state.precision, seconds)
+    for adam in state.optimisers.values():
         parts["optimiser"] = parts.get("optimiser", 0.0) + measure(adam.step, seconds).median
     parts["power iteration"] = sum(
-        measure(lambda n=n: power_iterate(n), seconds).median for n in learner.networks.values()
+        measure(lambda n=n: power_iterate(n), seconds).median for n in state.networks.values()
     )
-    parts["EMA"] = measure(lambda: learner.ema.update(learner.generator, 10), seconds).median
+    parts["EMA"] = measure(lambda: state.ema.update(state.generator, 10), seconds).median
     parts["data"] = measure(_reader(ours.config, batch), seconds).median
     return parts
 
@@ -260,7 +262,7 @@ def measure_case(name: str, seconds: float, ceiling: float, precision: str) -> d
 
     calls = {
         "D step": lambda: ours.discriminator_step(real, labels),
-        "G step": lambda: ours.generator_step(batch, labels),
+        "G step": lambda: ours.generator_step(real, labels),
         "training step": lambda: ours.training_step(real, labels),
         "with new fakes": lambda: ours.training_step(real, labels, reuse=False),
         "with reuse_fakes": lambda: ours.training_step(real, labels, reuse=True),

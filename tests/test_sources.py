@@ -55,6 +55,8 @@ def imports_of(path):
     [
         ("networks", ("dvdgan.data", "dvdgan.training", "dvdgan.pipeline", "dvdgan.cli", "dvdgan.models")),
         ("data", ("dvdgan.networks", "dvdgan.training", "dvdgan.pipeline", "dvdgan.cli", "dvdgan.models", "torch")),
+        ("runs", ("dvdgan.networks", "dvdgan.data", "dvdgan.training", "dvdgan.evaluation", "dvdgan.cli")),
+        ("evaluation", ("dvdgan.training", "dvdgan.cli")),
         ("training", ("dvdgan.pipeline", "dvdgan.cli")),
     ],
 )

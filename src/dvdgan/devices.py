@@ -1,9 +1,9 @@
-"""Which device to use. Nothing else in dvdgan names one."""
+"""Which device to use, which nothing else in dvdgan names, and at what precision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -27,6 +27,11 @@ def pick_device(name: torch.device | str | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise DeviceError(f"device {name}: not usable here ({str(error).splitlines()[0]})") from None
     return device
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Autocast to bfloat16 for precision ``bf16``; nothing for ``fp32``."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Random draws keyed by what they are for, never by what was drawn before.
+"""Random numbers keyed by what they are for, never by what was drawn before.
 
-Every draw in dvdgan comes from a generator whose key names its purpose: (seed, what, step, sample). Nothing then
-depends on batch size, on how many workers there are, or on what was drawn for sample sheets, and a resumed run draws
-what an uninterrupted one would have drawn.
+Every random number in dvdgan comes from a generator whose key names its purpose: (seed, what, step, sample). Nothing
+then depends on batch size, on the number of workers, or on what was drawn for sample sheets, and a resumed run has the
+random numbers that an uninterrupted one would have had.
 """
 
 from __future__ import annotations

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dvdgan.devices import full_fp32
+from dvdgan.devices import autocast, full_fp32
 from dvdgan.networks import Generator, estimate_statistics
 from dvdgan.networks.statistics import statistics_of
 from dvdgan.randomness import keyed_rng
@@ -52,11 +51,6 @@ def _latent(rng: np.random.Generator, z_dim: int, truncation: float, kind: Trunc
     while (beyond := np.abs(z) > truncation).any():
         z[beyond] = rng.standard_normal(int(beyond.sum()))
     return z
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """Autocast to bfloat16 for precision ``bf16``; nothing for ``fp32``."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def to_uint8(clips: Tensor) -> np.ndarray:
@@ -135,12 +129,12 @@ def settle_statistics(
     device = next(network.parameters()).device
     with autocast(device, precision):
         estimate_statistics(
-            network, _draws(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device)
+            network, _random_batches(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device)
         )
     return statistics_of(network)
 
 
-def _draws(
+def _random_batches(
     z_dim: int,
     class_weights: Sequence[float] | None,
     truncation: float,

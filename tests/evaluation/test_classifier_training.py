@@ -84,15 +84,15 @@ def test_learns_movement_that_frames_do_not_show(tmp_path):
 def test_interrupted_training_ends_equal_to_uninterrupted(tmp_path, monkeypatch):
     data = DataConfig(source=str(write_store(tmp_path / "store")), flip=True)
     trained(data, tmp_path / "whole")
-    step = classifier_training._Run._train_one_step
+    step = classifier_training._training_step
 
-    def stopping(self, clips, labels):
-        if self.step == 1:
+    def stopping(state, *arguments):
+        if state.step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, clips, labels)
+        return step(state, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(classifier_training._Run, "_train_one_step", stopping)
+        patch.setattr(classifier_training, "_training_step", stopping)
         with pytest.raises(Interrupted):
             trained(data, tmp_path / "parts")
     assert not (tmp_path / "parts" / "classifier.json").exists()

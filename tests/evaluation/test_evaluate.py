@@ -8,6 +8,7 @@ import yaml
 
 from conftest import tiny_config, write_store
 from dvdgan import cli
+from dvdgan.cli.evaluation import publish
 from dvdgan.data import phenomena
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.rendering import packed_phenomena
@@ -24,7 +25,6 @@ from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate import JSON, evaluate
 from dvdgan.evaluation.evaluate_clips import Chosen, Sets, _Pool, choose_sets
-from dvdgan.cli.evaluation import publish
 from dvdgan.evaluation.evaluate_inputs import open_inputs
 from dvdgan.evaluation.evaluate_kept import Kept
 from dvdgan.evaluation.evaluate_progress import Stages

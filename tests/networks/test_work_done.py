@@ -13,8 +13,11 @@ from dvdgan.config_files import updated
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 from dvdgan.networks.layers import SpectralWeight
 from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.training import step as training_step
 from dvdgan.training import train
-from dvdgan.training.steps import Learner
+from dvdgan.training.batches import Batch
+from dvdgan.training.state import TrainingState
+from dvdgan.training.step import discriminator_step, generate, generator_step
 
 
 def convolutions(run):
@@ -74,17 +77,17 @@ def test_discriminators_loop_over_no_frames(build):
 
 def test_generator_runs_once_per_discriminator_step(tmp_path):
     config = updated(tiny_config(write_store(tmp_path / "store")), network={"classes": 3})
-    learner = Learner(config, torch.device("cpu"), "fp32", "contiguous")
+    state = TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
     y = torch.tensor([0, 1, 2])
     calls = {"G": 0, "D": 0}
 
     def counted(name):
         return lambda *_: calls.__setitem__(name, calls[name] + 1)
 
-    learner.generator.register_forward_hook(counted("G"))
-    for discriminator in learner.discriminators.values():
+    state.generator.register_forward_hook(counted("G"))
+    for discriminator in state.discriminators.values():
         discriminator.register_forward_hook(counted("D"))
-    learner.discriminator_step(torch.zeros(3, 4, 3, 32, 32), y, y, 0)
+    discriminator_step(state, Batch(torch.zeros(3, 4, 3, 32, 32), y), generate(state, y, 0))
     assert calls == {"G": 1, "D": 2}, "one batch of fakes; real and fake in one call of each discriminator"
 
 
@@ -96,14 +99,14 @@ def test_generator_runs_per_step(tmp_path, monkeypatch, reuse, times):
     monkeypatch.setattr(Generator, "forward", lambda self, *args: calls.append(self.training) or forward(self, *args))
     config = tiny_config(write_store(tmp_path / "store"), steps=3, d_steps=2, reuse_fakes=reuse, sample_every=100)
     config = updated(config, training={"health": {"clips": 0}, "checkpoint_every": 100})
-    step, before = Learner.generator_step, []
+    before = []
 
-    def counted(self, *args):
-        found = step(self, *args)
+    def counted(*args):
+        found = generator_step(*args)
         before.append(sum(calls))
         return found
 
-    monkeypatch.setattr(Learner, "generator_step", counted)
+    monkeypatch.setattr(training_step, "generator_step", counted)
     train(config, tmp_path / "run", say=lambda text: None)
     assert [after - earlier for earlier, after in pairwise(before)] == [times, times]
 
@@ -112,29 +115,28 @@ def test_reused_clips_are_those_that_g_would_make(tmp_path):
     config = updated(tiny_config(write_store(tmp_path / "store")), network={"classes": 3})
     y = torch.tensor([0, 1, 2])
     moved = []
-    for reuse in (False, True):
-        learner = Learner(config, torch.device("cpu"), "fp32", "contiguous")
-        fake = learner.make_fakes(y, 3, 5) if reuse else None
-        learner.discriminator_step(torch.zeros(3, 4, 3, 32, 32), y, y, 0, torch.zeros(3, 4, 3, 32, 32))
-        learner.generator_step(y, 3, 5, fake)
-        moved.append(learner.generator.state_dict())
+    for first in (False, True):  # generated before the discriminators' update, or after it
+        state = TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
+        state.step, zeros = 5, Batch(torch.zeros(3, 4, 3, 32, 32), y)
+        fake = generate(state, y) if first else None
+        discriminator_step(state, zeros, zeros)
+        generator_step(state, zeros, fake or generate(state, y))
+        moved.append(state.generator.state_dict())
     for name, value in moved[0].items():
         torch.testing.assert_close(value, moved[1][name], msg=name)
 
 
 def test_discriminators_learn_reused_clips_with_the_classes_that_these_were_made_of(tmp_path, monkeypatch):
-    steps = {"discriminator_step": [], "generator_step": []}
-    for name, seen in steps.items():
-        original = getattr(Learner, name)
+    updates = {"discriminator_step": [], "generator_step": []}
+    for name, seen in updates.items():
+        original = getattr(training_step, name)
         monkeypatch.setattr(
-            Learner, name, lambda self, *args, original=original, seen=seen: seen.append(args) or original(self, *args)
+            training_step, name, lambda *args, original=original, seen=seen: seen.append(args) or original(*args)
         )
     config = tiny_config(write_store(tmp_path / "store"), steps=4, d_steps=2, reuse_fakes=True, batch_size=8)
     train(config, tmp_path / "run", say=lambda text: None)
-    assert len(steps["discriminator_step"]) == 8
-    for (_, _, labels, _, fake), (made_of, _, _, made) in zip(
-        steps["discriminator_step"][1::2], steps["generator_step"]
-    ):
+    assert len(updates["discriminator_step"]) == 8
+    for (_, _, fake, _), (_, _, made) in zip(updates["discriminator_step"][1::2], updates["generator_step"]):
         assert fake is made
-        assert torch.equal(labels, made_of)
-    assert all(arguments[-1] is None for arguments in steps["discriminator_step"][::2])
+        assert fake.clips.requires_grad
+    assert not any(fake.clips.requires_grad for _, _, fake, _ in updates["discriminator_step"][::2])

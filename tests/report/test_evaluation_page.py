@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.cli.evaluation import evaluate as evaluate_command
+from dvdgan.data.decode.clip import read_clip
 from dvdgan.evaluation.results_parts import Confusion, Histogram, Measured, Nearness
 from dvdgan.evaluation.results_scores import Floor, Score, damaged
 from dvdgan.evaluation.shown import ShownClips

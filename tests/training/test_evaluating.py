@@ -1,10 +1,8 @@
-import json
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from test_loop import assert_equal_runs, lines_of, quiet, tensors_of
 
 from conftest import tiny_config, tiny_network
 from dvdgan.config import TrainingConfig
@@ -17,12 +15,13 @@ from dvdgan.evaluation.classifier.classifier import Classifier, ClassifierFeatur
 from dvdgan.evaluation.classifier.network import ClassifierNetwork
 from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.metrics.frechet import frechet_of_features
+from dvdgan.runs.checkpoint import list_checkpoints, saved_checkpoints
+from dvdgan.runs.tensorboard import _scalars
 from dvdgan.training import TrainingError, loop, train
-from dvdgan.training.checkpoint import list_checkpoints, list_kept
+from dvdgan.training.checks import SampleCheck
 from dvdgan.training.evaluating import Evaluator
-from dvdgan.training.probe import Check
 from dvdgan.training.samples import shown_clips
-from dvdgan.training.tensorboard import _scalars
+from support.runs import assert_equal_runs, lines_of, metadata_of, quiet, tensors_of
 
 HELD_OUT = {"accuracy": {"clips": {"hits": 9, "of": 10}}}
 
@@ -44,13 +43,9 @@ def evaluations(run):
     return {line["step"]: line["evaluation"] for line in lines_of(run) if "evaluation" in line}
 
 
-def facts(run):
-    return json.loads((run / "run.json").read_text())
-
-
 def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, classifier, monkeypatch):
-    made, make = [], loop.probe_clips
-    monkeypatch.setattr(loop, "probe_clips", lambda *args: made.append(make(*args)) or made[-1])
+    made, make = [], loop.check_clips
+    monkeypatch.setattr(loop, "check_clips", lambda *args: made.append(make(*args)) or made[-1])
     run, said = tmp_path / "run", []
     train(tiny_config(store, steps=3, sample_every=2, classifier=str(classifier)), run, say=said.append)
     found = evaluations(run)
@@ -68,19 +63,19 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
         assert one["fidelity_by_class"] == pytest.approx(shares, abs=1e-4)
         assert (one["real_clips"], one["clips"]) == (15, 24)
         assert one["clips_by_class"] == {"dot": 8, "bar": 8, "sky": 8}
-    said_of_it = facts(run)["evaluation"]
+    said_of_it = metadata_of(run)["evaluation"]
     assert said_of_it["classifier"] == known.weights_sha256
     assert said_of_it["held_out_fidelity"] == 0.9
     assert 0 < said_of_it["floor"] == found[2]["floor"]
     assert said_of_it["floor_clips"] == 7  # half of 15
-    assert sum("training clips are few: the floor is of 7 against 8 of them" in text for text in said) == 1
+    assert sum("training clips are few: the baseline is of 7 against 8 of them" in text for text in said) == 1
     line = next(line for line in lines_of(run) if "evaluation" in line)
     assert dict(_scalars(line))["evaluation/fidelity_by_class/dot"] == found[2]["fidelity_by_class"]["dot"]
 
 
 def test_the_classifier_chooses_the_best_checkpoint(store, tmp_path, classifier, monkeypatch):
     """The check likes the first step best, the classifier the second one."""
-    monkeypatch.setattr(Check, "score", property(lambda self: next(scores)))
+    monkeypatch.setattr(SampleCheck, "score", property(lambda self: next(scores)))
     evaluate = Evaluator.__call__
     monkeypatch.setattr(
         Evaluator, "__call__", lambda *args: (found := evaluate(*args)) and found | {"distance": next(distances)}
@@ -90,21 +85,21 @@ def test_the_classifier_chooses_the_best_checkpoint(store, tmp_path, classifier,
     for name, more in (("with", {"classifier": str(classifier)}), ("without", {})):
         scores, distances = iter([1.0, 2.0, 3.0]), iter([9.0, 5.0, 7.0])
         train(tiny_config(store, steps=3, **options, **more), tmp_path / name, say=quiet)
-        kept[name] = {k.step: k.score for k in list_kept(tmp_path / name / "checkpoints")}
+        kept[name] = {k.step: k.score for k in saved_checkpoints(tmp_path / name / "checkpoints")}
     assert kept == {"with": {2: 5.0, 3: 7.0}, "without": {1: 1.0, 3: 3.0}}
     by = {name: {line["best_by"] for line in lines_of(tmp_path / name) if "check" in line} for name in kept}
     assert by == {"with": {"evaluation.distance"}, "without": {"check.score"}}
 
 
-def test_a_judged_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp_path, classifier, monkeypatch):
+def test_an_evaluated_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp_path, classifier, monkeypatch):
     looked_at, look = [], ClassifierFeatures.__call__
     monkeypatch.setattr(
         ClassifierFeatures, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips)
     )
     options = {"sample_every": 2, "checkpoint_every": 2}
-    judged = options | {"classifier": str(classifier)}
-    train(tiny_config(store, **judged), tmp_path / "whole", say=quiet)
-    train(tiny_config(store, **judged | {"steps": 2}), tmp_path / "parts", say=quiet)
+    evaluated = options | {"classifier": str(classifier)}
+    train(tiny_config(store, **evaluated), tmp_path / "whole", say=quiet)
+    train(tiny_config(store, **evaluated | {"steps": 2}), tmp_path / "parts", say=quiet)
     moved = shutil.move(classifier, tmp_path / "moved")  # what it is counts, not where
     looked_at.clear()
     train(tiny_config(store, **options, classifier=str(moved)), tmp_path / "parts", say=quiet)
@@ -118,7 +113,7 @@ def test_a_judged_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp
     varying = ("hours", "seconds", "best_by")
     for x, y in zip(rest, lines_of(tmp_path / "without"), strict=True):
         assert {k: v for k, v in x.items() if k not in varying} == {k: v for k, v in y.items() if k not in varying}
-    assert "evaluation" not in facts(tmp_path / "without")
+    assert "evaluation" not in metadata_of(tmp_path / "without")
     assert not (tmp_path / "without" / "evaluation").exists()
 
 
@@ -130,14 +125,14 @@ def test_another_classifier_is_refused_or_forgets_the_scores(store, tmp_path, cl
     said = []
     train(tiny_config(store, steps=2, classifier=str(classifier), **options), run, say=said.append, override=True)
     assert any(text.startswith("override: training.classifier None -> ") for text in said)
-    assert [k.score is None for k in list_kept(run / "checkpoints")] == [True, False]
+    assert [k.score is None for k in saved_checkpoints(run / "checkpoints")] == [True, False]
     save_classifier(classifier, seed=1)
     with pytest.raises(TrainingError, match="started with another classifier"):
         train(tiny_config(store, steps=3, classifier=str(classifier), **options), run, say=quiet)
     with pytest.raises(TrainingError, match="started with another classifier"):
         train(tiny_config(store, steps=3, **options), run, say=quiet)
     train(tiny_config(store, steps=3, **options), run, say=quiet, override=True)
-    assert "evaluation" not in facts(run)
+    assert "evaluation" not in metadata_of(run)
     assert list(evaluations(run)) == [2]
 
 
@@ -192,11 +187,11 @@ def test_mirrored_classes_are_compared_with_mirrored_clips(store, tmp_path, clas
 
 
 def test_training_clips_that_cannot_be_read_are_left_out(store, tmp_path, classifier, monkeypatch):
-    monkeypatch.setattr("dvdgan.evaluation.clipsets_data.readable", lambda clips, cache: np.arange(1, len(clips)))
+    monkeypatch.setattr("dvdgan.training.evaluating.readable", lambda clips, cache: np.arange(1, len(clips)))
     dataset, said = open_dataset(tiny_config(store).data, 32, 4, store, progress=False), []
     found = Evaluator(Classifier.load(classifier), dataset, np.arange(3), 15, tmp_path / "cache", said.append)
     assert f"1 of {len(dataset)} training clips cannot be read and are left out" in said[-3]
-    assert found.facts["real_clips"] == len(dataset) - 1
+    assert found.metadata["real_clips"] == len(dataset) - 1
 
 
 def phenomena_store(path, frames):
@@ -210,7 +205,7 @@ def test_behaviours_of_phenomena(tmp_path):
     data = tiny_config(phenomena_store(tmp_path / "store", 12)).data
     dataset, said = open_dataset(data, 32, 12, tmp_path, progress=False), []
     evaluator = Evaluator(None, dataset, np.arange(9), 27, tmp_path / "cache", said.append)
-    assert (evaluator.judged, list(evaluator.facts), said) == (False, ["behaviours"], [])
+    assert (evaluator.has_classifier, list(evaluator.metadata), said) == (False, ["behaviours"], [])
     labels = np.tile(np.arange(9), 3)
     clips = np.stack([render(CLASSES[k], 10 + i // 9, size=32, frames=12).clip for i, k in enumerate(labels)])
     found = evaluator(clips, labels)
@@ -233,6 +228,6 @@ def test_behaviours_go_into_the_log_only_where_limits_are_stored(tmp_path):
         train(config, run, say=said.append)
         assert list(evaluations(run)) == steps
         assert sum("behaviours are not measured" in text for text in said) == 1 - len(steps)
-        assert ("evaluation" in facts(run)) == bool(steps)
+        assert ("evaluation" in metadata_of(run)) == bool(steps)
         assert {line.get("best_by") for line in lines_of(run) if "check" in line} == {"check.score"}
     assert evaluations(tmp_path / "run12")[1]["behaviours_clips_by_class"] == dict.fromkeys(CLASSES, 8)

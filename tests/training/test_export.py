@@ -3,14 +3,14 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_loop import quiet
 
 import dvdgan
 from conftest import tiny_config
+from dvdgan.runs.checkpoint import saved_checkpoints
+from dvdgan.runs.retention import SavedCheckpoint
 from dvdgan.training import TrainingError, train
-from dvdgan.training.checkpoint import list_kept
 from dvdgan.training.export import choose, export_model
-from dvdgan.training.retention import Kept
+from support.runs import quiet
 
 
 def test_the_newest_checkpoint_gives_the_model_that_training_wrote(store, tmp_path):
@@ -29,7 +29,7 @@ def test_the_newest_checkpoint_gives_the_model_that_training_wrote(store, tmp_pa
     assert equal("three", "before")
     assert not equal("two", "before")
     assert dvdgan.load(tmp_path / "best").classes == ["dot", "bar", "sky"]
-    best = min(list_kept(run / "checkpoints"), key=lambda kept: (kept.score, -kept.step))
+    best = min(saved_checkpoints(run / "checkpoints"), key=lambda kept: (kept.score, -kept.step))
     assert f"{best.step} generator steps" in (tmp_path / "best" / "card.md").read_text()
     with pytest.raises(
         TrainingError, match=r"no checkpoint '7': there is no such step; choose newest or one of 1, 2, 3"
@@ -41,4 +41,4 @@ def test_what_cannot_be_exported_is_named(tmp_path):
     with pytest.raises(TrainingError, match="no run"):
         export_model(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(TrainingError, match="none was scored"):
-        choose([Kept(tmp_path / "a", 5, 1, None)], "best", tmp_path)
+        choose([SavedCheckpoint(tmp_path / "a", 5, 1, None)], "best", tmp_path)

@@ -3,7 +3,9 @@ import json
 import pytest
 
 from dvdgan.config import HealthConfig
+from dvdgan.training.checks import SampleCheck
 from dvdgan.training.health import ADVICE, Monitor, in_lines
+from dvdgan.training.metrics import AveragedMetrics, DiscriminatorMetrics
 
 HEALTHY = {
     "first_frame": 1.1,
@@ -23,6 +25,26 @@ FINE = {
 USABLE = {"pan", "zoom"}
 
 
+def averages(values):
+    """What a line of the log says that has these values."""
+    return AveragedMetrics(
+        discriminators={
+            name: DiscriminatorMetrics(values[f"loss_{name}"], 1.0, -1.0, values[f"auc_{name}"], 1.0)
+            for name in ("spatial", "temporal")
+        },
+        generator=None,
+        motion_ratio=None,
+        motion_ratio_by_class={},
+        first_frame=values["first_frame"],
+        first_frame_real=values["first_frame_real"],
+        seconds={},
+    )
+
+
+def check(change):
+    return SampleCheck(**(FINE | change))
+
+
 MOVING = {"pan": 0.8, "zoom": 1.3}  # motion of generated clips in units of the real ones'
 
 
@@ -39,13 +61,13 @@ def events_of_lines(line, count=30, first=1000, ratios=MOVING, clips=3, real=0.0
     monitor, events = Monitor(HealthConfig(**config)), []
     for n in range(count):
         ten_steps(monitor, ratios, clips, real)
-        events += monitor.logged(first + 10 * n, line, 10)
+        events += monitor.logged(first + 10 * n, averages(line), 10)
     return events
 
 
-def events_of_checks(check, count=4, usable=USABLE):
+def events_of_checks(change, count=4, usable=USABLE):
     monitor = Monitor(HealthConfig())
-    return [event for n in range(count) for event in monitor.checked(1000 + 250 * n, FINE | check, usable)]
+    return [event for n in range(count) for event in monitor.checked(1000 + 250 * n, check(change), usable)]
 
 
 def test_healthy_values_raise_nothing():
@@ -111,7 +133,7 @@ def test_a_class_is_never_right_only_over_several_checks_and_where_real_clips_ar
     monitor = Monitor(HealthConfig())
     shares = [0.0, 0.5, 0.0, 0.0, 0.0]
     counts = [
-        len(monitor.checked(1000 + n, FINE | {"accuracy_by_class": {"pan": share}}, USABLE))
+        len(monitor.checked(1000 + n, check({"accuracy_by_class": {"pan": share}}), USABLE))
         for n, share in enumerate(shares)
     ]
     assert counts == [0, 0, 0, 0, 1]
@@ -142,7 +164,7 @@ def test_a_lively_real_clip_weighs_as_much_as_it_moves():
     for _ in range(100):
         monitor.moved({"pan": (0.0402, 3)}, {"pan": (0.009, 3)})
     monitor.moved({"pan": (1e-5, 1)}, {"pan": (0.02, 1)})
-    assert [e.event for e in monitor.logged(1000, HEALTHY, 10)] == ["frozen clips"]
+    assert [e.event for e in monitor.logged(1000, averages(HEALTHY), 10)] == ["frozen clips"]
 
 
 def test_nothing_is_raised_while_the_generator_is_young():
@@ -155,7 +177,7 @@ def test_nothing_is_raised_while_the_generator_is_young():
 def test_one_bad_line_among_good_ones_is_averaged_away():
     monitor = Monitor(HealthConfig())
     bad = HEALTHY | {"first_frame": 6.0}
-    events = [e for n in range(40) for e in monitor.logged(1000 + 10 * n, bad if n == 20 else HEALTHY, 10)]
+    events = [e for n in range(40) for e in monitor.logged(1000 + 10 * n, averages(bad if n == 20 else HEALTHY), 10)]
     assert events == []
 
 
@@ -163,7 +185,7 @@ def test_a_condition_clears_only_well_past_its_threshold():
     monitor, seen = Monitor(HealthConfig(window=1)), []
     for n, ratio in enumerate([0.4, 0.52, 0.4, 0.55, 0.7, 0.55, 0.4]):
         ten_steps(monitor, {"pan": ratio}, clips=9)
-        seen += [(n, e.state) for e in monitor.logged(1000 + 10 * n, HEALTHY, 10)]
+        seen += [(n, e.state) for e in monitor.logged(1000 + 10 * n, averages(HEALTHY), 10)]
     assert seen == [(0, "raised"), (4, "cleared"), (6, "raised")]
     assert monitor.state()["raised"] == [["frozen clips", "pan"]]
 
@@ -189,8 +211,8 @@ def test_gradient_explosions_are_measured_against_the_usual_norm():
 def test_a_restored_monitor_goes_on_as_the_first_would_have():
     def feed(monitor, n):
         ten_steps(monitor, {"pan": 1.0 - n / 40})
-        events = monitor.logged(1000 + 10 * n, HEALTHY | {"first_frame": 1 + n / 20}, 10)
-        return events + monitor.gradients(n, {"generator": 1.0 + n}) + monitor.checked(n, FINE, USABLE)
+        events = monitor.logged(1000 + 10 * n, averages(HEALTHY | {"first_frame": 1 + n / 20}), 10)
+        return events + monitor.gradients(n, {"generator": 1.0 + n}) + monitor.checked(n, check({}), USABLE)
 
     whole = Monitor(HealthConfig())
     events = [event for n in range(40) for event in feed(whole, n)]

@@ -1,27 +1,34 @@
 import pytest
 import torch
 
-from dvdgan.training.losses import LeCam, gradient_penalty, hinge_d, hinge_g, relativistic_d, relativistic_g
+from dvdgan.training.losses import HingeLoss, LeCam, RelativisticLoss, gradient_penalty
 
 
 def test_hinge_d_on_known_scores():
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-2.0, 0.0, 1.0])
-    assert float(hinge_d(real, fake)) == pytest.approx((0 + 0.5 + 2) / 3 + (0 + 1 + 2) / 3)
+    assert float(HingeLoss().discriminator(real, fake)) == pytest.approx((0 + 0.5 + 2) / 3 + (0 + 1 + 2) / 3)
 
 
 def test_generator_loss_has_no_hinge():
     """G goes on being pushed however good the score: relu(1 − D(fake)) would stop at 1."""
     fake = torch.tensor([5.0, -3.0], requires_grad=True)
-    hinge_g(fake).backward()
+    HingeLoss().generator(lambda: pytest.fail("not needed"), fake).backward()
     assert torch.equal(fake.grad, torch.tensor([-0.5, -0.5]))
 
 
 def test_relativistic_losses_mirror_each_other():
-    real, fake = torch.randn(5), torch.randn(5)
-    assert float(relativistic_d(real, fake)) == pytest.approx(float(relativistic_g(fake, real)))
-    assert relativistic_d(real + 3, fake) < relativistic_d(real, fake)
-    assert relativistic_g(real, fake + 3) < relativistic_g(real, fake)
-    assert float(relativistic_d(real + 7, fake + 7)) == pytest.approx(float(relativistic_d(real, fake)), rel=1e-4)
+    real, fake, loss = torch.randn(5), torch.randn(5), RelativisticLoss()
+    assert float(loss.discriminator(real, fake)) == pytest.approx(float(loss.generator(lambda: fake, real)))
+    assert loss.discriminator(real + 3, fake) < loss.discriminator(real, fake)
+    assert loss.generator(lambda: real, fake + 3) < loss.generator(lambda: real, fake)
+    shifted = loss.discriminator(real + 7, fake + 7)
+    assert float(shifted) == pytest.approx(float(loss.discriminator(real, fake)), rel=1e-4)
+
+
+def test_only_the_relativistic_loss_pairs_clips_of_one_class():
+    drawn, real = torch.tensor([0, 1]), torch.tensor([2, 2])
+    assert HingeLoss().fake_labels(drawn, real) is drawn
+    assert RelativisticLoss().fake_labels(drawn, real) is real
 
 
 def test_gradient_penalty_of_a_linear_score():

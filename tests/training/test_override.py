@@ -1,20 +1,15 @@
 """Going on under other settings, and leftovers."""
 
-import json
 import shutil
 
 import numpy as np
 import pytest
-from test_loop import lines_of, quiet
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import updated
 from dvdgan.data.write.encode import write_clip
 from dvdgan.training import TrainingError, train
-
-
-def facts(run):
-    return json.loads((run / "run.json").read_text())
+from support.runs import lines_of, metadata_of, quiet
 
 
 def test_override_goes_on_under_other_settings_and_records_it(store, tmp_path):
@@ -26,7 +21,7 @@ def test_override_goes_on_under_other_settings_and_records_it(store, tmp_path):
     said = []
     train(changed, run, say=said.append, override=True)
     assert "override: training.lr_g 0.001 -> 0.002" in said
-    assert facts(run)["overrides"] == [{"step": 2, "changes": {"training.lr_g": [0.001, 0.002]}}]
+    assert metadata_of(run)["overrides"] == [{"step": 2, "changes": {"training.lr_g": [0.001, 0.002]}}]
     lines = lines_of(run)
     assert [line["lr_g"] for line in lines if "lr_g" in line] == [0.001, 0.001, 0.002, 0.002]
     notes = [line for line in lines if "event" in line]
@@ -34,7 +29,7 @@ def test_override_goes_on_under_other_settings_and_records_it(store, tmp_path):
         (2, "override", "note", "training.lr_g 0.001 -> 0.002")
     ]
     train(tiny_config(store, steps=5, lr_g=2e-3), run, say=quiet)  # no longer another setting
-    assert len(facts(run)["overrides"]) == 1
+    assert len(metadata_of(run)["overrides"]) == 1
     with pytest.raises(TrainingError, match=r"training\.lr_g 0\.002 -> 0\.001"):
         train(tiny_config(store, steps=5), run, say=quiet)
 
@@ -42,7 +37,7 @@ def test_override_goes_on_under_other_settings_and_records_it(store, tmp_path):
 def test_override_without_a_difference_records_nothing(store, tmp_path):
     train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
     train(tiny_config(store, steps=2), tmp_path / "run", say=quiet, override=True)
-    assert facts(tmp_path / "run")["overrides"] == []
+    assert metadata_of(tmp_path / "run")["overrides"] == []
 
 
 def test_override_does_not_change_networks(store, tmp_path):
@@ -57,8 +52,8 @@ def test_override_takes_other_clips_of_the_same_classes(store, tmp_path):
     train(tiny_config(store, steps=1), run, say=quiet)
     other = write_store(tmp_path / "other", per_class=7)
     train(tiny_config(other, steps=2), run, say=quiet, override=True)
-    assert set(facts(run)["overrides"][0]["changes"]) == {"data", "data.source"}
-    assert facts(run)["clips"] == 21
+    assert set(metadata_of(run)["overrides"][0]["changes"]) == {"data", "data.source"}
+    assert metadata_of(run)["clips"] == 21
     strange = write_store(tmp_path / "strange", classes=("dot", "bar", "sea"))
     with pytest.raises(TrainingError, match="other classes"):
         train(tiny_config(strange, steps=3), run, say=quiet, override=True)
@@ -85,11 +80,11 @@ def test_a_refused_override_leaves_the_clips_of_the_run_alone(tmp_path):
     real = (run / "samples" / "real.png").read_bytes()
     second = folder_of_clips(tmp_path / "second", ["a", "b"], 150)
     train(tiny_config(second, steps=3), run, say=quiet, override=True)
-    assert sorted(path.name for path in run.glob("data*")) == [facts(run)["store"]]
+    assert sorted(path.name for path in run.glob("data*")) == [metadata_of(run)["store"]]
     assert (run / "samples" / "real.png").read_bytes() != real
     shutil.rmtree(second)
     train(tiny_config(second, steps=4), run, say=quiet)
-    assert len(facts(run)["overrides"]) == 1
+    assert len(metadata_of(run)["overrides"]) == 1
 
 
 def test_override_of_the_rendered_data_renders_anew(tmp_path):
@@ -98,8 +93,8 @@ def test_override_of_the_rendered_data_renders_anew(tmp_path):
     train(base, run, say=quiet)
     more = updated(tiny_config("phenomena", steps=2), data={"clips_per_class": 3})
     train(more, run, say=quiet, override=True)
-    assert facts(run)["clips"] == 27
-    assert facts(run)["overrides"][0]["changes"]["data.clips_per_class"] == [2, 3]
+    assert metadata_of(run)["clips"] == 27
+    assert metadata_of(run)["overrides"][0]["changes"]["data.clips_per_class"] == [2, 3]
 
 
 def test_a_null_in_a_map_of_labels_is_a_difference(store, tmp_path):
@@ -134,9 +129,9 @@ def test_samples_of_steps_to_come_are_removed(store, tmp_path):
 def test_override_of_the_precision_decides_it_anew(store, tmp_path):
     run = tmp_path / "run"
     train(tiny_config(store, steps=1), run, say=quiet)
-    assert facts(run)["precision"] == "fp32"
+    assert metadata_of(run)["precision"] == "fp32"
     train(tiny_config(store, steps=2, precision="bf16"), run, say=quiet, override=True)
-    assert facts(run)["precision"] == "bf16"
+    assert metadata_of(run)["precision"] == "bf16"
 
 
 def test_health_and_intervals_may_change_without_override(store, tmp_path):

@@ -3,12 +3,13 @@ import torch
 
 from conftest import tiny_config
 from dvdgan.config_files import updated
-from dvdgan.training import precision
-from dvdgan.training.memory import keep_freed_memory
+from dvdgan.runs.memory import keep_freed_memory
+from dvdgan.training import precision, train
+from support.runs import quiet
 
 
 def test_what_is_set_is_not_measured(monkeypatch):
-    monkeypatch.setattr(precision, "_seconds", lambda *args: pytest.fail("measured"))
+    monkeypatch.setattr("dvdgan.runs.precision._seconds", lambda *args: pytest.fail("measured"))
     chosen = precision.choose(tiny_config("x", precision="bf16", memory_format="channels_last"), torch.device("cpu"))
     assert chosen == {"precision": "bf16", "memory_format": "channels_last"}
 
@@ -20,7 +21,7 @@ def test_the_quickest_wins(monkeypatch):
         ("bf16", "contiguous"): 4,
         ("bf16", "channels_last"): 1,
     }
-    monkeypatch.setattr(precision, "_seconds", lambda config, device, p, f: times[p, f])
+    monkeypatch.setattr("dvdgan.runs.precision._seconds", lambda work, choice, device: times[choice])
     config = tiny_config("x", precision="auto", memory_format="auto")
     assert precision.choose(config, torch.device("cpu")) == {"precision": "bf16", "memory_format": "channels_last"}
     config = tiny_config("x", precision="fp32", memory_format="auto")
@@ -34,10 +35,8 @@ def test_measuring_works_here():
 
 
 def test_a_run_keeps_its_decision(store, tmp_path, monkeypatch):
-    from dvdgan.training import train
-
     config = tiny_config(store, steps=1, precision="auto", memory_format="auto")
-    train(config, tmp_path / "run", say=lambda text: None)
+    train(config, tmp_path / "run", say=quiet)
     monkeypatch.setattr(precision, "choose", lambda *args: pytest.fail("decided anew"))
     said = []
     train(updated(config, training={"steps": 2}), tmp_path / "run", say=said.append)

@@ -1,18 +1,20 @@
 """Events in real trainings: what is raised, where it is written, and what a resumed run makes of it."""
 
 import errno
+import math
 
 import numpy as np
 import pytest
 import torch
-from test_loop import assert_equal_runs, lines_of, quiet
 
 from conftest import tiny_config
 from dvdgan.data.store.format import StoreWriter
+from dvdgan.runs.checkpoint import list_checkpoints, load_checkpoint
+from dvdgan.runs.log import Log
 from dvdgan.training import TrainingError, train
-from dvdgan.training.checkpoint import list_checkpoints, load_checkpoint
-from dvdgan.training.journal import Journal
-from dvdgan.training.steps import Learner, pairs_ranked_rightly
+from dvdgan.training import step as training_step
+from dvdgan.training.step import discriminator_step, generator_step, pairs_ranked_rightly
+from support.runs import assert_equal_runs, lines_of, quiet
 
 EAGER = {"clips": 24, "grace": 0, "window": 2}
 
@@ -28,7 +30,7 @@ def kinds(run):
 def test_a_generator_that_learns_nothing_is_found_out(store, tmp_path):
     """Steps of 1e-12 leave G's grey stills as they are, and D tells them apart at once."""
     rates = {"lr_g": 1e-12, "lr_d": 5e-3}
-    config = tiny_config(store, steps=120, batch_size=6, d_steps=1, sample_every=40, health=EAGER, **rates)
+    config = tiny_config(store, steps=60, batch_size=6, d_steps=1, sample_every=20, health=EAGER, **rates)
     said = []
     train(config, tmp_path / "run", say=said.append)
     found = kinds(tmp_path / "run")
@@ -61,13 +63,11 @@ def test_a_generator_that_ignores_its_noise_is_found_out(store, tmp_path, monkey
 
 
 def test_a_gradient_explosion_is_found_out(store, tmp_path, monkeypatch):
-    step = Learner.generator_step
+    def exploding(state, real, fake):
+        metrics = generator_step(state, real, fake)
+        return metrics._replace(gradient=metrics.gradient * (1e5 if state.step == 60 else 1))
 
-    def exploding(self, fake_labels, batch_size, number, made):
-        scalars, fake = step(self, fake_labels, batch_size, number, made)
-        return scalars | {"grad_generator": scalars["grad_generator"] * (1e5 if number == 60 else 1)}, fake
-
-    monkeypatch.setattr(Learner, "generator_step", exploding)
+    monkeypatch.setattr(training_step, "generator_step", exploding)
     train(tiny_config(store, steps=62, d_steps=1, log_every=100), tmp_path / "run", say=quiet)
     assert [(e["event"], e["about"], e["state"], e["step"]) for e in events_of(tmp_path / "run")] == [
         ("gradient explosion", "generator", "raised", 61),
@@ -75,25 +75,39 @@ def test_a_gradient_explosion_is_found_out(store, tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("where", ["loss_spatial", "grad_temporal", "grad_generator"])
-def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(store, tmp_path, monkeypatch, where):
+@pytest.mark.parametrize(
+    ("network", "field", "logged"),
+    [
+        ("spatial", "loss", "loss_spatial"),
+        ("temporal", "gradient", "grad_temporal"),
+        ("generator", "gradient", "grad_generator"),
+    ],
+)
+def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(
+    store, tmp_path, monkeypatch, network, field, logged
+):
     config = tiny_config(store, steps=6, checkpoint_every=2)
     train(config, tmp_path / "whole", say=quiet)
-    method = "generator_step" if where == "grad_generator" else "discriminator_step"
-    step = getattr(Learner, method)
 
-    def broken(self, *arguments):
-        result = step(self, *arguments)
-        scalars = result[0] if isinstance(result, tuple) else result
-        if arguments[-2] == (4 if where == "grad_generator" else 9):  # within G step 4, the fifth
-            scalars[where] = torch.tensor(float("nan"))
+    def broken(update):
+        def wrapped(state, *arguments):
+            metrics = update(state, *arguments)
+            if state.step < 4 or (update is discriminator_step and arguments[-1] == 0):
+                return metrics
             with torch.no_grad():
-                next(self.generator.parameters()).fill_(float("nan"))
-        return result
+                next(state.generator.parameters()).fill_(math.nan)
+            if update is generator_step:
+                return metrics._replace(gradient=math.nan)
+            return metrics | {network: metrics[network]._replace(**{field: math.nan})}
 
+        return wrapped
+
+    update = generator_step if network == "generator" else discriminator_step
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, method, broken)
-        with pytest.raises(TrainingError, match=rf"step 4: {where} not finite; .*step-00000004.*--override") as stopped:
+        patch.setattr(training_step, update.__name__, broken(update))
+        with pytest.raises(
+            TrainingError, match=rf"step 4: {logged} not finite; .*step-00000004.*--override"
+        ) as stopped:
             train(config, tmp_path / "run", say=quiet)
     assert "\n" not in str(stopped.value)
     assert kinds(tmp_path / "run") == {("not finite", None)}
@@ -107,7 +121,7 @@ def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(sto
 def test_a_full_disk_stops_the_run_and_loses_nothing(store, tmp_path, monkeypatch):
     config = tiny_config(store, steps=6, checkpoint_every=2, sample_every=3)
     train(config, tmp_path / "whole", say=quiet)
-    write, writes = Journal.write, []
+    write, writes = Log.write, []
 
     def full(self, line):
         writes.append(line)
@@ -117,9 +131,9 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(store, tmp_path, monkeypatc
         write(self, line)
 
     for target, name, broken in (
-        (Journal, "write", full),
+        (Log, "write", full),
         ("dvdgan.training.samples", "write_image", no_space),
-        ("dvdgan.training.checkpoint", "save_file", no_space),
+        ("dvdgan.runs.checkpoint", "save_file", no_space),
         ("dvdgan.models", "save_file", no_space),
     ):
         with monkeypatch.context() as patch:

@@ -6,10 +6,11 @@ import shutil
 
 import pytest
 import torch
-from kills import AGAIN, Kill, Training, differences, forked_starts, start_process
 from safetensors import safe_open
 from safetensors.torch import save_file
-from self_kill import POINTS
+
+from support.kills import AGAIN, Kill, Training, differences, forked_starts, start_process
+from support.self_kill import POINTS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 

@@ -2,10 +2,10 @@ import sys
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from test_loop import quiet
 
 from conftest import tiny_config
 from dvdgan.training import TrainingError, train
+from support.runs import quiet
 
 
 def test_the_log_goes_to_tensorboard(store, tmp_path):

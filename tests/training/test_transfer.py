@@ -1,9 +1,7 @@
-import json
 import shutil
 
 import pytest
 import torch
-from test_loop import lines_of, quiet, tensors_of
 
 import dvdgan
 from conftest import tiny_config, tiny_network, write_store
@@ -12,6 +10,7 @@ from dvdgan.config import Config
 from dvdgan.models import ModelError, load_model
 from dvdgan.training import TrainingError, train
 from dvdgan.training.export import export_model
+from support.runs import lines_of, metadata_of, quiet, tensors_of
 
 
 def larger(store, **training) -> Config:
@@ -47,9 +46,9 @@ def test_a_run_grows_from_a_smaller_one(run, tmp_path):
     assert any(not torch.equal(before[n], after[n]) for n in moved if before[n].shape == after[n].shape)
     assert not any(name.startswith("loss_g") for line in lines_of(tmp_path / "large") for name in line)
     assert any("started from" in text and "of generator" in text for text in said)
-    facts = json.loads((tmp_path / "large" / "run.json").read_text())["started_from"]
-    assert facts["steps"] == 3
-    assert 0.5 < facts["taken"]["generator"] < 1
+    started_from = metadata_of(tmp_path / "large")["started_from"]
+    assert started_from["steps"] == 3
+    assert 0.5 < started_from["taken"]["generator"] < 1
     assert "Started from: run (3 steps" in (tmp_path / "large" / "model" / "card.md").read_text()
 
 
@@ -84,7 +83,7 @@ def test_a_model_with_its_discriminators_starts_a_run_on_other_classes(run, tmp_
         assert torch.equal(found[0], known[2])
         assert torch.equal(found[2], known[0])
         assert not torch.isin(found[1], known).any()
-        taken = json.loads((out / "run.json").read_text())["started_from"]["taken"]
+        taken = metadata_of(out)["started_from"]["taken"]
         assert taken["generator"] == 1
         assert (taken["spatial"] == 1) == (source == whole)
 
@@ -108,4 +107,4 @@ def test_a_built_in_model_is_named_by_its_name(run, tmp_path, monkeypatch):
         dvdgan.load("tiny-64")
     store = write_store(tmp_path / "store")
     train(tiny_config(store, steps=1, start_from="tiny-32"), tmp_path / "run", say=quiet)
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["started_from"]["taken"]["generator"] == 1
+    assert metadata_of(tmp_path / "run")["started_from"]["taken"]["generator"] == 1

@@ -69,9 +69,9 @@ def _explain(error: Exception) -> int:
     from dvdgan.models import ModelError
     from dvdgan.pipeline import PipelineError
     from dvdgan.report import ReportError
+    from dvdgan.runs.checkpoint import CheckpointError
+    from dvdgan.runs.directory import TrainingError
     from dvdgan.training import TrainingFailed
-    from dvdgan.training.checkpoint import CheckpointError
-    from dvdgan.training.run_directory import TrainingError
 
     mistakes = (ConfigError, DataError, DeviceError, EvaluationError, ModelError, PipelineError, ReportError)
     parser_error: Any = error  # typer's, whose classes have had several homes

@@ -115,7 +115,7 @@ def train_classifier(
     from dvdgan.evaluation.classifier.settings import ClassifierSettings
     from dvdgan.evaluation.classifier.training import train_classifier as run
     from dvdgan.evaluation.evaluate_inputs import data_config, store_size
-    from dvdgan.training import Interrupted
+    from dvdgan.runs.signals import Interrupted
 
     settings = ClassifierSettings(size=size or store_size(data) or 64, frames=frames, steps=steps)
     try:

@@ -1,8 +1,6 @@
 """A small evaluation at every sheet, of the clips that are made for the check: by a classifier, and by behaviours.
 
 Nothing here is random or touches the networks that are trained: what is learned is the same with it and without it.
-`dvdgan.evaluation` is imported inside functions, because the training of classifiers, which is there, imports this
-package.
 """
 
 from __future__ import annotations
@@ -10,30 +8,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES
-from dvdgan.training.run_directory import TrainingError
+from dvdgan.evaluation.behaviours import calibration, score
+from dvdgan.evaluation.behaviours.calibration import load
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.clipsets import Mapped, content_key
+from dvdgan.evaluation.clipsets_data import DatasetSet, readable
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.features.extract import extract
+from dvdgan.evaluation.memorisation.windows import groups_of
+from dvdgan.evaluation.metrics.baselines import real_floor
+from dvdgan.evaluation.metrics.classification import class_fidelity
+from dvdgan.evaluation.metrics.frechet import factored, frechet_of_factored, frechet_of_features
+from dvdgan.runs.directory import TrainingError
 from dvdgan.training.samples import shown_clips
-
-if TYPE_CHECKING:
-    from dvdgan.evaluation.classifier.classifier import Classifier
 
 Measure = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
 
-_MOST_REAL = 2000  # training clips that a classifier looks at, in all
+_MOST_REAL = 2000  # training clips that samples are compared with, in all
 _MOST_ROWS = 128 * 12 * 32  # of pixels, in samples whose behaviour is measured: about a second
 
 
 @contextmanager
 def classifier_errors() -> Iterator[None]:
     """Errors of the classifier as `TrainingError`, with the field that names it."""
-    from dvdgan.evaluation.errors import EvaluationError
-
     try:
         yield
     except EvaluationError as error:
@@ -48,8 +52,6 @@ def open_classifier(directory: str | None, device: torch.device) -> Classifier |
     """
     if directory is None:
         return None
-    from dvdgan.evaluation.classifier.classifier import Classifier
-
     with classifier_errors():
         return Classifier.load(directory, device)
 
@@ -62,15 +64,15 @@ class Evaluator:
         dataset: the clips that are trained on.
         watched: the classes that samples will have, int64 ``[K]``.
         clips: how many samples there will be.
-        cache: where the classifier's features of training clips are kept, by content.
+        cache: where the classifier's features of training clips are cached, by content.
         say: where lines for the user go.
 
     Attributes:
-        judged: whether there is a classifier; checkpoints then compare by ``distance``, lower being better.
-        facts: what ``run.json`` says of it; empty where nothing is evaluated.
+        has_classifier: whether there is one; checkpoints then compare by ``distance``, lower being better.
+        metadata: what ``run.json`` says of it; empty where nothing is evaluated.
 
     Raises:
-        TrainingError: the classifier cannot look at the training clips.
+        TrainingError: the classifier cannot take the training clips.
     """
 
     def __init__(
@@ -82,47 +84,40 @@ class Evaluator:
         cache: Path,
         say: Callable[[str], None],
     ) -> None:
-        self.judged = classifier is not None
-        self.facts: dict[str, Any] = {}
+        self.has_classifier = classifier is not None
+        self.metadata: dict[str, Any] = {}
         self._measures: list[Measure] = []
         if classifier is not None:
             with classifier_errors():
-                self._measures.append(_judging(classifier, dataset, watched, clips, cache, self.facts, say))
-        if behaving := _behaving(dataset, self.facts, say):
-            self._measures.append(behaving)
+                self._measures.append(_by_classifier(classifier, dataset, watched, clips, cache, self.metadata, say))
+        if measure := _by_behaviour(dataset, self.metadata, say):
+            self._measures.append(measure)
 
     def __call__(self, clips: np.ndarray, labels: np.ndarray | None) -> dict[str, Any]:
         """Evaluate samples, uint8 ``[N, T, H, W, 3]``, with labels int64 ``[N]`` in turn.
 
         Returns:
             JSON values with four significant digits; empty where nothing can be said. With a classifier ``distance``
-            (Classifier Fréchet distance) from ``real_clips`` training clips, its ``floor``, ``fidelity`` (share of
-            samples that are taken for their class) and ``clips`` (how many they are); of phenomena ``behaviours``
-            (share of samples that behave as their class) and ``behaviours_clips``; all but the first three also
-        ``…_by_class``."""
+            (Classifier Fréchet distance) from ``real_clips`` training clips, its real-vs-real baseline ``floor``,
+            ``fidelity`` (share of samples that are taken for their class) and ``clips`` (how many they are); of
+            phenomena ``behaviours`` (share of samples that behave as their class) and ``behaviours_clips``; all but
+            the first three also ``…_by_class``.
+        """
         if labels is None:
             return {}
         return {name: value for measure in self._measures for name, value in measure(clips, labels).items()}
 
 
-def _judging(
+def _by_classifier(
     classifier: Classifier,
     dataset: ClipDataset,
     watched: np.ndarray,
     count: int,
     cache: Path,
-    facts: dict[str, Any],
+    metadata: dict[str, Any],
     say: Callable[[str], None],
 ) -> Measure:
-    """Look at training clips; the returned function compares samples with them."""
-    from dvdgan.evaluation.clipsets import Mapped, content_key
-    from dvdgan.evaluation.clipsets_data import DatasetSet, readable
-    from dvdgan.evaluation.features.extract import extract
-    from dvdgan.evaluation.memorisation.windows import groups_of
-    from dvdgan.evaluation.metrics.baselines import real_floor
-    from dvdgan.evaluation.metrics.classification import class_fidelity
-    from dvdgan.evaluation.metrics.frechet import factored, frechet_of_factored, frechet_of_features
-
+    """Extract features of training clips; the returned function compares samples with them."""
     for note in classifier.notes(dataset.size, dataset.frames, dataset.stride):
         say(f"training.classifier: {note}")
     members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
@@ -141,7 +136,7 @@ def _judging(
         plain.name,
         content_key("mirrored", mirror.tolist()),
     )
-    say(f"{classifier.place}: looks at {len(real)} training clips")
+    say(f"{classifier.place}: compares samples with {len(real)} training clips")
     features = extract(real, classifier.features, cache)
     reference, standins = factored(features), max(1, min(count, len(real) // 2))
 
@@ -151,12 +146,12 @@ def _judging(
     groups = np.unique(groups_of(plain), return_inverse=True)[1]
     floor = real_floor(between, len(real), len(real) - standins, standins, labels=shown, groups=groups)
     if floor.standins < count:
-        text = f"the floor is of {floor.standins} against {floor.reference} of them, too high for {count} samples"
+        text = f"the baseline is of {floor.standins} against {floor.reference} of them, too high for {count} samples"
         say(f"training.classifier: {len(real)} training clips are few: {text}")
     held_out = classifier.about.get("accuracy", {}).get("clips")
     share = _rounded(held_out["hits"] / held_out["of"]) if held_out else None
     known = {"real_clips": len(real), "floor": None if floor.mean is None else _rounded(floor.mean)}
-    facts |= {
+    metadata |= {
         "classifier": classifier.weights_sha256,
         **known,
         "floor_clips": floor.standins,
@@ -180,19 +175,16 @@ def _judging(
     return measure
 
 
-def _behaving(dataset: ClipDataset, facts: dict[str, Any], say: Callable[[str], None]) -> Measure | None:
+def _by_behaviour(dataset: ClipDataset, metadata: dict[str, Any], say: Callable[[str], None]) -> Measure | None:
     """Behaviours of samples of the phenomena, where limits are stored; None elsewhere."""
     if set(dataset.classes) != set(CLASSES):
         return None
-    from dvdgan.evaluation.behaviours import calibration, score
-    from dvdgan.evaluation.behaviours.calibration import load
-
     size, frames = dataset.size, dataset.frames
     if dataset.stride > 1 or (size, frames) not in [(known.size, known.frames) for known in load()]:
         say(f"behaviours are not measured: no limits for {frames} frames of {size} px, stride {dataset.stride}")
         return None
     limits = calibration(size, frames, progress=False)
-    facts["behaviours"] = limits.describe()
+    metadata["behaviours"] = limits.describe()
     most = max(len(CLASSES), _MOST_ROWS // (frames * size))
 
     def measure(clips: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

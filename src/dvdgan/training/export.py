@@ -9,10 +9,12 @@ import torch
 from dvdgan.config_files import load_config
 from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
-from dvdgan.training.checkpoint import Kept, list_kept, load_checkpoint
-from dvdgan.training.run_directory import RunDirectory, TrainingError
-from dvdgan.training.samples import finished_generator, training_facts, write_model
-from dvdgan.training.steps import Learner
+from dvdgan.runs.checkpoint import load_checkpoint, saved_checkpoints
+from dvdgan.runs.directory import TrainingError
+from dvdgan.runs.retention import SavedCheckpoint
+from dvdgan.training.directory import TrainingDirectory
+from dvdgan.training.samples import finished_generator, training_summary, write_model
+from dvdgan.training.state import TrainingState
 
 
 def export_model(
@@ -43,45 +45,43 @@ def export_model(
     run, out = Path(run), Path(out)
     where = pick_device(device)
     check_model_place(out)
-    directory = RunDirectory(run)
+    directory = TrainingDirectory(run)
     if not directory.started:
         raise TrainingError(f"{run}: there is no run with a checkpoint here")
     decided, config = directory.decided(), load_config(str(run / "config.yaml"))
     if "class_weights" not in decided:
         raise TrainingError(f"{run / 'run.json'}: does not name the classes; resume the run once, which writes them")
-    chosen = choose(list_kept(run / "checkpoints"), checkpoint, run)
+    chosen = choose(saved_checkpoints(run / "checkpoints"), checkpoint, run)
     torch.set_flush_denormal(True)
     torch.set_num_threads(decided["threads"])
-    learner = Learner(config, where, decided["precision"], decided["memory_format"])
-    tensors, numbers = load_checkpoint(chosen.path)
-    learner.restore(tensors, numbers)
-    network = finished_generator(learner, decided["class_weights"])
-    facts = training_facts(config, decided["clips"], chosen.step, numbers["seconds"], decided.get("started_from"))
+    state = TrainingState(config, where, decided["precision"], decided["memory_format"])
+    state.restore(*load_checkpoint(chosen.path))
     classes, weights = decided["classes"], decided["class_weights"]
-    write_model(network, learner, classes, weights, out, facts, with_discriminators)
+    summary = training_summary(state, decided["clips"], decided.get("started_from"))
+    write_model(finished_generator(state, weights), state, classes, weights, out, summary, with_discriminators)
     return out
 
 
-def choose(kept: list[Kept], checkpoint: str, run: Path) -> Kept:
+def choose(saved: list[SavedCheckpoint], checkpoint: str, run: Path) -> SavedCheckpoint:
     """The checkpoint that is meant.
 
     Args:
-        kept: the run's checkpoints, oldest first; at least one.
+        saved: the run's checkpoints, oldest first; at least one.
         checkpoint: ``newest``, ``best``, or a step.
         run: the run's directory, for messages.
 
     Raises:
         TrainingError: there is none; those that are there are named.
     """
-    scored = [k for k in kept if k.score is not None]
+    scored = [c for c in saved if c.score is not None]
     if checkpoint == "newest":
-        return kept[-1]
+        return saved[-1]
     if checkpoint == "best" and scored:
-        return min(scored, key=lambda k: (k.score, -k.step))
-    for candidate in kept:
+        return min(scored, key=lambda c: (c.score, -c.step))
+    for candidate in saved:
         if checkpoint == str(candidate.step):
             return candidate
-    there = ", ".join(str(k.step) for k in kept)
+    there = ", ".join(str(c.step) for c in saved)
     unscored = "none was scored (training.health.clips above 0; sample_every and checkpoint_every that meet)"
     reason = unscored if checkpoint == "best" else "there is no such step"
     raise TrainingError(f"{run}: no checkpoint {checkpoint!r}: {reason}; choose newest or one of {there}")

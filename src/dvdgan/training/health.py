@@ -1,20 +1,21 @@
 """What goes wrong with video GANs and does not show in their losses: watched while training, with what to do about it.
 
-A condition is judged on averages over the last steps, raised once, and cleared once it has gone well past its
+A condition is looked for in averages over the last steps, raised once, and cleared once it has gone well past its
 threshold. The state is part of a checkpoint, so that a resumed run raises what an uninterrupted one would.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dvdgan.config import HealthConfig
+from dvdgan.training.checks import SampleCheck
+from dvdgan.training.metrics import DISCRIMINATORS, AveragedMetrics
 
-DISCRIMINATORS = {"spatial": "D_S", "temporal": "D_T"}
-_FEWEST = 8  # clips of a class, generated and real, before its motion is judged
+_FEWEST = 8  # clips of a class, generated and real, before its motion counts
 _NO_JUMP = 0.05  # step from frame 0 to 1 of real clips, in median steps, below which there is nothing to compare with
 _STILL = 1e-3  # motion of real clips, in units of the luma range, below which there is nothing to compare with
 _MARGIN = 1.2  # a condition clears only so far beyond its threshold
@@ -120,7 +121,7 @@ class Monitor:
         """Take in how much the clips of one step moved.
 
         Args:
-            real: sum of `motion` and number of clips, by class ("" without classes).
+            real: sum of the motion and number of clips, by class ("" without classes).
             fake: the same of generated clips.
         """
         decay = math.exp(-1 / self.config.window)
@@ -132,7 +133,7 @@ class Monitor:
                 sums[first], sums[first + 1] = sums[first] + total, sums[first + 1] + count
 
     def gradients(self, step: int, norms: Mapping[str, float]) -> list[Event]:
-        """Judge the gradient norms of one step.
+        """Look for explosions in the gradient norms of one step.
 
         Args:
             step: G steps done.
@@ -151,15 +152,15 @@ class Monitor:
             self._norms[name] = [decay * usual + (1 - decay) * norm, count + 1]
         return events
 
-    def logged(self, step: int, line: Mapping[str, Any], every: int) -> list[Event]:
-        """Judge one line of the log.
+    def logged(self, step: int, averages: AveragedMetrics, every: int) -> list[Event]:
+        """Check what one line of the log says.
 
         Args:
             step: G steps done.
-            line: the line; what it lacks is not judged.
+            averages: of the steps since the last line.
             every: steps between two lines.
         """
-        means = self._averaged(line, every)
+        means = self._averaged(averages, every)
         events: list[Event] = []
         if step < self.config.grace:
             return events
@@ -179,26 +180,26 @@ class Monitor:
                 self._check_discriminator(events, step, network, means[f"auc_{name}"], means[f"loss_{name}"])
         return events
 
-    def checked(self, step: int, check: Mapping[str, Any], usable: set[str]) -> list[Event]:
-        """Judge a check of samples.
+    def checked(self, step: int, check: SampleCheck, usable: Collection[str]) -> list[Event]:
+        """Look for what is wrong with samples.
 
         Args:
             step: G steps done.
-            check: the numbers of a `probe.Check`, by name.
-            usable: classes that the classifier tells on real clips.
+            check: of the samples.
+            usable: classes that the check tells apart on real clips.
         """
         c = self.config
-        rights = {name: right for name, right in check["accuracy_by_class"].items() if name in usable}
+        rights = {name: right for name, right in check.accuracy_by_class.items() if name in usable}
         self._checks = {name: [*self._checks.get(name, []), right][-_CHECKS:] for name, right in rights.items()}
         events: list[Event] = []
         if step < c.grace:
             return events
-        for name, share in check["diversity_by_class"].items():
+        for name, share in check.diversity_by_class.items():
             text = f"layouts differ {share:.2f} times as much as real ones (alarm below {c.diversity:g})"
             self._check(events, step, "little variety within a class", name, share, c.diversity, False, text)
-        if check["diversity"] is not None:
-            text = f"layouts differ {check['diversity']:.2f} times as much as real ones (alarm below {c.diversity:g})"
-            self._check(events, step, "little variety", None, check["diversity"], c.diversity, False, text)
+        if check.diversity is not None:
+            text = f"layouts differ {check.diversity:.2f} times as much as real ones (alarm below {c.diversity:g})"
+            self._check(events, step, "little variety", None, check.diversity, c.diversity, False, text)
         for name, past in self._checks.items():
             if len(past) == _CHECKS:
                 share = sum(past) / _CHECKS
@@ -213,11 +214,13 @@ class Monitor:
         """The event of values that are no longer finite."""
         return Event(step, "not finite", None, "raised", f"{', '.join(names)} not finite")
 
-    def _averaged(self, line: Mapping[str, Any], every: int) -> dict[str, float]:
-        """Averages over the window of what a line gives, with this line taken in."""
-        values = {name: line[name] for name in ("first_frame", "first_frame_real") if name in line}
-        for name in DISCRIMINATORS:
-            values |= {key: line[key] for key in (f"auc_{name}", f"loss_{name}") if key in line}
+    def _averaged(self, averages: AveragedMetrics, every: int) -> dict[str, float]:
+        """Averages over the window, with this line's taken in."""
+        values: dict[str, float] = {}
+        if averages.first_frame is not None and averages.first_frame_real is not None:
+            values |= {"first_frame": averages.first_frame, "first_frame_real": averages.first_frame_real}
+        for name, one in averages.discriminators.items():
+            values |= {f"auc_{name}": one.auc, f"loss_{name}": one.loss}
         decay = math.exp(-every / self.config.window)
         for name, value in values.items():
             mean, weight = self._means.get(name, [0.0, 0.0])

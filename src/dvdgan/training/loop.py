@@ -1,291 +1,358 @@
-"""The training loop: steps, samples, checkpoints, the log, until the end, the budget or a signal."""
+"""Train a DVD-GAN, or go on with a training that was interrupted, by the same arguments."""
 
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 
+from dvdgan.config import Config
+from dvdgan.config_files import updated
+from dvdgan.console import say
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.prefetch import Prefetcher
+from dvdgan.data.sources import open_dataset
+from dvdgan.devices import pick_device
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.models import check_model_place
 from dvdgan.networks import Generator
-from dvdgan.sampling import from_uint8
-from dvdgan.training.checkpoint import list_checkpoints, prune, restore_newest, save_and_prune
-from dvdgan.training.evaluating import Evaluator
-from dvdgan.training.health import Event, Monitor, in_lines
-from dvdgan.training.journal import Journal, Means
-from dvdgan.training.motion import first_frame_jump, motion, sums_by_class
-from dvdgan.training.probe import Probe
-from dvdgan.training.progress import ProgressDisplay
-from dvdgan.training.run_directory import TrainingFailed, in_words
+from dvdgan.runs.checkpoint import is_disk_full, list_checkpoints
+from dvdgan.runs.directory import TrainingError, TrainingFailed
+from dvdgan.runs.memory import keep_freed_memory
+from dvdgan.runs.retention import Retention
+from dvdgan.runs.run import Run
+from dvdgan.training import precision
+from dvdgan.training.batches import Batches
+from dvdgan.training.checks import SampleChecker
+from dvdgan.training.data_stalls import DataStallNotice
+from dvdgan.training.directory import STORED_DATA, Changes, TrainingDirectory, in_words
+from dvdgan.training.evaluating import Evaluator, classifier_errors, open_classifier
+from dvdgan.training.health import Event, in_lines
+from dvdgan.training.metrics import (
+    DiscriminatorUpdate,
+    GeneratorMetrics,
+    StepMetrics,
+    add_to_means,
+    averaged,
+    measure_motion,
+    values_of,
+)
 from dvdgan.training.samples import (
+    check_clips,
     finished_generator,
-    probe_clips,
     remove_samples_after,
-    training_facts,
+    training_summary,
+    watched_classes,
     write_model,
     write_real_samples,
     write_samples,
 )
-from dvdgan.training.signals import Interrupted, stop_signals
-from dvdgan.training.steps import Learner
-from dvdgan.training.tensorboard import TensorBoard
-from dvdgan.training.waiting import Waiting
+from dvdgan.training.state import TrainingState
+from dvdgan.training.step import update_discriminators, update_generator
+from dvdgan.training.transfer import transfer
 
 
-class Run:
-    """A training under way. See `train`."""
+def train(
+    config: Config,
+    out: Path | str,
+    minutes: float | None = None,
+    device: str | None = None,
+    say: Callable[[str], None] = say,
+    override: bool = False,
+) -> Path:
+    """Train, or go on training, a run.
 
-    def __init__(
-        self,
-        learner: Learner,
-        dataset: ClipDataset,
-        probe: Probe | None,
-        evaluator: Evaluator | None,
-        out: Path,
-        minutes: float | None,
-        say: Callable[[str], None],
-        started_from: dict[str, Any] | None = None,
-    ) -> None:
-        self.started_from = started_from  # from `transfer`
-        self.learner, self.dataset, self.probe, self.evaluator, self.out = learner, dataset, probe, evaluator, out
-        self.minutes, self.say = minutes, say
-        self.config = learner.config
-        self.weights = dataset.class_weights
-        self.rates = (0.0, 0.0)  # learning rates of G and D
-        self.network: Generator | None = None  # the finished generator of this step, once it was made
-        numbers = restore_newest(out / "checkpoints", learner.restore, say) or {}
-        self.step: int = numbers.get("step", 0)
-        self.seconds: float = numbers.get("seconds", 0.0)
-        self.means = Means(numbers.get("means"))
-        self.monitor = Monitor(self.config.training.health, numbers.get("health"))
-        self.sampled_step: int = numbers.get("sampled_step", -1)
-        self.score: float | None = numbers.get("score")
-        self.lines: int = numbers.get("lines", 0)
-        self.noted_overrides: int = numbers.get("noted_overrides", 0)
-        self.saved_step = self.step if numbers else -1
-        self.waiting = Waiting(dataset.store.workers > 0, dataset.store.workers)
-        if numbers:
-            say(f"resumed at step {self.step}, after {self.seconds / 60:.1f} minutes of training")
-            prune(out / "checkpoints", self.config.training)  # a kill right after a save leaves one too many
-            remove_samples_after(out / "samples", self.step)
+    Args:
+        config: the configuration; ``config.data.source`` must be set.
+        out: the run's directory; made if missing.
+        minutes: stop once the run has trained for this long, all its parts together; None trains all the steps.
+        device: such as ``cpu`` or ``cuda:1``; None takes the accelerator where there is one.
+        say: where lines for the user go.
+        override: go on although settings or clips differ from those that the run was started with; the difference is
+            recorded in ``run.json`` and in the log. The networks themselves cannot change.
 
-    def facts(self) -> dict[str, Any]:
-        """What ``run.json`` says of the data and of what samples are compared with."""
-        facts: dict[str, Any] = {
-            "data": self.dataset.store.identity,
-            "clips": len(self.dataset),
-            "classes": self.dataset.classes,
-            "class_weights": self.weights,
-        }
-        if self.probe is not None:
-            facts |= {"floor": self.probe.floor, "real_accuracy_by_class": self.probe.real_accuracy_by_class}
-        if self.evaluator is not None and self.evaluator.facts:
-            facts["evaluation"] = self.evaluator.facts
-        return facts
+    Returns:
+        The model directory, ``out/model``.
 
-    def go(self, overrides: list[dict[str, Any]], new_clips: bool) -> Path:
-        """Train to the end, the budget or a signal; write samples, checkpoints, the log and the model.
-
-        Args:
-            overrides: all of the run's; the log gets those that it lacks.
-            new_clips: whether the sheet of real clips is out of date.
-        """
-        t = self.config.training
-        if self.step == 0 or new_clips:
-            write_real_samples(self.dataset, self.config, self.out / "samples")
-        self.board = TensorBoard(self.out / "tensorboard", self.step) if t.tensorboard else None
-        self.journal = Journal(self.out / "log.jsonl", self.lines, self.say)
-        try:
-            for entry in overrides[self.noted_overrides :]:
-                changes = in_words(entry["changes"])
-                event = {"event": "override", "about": None, "state": "note", "message": changes, "advice": ""}
-                self._write({"step": self.step, **event})
-            self.noted_overrides = len(overrides)
-            with (
-                stop_signals() as stop,
-                Prefetcher(self.dataset, t.batch_size, t.d_steps, self.step) as batches,
-                ProgressDisplay(self.step, t.steps, self.seconds, self.minutes, self.say) as self.display,
-            ):
-                mark = time.perf_counter()
-                while self.step < t.steps and not self._over_budget() and not stop:
-                    self._train_one_step(batches)
-                    now = time.perf_counter()
-                    self.seconds, mark = self.seconds + now - mark, now
-                    line = self._log() if self.step % t.log_every == 0 else None
-                    self.display.show(self.step, self.seconds, line)
-                    ends = self.step == t.steps or self._over_budget()
-                    if self.step % t.sample_every == 0 or ends:
-                        self._sample()  # before the checkpoint, which then holds that it was done
-                    if self.step % t.checkpoint_every == 0 or ends or stop:
-                        self._save()
-            if stop:
-                self._save()
-                raise Interrupted(stop[0])
-            if self.sampled_step != self.step:
-                self._sample()
-                self._save(again=True)
-        finally:
-            self.journal.close()
-            if self.board is not None:
-                self.board.close()
-        return self._finish()
-
-    def _train_one_step(self, batches: Prefetcher) -> None:
-        t, learner, seconds = self.config.training, self.learner, {"data": 0.0, "d": 0.0, "g": 0.0}
-        self.rates = learner.set_learning_rates(self.step)
-        self.network = None
-        found: dict[str, float] = {}
-        only_discriminators = self.step < t.discriminators_first
-        for substep in range(t.d_steps):
-            tick = time.perf_counter()
-            clips, labels = next(batches)
-            real, y = from_uint8(clips, learner.device), self._labels(labels)
-            shared = t.reuse_fakes and substep == t.d_steps - 1
-            fake_y = self._labels(self.dataset.fake_labels(self.step, substep + shared, t.batch_size))
-            if t.loss == "relativistic":
-                fake_y = y  # each generated clip is compared with a real one of its class
-            tock = time.perf_counter()
-            with torch.set_grad_enabled(not only_discriminators):
-                made = learner.make_fakes(fake_y, t.batch_size, self.step) if shared else None
-            scalars = self.means.add(learner.discriminator_step(real, y, fake_y, self.step * t.d_steps + substep, made))
-            found |= {name: max(value, found.get(name, value)) for name, value in scalars.items()}
-            seconds["data"] += tock - tick
-            seconds["d"] += time.perf_counter() - tock  # `add` has waited for the device
-            self._require_finite(scalars)
-        tick = time.perf_counter()
-        fake_y = self._labels(self.dataset.fake_labels(self.step, t.d_steps, t.batch_size))
-        if t.loss == "relativistic":
-            fake_y = y
-        if only_discriminators:
-            with torch.no_grad():
-                fake = (learner.make_fakes(fake_y, t.batch_size, self.step) if made is None else made).float()
-        else:
-            g_scalars, fake = learner.generator_step(fake_y, t.batch_size, self.step, made)
-            found |= self.means.add(g_scalars)
-        seconds["g"] = time.perf_counter() - tick
-        self.means.add({f"seconds/{part}": value for part, value in seconds.items()})
-        if notice := self.waiting.step(seconds["data"], sum(seconds.values())):
-            self.display.note(notice)
-        if self.config.network.frames > 1:
-            names = self.dataset.classes
-            moved_real, moved_fake = motion(real), motion(fake)
-            self.means.add_by_class("motion_real", moved_real, y, names)
-            self.means.add_by_class("motion_fake", moved_fake, fake_y, names)
-            self.monitor.moved(sums_by_class(moved_real, y, names), sums_by_class(moved_fake, fake_y, names))
-            if self.config.network.frames > 2:
-                self.means.add_by_class("first_frame", first_frame_jump(fake), None, names)
-                self.means.add_by_class("first_frame_real", first_frame_jump(real), None, names)
-        self._require_finite(found)
-        self.step += 1
-        norms = {name.removeprefix("grad_"): norm for name, norm in found.items() if name.startswith("grad_")}
-        self._report(self.monitor.gradients(self.step, norms))
-
-    def _labels(self, labels: np.ndarray) -> torch.Tensor | None:
-        return torch.from_numpy(labels).to(self.learner.device) if self.dataset.classes else None
-
-    def _log(self) -> dict[str, Any]:
-        means = self.means.take()
-        parts = {name.split("/")[1]: means.pop(name) for name in list(means) if name.startswith("seconds/")}
-        line: dict[str, Any] = {"step": self.step, "hours": self.seconds / 3600}
-        line |= {"lr_g": self.rates[0], "lr_d": self.rates[1]}
-        real = {n.partition("/")[2]: means.pop(n) for n in list(means) if n.startswith("motion_real")}
-        fake = {n.partition("/")[2]: means.pop(n) for n in list(means) if n.startswith("motion_fake")}
-        line |= means
-        if real:
-            ratio = {name: fake[name] / max(real[name], 1e-4) for name in fake if name in real}
-            line["motion_ratio"] = ratio.pop("")
-            line["motion_ratio_by_class"] = ratio
-        line["seconds"] = parts
-        self._write(line)
-        self._report(self.monitor.logged(self.step, line, self.config.training.log_every))
-        return line
-
-    def _sample(self) -> None:
-        """Write a sheet and clips; make other clips, and check and evaluate them."""
-        self.network = finished_generator(self.learner, self.weights)
-        sheet = write_samples(self.network, self.learner, self.dataset.classes, self.out / "samples", self.step)
-        if self.board is not None:
-            self.board.sheet(sheet, self.step)
-        self.sampled_step, self.score = self.step, None
-        if self.probe is None:
-            return
-        clips, labels = probe_clips(self.network, self.learner, self.weights)
-        check = self.probe.check(clips, labels)
-        found = {} if self.evaluator is None else self.evaluator(clips, labels)
-        judged = self.evaluator is not None and self.evaluator.judged
-        score = check.score
-        self.score = found["distance"] if judged else score
-        best_by = "evaluation.distance" if judged else "check.score"
-        self._write({"step": self.step, "check": asdict(check) | {"score": score}, "best_by": best_by})
-        if found:
-            self._write({"step": self.step, "evaluation": found})
-        self._report(self.monitor.checked(self.step, asdict(check), set(self.probe.usable_classes)))
-
-    def _write(self, line: dict[str, Any]) -> None:
-        self.journal.write(line)
-        if self.board is not None:
-            self.board.write(line)
-
-    def _report(self, events: list[Event]) -> None:
-        for event in events:
-            self._write(event.line())
-        for text in in_lines(events):
-            self.display.note(text)
-
-    def _require_finite(self, found: dict[str, float]) -> None:
-        """Stop before anything of this step is saved.
-
-        Raises:
-            TrainingError: a value is not finite.
-        """
-        broken = [name for name, value in found.items() if not np.isfinite(value)]
-        if broken:
-            event = self.monitor.not_finite(self.step, broken)
-            self._write(event.line())
-            last = list_checkpoints(self.out / "checkpoints")
-            kept = f"the last checkpoint is {last[-1].name}" if last else "there is no checkpoint yet"
-            raise TrainingFailed(f"step {self.step}: {event.message}; {kept}; {event.advice}")
-
-    def _over_budget(self) -> bool:
-        return self.minutes is not None and self.seconds >= 60 * self.minutes
-
-    def _save(self, again: bool = False) -> None:
-        if self.saved_step == self.step and not again:
-            return
-        numbers = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "means": self.means.sums,
-            "health": self.monitor.state(),
-            "lines": self.journal.lines,
-            "noted_overrides": self.noted_overrides,
-            "sampled_step": self.sampled_step,
-            "score": self.score if self.sampled_step == self.step else None,
-            **self.learner.numbers(),
-        }
-        self.journal.sync()
-        if self.board is not None:
-            self.board.flush()
-        folder = self.out / "checkpoints"
-        save_and_prune(folder, self.step, self.learner.tensors(), numbers, self.config.training, self.display.note)
-        self.saved_step = self.step
-
-    def _finish(self) -> Path:
-        network = self.network or finished_generator(self.learner, self.weights)
-        facts = training_facts(self.config, len(self.dataset), self.step, self.seconds, self.started_from)
-        facts["Time"] += f" on {_machine(self.learner.device)}"
-        write_model(network, self.learner, self.dataset.classes, self.weights, self.out / "model", facts)
-        self.say(
-            f"{self.step} steps, {self.seconds / 60:.1f} minutes of training; the model is in {self.out / 'model'}"
+    Raises:
+        TrainingError: the run's directory belongs to another configuration or other clips, is damaged or in use;
+            TensorBoard is missing; the classifier cannot be used.
+        TrainingFailed: a value is no longer finite, or the disk is full.
+        Interrupted: a SIGINT, SIGTERM or SIGHUP came; everything is saved.
+        CheckpointError: no checkpoint can be used.
+        DataError: the clips cannot be used.
+        DeviceError: there is no such device.
+        ModelError: ``out/model`` holds something else than a model.
+    """
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    directory, where = TrainingDirectory(Path(out)), pick_device(device)
+    if config.data.source is None:
+        raise TrainingError(
+            "there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store"
         )
-        return self.out / "model"
+    try:
+        with directory.locked():
+            return _train_in(directory, config, where, minutes, say, override)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        saved = directory.checkpoints
+        then = f"goes on from {saved[-1].name}" if saved else "starts anew, since there is no checkpoint yet"
+        raise TrainingFailed(
+            f"{getattr(error, 'filename', None) or out}: the disk is full; make room and give the same command again, "
+            f"which {then}"
+        ) from error
+
+
+def _train_in(
+    directory: TrainingDirectory,
+    config: Config,
+    device: torch.device,
+    minutes: float | None,
+    say: Callable[[str], None],
+    override: bool,
+) -> Path:
+    # Refuse what can be refused before any work.
+    resuming = directory.started
+    check_model_place(directory.path / "model")
+    directory.remove_leftovers()
+    changes = directory.changes(config, override) if resuming else {}
+    classifier = open_classifier(config.training.classifier, device)
+
+    # Open the clips.
+    store = directory.store() if resuming else directory.path / "data"
+    if STORED_DATA & set(changes):
+        store = directory.new_store()  # the old one stays until the new clips are accepted
+    dataset = open_dataset(
+        config.data,
+        config.network.size,
+        config.network.frames,
+        store,
+        seed=config.training.seed,
+        keep=resuming,  # a resumed run goes on with the clips that it started with
+        say=say,
+        group=config.network.group,
+    )
+    with closing(dataset.store):
+        if classifier is not None:
+            with classifier_errors():
+                classifier.require_classes(dataset.classes)
+        say(dataset.summary())
+        config = updated(config, network={"classes": len(dataset.classes)})
+        if resuming:
+            changes |= directory.other_clips(dataset, override)
+            changes |= directory.other_classifier(None if classifier is None else classifier.weights_sha256, override)
+        decided = _decide(directory, config, device, changes, say)
+        decided["store"] = store.name
+        return _train_on(dataset, classifier, directory, config, device, minutes, say, changes, decided)
+
+
+def _decide(
+    directory: TrainingDirectory, config: Config, device: torch.device, changes: Changes, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """What is decided when a run starts, and stays when it goes on: precision, memory format, threads.
+
+    A precision or a memory format that was overridden is decided anew, and put into ``changes``.
+    """
+    here = {"torch": torch.__version__, "device": device.type}
+    if directory.started:
+        decided = directory.decided()
+        decided.pop("evaluation", None)  # said anew
+        for field in {"precision", "memory_format"} & {name.removeprefix("training.") for name in changes}:
+            pinned = {name: decided[name] for name in ("precision", "memory_format") if name != field}
+            new = precision.choose(updated(config, training=pinned), device)[field]
+            changes[f"training.{field}"] = (decided[field], new)
+            decided[field] = new
+        for name, value in here.items():
+            if decided.setdefault(name, value) != value:
+                say(f"warning: {name} was {decided[name]}, and is {value} now: not bit for bit what it would have been")
+    else:
+        decided = {**precision.choose(config, device), "threads": torch.get_num_threads(), **here}
+    say(f"{device}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
+    torch.set_num_threads(decided["threads"])
+    return decided
+
+
+def _train_on(
+    dataset: ClipDataset,
+    classifier: Classifier | None,
+    directory: TrainingDirectory,
+    config: Config,
+    device: torch.device,
+    minutes: float | None,
+    say: Callable[[str], None],
+    changes: Changes,
+    decided: dict[str, Any],
+) -> Path:
+    out, t, weights = directory.path, config.training, dataset.class_weights
+
+    # Set up what samples are compared with.
+    checker = evaluator = None
+    if t.health.clips:
+        watched = watched_classes(weights, t.health.clips)
+        checker = SampleChecker.fit(dataset, check_clips=t.health.clips, labels=watched)
+        if len(watched) < len(dataset.classes):
+            clips = 8 * len(dataset.classes)
+            say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
+        evaluator = Evaluator(classifier, dataset, watched, t.health.clips, out / "evaluation", say)
+
+    # Set up the training state.
+    state = TrainingState(config, device, decided["precision"], decided["memory_format"])
+    if t.start_from is not None and not directory.started:
+        decided["started_from"] = transfer(t.start_from, state, dataset.classes)
+        shares = ", ".join(f"{100 * share:.0f} % of {name}" for name, share in decided["started_from"]["taken"].items())
+        say(f"started from {t.start_from}: {shares}")
+
+    # Load the newest checkpoint.
+    if "training.classifier" in changes:
+        directory.forget_scores()
+    retention = Retention(t.keep_checkpoints, t.keep_best, t.keep_every, t.checkpoint_gib)
+    run = Run(out, state, t.steps, minutes, retention, say)
+    if run.resumed:
+        remove_samples_after(out / "samples", state.step)
+    overrides = decided.setdefault("overrides", [])
+    if changes:
+        overrides.append({"step": state.step, "changes": {name: list(pair) for name, pair in changes.items()}})
+        say(f"override: {in_words(changes)}")
+    directory.write(config, decided | _metadata(dataset, checker, evaluator))
+    if state.step == 0 or "data" in changes:
+        write_real_samples(dataset, config, out / "samples")
+
+    # Train.
+    stalls = DataStallNotice(dataset.store.workers)
+    network: Generator | None = None  # the finished generator of this step, once it was made
+    with (
+        run.training(tensorboard=t.tensorboard),
+        Prefetcher(dataset, t.batch_size, t.d_steps, state.step) as reader,
+    ):
+        for entry in overrides[state.noted_overrides :]:
+            run.write(Event(state.step, "override", None, "note", in_words(entry["changes"])).line())
+        state.noted_overrides = len(overrides)
+        batches = Batches(reader, dataset, t.batch_size, device)
+        while run.goes_on:
+            network = None
+
+            # Update the discriminators, the generator and its average.
+            rates = state.set_learning_rates()
+            start, batches.waited = perf_counter(), 0.0
+            real, fake, d_metrics = update_discriminators(state, batches)
+            middle = perf_counter()
+            _require_finite(run, state, *d_metrics)
+            fake, g_metrics = update_generator(state, batches, real, fake)
+            seconds = {"data": batches.waited, "d": middle - start - batches.waited, "g": perf_counter() - middle}
+
+            # Measure and watch.
+            moved = measure_motion(real.clips, real.labels, fake.clips, fake.labels, dataset.classes)
+            metrics = StepMetrics(d_metrics, g_metrics, moved, seconds)
+            add_to_means(state.means, metrics)
+            _require_finite(run, state, g_metrics)
+            run.count_step()
+            if moved is not None:
+                state.monitor.moved(*moved.sums_by_class())
+            _report(run, state.monitor.gradients(state.step, metrics.gradients()))
+            if notice := stalls.step(seconds["data"], sum(seconds.values())):
+                run.note(notice)
+
+            # Log.
+            figures = None
+            if run.due(t.log_every):
+                averages = averaged(state.means)
+                run.write({"hours": state.seconds / 3600, **rates, **averages.fields()})
+                _report(run, state.monitor.logged(state.step, averages, t.log_every))
+                figures = str(averages)
+            run.show(figures)
+
+            # Write samples; before the checkpoint, which then holds that it was done.
+            if run.ended or run.due(t.sample_every):
+                network = finished_generator(state, weights)
+                _sample(run, state, network, dataset, checker, evaluator)
+
+            # Save a checkpoint.
+            if run.ended or run.stopped or run.due(t.checkpoint_every):
+                run.save()
+
+        # Write the last samples, if the run had ended before this start.
+        if not run.stopped and state.sampled_step != state.step:
+            network = finished_generator(state, weights)
+            _sample(run, state, network, dataset, checker, evaluator)
+            run.save(again=True)
+
+    # Write the model.
+    summary = training_summary(state, len(dataset), decided.get("started_from"))
+    summary["Time"] += f" on {_machine(device)}"
+    network = network or finished_generator(state, weights)
+    write_model(network, state, dataset.classes, weights, out / "model", summary)
+    say(f"{state.step} steps, {state.seconds / 60:.1f} minutes of training; the model is in {out / 'model'}")
+    return out / "model"
+
+
+def _metadata(dataset: ClipDataset, checker: SampleChecker | None, evaluator: Evaluator | None) -> dict[str, Any]:
+    """What ``run.json`` says of the data and of what samples are compared with."""
+    metadata: dict[str, Any] = {
+        "data": dataset.store.identity,
+        "clips": len(dataset),
+        "classes": dataset.classes,
+        "class_weights": dataset.class_weights,
+    }
+    if checker is not None:
+        metadata |= {"floor": checker.baseline, "real_accuracy_by_class": checker.real_accuracy_by_class}
+    if evaluator is not None and evaluator.metadata:
+        metadata["evaluation"] = evaluator.metadata
+    return metadata
+
+
+def _sample(
+    run: Run,
+    state: TrainingState,
+    network: Generator,
+    dataset: ClipDataset,
+    checker: SampleChecker | None,
+    evaluator: Evaluator | None,
+) -> None:
+    """Write a sheet and clips; make other clips, and check and evaluate them."""
+    run.show_image(write_samples(network, state, dataset.classes, run.folder / "samples", state.step))
+    state.sampled_step, state.score = state.step, None
+    if checker is None or evaluator is None:
+        return
+    clips, labels = check_clips(network, state, dataset.class_weights)
+    check, found = checker.check(clips, labels), evaluator(clips, labels)
+    score = check.score
+    state.score = found["distance"] if evaluator.has_classifier else score
+    best_by = "evaluation.distance" if evaluator.has_classifier else "check.score"
+    run.write({"check": asdict(check) | {"score": score}, "best_by": best_by})
+    if found:
+        run.write({"evaluation": found})
+    _report(run, state.monitor.checked(state.step, check, checker.usable_classes))
+
+
+def _report(run: Run, events: list[Event]) -> None:
+    for event in events:
+        run.write(event.line())
+    for text in in_lines(events):
+        run.note(text)
+
+
+def _require_finite(run: Run, state: TrainingState, *updates: DiscriminatorUpdate | GeneratorMetrics | None) -> None:
+    """Stop before anything of this step is saved.
+
+    Raises:
+        TrainingError: a value is not finite.
+    """
+    for update in updates:
+        if broken := [name for name, value in values_of(update) if not np.isfinite(value)]:
+            event = state.monitor.not_finite(state.step, broken)
+            run.write(event.line())
+            saved = list_checkpoints(run.folder / "checkpoints")
+            last = f"the last checkpoint is {saved[-1].name}" if saved else "there is no checkpoint yet"
+            raise TrainingFailed(f"step {state.step}: {event.message}; {last}; {event.advice}")
 
 
 def _machine(device: torch.device) -> str:

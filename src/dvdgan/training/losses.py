@@ -12,24 +12,40 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from dvdgan.networks.layers import full_precision
 
 
-def hinge_d(real: Tensor, fake: Tensor) -> Tensor:
-    """E[relu(1 − D(x))] + E[relu(1 + D(G(z)))] (paper, section 3.3)."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+class HingeLoss:
+    """The hinge loss (paper, section 3.3)."""
+
+    def fake_labels(self, drawn: Tensor | None, real: Tensor | None) -> Tensor | None:
+        """The classes of generated clips: those that were drawn for them ``[B]``, or None without classes."""
+        return drawn
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """E[relu(1 − D(x))] + E[relu(1 + D(G(z)))]."""
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+    def generator(self, real: Callable[[], Tensor], fake: Tensor) -> Tensor:
+        """−E[D(G(z))]: no hinge for G."""
+        return -fake.mean()
 
 
-def hinge_g(fake: Tensor) -> Tensor:
-    """−E[D(G(z))]: no hinge for G (paper, section 3.3)."""
-    return -fake.mean()
+class RelativisticLoss:
+    """The relativistic pairing loss (Huang et al. 2024, R3GAN, equation 2): real and fake are paired by position."""
+
+    def fake_labels(self, drawn: Tensor | None, real: Tensor | None) -> Tensor | None:
+        """The classes of generated clips: those of the real clips that they are paired with."""
+        return real
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """E[softplus(D(G(z)) − D(x))]."""
+        return F.softplus(fake - real).mean()
+
+    def generator(self, real: Callable[[], Tensor], fake: Tensor) -> Tensor:
+        """E[softplus(D(x) − D(G(z)))]: the same with the roles exchanged."""
+        return F.softplus(real() - fake).mean()
 
 
-def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
-    """E[softplus(D(G(z)) − D(x))], real and fake paired by position (Huang et al. 2024, R3GAN, equation 2)."""
-    return F.softplus(fake - real).mean()
-
-
-def relativistic_g(real: Tensor, fake: Tensor) -> Tensor:
-    """E[softplus(D(x) − D(G(z)))]: the same with the roles exchanged."""
-    return F.softplus(real - fake).mean()
+LOSSES: dict[str, HingeLoss | RelativisticLoss] = {"hinge": HingeLoss(), "relativistic": RelativisticLoss()}
+"""By ``training.loss``. Scores of real clips that G's loss needs are computed when it calls for them."""
 
 
 def gradient_penalty(discriminator: Callable[[Tensor], Tensor], seen: Tensor) -> Tensor:

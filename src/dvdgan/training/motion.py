@@ -27,13 +27,3 @@ def first_frame_jump(clips: Tensor) -> Tensor:
     """The step from frame 0 to frame 1 in units of the clip's median step, ``[B]``; about 1 for even motion."""
     steps = frame_differences(clips)
     return steps[:, 0] / steps.quantile(0.5, dim=1).clamp_min(1e-4)
-
-
-def sums_by_class(values: Tensor, labels: Tensor | None, classes: list[str]) -> dict[str, tuple[float, int]]:
-    """Sum and number of values ``[B]`` for each class among ``labels`` ``[B]``; under "" without labels."""
-    found: dict[str, tuple[float, int]] = {}
-    for value, label in zip(values.tolist(), [None] * len(values) if labels is None else labels.tolist()):
-        name = "" if label is None else classes[label]
-        total, count = found.get(name, (0.0, 0))
-        found[name] = (total + value, count + 1)
-    return found

@@ -1,16 +1,13 @@
-"""Which precision and memory layout convolutions are quickest in on this device, measured before a run."""
+"""Which precision and memory layout a run's convolutions are quickest in."""
 
 from __future__ import annotations
-
-import time
 
 import torch
 import torch.nn.functional as F
 
 from dvdgan.config import Config
-from dvdgan.sampling import autocast
-
-ROUNDS = 6
+from dvdgan.devices import autocast
+from dvdgan.runs.precision import quickest
 
 
 def choose(config: Config, device: torch.device) -> dict[str, str]:
@@ -22,34 +19,20 @@ def choose(config: Config, device: torch.device) -> dict[str, str]:
     Returns:
         ``{"precision": "fp32" | "bf16", "memory_format": "contiguous" | "channels_last"}``.
     """
-    t = config.training
-    precisions = ["fp32", "bf16"] if t.precision == "auto" else [t.precision]
-    formats = ["contiguous", "channels_last"] if t.memory_format == "auto" else [t.memory_format]
-    candidates = [(precision, layout) for precision in precisions for layout in formats]
-    best = candidates[0]
-    if len(candidates) > 1:  # in turns, several times over, so that a busy moment of the machine decides nothing
-        rounds = [[_seconds(config, device, *pair) for pair in candidates] for _ in range(ROUNDS)]
-        best = min(zip(candidates, zip(*rounds)), key=lambda entry: min(entry[1]))[0]
-    return {"precision": best[0], "memory_format": best[1]}
-
-
-def _seconds(config: Config, device: torch.device, precision: str, layout: str) -> float:
-    """Seconds of one forward and backward pass, after one that warms up."""
-    network = config.network
+    network, t = config.network, config.training
     stage = len(network.generator_multipliers) // 2
     channels, size = network.generator_multipliers[stage] * network.generator.width, 4 * 2**stage
-    images = max(1, min(config.training.batch_size * network.frames, 2**22 // (channels * size * size)))
-    fmt = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    x = torch.zeros(images, channels, size, size, device=device).to(memory_format=fmt).requires_grad_()
-    weight = torch.zeros(channels, channels, 3, 3, device=device).to(memory_format=fmt).requires_grad_()
+    images = max(1, min(t.batch_size * network.frames, 2**22 // (channels * size * size)))
 
-    def once() -> float:
-        start = time.perf_counter()
+    def work(candidate: tuple[str, str]) -> None:
+        precision, layout = candidate
+        fmt = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+        x = torch.zeros(images, channels, size, size, device=device).to(memory_format=fmt).requires_grad_()
+        weight = torch.zeros(channels, channels, 3, 3, device=device).to(memory_format=fmt).requires_grad_()
         with autocast(device, precision):
             F.conv2d(x, weight, padding=1).sum().backward()
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
-        return time.perf_counter() - start
 
-    once()
-    return once()
+    precisions = ["fp32", "bf16"] if t.precision == "auto" else [t.precision]
+    layouts = ["contiguous", "channels_last"] if t.memory_format == "auto" else [t.memory_format]
+    precision, layout = quickest([(precision, layout) for precision in precisions for layout in layouts], work, device)
+    return {"precision": precision, "memory_format": layout}

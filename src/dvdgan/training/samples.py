@@ -19,24 +19,24 @@ from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.randomness import keyed_rng
 from dvdgan.sampling import latents, make_clips, settle_statistics
-from dvdgan.training.steps import Learner
+from dvdgan.training.state import TrainingState
 
 SHOWN_CLASSES = 32
-PROBE_CLIPS_PER_CLASS = 8  # at least, where there are so many classes that only some can be checked
-PROBE_SEED = 1_000_000_000  # far from the seeds of sheets and of evaluations
+CHECKED_PER_CLASS = 8  # at least, where there are so many classes that only some can be checked
+CHECK_SEED = 1_000_000_000  # far from the seeds of sheets and of evaluations
 TRUNCATIONS = (1.0, 0.8, 0.6, 0.44)  # those whose statistics a model keeps; 0.44 is the paper's figure's
 
 
-def finished_generator(learner: Learner, weights: list[float]) -> Generator:
+def finished_generator(state: TrainingState, weights: list[float]) -> Generator:
     """The averaged generator with spectral norm folded in and standing statistics for truncation 1."""
-    network = learner.ema.folded_generator(learner.generator)
-    settle(network, learner, weights, 1.0)
+    network = state.ema.folded_generator(state.generator)
+    settle(network, state, weights, 1.0)
     return network
 
 
-def settle(network: Generator, learner: Learner, weights: list[float], truncation: float) -> dict[str, torch.Tensor]:
+def settle(network: Generator, state: TrainingState, weights: list[float], truncation: float) -> dict[str, Tensor]:
     """Estimate standing statistics with the run's settings."""
-    t = learner.config.training
+    t = state.config.training
     return settle_statistics(
         network,
         weights or None,
@@ -44,25 +44,25 @@ def settle(network: Generator, learner: Learner, weights: list[float], truncatio
         batches=t.statistics_batches,
         batch_size=min(t.batch_size, 64),
         seed=t.seed,
-        precision=learner.precision,
+        precision=state.precision,
     )
 
 
-def write_samples(network: Generator, learner: Learner, classes: list[str], folder: Path, step: int) -> np.ndarray:
+def write_samples(network: Generator, state: TrainingState, classes: list[str], folder: Path, step: int) -> np.ndarray:
     """Write ``step-<step>.png`` (a row per clip, time to the right) and ``step-<step>.mp4`` (a mosaic).
 
     Returns:
         The sheet, uint8 ``[H', W', 3]``.
     """
-    per_class = learner.config.training.sample_clips
+    per_class = state.config.training.sample_clips
     if classes:
         shown = np.unique(np.linspace(0, len(classes) - 1, min(len(classes), SHOWN_CLASSES)).astype(int))
         labels = torch.from_numpy(np.repeat(shown, per_class))
         names = [classes[int(label)] for label in labels]
     else:
         labels, names = None, [f"seed {seed}" for seed in range(4 * per_class)]
-    clips = make_clips(network, latents(range(len(names)), network.z_dim), labels, precision=learner.precision)
-    return _write(clips, names, folder / f"step-{step:08d}", learner.config, per_class)
+    clips = make_clips(network, latents(range(len(names)), network.z_dim), labels, precision=state.precision)
+    return _write(clips, names, folder / f"step-{step:08d}", state.config, per_class)
 
 
 def watched_classes(weights: list[float], clips: int) -> np.ndarray:
@@ -73,7 +73,7 @@ def watched_classes(weights: list[float], clips: int) -> np.ndarray:
         clips: how many are made.
     """
     present = np.flatnonzero(np.array(weights))
-    most = max(1, clips // PROBE_CLIPS_PER_CLASS)
+    most = max(1, clips // CHECKED_PER_CLASS)
     return present[np.linspace(0, len(present) - 1, min(len(present), most)).astype(int)]
 
 
@@ -112,24 +112,24 @@ def remove_samples_after(folder: Path, step: int) -> None:
             path.unlink()
 
 
-def probe_clips(network: Generator, learner: Learner, weights: list[float]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Clips for a `Probe`, other ones than the sheets': `watched_classes` in turn, always the same noise.
+def check_clips(network: Generator, state: TrainingState, weights: list[float]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Clips for a `SampleChecker`, other ones than the sheets': `watched_classes` in turn, always the same noise.
 
     Args:
         network: from `finished_generator`.
-        learner: the run's.
+        state: the run's.
         weights: from `ClipDataset.class_weights`; classes of weight 0 are left out.
 
     Returns:
         Clips, uint8 ``[N, T, H, W, 3]``, and their labels, int64 ``[N]``, or None without classes; N is
         ``training.health.clips``.
     """
-    t = learner.config.training
+    t = state.config.training
     count = t.health.clips
-    z = latents(range(PROBE_SEED, PROBE_SEED + count), network.z_dim)
+    z = latents(range(CHECK_SEED, CHECK_SEED + count), network.z_dim)
     labels = np.resize(watched_classes(weights, count), count) if weights else None
     asked = None if labels is None else torch.from_numpy(labels)
-    clips = make_clips(network, z, asked, batch_size=min(t.batch_size, 64), precision=learner.precision)
+    clips = make_clips(network, z, asked, batch_size=min(t.batch_size, 64), precision=state.precision)
     return clips, labels
 
 
@@ -160,58 +160,55 @@ def _write(clips: np.ndarray, names: list[str], stem: Path, config: Config, per_
 
 def write_model(
     network: Generator,
-    learner: Learner,
+    state: TrainingState,
     classes: list[str],
     weights: list[float],
     directory: Path,
-    facts: dict[str, str],
+    summary: dict[str, str],
     with_discriminators: bool = False,
 ) -> None:
     """Write the finished model directory, with statistics for several truncations and a card.
 
     Args:
         network: from `finished_generator`.
-        learner: the run's.
+        state: the run's.
         classes: class names.
         weights: from `ClipDataset.class_weights`.
         directory: where to.
-        facts: what the card says of the training, by heading.
+        summary: what the card says of the training, by heading.
         with_discriminators: write them, too, for trainings that start from the model.
     """
-    statistics = {truncation: settle(network, learner, weights, truncation) for truncation in TRUNCATIONS}
+    statistics = {truncation: settle(network, state, weights, truncation) for truncation in TRUNCATIONS}
     load_statistics(network, statistics[1.0])
     discriminators: dict[str, Tensor] = {}
     if with_discriminators:
-        for name, discriminator in learner.discriminators.items():
+        for name, discriminator in state.discriminators.items():
             discriminators |= {f"{name}/{key}": value for key, value in discriminator.named_parameters()}
-    text = card(learner.config, classes, facts)
-    save_model(Model(network, learner.config, classes, weights, statistics, text, discriminators), directory)
+    text = card(state.config, classes, summary)
+    save_model(Model(network, state.config, classes, weights, statistics, text, discriminators), directory)
 
 
-def training_facts(
-    config: Config, clips: int, steps: int, seconds: float, started_from: dict[str, Any] | None
-) -> dict[str, str]:
+def training_summary(state: TrainingState, clips: int, started_from: dict[str, Any] | None) -> dict[str, str]:
     """What a model's card says of its training, by heading.
 
     Args:
-        config: the run's configuration.
+        state: the run's.
         clips: how many it was trained on.
-        steps: generator steps.
-        seconds: of training.
         started_from: from `dvdgan.training.transfer.transfer`, where the run started from other weights.
     """
-    facts = {
+    config = state.config
+    summary = {
         "Trained on": f"{config.data.source}, {clips} clips",
-        "Steps": f"{steps} generator steps of {config.training.batch_size} clips",
-        "Time": f"{seconds / 60:.0f} minutes",
+        "Steps": f"{state.step} generator steps of {config.training.batch_size} clips",
+        "Time": f"{state.seconds / 60:.0f} minutes",
     }
     if started_from is not None:
         before = f"{started_from['steps']} steps, {started_from['seconds'] / 60:.0f} minutes"
-        facts["Started from"] = Path(started_from["source"]).name + (f" ({before})" if started_from["steps"] else "")
-    return facts
+        summary["Started from"] = Path(started_from["source"]).name + (f" ({before})" if started_from["steps"] else "")
+    return summary
 
 
-def card(config: Config, classes: list[str], facts: dict[str, Any]) -> str:
+def card(config: Config, classes: list[str], summary: dict[str, Any]) -> str:
     """A model card: what it makes, what it was trained on, for how long."""
     network = config.network
     what = "images" if network.frames == 1 else f"clips of {network.frames} frames"
@@ -221,7 +218,7 @@ def card(config: Config, classes: list[str], facts: dict[str, Any]) -> str:
         f"A DVD-GAN generator: {what} of {network.size}×{network.size} pixels, "
         + (f"{len(classes)} classes: {', '.join(classes)}." if classes else "unconditional."),
         "",
-        *[f"- {heading}: {fact}" for heading, fact in facts.items()],
+        *[f"- {heading}: {text}" for heading, text in summary.items()],
         f"- Written by dvdgan {__version__}",
         "",
         "```bash",

@@ -11,16 +11,17 @@ from torch import Tensor
 
 from dvdgan.models import load_model, read_discriminators
 from dvdgan.networks import power_iterate
-from dvdgan.training.checkpoint import list_checkpoints, load_checkpoint
-from dvdgan.training.run_directory import RunDirectory, TrainingError
-from dvdgan.training.steps import Learner
+from dvdgan.runs.checkpoint import load_checkpoint
+from dvdgan.runs.directory import TrainingError
+from dvdgan.training.directory import TrainingDirectory
+from dvdgan.training.state import TrainingState
 
 _BY_CLASS = ("embed.weight", "head.embed.weight")  # a row for each class
 _SETTLE = 30  # power iterations after which the singular vectors fit weights that were put in
 
 
 @torch.no_grad()
-def transfer(source: str, learner: Learner, classes: list[str]) -> dict[str, Any]:
+def transfer(source: str, state: TrainingState, classes: list[str]) -> dict[str, Any]:
     """Put the parameters of another run, or of a model, into networks where names and shapes agree.
 
     Rows of class embeddings go by the classes' names. Optimisers and counters start anew.
@@ -28,7 +29,7 @@ def transfer(source: str, learner: Learner, classes: list[str]) -> dict[str, Any
     Args:
         source: a run's directory, whose newest checkpoint is taken; a model directory, or the name of a model that is
             built in: its generator, and its discriminators where it has them.
-        learner: the networks, freshly initialised, and the average of G's weights.
+        state: the networks, freshly initialised, and the average of G's weights.
         classes: the names of the classes of this run.
 
     Returns:
@@ -41,7 +42,7 @@ def transfer(source: str, learner: Learner, classes: list[str]) -> dict[str, Any
     """
     tensors, old_classes, about = _read(source)
     taken = {}
-    for name, network in learner.networks.items():
+    for name, network in state.networks.items():
         agree, total = 0, 0
         for key, parameter in network.named_parameters():
             total += parameter.numel()
@@ -55,11 +56,11 @@ def transfer(source: str, learner: Learner, classes: list[str]) -> dict[str, Any
                     if label in old_classes:
                         parameter[row].copy_(found[old_classes.index(label)])
                         if name == "generator":
-                            learner.ema.parameters[key][row].copy_(average[old_classes.index(label)])
+                            state.ema.parameters[key][row].copy_(average[old_classes.index(label)])
             elif found.shape == parameter.shape:
                 parameter.copy_(found)
                 if name == "generator":
-                    learner.ema.parameters[key].copy_(average)
+                    state.ema.parameters[key].copy_(average)
             agree += parameter.numel()
         power_iterate(network, _SETTLE)
         taken[name] = round(agree / total, 4)
@@ -72,13 +73,13 @@ def transfer(source: str, learner: Learner, classes: list[str]) -> dict[str, Any
 
 def _read(source: str) -> tuple[Mapping[str, Tensor], list[str], dict[str, Any]]:
     """Tensors by network and name, the classes' names, and how long they were trained."""
-    path = Path(source)
-    if saved := list_checkpoints(path / "checkpoints"):
-        tensors, numbers = load_checkpoint(saved[-1])
-        before = RunDirectory(path).decided().get("started_from") or {}
+    run = TrainingDirectory(Path(source))
+    if run.checkpoints:
+        tensors, numbers = load_checkpoint(run.checkpoints[-1])
+        before = run.decided().get("started_from") or {}
         steps = numbers["step"] + before.get("steps", 0)
         seconds = numbers["seconds"] + before.get("seconds", 0.0)
-        return tensors, RunDirectory(path).decided()["classes"], {"steps": steps, "seconds": seconds}
+        return tensors, run.decided()["classes"], {"steps": steps, "seconds": seconds}
     model = load_model(source)
     tensors = {f"generator/{name}": value for name, value in model.generator.state_dict().items()}
     return tensors | read_discriminators(source), model.classes, {"steps": 0, "seconds": 0.0}

@@ -10,7 +10,7 @@ from typing import Any
 from dvdgan.config import DataConfig
 from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.training.checkpoint import list_checkpoints
+from dvdgan.runs.checkpoint import list_checkpoints
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ No labels are smoothed: that would bound the probabilities, and with them the In
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,13 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from torch import Tensor
 
-from dvdgan.config import DataConfig, TrainingConfig
+from dvdgan.config import DataConfig
 from dvdgan.data.prefetch import Prefetcher
-from dvdgan.devices import pick_device
+from dvdgan.devices import autocast, pick_device
 from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier
 from dvdgan.evaluation.classifier.data import Parts, open_parts
 from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widths
@@ -34,23 +31,23 @@ from dvdgan.evaluation.classifier.settings import ClassifierSettings, in_short, 
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.networks import use_channels_last
 from dvdgan.randomness import torch_generator
-from dvdgan.sampling import autocast, from_uint8
-from dvdgan.training.augment import diff_augment
-from dvdgan.training.checkpoint import gather, is_disk_full, restore_newest, save_and_prune, scatter
-from dvdgan.training.draws import Draws
-from dvdgan.training.journal import Journal, Means
-from dvdgan.training.memory import keep_freed_memory
-from dvdgan.training.run_directory import RunDirectory
-from dvdgan.training.signals import Interrupted, stop_signals
-from dvdgan.training.steps import decay_factor
+from dvdgan.runs.augment import NUMBERS, diff_augment
+from dvdgan.runs.checkpoint import is_disk_full
+from dvdgan.runs.directory import RunDirectory
+from dvdgan.runs.memory import keep_freed_memory
+from dvdgan.runs.noise import SampleNoise, sample_numbers
+from dvdgan.runs.precision import quickest
+from dvdgan.runs.retention import Retention
+from dvdgan.runs.run import Run
+from dvdgan.runs.schedule import decay_factor
+from dvdgan.runs.state import RunState
+from dvdgan.sampling import from_uint8
 
 TRAINING = "training"
 """What resuming needs lies in this folder of the classifier's directory; it may be deleted once the classifier is
 done."""
 
-_ROUNDS = 4  # of the choice of a precision
-_TIMED_CLIPS = 8
-_KEPT = TrainingConfig(keep_checkpoints=2)
+_TIMED_CLIPS = 8  # in the choice of a precision
 
 
 def train_classifier(
@@ -119,194 +116,174 @@ def train_classifier(
                 say=say,
             )
             with closing(parts):
-                run = _Run(parts, data, settings, folder, where, precision, minutes, say)
-                run.go(progress)
-                return run.finish(out, progress)
+                state = _State(parts, settings, where, precision)
+                run = Run(folder, state, settings.steps, minutes, Retention(newest=2), say)
+                if state.clips != _identity(parts):
+                    raise EvaluationError(f"{out}: its training began on other clips; choose another --out")
+                _train(run, state, parts, settings, progress)
+                return _finish(state, parts, data, settings, out, progress, say)
     except Exception as error:
         if not is_disk_full(error):
             raise
         raise EvaluationError(f"{out}: the disk is full; make room and give the same command again") from error
 
 
-class _Run:
-    """A training under way."""
+class _State(RunState):
+    """The networks, freshly initialised, and all that goes with them."""
 
-    def __init__(
-        self,
-        parts: Parts,
-        data: DataConfig,
-        settings: ClassifierSettings,
-        folder: Path,
-        device: torch.device,
-        precision: str,
-        minutes: float | None,
-        say: Callable[[str], None],
-    ) -> None:
-        self.parts, self.data, self.settings, self.folder = parts, data, settings, folder
-        self.device, self.minutes, self.say = device, minutes, say
-        self.classes = parts.train.classes
-        self.networks = {"clips": self._network("clips")}
-        if settings.frames > 1:
-            self.networks["frames"] = self._network("frames")
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
+    networks: Mapping[str, ClassifierNetwork]
+
+    def __init__(self, parts: Parts, settings: ClassifierSettings, device: torch.device, precision: str) -> None:
+        self.device, self.precision, self.clips = device, precision, _identity(parts)
+        names = ("clips", "frames") if settings.frames > 1 else ("clips",)
+        networks = {name: _network(len(parts.train.classes), settings, device, name) for name in names}
+        optimisers = {
             f"adam_{name}": torch.optim.AdamW(_groups(network, settings.weight_decay), settings.learning_rate)
-            for name, network in self.networks.items()
+            for name, network in networks.items()
         }
-        self.identity = [parts.train.store.identity, parts.held_out.key]
-        numbers = restore_newest(folder / "checkpoints", self._restore, say) or {}
-        if numbers and numbers["clips"] != self.identity:
-            raise EvaluationError(f"{folder.parent}: its training began on other clips; choose another --out")
-        self.step: int = numbers.get("step", 0)
-        self.seconds: float = numbers.get("seconds", 0.0)
-        self.means = Means(numbers.get("means"))
-        self.lines: int = numbers.get("lines", 0)
-        self.saved_step = self.step if numbers else -1
-        self.precision = numbers.get("precision") or (self._quicker() if precision == "auto" else precision)
-        if numbers:
-            say(f"resumed at step {self.step}, after {self.seconds / 60:.1f} minutes of training")
+        super().__init__(networks, optimisers)
 
-    def go(self, progress: bool) -> None:
-        """Train until the steps, the minutes or a signal end it."""
-        s, out_of = self.settings, self.settings.steps
-        self.say(f"{self.parts.train.summary()}; {len(self.parts.held_out)} clips held out: {self.parts.how}")
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
-        self.journal = Journal(self.folder / "log.jsonl", self.lines, self.say)
-        with (
-            closing(self.journal),
-            stop_signals() as stop,
-            Prefetcher(self.parts.train, s.batch_size, 1, self.step) as batches,
-            Progress(*columns, console=Console(stderr=True), disable=not progress) as bar,
-        ):
-            task = bar.add_task("training a classifier", total=out_of, completed=self.step, status="")
-            mark = time.perf_counter()
-            while self.step < out_of and not self._over_budget() and not stop:
-                self._train_one_step(*next(batches))
-                now = time.perf_counter()
-                self.seconds, mark = self.seconds + now - mark, now
-                status = f"step {self.step} of {out_of}, {self.seconds / 60:.1f} min"
-                if self.step % _log_every(s) == 0:
-                    line = {"step": self.step, "hours": self.seconds / 3600, "lr": self._rate(), **self.means.take()}
-                    self.journal.write(line)
-                    status += f", accuracy {line['accuracy_clips']:.0%}"
-                bar.update(task, completed=self.step, status=status)
-                if self.step % (10 * _log_every(s)) == 0 or stop:
-                    self._save()
-            self._save()
-            if stop:
-                raise Interrupted(stop[0])
+    def numbers(self) -> dict[str, Any]:
+        return {**super().numbers(), "clips": self.clips, "precision": self.precision}
 
-    def finish(self, out: Path, progress: bool) -> Classifier:
-        """Measure what the networks are now, and save the classifier."""
-        s = self.settings
-        classifier = Classifier(self.networks["clips"], self.classes, s.size, s.frames, s.widths)
-        by_looks = None
-        if "frames" in self.networks:
-            by_looks = Classifier(self.networks["frames"], self.classes, s.size, 1, s.widths)
-        accuracy = measure(classifier, by_looks, self.parts.held_out, progress)
-        about = {
-            "data": {
-                **in_short(self.data),
-                "training_clips": len(self.parts.train),
-                "held_out_clips": len(self.parts.held_out),
-                "held_out": self.parts.how,
-                "identity": self.identity,
-            },
-            "training": {
-                **{name: value for name, value in asdict(s).items() if name not in ("size", "frames", "widths")},
-                "steps_done": self.step,
-                "finished": self.step == s.steps,
-                "minutes": round(self.seconds / 60, 2),
-                "device": self.device.type,
-                "precision": self.precision,
-            },
-            "accuracy": accuracy,
-            "versions": versions(),
-        }
-        classifier.save(out, about)
-        for line in in_lines(classifier.about):
-            self.say(line)
-        return classifier
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        super().restore(tensors, numbers)
+        self.clips, self.precision = numbers["clips"], numbers["precision"]
 
-    def _network(self, name: str) -> ClassifierNetwork:
-        s = self.settings
-        network = ClassifierNetwork(
-            len(self.classes), s.widths, torch_generator(s.seed, f"classifier: initial weights, {name}")
-        )
-        use_channels_last(network.to(self.device))
-        return network
 
-    def _train_one_step(self, clips: np.ndarray, labels: np.ndarray) -> None:
-        s = self.settings
-        draws = Draws(s.seed, self.step * s.batch_size, s.batch_size, "classifier")
-        y = torch.from_numpy(labels).to(self.device)
-        x = from_uint8(clips, self.device)
-        seen = {"clips": diff_augment(x, ("color", "translation"), draws.augmentation("clips"))}
-        if "frames" in self.networks:
-            times = torch.from_numpy((draws.uniform("frame", 1)[:, 0] * s.frames).astype(np.int64))
-            frames = x[torch.arange(len(x)), times.to(self.device)][:, None]
-            seen["frames"] = diff_augment(frames, ("color", "translation"), draws.augmentation("frames"))
-        found: dict[str, float | Tensor] = {}
-        for name, network in self.networks.items():
-            optimiser = self.optimisers[f"adam_{name}"]
-            for group in optimiser.param_groups:
-                group["lr"] = self._rate()
-            with autocast(self.device, self.precision):
-                scores = network(seen[name]).float()
-            loss = F.cross_entropy(scores, y)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            found[f"loss_{name}"] = loss.detach()
-            found[f"accuracy_{name}"] = (scores.argmax(1) == y).float().mean()
-        broken = [name for name, value in self.means.add(found).items() if not np.isfinite(value)]
-        if broken:
-            raise EvaluationError(f"step {self.step}: {', '.join(broken)} is not finite; lower the learning rate")
-        self.step += 1
+def _identity(parts: Parts) -> list[str]:
+    return [parts.train.store.identity, parts.held_out.key]
 
-    def _rate(self) -> float:
-        """The learning rate of this step: a rise over the first twentieth of the steps, then a cosine to 0."""
-        s = self.settings
-        rise = min(1.0, (self.step + 1) / max(1, s.steps // 20))
-        return s.learning_rate * rise * decay_factor(self.step, s.steps, 0, "cosine")
 
-    def _quicker(self) -> str:
-        """Whether bf16 autocast or fp32 is quicker here, forward and backward, each tried in turns."""
-        s, network = self.settings, self._network("clips")
-        clips = torch.zeros(min(_TIMED_CLIPS, s.batch_size), s.frames, 3, s.size, s.size, device=self.device)
+def _network(classes: int, settings: ClassifierSettings, device: torch.device, name: str) -> ClassifierNetwork:
+    generator = torch_generator(settings.seed, f"classifier: initial weights, {name}")
+    network = ClassifierNetwork(classes, settings.widths, generator)
+    use_channels_last(network.to(device))
+    return network
 
-        def seconds(precision: str) -> float:
-            start = time.perf_counter()
-            with autocast(self.device, precision):
-                network(clips).sum().backward()
-            if self.device.type != "cpu":
-                torch.accelerator.synchronize(self.device)
-            return time.perf_counter() - start
 
-        rounds = [[seconds("fp32"), seconds("bf16")] for _ in range(_ROUNDS)][1:]  # the first one warms up
-        fp32, bf16 = (min(times) for times in zip(*rounds))
-        return "bf16" if bf16 < fp32 else "fp32"
+def _train(run: Run, state: _State, parts: Parts, settings: ClassifierSettings, progress: bool) -> None:
+    """Train until the steps, the minutes or a signal end it."""
+    run.say(f"{parts.train.summary()}; {len(parts.held_out)} clips held out: {parts.how}")
+    if state.precision == "auto":
+        state.precision = _quicker(len(parts.train.classes), settings, state.device)
+    every = max(1, min(20, settings.steps // 20))  # steps between lines of the log
+    with (
+        run.training("training a classifier", progress=progress),
+        Prefetcher(parts.train, settings.batch_size, 1, state.step) as batches,
+    ):
+        while run.goes_on:
+            rate = _learning_rate(state.step, settings)
+            for name, metrics in _training_step(state, settings, rate, *next(batches)).items():
+                for kind, value in metrics.items():
+                    state.means.add(name, kind, value)
+            run.count_step()
+            figures = None
+            if run.due(every):
+                means = state.means.take()
+                values = {f"{kind}_{name}": value for name, found in means.items() for kind, value in found.items()}
+                run.write({"hours": state.seconds / 3600, "lr": rate, **values})
+                figures = f"accuracy {means['clips']['accuracy']:.0%}"
+            run.show(figures)
+            if run.due(10 * every) or run.stopped:
+                run.save()
+        run.save()
 
-    def _over_budget(self) -> bool:
-        return self.minutes is not None and self.seconds >= 60 * self.minutes
 
-    def _restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        scatter(tensors, {**self.networks}, self.optimisers, {})
+def _training_step(
+    state: _State, settings: ClassifierSettings, rate: float, clips: np.ndarray, labels: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Update each network; its ``loss`` and its ``accuracy``.
 
-    def _save(self) -> None:
-        if self.saved_step == self.step:
-            return
-        numbers = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "means": self.means.sums,
-            "lines": self.journal.lines,
-            "clips": self.identity,
-            "precision": self.precision,
-        }
-        self.journal.sync()
-        tensors = gather({**self.networks}, self.optimisers, {})
-        save_and_prune(self.folder / "checkpoints", self.step, tensors, numbers, _KEPT, self.say)
-        self.saved_step = self.step
+    Raises:
+        EvaluationError: one is not finite.
+    """
+    noise = SampleNoise(settings.seed, "classifier", sample_numbers(state.step, settings.batch_size))
+
+    def augmented(clips: Tensor, name: str) -> Tensor:
+        return diff_augment(clips, ("color", "translation"), noise.uniform(f"augment/{name}", NUMBERS))
+
+    y, x = torch.from_numpy(labels).to(state.device), from_uint8(clips, state.device)
+    seen = {"clips": augmented(x, "clips")}
+    if "frames" in state.networks:
+        times = torch.from_numpy((noise.uniform("frame", 1)[:, 0] * settings.frames).astype(np.int64))
+        seen["frames"] = augmented(x[torch.arange(len(x)), times.to(state.device)][:, None], "frames")
+    metrics = {}
+    for name, network in state.networks.items():
+        optimiser = state.optimisers[f"adam_{name}"]
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        with autocast(state.device, state.precision):
+            scores = network(seen[name]).float()
+        loss = F.cross_entropy(scores, y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        metrics[name] = {"loss": float(loss.detach()), "accuracy": float((scores.argmax(1) == y).float().mean())}
+    broken = [f"loss_{name}" for name, found in metrics.items() if not np.isfinite(found["loss"])]
+    if broken:
+        raise EvaluationError(f"step {state.step}: {', '.join(broken)} is not finite; lower the learning rate")
+    return metrics
+
+
+def _learning_rate(step: int, settings: ClassifierSettings) -> float:
+    """The learning rate of a step: a rise over the first twentieth of the steps, then a cosine to 0."""
+    rise = min(1.0, (step + 1) / max(1, settings.steps // 20))
+    return settings.learning_rate * rise * decay_factor(step, settings.steps, 0, "cosine")
+
+
+def _quicker(classes: int, settings: ClassifierSettings, device: torch.device) -> str:
+    """Whether bf16 autocast or fp32 is quicker here, forward and backward."""
+    network = _network(classes, settings, device, "clips")
+    shape = (min(_TIMED_CLIPS, settings.batch_size), settings.frames, 3, settings.size, settings.size)
+    clips = torch.zeros(shape, device=device)
+
+    def work(precision: str) -> None:
+        with autocast(device, precision):
+            network(clips).sum().backward()
+
+    return quickest(["fp32", "bf16"], work, device)
+
+
+def _finish(
+    state: _State,
+    parts: Parts,
+    data: DataConfig,
+    settings: ClassifierSettings,
+    out: Path,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Classifier:
+    """Measure what the networks are now, and save the classifier."""
+    s, classes = settings, parts.train.classes
+    classifier = Classifier(state.networks["clips"], classes, s.size, s.frames, s.widths)
+    by_looks = None
+    if "frames" in state.networks:
+        by_looks = Classifier(state.networks["frames"], classes, s.size, 1, s.widths)
+    accuracy = measure(classifier, by_looks, parts.held_out, progress)
+    about = {
+        "data": {
+            **in_short(data),
+            "training_clips": len(parts.train),
+            "held_out_clips": len(parts.held_out),
+            "held_out": parts.how,
+            "identity": state.clips,
+        },
+        "training": {
+            **{name: value for name, value in asdict(s).items() if name not in ("size", "frames", "widths")},
+            "steps_done": state.step,
+            "finished": state.step == s.steps,
+            "minutes": round(state.seconds / 60, 2),
+            "device": state.device.type,
+            "precision": state.precision,
+        },
+        "accuracy": accuracy,
+        "versions": versions(),
+    }
+    classifier.save(out, about)
+    for line in in_lines(classifier.about):
+        say(line)
+    return classifier
 
 
 def _groups(network: ClassifierNetwork, weight_decay: float) -> list[dict[str, Any]]:
@@ -314,8 +291,3 @@ def _groups(network: ClassifierNetwork, weight_decay: float) -> list[dict[str, A
     weights = [parameter for parameter in network.parameters() if parameter.dim() > 1]
     others = [parameter for parameter in network.parameters() if parameter.dim() <= 1]
     return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _log_every(settings: ClassifierSettings) -> int:
-    """Steps between lines of the log; ten times as many between checkpoints."""
-    return max(1, min(20, settings.steps // 20))

@@ -1,4 +1,4 @@
-"""Whether reading keeps up with training."""
+"""Whether reading clips keeps up with training (data stalls)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ _SETTLED = 20  # steps before anything is said
 _SILENCE = 1000  # steps before it is said again
 
 
-class Waiting:
+class DataStallNotice:
     """Watches how long training waits for clips. It touches no training state, since it depends on the clock.
 
     Args:
-        decodes: whether clips are decoded while training.
-        workers: how many processes decode.
+        workers: how many processes decode clips while training; 0 where they are read from a packed store.
     """
 
-    def __init__(self, decodes: bool, workers: int) -> None:
-        self.decodes, self.workers = decodes, workers
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
         self._waited = self._total = 0.0
         self._steps, self._quiet = 0, 0
 
@@ -41,7 +40,7 @@ class Waiting:
             return None
         self._quiet = _SILENCE
         share = 100 * self._waited / self._total
-        if self.decodes:
+        if self.workers:
             mend = (
                 f"decoding in {self.workers} processes does not keep up: pack the clips once (`dvdgan data pack`, or "
                 "data.pack=true in a new run), or raise data.workers on a machine with more cores"

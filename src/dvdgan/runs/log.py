@@ -9,11 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
 
-
-class Journal:
+class Log:
     """``log.jsonl`` of a run.
 
     Args:
@@ -58,32 +55,30 @@ class Journal:
 
 
 class Means:
-    """Running means of scalars and of per-class values between two lines of the log. JSON-serialisable."""
+    """Means, between two lines of the log, of values in named groups.
 
-    def __init__(self, state: dict[str, list[float]] | None = None) -> None:
-        self.sums: dict[str, list[float]] = state or {}
+    Args:
+        sums: the `sums` of earlier means, to go on from.
 
-    def add(self, values: dict[str, float | Tensor]) -> dict[str, float]:
-        """Take in one value of each name, and return them as numbers."""
-        names = list(values)
-        numbers = torch.stack([torch.as_tensor(values[name], dtype=torch.float32) for name in names]).tolist()
-        for name, number in zip(names, numbers):
-            entry = self.sums.setdefault(name, [0.0, 0])
-            entry[0] += number
+    Attributes:
+        sums: sum and number of the values, by group and name; JSON-serialisable.
+    """
+
+    def __init__(self, sums: dict[str, dict[str, list[float]]] | None = None) -> None:
+        self.sums: dict[str, dict[str, list[float]]] = sums or {}
+
+    def add(self, group: str, name: str, *values: float) -> None:
+        """Take in values."""
+        entry = self.sums.setdefault(group, {}).setdefault(name, [0.0, 0])
+        for value in values:
+            entry[0] += value
             entry[1] += 1
-        return dict(zip(names, numbers))
 
-    def add_by_class(self, name: str, values: Tensor, labels: Tensor | None, classes: list[str]) -> None:
-        """Take in values ``[B]``, averaged per class (name/class) and over all (name)."""
-        of = [None] * len(values) if labels is None else labels.tolist()
-        for value, label in zip(values.tolist(), of):
-            for key in [name] if label is None else [name, f"{name}/{classes[label]}"]:
-                entry = self.sums.setdefault(key, [0.0, 0])
-                entry[0] += value
-                entry[1] += 1
-
-    def take(self) -> dict[str, float]:
-        """All means; starts anew."""
-        means = {name: total / count for name, (total, count) in self.sums.items()}
+    def take(self) -> dict[str, dict[str, float]]:
+        """All means, by group and name; starts anew."""
+        means = {
+            group: {name: total / count for name, (total, count) in entries.items()}
+            for group, entries in self.sums.items()
+        }
         self.sums = {}
         return means

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: a run that is told to stop finishes its step and saves."""
+"""Ctrl-C, SIGTERM and SIGHUP: they have a run finish its step, save and stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Interrupted(Exception):
-    """A run that was told to stop, and has saved; ``signal`` is the number of the signal."""
+    """A run that was stopped by a signal, and has saved; ``signal`` is the number of the signal."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")

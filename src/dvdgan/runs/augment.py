@@ -1,6 +1,6 @@
 """DiffAugment for clips (Zhao et al. 2020): the same transform for all frames of a clip, differentiable.
 
-Every draw is one number per clip and transform: both discriminators, all frames, and a resumed run see the same.
+There is one random number per clip and transform: both discriminators, all frames, and a resumed run see the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def diff_augment(clip: Tensor, transforms: Sequence[str], uniform: np.ndarray) -
         clip: ``[B, T, 3, H, W]`` in [−1, 1].
         transforms: any of ``color`` (brightness, saturation, contrast), ``translation`` (up to 1/8 of the size, zeros
             come in) and ``cutout`` (a zero square of half the size).
-        uniform: ``[B, NUMBERS]`` in [0, 1), the draw of each clip.
+        uniform: ``[B, NUMBERS]`` in [0, 1), random numbers of each clip.
     """
     draw = torch.from_numpy(uniform.astype(np.float32)).to(clip.device)
     if "color" in transforms:

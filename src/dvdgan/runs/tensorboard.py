@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dvdgan.training.run_directory import TrainingError
+from dvdgan.runs.directory import TrainingError
 
 
 class TensorBoard:
@@ -41,8 +41,8 @@ class TensorBoard:
         for name, value in _scalars(line):
             self._writer.add_scalar(name, value, line["step"])
 
-    def sheet(self, image: np.ndarray, step: int) -> None:
-        """Write a sheet, uint8 ``[H, W, 3]``."""
+    def image(self, image: np.ndarray, step: int) -> None:
+        """Write an image, uint8 ``[H, W, 3]``."""
         self._writer.add_image("samples", image, step, dataformats="HWC")
 
     def flush(self) -> None:

@@ -38,19 +38,20 @@ _MOST_FOR_AXES = 1024  # clips in the eigenvectors
 
 
 @dataclass(frozen=True)
-class Check:
-    """What a `Probe` found in samples; four significant digits, never NaN.
+class SampleCheck:
+    """What a `SampleChecker` found in samples; four significant digits, never NaN.
 
     Attributes:
-        distance: from the real clips, >= 0, to compare with `Probe.floor` and with earlier checks of the run at the
-            same number of samples; None with fewer than 8 real clips or 4 samples, or where real clips are all equal.
+        distance: from the real clips, >= 0, to compare with `SampleChecker.baseline` and with earlier checks of the run
+            at the same number of samples; None with fewer than 8 real clips or 4 samples, or where real clips are all
+            equal.
         diversity: how much layouts (where and when clips have edges and change) vary over all samples, whatever their
             class, in units of real clips: 0 all alike, 1 as varied as real ones. Recoloured copies are alike. None with
             fewer than 4 samples or 4 real clips, or where real clips hardly vary.
         diversity_by_class: the same among the samples of one class; no entry where `diversity` would be None.
         accuracy: share of the samples that are taken for their own class; None without labels or without two classes.
         accuracy_by_class: the same for each class that has both samples and real clips. 0 is a finding only for
-            `Probe.usable_classes`.
+            `SampleChecker.usable_classes`.
     """
 
     distance: float | None
@@ -73,24 +74,24 @@ class Check:
         return _rounded(self.distance / float(np.sqrt(np.clip(np.median(known), 0.01, 1.0))))
 
 
-class Probe:
+class SampleChecker:
     """What real clips look like, in fixed hand-made features: tells samples' variety, classes and distance from real.
 
-    Use `Probe.fit`. Nothing is random: equal clips give equal numbers.
+    Use `SampleChecker.fit`. Nothing is random: equal clips give equal numbers.
 
     Attributes:
         real_accuracy_by_class: share of each class's real clips that a classifier made from the others recognises, for
             classes with at least 4 real clips.
         usable_classes: the classes that it recognises well (from 0.6, or from half-way between chance and 1 where that
             is more) over at least 8 real clips; of the others, samples that are never right say nothing.
-        floor: distance between two halves of the real clips, one of them as few as a check's samples; None with fewer
-            than 8 real clips, or where they are all equal.
+        baseline: distance between two halves of the real clips, one of them as few as a check's samples; None with
+            fewer than 8 real clips, or where they are all equal.
     """
 
     def __init__(
         self, dataset: ClipDataset, features: np.ndarray, layouts: np.ndarray, labels: np.ndarray, check_clips: int
     ) -> None:
-        """Make the statistics of clips of a data set, in ascending order of labels, from what `_look` sees in them."""
+        """Make the statistics of clips of a data set, in ascending order of labels, from what `_describe` gives."""
         self._classes, self._shape = dataset.classes, (dataset.frames, dataset.size, dataset.size, 3)
         of_class = {int(k): np.flatnonzero(labels == k) for k in np.unique(labels)} if dataset.classes else {}
         self._variety = _variety(layouts)
@@ -101,7 +102,7 @@ class Probe:
         self._axes = _principal_axes(points)
         enough = len(points) >= _FEWEST_REAL and self._axes.size > 0
         self._gaussian = _gaussian(points @ self._axes) if enough else None
-        self.floor = _floor(points @ self._axes, check_clips) if enough else None
+        self.baseline = _baseline(points @ self._axes, check_clips) if enough else None
 
         self._classifier = _Classifier(points, labels) if enough and len(of_class) > 1 else None
         right = {k: self._classifier.held_out[rows] == k for k, rows in of_class.items()} if self._classifier else {}
@@ -120,14 +121,14 @@ class Probe:
         check_clips: int = 128,
         most_bytes: int = 1 << 30,
         labels: np.ndarray | None = None,
-    ) -> Probe:
+    ) -> SampleChecker:
         """Learn what real clips look like.
 
         Args:
             dataset: where real clips come from: the first ones of each class, as evenly over classes as they last.
                 With fewer than 8 in all only diversity is measured, with fewer than 4 nothing.
             limit: how many clips at most, in all; of more classes than that some go unseen.
-            check_clips: how many samples a check will have; only `floor` depends on it.
+            check_clips: how many samples a check will have; only `baseline` depends on it.
             most_bytes: how many bytes of pixels are read at most (but at least one clip).
             labels: the classes that samples will have, int64 ``[K]``; None is all that have clips.
         """
@@ -143,13 +144,13 @@ class Probe:
                 continue
             if dataset.mirrored[label] == label:  # training sees half of them mirrored
                 clips[1::2] = clips[1::2, :, :, ::-1].copy()
-            seen.append((*_look(clips), np.full(len(clips), label)))
+            seen.append((*_describe(clips), np.full(len(clips), label)))
         if not seen:
             raise DataError(f"{dataset.store.path}: no clip of it can be read; see the messages above")
         features, layouts, labels = (np.concatenate(parts) for parts in zip(*seen))
         return cls(dataset, features, layouts, labels, check_clips)
 
-    def check(self, clips: np.ndarray, labels: np.ndarray | None = None) -> Check:
+    def check(self, clips: np.ndarray, labels: np.ndarray | None = None) -> SampleCheck:
         """Measure samples.
 
         Args:
@@ -165,7 +166,7 @@ class Probe:
             labels = np.full(len(clips), -1)
         elif labels.shape != clips.shape[:1] or not np.isin(labels, range(len(self._classes))).all():
             raise ValueError(f"{len(clips)} clips need as many labels from 0 to {len(self._classes) - 1}")
-        features, layouts = _look(clips)
+        features, layouts = _describe(clips)
         points = self._standardise(features)
         distance = None
         if self._gaussian is not None and len(clips) >= _FEWEST:
@@ -173,7 +174,7 @@ class Probe:
         diversity = {k: _ratio(_variety(layouts[labels == k]), real) for k, real in self._variety_by_class.items()}
         guesses = self._classifier(points) if self._classifier else labels
         known = [int(k) for k in np.unique(labels) if self._classifier and k in self._classifier.labels]
-        return Check(
+        return SampleCheck(
             distance=distance,
             diversity=_ratio(_variety(layouts), self._variety),
             diversity_by_class={self._classes[k]: ratio for k, ratio in diversity.items() if ratio is not None},
@@ -231,7 +232,7 @@ def _solve(kernel: np.ndarray, ridge: np.ndarray, targets: np.ndarray) -> np.nda
     return torch.cholesky_solve(torch.from_numpy(targets), factor).numpy()
 
 
-def _look(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _describe(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features, float32 ``[N, D]``, and layouts, float32 ``[N, 2, P]``, of uint8 clips ``[N, T, H, W, 3]``, N >= 1."""
     step = max(1, _CHUNK_BYTES // (clips[0].size * 4))
     features, layouts, threads = [], [], torch.get_num_threads()
@@ -361,7 +362,7 @@ def _frechet(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray])
     return float(np.sqrt(max(0.0, ((a[0] - b[0]) ** 2).sum() + np.trace(a[1]) + np.trace(b[1]) - 2 * cross)))
 
 
-def _floor(coordinates: np.ndarray, count: int) -> float:
+def _baseline(coordinates: np.ndarray, count: int) -> float:
     """Mean distance of samples of `count` from one half of the real clips to the other half."""
     distances = []
     for drawn, rest in ((coordinates[::2], coordinates[1::2]), (coordinates[1::2], coordinates[::2])):

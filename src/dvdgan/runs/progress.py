@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -13,22 +12,31 @@ class ProgressDisplay:
     """Shows how far a training is and when it will end.
 
     Args:
+        title: what the bar is of.
         step: steps done.
         steps: steps in all.
         seconds: seconds trained so far.
         minutes: the budget, or None.
         say: where lines go when there is no terminal.
+        enabled: False shows no bar and says nothing but notes.
     """
 
     def __init__(
-        self, step: int, steps: int, seconds: float, minutes: float | None, say: Callable[[str], None]
+        self,
+        title: str,
+        step: int,
+        steps: int,
+        seconds: float,
+        minutes: float | None,
+        say: Callable[[str], None],
+        enabled: bool = True,
     ) -> None:
         self.first_step, self.first_seconds = step, seconds
-        self.steps, self.minutes, self.say = steps, minutes, say
+        self.steps, self.minutes, self.say, self.enabled = steps, minutes, say, enabled
         self.console = Console()
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
-        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
-        self.task = self.bar.add_task("training", total=1.0, status="")
+        self.bar = Progress(*columns, console=self.console, disable=not (enabled and self.console.is_terminal))
+        self.task = self.bar.add_task(title, total=1.0, status="")
         self.bar.update(self.task, completed=self._done(step, seconds))
 
     def __enter__(self) -> ProgressDisplay:
@@ -38,16 +46,14 @@ class ProgressDisplay:
     def __exit__(self, *exception: object) -> None:
         self.bar.stop()
 
-    def show(self, step: int, seconds: float, line: dict[str, Any] | None) -> None:
-        """Move the bar; with a line of the log, say its main figures."""
+    def show(self, step: int, seconds: float, figures: str | None) -> None:
+        """Move the bar; with the main figures of a line of the log, say them."""
         left = self._seconds_left(step, seconds)
         status = f"step {step}, {left / 60:.1f} min left"
         self.bar.update(self.task, completed=self._done(step, seconds), status=status)
-        if line is not None and not self.console.is_terminal:
-            losses = " ".join(f"{name[5:]} {value:.2f}" for name, value in line.items() if name.startswith("loss_"))
-            motion = f", motion {line['motion_ratio']:.2f} of real" if "motion_ratio" in line else ""
+        if figures is not None and self.enabled and not self.console.is_terminal:
             pace = (seconds - self.first_seconds) / max(step - self.first_step, 1)
-            self.say(f"{status}, {pace:.2f} s a step, losses {losses}{motion}")
+            self.say(f"{status}, {pace:.2f} s a step, {figures}")
 
     def note(self, text: str) -> None:
         """Say a line for the user without tearing the bar."""

@@ -1,14 +1,10 @@
-"""What a run's directory says of it: its configuration, and what was decided when it started."""
+"""The directory of a DVD-GAN's training: its configuration, and what was decided when it started."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +12,8 @@ from dvdgan.config import Config
 from dvdgan.config_files import load_config, parse_config
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.store.format import is_store
-from dvdgan.training.checkpoint import (
-    CheckpointError,
-    list_checkpoints,
-    load_checkpoint,
-    save_checkpoint,
-    step_of,
-)
+from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_of
+from dvdgan.runs.directory import RunDirectory, TrainingError, replace_text
 
 # Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
 CHANGEABLE = {
@@ -31,7 +22,7 @@ CHANGEABLE = {
     "training.sample_every",
     "training.checkpoint_every",
     "training.tensorboard",
-    "training.classifier",  # which classifier it is counts, not where: `RunDirectory.other_classifier`
+    "training.classifier",  # which classifier it is counts, not where: `TrainingDirectory.other_classifier`
     "training.sample_clips",
     "training.statistics_batches",
     "data.fps",
@@ -58,15 +49,7 @@ FROM_THE_DATA = {"network.classes"}  # filled in once the data is open
 Changes = dict[str, tuple[Any, Any]]  # old and new value by what changed
 
 
-class TrainingError(RuntimeError):
-    """A run that cannot start or go on; the message is one line and names the mend."""
-
-
-class TrainingFailed(TrainingError):
-    """A run that could start, and then could not go on."""
-
-
-class RunDirectory:
+class TrainingDirectory(RunDirectory):
     """``config.yaml`` and ``run.json`` of a run, beside its checkpoints, samples, log and model.
 
     Args:
@@ -74,7 +57,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._config, self._decided = path / "config.yaml", path / "run.json"
 
     @property
@@ -84,7 +67,7 @@ class RunDirectory:
         Raises:
             TrainingError: there are checkpoints, but the files that say what they belong to are missing.
         """
-        if not list_checkpoints(self.path / "checkpoints"):
+        if not self.checkpoints:
             return False
         for needed in (self._config, self._decided):
             if not needed.exists():
@@ -186,13 +169,12 @@ class RunDirectory:
         Raises:
             OSError: one cannot be written; it is as it was.
         """
-        folder = self.path / "checkpoints"
-        for path in list_checkpoints(folder):
+        for path in self.checkpoints:
             try:
                 tensors, numbers = load_checkpoint(path)
             except CheckpointError:  # resuming says so
                 continue
-            save_checkpoint(folder, step_of(path), tensors, numbers | {"score": None})
+            save_checkpoint(path.parent, step_of(path), tensors, numbers | {"score": None})
 
     def store(self) -> Path:
         """Where a started run's packed store is.
@@ -209,20 +191,20 @@ class RunDirectory:
             number += 1
         return self.path / f"data-{number}"
 
-    def write(self, config: Config, facts: dict[str, Any]) -> None:
+    def write(self, config: Config, metadata: dict[str, Any]) -> None:
         """Write the configuration, in which a resumed run may have changed what may change, and what goes with it.
 
         ``run.json`` is what counts; ``config.yaml`` is written from it, to be read.
 
         Args:
             config: the settings from now on.
-            facts: what `decided` is to give, and what reports want to know; JSON-serialisable.
+            metadata: what `decided` is to give, and what reports want to know; JSON-serialisable.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        _replace_text(self._decided, json.dumps(facts | {"config": config.model_dump(mode="json")}, indent=1))
-        _replace_text(self._config, config.to_yaml())
+        replace_text(self._decided, json.dumps(metadata | {"config": config.model_dump(mode="json")}, indent=1))
+        replace_text(self._config, config.to_yaml())
         for old in self.path.glob("data*"):  # stores that an override replaced, or that were never taken
-            if old.name != facts.get("store", "data") and _STORE.fullmatch(old.name) and is_store(old):
+            if old.name != metadata.get("store", "data") and _STORE.fullmatch(old.name) and is_store(old):
                 shutil.rmtree(old)
         for left in self.path.glob(".data*.partial"):  # a packing that was given up
             shutil.rmtree(left)
@@ -265,34 +247,6 @@ class RunDirectory:
                 elif ".partial" in path.name and path.is_file():
                     path.unlink()
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other trainings out while this one runs, where the system has file locks.
-
-        Raises:
-            TrainingError: another training is at work here.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            yield
-            return
-        with open(self.path / ".lock", "w", encoding="utf-8") as file:
-            for patience in (0.3, 0.0):  # a report looks at the lock for a moment
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if not patience:
-                        raise TrainingError(
-                            f"{self.path}: another training is at work here; wait, or use another --out"
-                        ) from None
-                    time.sleep(patience)
-                except OSError:  # a file system without locks
-                    break
-            yield
-
 
 def in_words(changes: Changes) -> str:
     """Changes as one line: ``field old -> new; ...``."""
@@ -304,12 +258,3 @@ def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in tree.items():
         leaves |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return leaves
-
-
-def _replace_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

@@ -7,23 +7,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dvdgan.config import TrainingConfig
-from dvdgan.training import checkpoint
-from dvdgan.training.checkpoint import (
+from dvdgan.runs import checkpoint
+from dvdgan.runs.checkpoint import (
     CheckpointError,
     list_checkpoints,
-    list_kept,
     load_checkpoint,
     restore_newest,
     save_and_prune,
     save_checkpoint,
+    saved_checkpoints,
 )
+from dvdgan.runs.retention import Retention
+from support.runs import quiet
 
 NUMBERS = {"step": 1, "score": 2.5, "means": {"loss": [0.1, 3]}}
-
-
-def quiet(text):
-    pass
 
 
 def tensors(value=1.0):
@@ -60,7 +57,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert numbers == NUMBERS
     assert set(found) == set(saved)
     assert all(torch.equal(found[name], value) and found[name].dtype == value.dtype for name, value in saved.items())
-    assert [(kept.step, kept.score) for kept in list_kept(tmp_path)] == [(1, 2.5)]
+    assert [(kept.step, kept.score) for kept in saved_checkpoints(tmp_path)] == [(1, 2.5)]
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.safetensors"]
 
 
@@ -119,8 +116,8 @@ def test_copies_and_other_files_are_left_alone(tmp_path):
     path = save_checkpoint(tmp_path, 3, tensors(), NUMBERS)
     for name in ("step-00000003-good.safetensors", "step-3.txt", "step-00000009.safetensors.damaged"):
         (tmp_path / name).write_bytes(path.read_bytes())
-    training = TrainingConfig(keep_checkpoints=1, keep_best=0)
-    save_and_prune(tmp_path, 4, tensors(), NUMBERS, training, quiet)
+    retention = Retention(newest=1)
+    save_and_prune(tmp_path, 4, tensors(), NUMBERS, retention, quiet)
     assert steps_in(tmp_path) == [4]
     assert len(list(tmp_path.iterdir())) == 4
 
@@ -152,11 +149,11 @@ def test_without_a_whole_checkpoint(tmp_path):
     assert steps_in(tmp_path) == [1]
 
 
-def test_saving_keeps_what_the_configuration_says(tmp_path):
-    training = TrainingConfig(checkpoint_every=1, keep_checkpoints=2, keep_every=4, keep_best=1)
+def test_saving_keeps_what_is_to_stay(tmp_path):
+    retention = Retention(newest=2, best=1, every=4)
     scores = [5.0, 3.0, 1.0, None, 2.0, None, 6.0]
     for step, score in enumerate(scores, 1):
-        save_and_prune(tmp_path, step, tensors(), NUMBERS | {"score": score}, training, quiet)
+        save_and_prune(tmp_path, step, tensors(), NUMBERS | {"score": score}, retention, quiet)
     assert steps_in(tmp_path) == [3, 4, 6, 7]
 
 
@@ -164,16 +161,16 @@ def test_saving_keeps_what_the_configuration_says(tmp_path):
     "error", [None, checkpoint.SafetensorError("I/O error: No space left on device (os error 28)")]
 )
 def test_a_full_disk_costs_an_older_checkpoint_before_it_costs_this_one(tmp_path, monkeypatch, error):
-    training, said = TrainingConfig(keep_checkpoints=3, keep_best=1), []
+    retention, said = Retention(newest=3, best=1), []
     for step, score in ((1, 1.0), (2, 3.0), (3, 2.0)):
-        save_and_prune(tmp_path, step, tensors(), NUMBERS | {"score": score}, training, quiet)
+        save_and_prune(tmp_path, step, tensors(), NUMBERS | {"score": score}, retention, quiet)
     fail_when_full(monkeypatch, 1, error)
-    save_and_prune(tmp_path, 4, tensors(), NUMBERS, training, said.append)
+    save_and_prune(tmp_path, 4, tensors(), NUMBERS, retention, said.append)
     assert steps_in(tmp_path) == [1, 3, 4]  # 1 is the best, and stays
     assert "the disk is full; removed step-00000002.safetensors" in said[0]
     fail_when_full(monkeypatch, 9)
     with pytest.raises(OSError, match="No space") as raised:
-        save_and_prune(tmp_path, 5, tensors(), NUMBERS, training, quiet)
+        save_and_prune(tmp_path, 5, tensors(), NUMBERS, retention, quiet)
     assert checkpoint.is_disk_full(raised.value)
     assert steps_in(tmp_path) == [1, 4]
     assert load_checkpoint(list_checkpoints(tmp_path)[-1])[1] == NUMBERS
@@ -182,10 +179,10 @@ def test_a_full_disk_costs_an_older_checkpoint_before_it_costs_this_one(tmp_path
 
 def test_other_errors_of_the_disk_remove_nothing(tmp_path, monkeypatch):
     for step in (1, 2):
-        save_and_prune(tmp_path, step, tensors(), NUMBERS, TrainingConfig(), quiet)
+        save_and_prune(tmp_path, step, tensors(), NUMBERS, Retention(), quiet)
     fail_when_full(monkeypatch, 9, PermissionError(errno.EACCES, "Permission denied"))
     with pytest.raises(PermissionError):
-        save_and_prune(tmp_path, 3, tensors(), NUMBERS, TrainingConfig(), quiet)
+        save_and_prune(tmp_path, 3, tensors(), NUMBERS, Retention(), quiet)
     assert steps_in(tmp_path) == [1, 2]
 
 
@@ -201,14 +198,14 @@ def test_a_disk_that_is_really_full(tmp_path):
     try:
         large = {"weights": torch.ones(20_000)}  # 80 kB
         for step in (1, 2):
-            save_and_prune(small, step, large, NUMBERS, TrainingConfig(), quiet)
+            save_and_prune(small, step, large, NUMBERS, Retention(), quiet)
         said = []
-        save_and_prune(small, 3, large, NUMBERS, TrainingConfig(), said.append)
+        save_and_prune(small, 3, large, NUMBERS, Retention(), said.append)
         assert steps_in(small) == [2, 3]
         assert "the disk is full" in said[0]
         (small / "other").write_bytes(bytes(os.statvfs(small).f_bavail * os.statvfs(small).f_frsize))
         with pytest.raises(OSError, match="No space"):
-            save_and_prune(small, 4, {"weights": torch.ones(40_000)}, NUMBERS, TrainingConfig(), quiet)
+            save_and_prune(small, 4, {"weights": torch.ones(40_000)}, NUMBERS, Retention(), quiet)
         assert steps_in(small) == [3]
         assert load_checkpoint(list_checkpoints(small)[-1])[1] == NUMBERS
     finally:

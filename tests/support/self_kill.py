@@ -23,11 +23,12 @@ from typing import Any
 import dvdgan.cli
 import dvdgan.data.store.format
 import dvdgan.models
-import dvdgan.training.checkpoint
+import dvdgan.runs.checkpoint
 import dvdgan.training.samples
+import dvdgan.training.step
 from dvdgan.data.store.format import StoreWriter
-from dvdgan.training.journal import Journal
-from dvdgan.training.steps import Learner
+from dvdgan.runs.log import Log
+from dvdgan.training.state import TrainingState
 
 NEVER = "never"
 LAST_WORDS = "killing myself"
@@ -89,21 +90,21 @@ def on_entry(trap: Trap, owner: Any, name: str, act: Callable[..., None]) -> Non
 
 
 def in_descent(trap: Trap, optimiser: str, when: str) -> None:
-    """Die in `Learner._descend`: ``before`` the optimiser's step, ``after`` it, or at the ``end``."""
-    real = Learner._descend
+    """Die in a descent: ``before`` the optimiser's step, ``after`` it, or at the ``end``."""
+    real = dvdgan.training.step._descend
 
-    def descend(self: Learner, name: str, *args: Any) -> Any:
+    def descend(state: TrainingState, name: str, *args: Any) -> Any:
         due = name == optimiser and trap.due()
         if due and when == "before":
-            self.optimisers[name].register_step_pre_hook(lambda *_: die())
+            state.optimisers[name].register_step_pre_hook(lambda *_: die())
         if due and when == "after":
-            self.optimisers[name].register_step_post_hook(lambda *_: die())
-        found = real(self, name, *args)
+            state.optimisers[name].register_step_post_hook(lambda *_: die())
+        found = real(state, name, *args)
         if due:
             die()
         return found
 
-    Learner._descend = descend
+    dvdgan.training.step._descend = descend
 
 
 def half_saved(trap: Trap, module: Any) -> None:
@@ -125,23 +126,23 @@ def half_renamed_next(trap: Trap, writer: str) -> None:
     on_entry(trap, dvdgan.training.samples, writer, lambda *_, **__: on_rename(Trap(1), lambda path: True, "half"))
 
 
-def half_a_line(journal: Journal, line: dict[str, Any]) -> None:
+def half_a_line(log: Log, line: dict[str, Any]) -> None:
     """Write half of a line of the log, and die."""
     text = json.dumps(line).encode()
-    os.write(journal._file.fileno(), text[: len(text) // 2])
+    os.write(log._file.fileno(), text[: len(text) // 2])
     die()
 
 
 def once_the_log_is_trimmed(trap: Trap) -> None:
     """Die when a start has cut the log to what its checkpoint holds."""
-    real = Journal.__init__
+    real = Log.__init__
 
-    def init(self: Journal, *args: Any) -> None:
+    def init(self: Log, *args: Any) -> None:
         real(self, *args)
         if trap.due():
             die()
 
-    Journal.__init__ = init
+    Log.__init__ = init
 
 
 def half_a_clip(trap: Trap) -> None:
@@ -205,13 +206,13 @@ POINTS: dict[str, Callable[[Trap], None]] = {
     "once the log is trimmed": once_the_log_is_trimmed,
     "within the D step": lambda trap: in_descent(trap, "adam_d", "before"),
     "after D's optimiser, before its power iteration": lambda trap: in_descent(trap, "adam_d", "after"),
-    "between D and G": lambda trap: on_entry(trap, Learner, "generator_step", lambda *_, **__: die()),
+    "between D and G": lambda trap: on_entry(trap, dvdgan.training.step, "generator_step", lambda *_, **__: die()),
     "within the G step": lambda trap: in_descent(trap, "adam_g", "before"),
     "after G's optimiser, before the average": lambda trap: in_descent(trap, "adam_g", "end"),
-    "half a log line": lambda trap: on_entry(trap, Journal, "write", half_a_line),
+    "half a log line": lambda trap: on_entry(trap, Log, "write", half_a_line),
     "half a sheet": lambda trap: half_renamed_next(trap, "write_image"),
     "half a sample MP4": lambda trap: half_renamed_next(trap, "write_clip"),
-    "half a checkpoint": lambda trap: half_saved(trap, dvdgan.training.checkpoint),
+    "half a checkpoint": lambda trap: half_saved(trap, dvdgan.runs.checkpoint),
     "before the checkpoint's rename": lambda trap: on_rename(trap, _checkpoint, "before"),
     "after the checkpoint's rename": lambda trap: on_rename(trap, _checkpoint, "after"),
     "half a model": lambda trap: half_saved(trap, dvdgan.models),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dvdgan.training.augment import NUMBERS, diff_augment
+from dvdgan.runs.augment import NUMBERS, diff_augment
 
 
 @pytest.mark.parametrize("transform", ["color", "translation", "cutout"])

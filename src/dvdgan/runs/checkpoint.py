@@ -8,16 +8,16 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from dvdgan.config import TrainingConfig
-from dvdgan.training.retention import Kept, expendable
+from dvdgan.runs.retention import Retention, SavedCheckpoint
 
 FORMAT = "dvdgan-checkpoint"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
@@ -33,9 +33,9 @@ def save_checkpoint(directory: Path, step: int, tensors: dict[str, Tensor], numb
 
     Args:
         directory: where checkpoints live; made if missing.
-        step: finished G steps.
-        tensors: from `gather`.
-        numbers: JSON-serialisable counters; ``score``, if there and not None, is what `list_kept` reads.
+        step: finished steps.
+        tensors: by name.
+        numbers: JSON-serialisable; ``score``, if there and not None, is what `saved_checkpoints` reads.
 
     Raises:
         OSError: it cannot be written; with ``errno.ENOSPC`` if the disk is full.
@@ -70,21 +70,21 @@ def list_checkpoints(directory: Path) -> list[Path]:
     return sorted((path for path in directory.glob("step-*") if _NAME.fullmatch(path.name)), key=step_of)
 
 
-def list_kept(directory: Path) -> list[Kept]:
+def saved_checkpoints(directory: Path) -> list[SavedCheckpoint]:
     """Checkpoints of a run with their sizes and scores, oldest first; only headers are read."""
-    kept = []
+    saved = []
     for path in list_checkpoints(directory):
         try:
             with safe_open(path, framework="pt") as file:
                 score = json.loads((file.metadata() or {})["numbers"]).get("score")
         except (SafetensorError, OSError, KeyError, ValueError):
             score = None  # damaged; it goes when newer ones are there
-        kept.append(Kept(path, step_of(path), path.stat().st_size, score))
-    return kept
+        saved.append(SavedCheckpoint(path, step_of(path), path.stat().st_size, score))
+    return saved
 
 
 def step_of(path: Path) -> int:
-    """The G step in a checkpoint's name."""
+    """The step in a checkpoint's name."""
     found = _NAME.fullmatch(path.name)
     assert found is not None
     return int(found[1])
@@ -118,19 +118,19 @@ def save_and_prune(
     step: int,
     tensors: dict[str, Tensor],
     numbers: dict[str, Any],
-    training: TrainingConfig,
+    retention: Retention,
     say: Callable[[str], None],
 ) -> None:
-    """Save a checkpoint, then remove those that need not stay (`dvdgan.training.retention`).
+    """Save a checkpoint, then remove those that need not stay.
 
-    On a full disk, what makes room is removed before a second try: all of ``keep_checkpoints`` but the newest one.
+    On a full disk, what makes room is removed before a second try: all of the newest ones but one.
 
     Args:
         directory: where checkpoints live; made if missing.
-        step: finished G steps.
-        tensors: from `gather`.
+        step: finished steps.
+        tensors: by name.
         numbers: see `save_checkpoint`.
-        training: what stays.
+        retention: which checkpoints stay.
         say: where lines for the user go.
 
     Raises:
@@ -139,19 +139,19 @@ def save_and_prune(
     try:
         save_checkpoint(directory, step, tensors, numbers)
     except OSError as error:
-        spare = expendable(list_kept(directory), training.model_copy(update={"keep_checkpoints": 1}))
+        spare = replace(retention, newest=1).expendable(saved_checkpoints(directory))
         if not (is_disk_full(error) and spare):
             raise
         for path in spare:
             path.unlink()
         say(f"warning: the disk is full; removed {', '.join(path.name for path in spare)} to save step {step}")
         save_checkpoint(directory, step, tensors, numbers)
-    prune(directory, training)
+    prune(directory, retention)
 
 
-def prune(directory: Path, training: TrainingConfig) -> None:
-    """Remove checkpoints that need not stay (`dvdgan.training.retention`)."""
-    for path in expendable(list_kept(directory), training):
+def prune(directory: Path, retention: Retention) -> None:
+    """Remove checkpoints that need not stay."""
+    for path in retention.expendable(saved_checkpoints(directory)):
         path.unlink()
 
 
@@ -184,7 +184,7 @@ def restore_newest(
         try:
             restore(tensors, numbers)
         except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}; it is another network's: use another --out") from None
+            raise CheckpointError(f"{path}: {error}; use another --out") from None
         for broken in damaged:
             aside = broken.with_name(broken.name + ".damaged")
             broken.rename(aside)
@@ -216,51 +216,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def gather(
-    networks: dict[str, nn.Module], optimisers: dict[str, torch.optim.Optimizer], ema: dict[str, Tensor]
-) -> dict:
-    """Name every tensor of a training: networks' parameters and buffers, optimisers' states, the average."""
-    tensors = {
-        f"{name}/{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
-    }
-    for name, optimiser in optimisers.items():
-        for index, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
-    return tensors | {f"ema/{key}": value for key, value in ema.items()}
-
-
-@torch.no_grad()
-def scatter(
-    tensors: dict[str, Tensor],
-    networks: dict[str, nn.Module],
-    optimisers: dict[str, torch.optim.Optimizer],
-    ema: dict[str, Tensor],
-) -> None:
-    """Put tensors named by `gather` back, into the live tensors, whose layout is kept.
-
-    Raises:
-        CheckpointError: the tensors do not fit the networks.
-    """
-    live = {f"{name}/{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
-    live |= {f"ema/{key}": value for key, value in ema.items()}
-    for key, value in live.items():
-        if key not in tensors or tensors[key].shape != value.shape:
-            raise CheckpointError(f"does not fit the networks ({key} is missing or has another shape)")
-        value.copy_(tensors[key])
-    for name, optimiser in optimisers.items():
-        states: dict[int, dict[str, Tensor]] = {}
-        for key in tensors:
-            if key.startswith(f"{name}/"):
-                _, number, entry = key.split("/")
-                states.setdefault(int(number), {})[entry] = tensors[key]
-        parameters = [p for group in optimiser.param_groups for p in group["params"]]
-        for index, state in states.items():
-            like = parameters[index]
-            optimiser.state[like] = {
-                entry: torch.empty_like(like, memory_format=torch.preserve_format).copy_(value)
-                if value.shape == like.shape
-                else value.to(like.device, copy=True)
-                for entry, value in state.items()
-            }

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from self_kill import LAST_WORDS, LONGEST, NEVER, POINTS
 
 from conftest import tiny_config
 from dvdgan.config_files import updated
 from dvdgan.data.write.encode import write_clip
-from dvdgan.training.checkpoint import load_checkpoint
+from dvdgan.runs.checkpoint import load_checkpoint
+from support.self_kill import LAST_WORDS, LONGEST, NEVER, POINTS
 
 PROGRAM = Path(__file__).with_name("self_kill.py")
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}

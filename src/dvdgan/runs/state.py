@@ -1,0 +1,88 @@
+"""The state of a training: everything that a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dvdgan.runs.checkpoint import CheckpointError
+from dvdgan.runs.log import Means
+
+
+class RunState:
+    """Networks, optimisers and counters; a training that has more extends it.
+
+    Args:
+        networks: by name.
+        optimisers: by name.
+        tensors: other tensors, changed in place only, by name.
+
+    Attributes:
+        step: finished steps.
+        seconds: seconds of training, interruptions not counted.
+        means: what was measured since the last line of the log.
+        lines: lines of the log.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        optimisers: Mapping[str, torch.optim.Optimizer],
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.networks, self.optimisers = networks, optimisers
+        self._others = tensors or {}
+        self.step, self.seconds, self.lines = 0, 0.0, 0
+        self.means = Means()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor, by name."""
+        tensors = self._live()
+        for name, optimiser in self.optimisers.items():
+            for number, entries in optimiser.state_dict()["state"].items():
+                tensors |= {f"{name}/{number}/{key}": torch.as_tensor(value) for key, value in entries.items()}
+        return tensors
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything else, JSON-serialisable."""
+        return {"step": self.step, "seconds": self.seconds, "means": self.means.sums, "lines": self.lines}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Take over what `tensors` and `numbers` gave. Live tensors stay where they are, and keep their layout.
+
+        Raises:
+            CheckpointError: they are of other networks, or an earlier version's.
+        """
+        for key, value in self._live().items():
+            if key not in tensors or tensors[key].shape != value.shape:
+                raise CheckpointError(f"is another network's ({key} is missing or has another shape)")
+            value.copy_(tensors[key])
+        for name, optimiser in self.optimisers.items():
+            states: dict[int, dict[str, Tensor]] = {}
+            for key in tensors:
+                if key.startswith(f"{name}/"):
+                    _, number, entry = key.split("/")
+                    states.setdefault(int(number), {})[entry] = tensors[key]
+            parameters = [p for group in optimiser.param_groups for p in group["params"]]
+            for index, state in states.items():
+                like = parameters[index]
+                optimiser.state[like] = {
+                    entry: torch.empty_like(like, memory_format=torch.preserve_format).copy_(value)
+                    if value.shape == like.shape
+                    else value.to(like.device, copy=True)
+                    for entry, value in state.items()
+                }
+        if not all(isinstance(group, dict) for group in numbers["means"].values()):
+            raise CheckpointError("was written by an earlier version of dvdgan, between two lines of the log")
+        self.step, self.seconds, self.lines = numbers["step"], numbers["seconds"], numbers["lines"]
+        self.means = Means(numbers["means"])
+
+    def _live(self) -> dict[str, Tensor]:
+        named = {
+            f"{name}/{key}": v for name, network in self.networks.items() for key, v in network.state_dict().items()
+        }
+        return named | dict(self._others)

@@ -1,0 +1,60 @@
+"""What a training step is fed with: real clips, and the classes of clips to generate."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.prefetch import Prefetcher
+from dvdgan.runs.noise import sample_numbers
+from dvdgan.sampling import from_uint8
+
+
+class Batch(NamedTuple):
+    """Clips, real or generated."""
+
+    clips: Tensor  # [B, T, 3, H, W] in [−1, 1]
+    labels: Tensor | None  # [B] int64; None without classes
+
+
+class Batches:
+    """Batches on the device, in the order of the run.
+
+    Args:
+        reader: reads real clips ahead, from the run's step on.
+        dataset: where it reads them from.
+        batch_size: B.
+        device: where to.
+
+    Attributes:
+        waited: seconds that `real` waited for the reader, so far.
+    """
+
+    def __init__(self, reader: Prefetcher, dataset: ClipDataset, batch_size: int, device: torch.device) -> None:
+        self._reader, self._dataset, self._batch_size, self._device = reader, dataset, batch_size, device
+        self.waited = 0.0
+
+    def real(self) -> Batch:
+        """The real clips of the next discriminator step."""
+        start = time.perf_counter()
+        clips, labels = next(self._reader)
+        self.waited += time.perf_counter() - start
+        return Batch(from_uint8(clips, self._device), self._labels(labels))
+
+    def fake_labels(self, step: int, index: int) -> Tensor | None:
+        """Classes for clips to generate, int64 ``[B]``, distributed as those of real clips; None without classes.
+
+        Args:
+            step: G steps done so far.
+            index: of the discriminator step within it; one past the last is G's own.
+        """
+        labels = self._dataset.fake_labels(step, index, self._batch_size)
+        return self._labels(labels[sample_numbers(0, self._batch_size)])
+
+    def _labels(self, labels: np.ndarray) -> Tensor | None:
+        return torch.from_numpy(labels).to(self._device) if self._dataset.classes else None

@@ -1,0 +1,105 @@
+"""The state of a DVD-GAN's training: networks, optimisers, averages and counters, all that a checkpoint holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dvdgan.config import Config
+from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
+from dvdgan.randomness import torch_generator
+from dvdgan.runs.schedule import decay_factor
+from dvdgan.runs.state import RunState
+from dvdgan.training.ema import WeightAverage
+from dvdgan.training.health import Monitor
+from dvdgan.training.losses import LeCam
+
+
+class TrainingState(RunState):
+    """The networks, freshly initialised, and all that goes with them.
+
+    Args:
+        config: the run's configuration.
+        device: where to train.
+        precision: ``fp32`` or ``bf16`` (autocast).
+        memory_format: ``contiguous`` or ``channels_last``.
+
+    Attributes:
+        generator: G.
+        discriminators: D_S as ``spatial`` and D_T as ``temporal``.
+        ema: the average of G's weights.
+        lecam: LeCam's moving averages, by discriminator.
+        monitor: what the health alarms remember.
+        sampled_step: the step of the last sample sheet; -1 before the first.
+        score: of the samples of that step, by which checkpoints compare; None where it was not measured.
+        noted_overrides: how many overrides the log has.
+    """
+
+    def __init__(self, config: Config, device: torch.device, precision: str, memory_format: str) -> None:
+        self.config, self.device, self.precision = config, device, precision
+        network, t = config.network, config.training
+        self.generator = Generator(network, torch_generator(t.seed, "init/generator"))
+        self.discriminators: dict[str, Any] = {}
+        if network.spatial is not None:
+            self.discriminators["spatial"] = SpatialDiscriminator(network, torch_generator(t.seed, "init/spatial"))
+        if network.temporal is not None:
+            self.discriminators["temporal"] = TemporalDiscriminator(network, torch_generator(t.seed, "init/temporal"))
+        networks = {"generator": self.generator, **self.discriminators}
+        for net in networks.values():
+            net.to(device)
+            if memory_format == "channels_last":
+                use_channels_last(net)
+        betas = (t.beta1, t.beta2)
+        d_parameters = [p for discriminator in self.discriminators.values() for p in discriminator.parameters()]
+        optimisers = {
+            "adam_g": torch.optim.Adam(self.generator.parameters(), t.lr_g, betas, t.adam_eps, fused=True),
+            "adam_d": torch.optim.Adam(d_parameters, t.lr_d, betas, t.adam_eps, fused=True),
+        }
+        self.ema = WeightAverage(self.generator, t.ema)
+        super().__init__(networks, optimisers, {f"ema/{key}": value for key, value in self.ema.parameters.items()})
+        self.lecam = {name: LeCam(t.regularisation.lecam_decay) for name in self.discriminators}
+        self.monitor = Monitor(t.health)
+        self.sampled_step = -1
+        self.score: float | None = None
+        self.noted_overrides = 0
+
+    @property
+    def only_discriminators_learn(self) -> bool:
+        """Whether this is one of the run's first steps, in which G stays as it is."""
+        return self.step < self.config.training.discriminators_first
+
+    def set_learning_rates(self) -> dict[str, float]:
+        """Set G's and D's learning rates of the step that comes, and return them under their names in the log."""
+        t = self.config.training
+        factor = decay_factor(self.step, t.steps, t.decay_start, t.lr_decay)
+        for name, rate in (("adam_g", t.lr_g), ("adam_d", t.lr_d)):
+            for group in self.optimisers[name].param_groups:
+                group["lr"] = rate * factor
+        return {"lr_g": t.lr_g * factor, "lr_d": t.lr_d * factor}
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything but tensors, JSON-serialisable."""
+        return {
+            **super().numbers(),
+            "lecam": {name: [averages.real, averages.fake] for name, averages in self.lecam.items()},
+            "health": self.monitor.state(),
+            "sampled_step": self.sampled_step,
+            "score": self.score if self.sampled_step == self.step else None,
+            "noted_overrides": self.noted_overrides,
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Take over what `tensors` and `numbers` gave.
+
+        Raises:
+            CheckpointError: they are of other networks, or an earlier version's.
+        """
+        super().restore(tensors, numbers)
+        for name, (real, fake) in numbers["lecam"].items():
+            self.lecam[name].real, self.lecam[name].fake = real, fake
+        self.monitor = Monitor(self.config.training.health, numbers["health"])
+        self.sampled_step, self.score = numbers["sampled_step"], numbers["score"]
+        self.noted_overrides = numbers["noted_overrides"]

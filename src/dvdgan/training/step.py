@@ -1,0 +1,220 @@
+"""One training step: updates of the discriminators, then one of the generator (paper, sections 3.3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from dvdgan.devices import autocast
+from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator, power_iterate
+from dvdgan.runs.augment import NUMBERS, diff_augment
+from dvdgan.runs.noise import SampleNoise, sample_numbers
+from dvdgan.training.batches import Batch, Batches
+from dvdgan.training.losses import LOSSES, gradient_penalty
+from dvdgan.training.metrics import DiscriminatorMetrics, DiscriminatorUpdate, GeneratorMetrics
+from dvdgan.training.state import TrainingState
+
+
+def update_discriminators(
+    state: TrainingState, batches: Batches
+) -> tuple[Batch, Batch | None, list[DiscriminatorUpdate]]:
+    """All discriminator steps of a training step.
+
+    Returns:
+        The last real clips; the generated ones that G is to learn from (with ``reuse_fakes``; else None), with their
+        graph; and what each step measured.
+    """
+    t, loss = state.config.training, LOSSES[state.config.training.loss]
+    metrics = []
+    for index in range(t.d_steps):
+        real = batches.real()
+        reused = t.reuse_fakes and index == t.d_steps - 1
+        labels = loss.fake_labels(batches.fake_labels(state.step, index + reused), real.labels)
+        fake = generate(state, labels, None if reused else index)
+        metrics.append(discriminator_step(state, real, fake, index))
+    return real, fake if reused else None, metrics
+
+
+def update_generator(
+    state: TrainingState, batches: Batches, real: Batch, fake: Batch | None
+) -> tuple[Batch, GeneratorMetrics | None]:
+    """The generator step of a training step.
+
+    Args:
+        state: the training's.
+        batches: give the classes to generate.
+        real: the last real clips.
+        fake: clips to learn from; None generates some.
+
+    Returns:
+        The generated clips, fp32, without their graph; and what was measured, None where only discriminators learn.
+    """
+    if fake is None:
+        drawn = batches.fake_labels(state.step, state.config.training.d_steps)
+        fake = generate(state, LOSSES[state.config.training.loss].fake_labels(drawn, real.labels))
+    metrics = None if state.only_discriminators_learn else generator_step(state, real, fake)
+    return Batch(fake.clips.detach().float(), fake.labels), metrics
+
+
+def generate(state: TrainingState, labels: Tensor | None, index: int | None = None) -> Batch:
+    """Generate clips.
+
+    Args:
+        state: the training's.
+        labels: their classes ``[B]``, or None.
+        index: of the discriminator step that they are for, without their graph; None makes those that G learns from at
+            this step, with their graph (while it learns).
+    """
+    noise = _noise(state, "g", state.step) if index is None else _noise(state, "d", _d_step(state, index))
+    z = torch.from_numpy(noise.normal("z", state.generator.z_dim)).to(state.device)
+    learns = index is None and not state.only_discriminators_learn
+    with autocast(state.device, state.precision), torch.set_grad_enabled(learns):
+        return Batch(state.generator(z, labels), labels)
+
+
+def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: int = 0) -> DiscriminatorUpdate:
+    """Update both discriminators.
+
+    Args:
+        state: the training's.
+        real: real clips.
+        fake: generated clips; no gradient goes to them.
+        index: of the discriminator step within the training step, from 0.
+
+    Returns:
+        What was measured, by discriminator.
+    """
+    reg, loss, d_step = state.config.training.regularisation, LOSSES[state.config.training.loss], _d_step(state, index)
+    noise = _noise(state, "d", d_step)
+    penalise = (reg.r1 or reg.r2) and d_step % reg.every == 0
+    fake = Batch(fake.clips.detach().float(), fake.labels)
+    both_labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
+
+    measured: dict[str, dict[str, Tensor]] = {}
+    total = torch.zeros((), device=state.device)
+    shown = [_augment(state, real.clips, noise, "real"), _augment(state, fake.clips, noise, "fake")]
+    for name, discriminator in state.discriminators.items():
+        # Score real and generated clips in one call.
+        with autocast(state.device, state.precision):
+            views = [_view(state, discriminator, clips, noise, side) for clips, side in zip(shown, ("real", "fake"))]
+            real_score, fake_score = discriminator(torch.cat(views), both_labels).float().chunk(2)
+        plain = loss.discriminator(real_score, fake_score)
+        total_of_one, penalties = plain, {}
+
+        # Regularise.
+        if reg.lecam:
+            total_of_one = total_of_one + reg.lecam * state.lecam[name](real_score, fake_score)
+        for weight, batch, side in ((reg.r1, real, "real"), (reg.r2, fake, "fake")):
+            if penalise and weight:
+                view = _view(state, discriminator, batch.clips, noise, side)
+                penalty = gradient_penalty(partial(discriminator, labels=batch.labels), view)
+                penalties[f"penalty_{side}"] = penalty.detach()
+                total_of_one = total_of_one + weight / 2 * reg.every * penalty
+
+        total = total + total_of_one
+        measured[name] = {
+            "loss": plain.detach(),
+            "real": real_score.detach().mean(),
+            "fake": fake_score.detach().mean(),
+            "auc": pairs_ranked_rightly(real_score.detach(), fake_score.detach()),
+            **penalties,
+        }
+    norms = _descend(state, "adam_d", total, state.discriminators)
+    return {
+        name: DiscriminatorMetrics(**_numbers(values | {"gradient": norms[name]})) for name, values in measured.items()
+    }
+
+
+def generator_step(state: TrainingState, real: Batch, fake: Batch) -> GeneratorMetrics:
+    """Update G and its average.
+
+    Args:
+        state: the training's.
+        real: real clips; the relativistic loss compares with them.
+        fake: from `generate`, with their graph.
+    """
+    loss, noise = LOSSES[state.config.training.loss], _noise(state, "g", state.step)
+    for discriminator in state.discriminators.values():
+        discriminator.requires_grad_(False)
+
+    def score(discriminator: nn.Module, clips: Tensor, labels: Tensor | None, side: str) -> Tensor:
+        with autocast(state.device, state.precision):
+            return discriminator(_view(state, discriminator, clips, noise, side), labels).float()
+
+    def score_real(discriminator: nn.Module) -> Tensor:
+        with torch.no_grad():
+            return score(discriminator, _augment(state, real.clips, noise, "real"), real.labels, "real")
+
+    shown = _augment(state, fake.clips.float(), noise, "fake")
+    total = torch.zeros((), device=state.device)
+    losses: dict[str, Tensor] = {}
+    for name, discriminator in state.discriminators.items():
+        fake_score = score(discriminator, shown, fake.labels, "fake")
+        one = loss.generator(partial(score_real, discriminator), fake_score)
+        total, losses[name] = total + one, one.detach()
+    norm = _descend(state, "adam_g", total, {"generator": state.generator})["generator"]
+    for discriminator in state.discriminators.values():
+        discriminator.requires_grad_(True)
+    state.ema.update(state.generator, state.step)
+    *found, gradient = _numbers({**losses, "gradient": norm}).values()
+    return GeneratorMetrics(dict(zip(losses, found)), gradient)
+
+
+def _descend(
+    state: TrainingState, optimiser: str, loss: Tensor, networks: Mapping[str, nn.Module]
+) -> dict[str, Tensor]:
+    """One optimiser step; returns the norm of each network's gradient."""
+    state.optimisers[optimiser].zero_grad(set_to_none=True)
+    loss.backward()
+    norms = {
+        name: torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
+        for name, net in networks.items()
+    }
+    state.optimisers[optimiser].step()
+    for network in networks.values():
+        power_iterate(network)
+    return norms
+
+
+def _noise(state: TrainingState, kind: str, batch: int) -> SampleNoise:
+    t = state.config.training
+    return SampleNoise(t.seed, kind, sample_numbers(batch, t.batch_size))
+
+
+def _d_step(state: TrainingState, index: int) -> int:
+    """Number of a discriminator step over the whole run."""
+    return state.step * state.config.training.d_steps + index
+
+
+def _augment(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
+    transforms = state.config.training.regularisation.augment
+    return diff_augment(clips, transforms, noise.uniform(f"augment/{side}", NUMBERS)) if transforms else clips
+
+
+def _view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
+    """What a discriminator sees of clips: D_S some frames, chosen by noise, D_T all of them at half the size."""
+    if isinstance(discriminator, SpatialDiscriminator):
+        # Clips of a group show the same frames, or their features would differ as frames do.
+        uniform, group = noise.uniform(f"frames/{side}", clips.shape[1]), state.config.network.group
+        return discriminator.view(clips, torch.from_numpy(uniform[::group].repeat(group, 0)))
+    assert isinstance(discriminator, TemporalDiscriminator)
+    return discriminator.view(clips)
+
+
+def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars as numbers; waits for the device, once."""
+    return dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist()))
+
+
+def pairs_ranked_rightly(real: Tensor, fake: Tensor) -> Tensor:
+    """Share of pairs (real, fake) in which real scores higher, ties by half: 0.5 is chance, 1 tells all apart.
+
+    Args:
+        real: scores ``[B]`` or ``[B, 1]``.
+        fake: scores of the same shape.
+    """
+    difference = real.reshape(-1, 1) - fake.reshape(1, -1)
+    return (torch.sign(difference).mean() + 1) / 2

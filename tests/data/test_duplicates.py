@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dvdgan.data import phenomena
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.data.inspect import duplicates
 from dvdgan.data.inspect.duplicates import NEAR_COPY, fingerprint, near_duplicates
 from dvdgan.data.write.encode import write_gif, write_mp4
+from support.clips import read_clip
 
 CLASSES = phenomena.CLASSES
 SEEDS = 3

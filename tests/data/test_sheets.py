@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import BACKGROUND, clip_grid, clip_sheet, write_image
+from support.clips import read_clip
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from test_results import CLASSES, DAMAGES, bare, example, floor_of, share
 
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.results_parts import Confusion, Measured
 from dvdgan.evaluation.results_scores import Floor, Score, damaged
@@ -17,6 +16,7 @@ from dvdgan.report.evaluation.page import SHOWN_CLASSES, write_evaluation_page
 from dvdgan.report.evaluation.svg import ticks
 from dvdgan.report.evaluation.tables import class_table, control_table, most_confused
 from dvdgan.report.evaluation.words import decimals, measured, moment, number, percent, share_whole, times
+from support.clips import read_clip
 
 EVIL = [
     "<img src=x onerror=alert(1)>",

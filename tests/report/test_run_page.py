@@ -17,7 +17,6 @@ from PIL import Image
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import load_config
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.report import ReportError, write_run_page
@@ -26,6 +25,7 @@ from dvdgan.report.pictures import SHOWN_STEPS, chosen, shots
 from dvdgan.report.record import Sample, read_record
 from dvdgan.report.thinning import Bins
 from dvdgan.training import train
+from support.clips import read_clip
 
 EVIL = ["<img src=x onerror=alert(1)>", 'a "quoted" & <b>bold</b> name', "</script><script>alert(2)</script>", "%{x}'"]
 

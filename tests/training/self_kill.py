@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import dvdgan.cli
-import dvdgan.data.store.format
+import dvdgan.data.store.writer
 import dvdgan.models
 import dvdgan.training.checkpoint
 import dvdgan.training.samples
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.training.journal import Journal
 from dvdgan.training.steps import Learner
 
@@ -183,7 +183,7 @@ def before_the_first_frame(trap: Trap) -> None:
             die()
         return open(path, mode, *args, **options)
 
-    dvdgan.data.store.format.open = open_file
+    dvdgan.data.store.writer.open = open_file
 
 
 def _checkpoint(path: Path) -> bool:

@@ -8,7 +8,7 @@ import torch
 from test_loop import assert_equal_runs, lines_of, quiet
 
 from conftest import tiny_config
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.training import TrainingError, train
 from dvdgan.training.checkpoint import list_checkpoints, load_checkpoint
 from dvdgan.training.journal import Journal

@@ -14,7 +14,8 @@ import numpy as np
 from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
 from dvdgan.data.progress import with_progress
-from dvdgan.data.store.format import ClipStore, StoreWriter, same_store
+from dvdgan.data.store.clip_store import ClipStore, same_store
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import atomic_path, write_mp4
 

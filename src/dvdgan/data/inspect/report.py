@@ -1,24 +1,21 @@
-"""An `Inspection` for people: a table for the screen, and a sheet of pictures."""
+"""An `Inspection`, shown: a table for the screen, a sheet of thumbnails, and JSON."""
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
 import numpy as np
 from rich.cells import cell_len, set_cell_size
+from rich.filesize import decimal
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.inspect.look import PICTURES
+from dvdgan.data.inspect.clip import THUMBNAILS
+from dvdgan.data.inspect.inspection import SHOWN_CLASSES, Inspection, Spread, Summary
 from dvdgan.data.write.sheets import clip_sheet
-
-if TYPE_CHECKING:
-    from dvdgan.data.inspect.inspection import Inspection, Spread, Summary
-
-SHOWN_CLASSES = 40
-"""How many classes the table and the sheet have: the largest."""
 
 _SHOWN_PROBLEMS = 20
 _SHOWN_REASONS = 10
@@ -31,7 +28,7 @@ _GAP = "  "
 def as_text(inspection: Inspection, width: int = 80) -> str:
     """Totals, a table of the classes, hints, and what cannot be used, in lines of at most `width` cells if it can be.
 
-    `Inspection.to_json` has what is left out here: classes beyond the 40 largest, problems beyond the first 20.
+    `as_json` has what is left out here: classes beyond the 40 largest, problems beyond the first 20.
     """
     blocks = [_totals(inspection, width)]
     if inspection.classes:
@@ -43,13 +40,20 @@ def as_text(inspection: Inspection, width: int = 80) -> str:
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks) + "\n"
 
 
+def as_json(inspection: Inspection) -> str:
+    """All of it but the thumbnails: an object with the fields of `Inspection`."""
+    values = asdict(inspection)
+    del values["thumbnails"]
+    return json.dumps(values, indent=1)
+
+
 def contact_sheet(inspection: Inspection, per_class: int | None = None, frames: int = 6) -> np.ndarray:
-    """A picture of some clips: a row for each, time to the right.
+    """Thumbnails of some clips: a row for each, time to the right.
 
     Args:
-        inspection: what was found.
+        inspection: has the thumbnails.
         per_class: rows for a class, at most; None makes about 36 rows. The 40 largest classes are shown.
-        frames: pictures in a row, 1 to 8, evenly spread over the clip (over its first 10 seconds if only headers were
+        frames: thumbnails in a row, 1 to 8, evenly spread over the clip (over its first 10 seconds if only headers were
             read).
 
     Returns:
@@ -59,20 +63,20 @@ def contact_sheet(inspection: Inspection, per_class: int | None = None, frames: 
         DataError: there is no clip to be shown.
     """
     rows: dict[str, list[np.ndarray]] = defaultdict(list)
-    for name, _, pictures in inspection.pictures:
-        rows[name].append(pictures)
+    for name, _, thumbnails in inspection.thumbnails:
+        rows[name].append(thumbnails)
     if not rows:
         raise DataError(f"{inspection.path}: no clip to be shown")
     if per_class is None:
         per_class = max(1, _SHEET_ROWS // len(rows)) if inspection.classes else _SHEET_ROWS // 3
-    times = np.linspace(0, PICTURES - 1, min(frames, PICTURES)).round().astype(int)
+    times = np.linspace(0, THUMBNAILS - 1, min(frames, THUMBNAILS)).round().astype(int)
     clips, labels = [], []
     for name in sorted(
         rows, key=[summary.name for summary in inspection.classes].index if inspection.classes else None
     ):
-        found = rows[name]
-        some = np.unique(np.linspace(0, len(found) - 1, per_class).round().astype(int))
-        clips += [found[index][times] for index in some]
+        own = rows[name]
+        some = np.unique(np.linspace(0, len(own) - 1, per_class).round().astype(int))
+        clips += [own[index][times] for index in some]
         labels += [_cut(_plain(name), _NAME).rstrip()] * len(some)
     return clip_sheet(np.stack(clips), labels, columns=len(times), scale=1)
 
@@ -81,8 +85,8 @@ def _totals(inspection: Inspection, width: int) -> list[str]:
     total, classes = inspection.total, len(inspection.classes)
     kinds = {"store": "packed store", "flat": "clips without classes", "list": "list", "frames": "folders of frames"}
     layout = kinds.get(inspection.layout, inspection.layout)
-    facts = [layout, f"{classes:,} class{'' if classes == 1 else 'es'}" if classes else "no classes"]
-    lines = [_plain(inspection.path), ", ".join(dict.fromkeys(facts))]
+    title = [layout, f"{classes:,} class{'' if classes == 1 else 'es'}" if classes else "no classes"]
+    lines = [_plain(inspection.path), ", ".join(dict.fromkeys(title))]
     clips = f"{total.clips:,} clip{'' if total.clips == 1 else 's'}"
     if total.train or total.test:
         rest = total.clips - total.train - total.test
@@ -96,7 +100,7 @@ def _totals(inspection: Inspection, width: int) -> list[str]:
             ("size", f"{_tally(total.sizes)}{_range(total)}"),
             ("rate", f"{_tally(total.rates, ' fps') or 'none'}{_varying(total)}"),
             ("format", _tally(total.formats) + (f"; {total.alpha:,} with transparency" if total.alpha else "")),
-            ("packed", f"{_bytes(inspection.packed_bytes)} at {inspection.size} pixels"),
+            ("packed", f"{decimal(inspection.packed_bytes)} at {inspection.size} pixels"),
         ]
     if inspection.check == "headers":
         rows.append(("checked", "headers only: not whether clips are damaged, stand still, or are near copies"))
@@ -106,7 +110,7 @@ def _totals(inspection: Inspection, width: int) -> list[str]:
 
 
 def _table(inspection: Inspection, width: int) -> list[str]:
-    """A row for each of the largest classes: those columns that say something."""
+    """A row for each of the largest classes; columns without values are left out."""
     order = sorted(inspection.classes, key=lambda summary: -summary.clips)
     shown, more = order[:SHOWN_CLASSES], order[SHOWN_CLASSES:]
     split = inspection.total.train or inspection.total.test
@@ -206,13 +210,6 @@ def _time(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes / 60:,.1f} h"
-
-
-def _bytes(count: int) -> str:
-    number, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while number >= 999.5 and len(units) > 1:
-        number, units = number / 1000, units[1:]
-    return f"{number:,.3g} {units[0]}" if number < 999.5 else f"{number:,.0f} {units[0]}"
 
 
 def _plain(text: str) -> str:

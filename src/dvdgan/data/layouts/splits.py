@@ -102,7 +102,7 @@ def leaks(groups: Sequence[str], splits: Sequence[str]) -> list[str]:
     sides = defaultdict(set)
     for group, split in zip(groups, splits, strict=True):
         sides[group].add(split)
-    return sorted(group for group, found in sides.items() if {TRAIN, TEST} <= found)
+    return sorted(group for group, parts in sides.items() if {TRAIN, TEST} <= parts)
 
 
 def _drawn(groups: Sequence[str], labels: Sequence[int], test_fraction: float, seed: int) -> set[str]:

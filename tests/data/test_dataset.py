@@ -594,7 +594,7 @@ def test_rendering_into_a_used_folder(rendered, tmp_path):
     render()
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "dear.png").write_text("dear")
-    wrong = [({"seed": 1}, "another seed"), ({"fps": 8.0, "split": "heldout"}, "another split, fps")]
+    wrong = [({"seed": 1}, "another seed"), ({"size": 33, "split": "heldout"}, "another split, size")]
     for changes, message in [*wrong, ({"out": "photos"}, "no folder of rendered clips")]:
         with pytest.raises(DataError, match=message) as caught:
             render(**changes)

@@ -178,12 +178,11 @@ def test_the_text_fits_the_screen(inspection):
 
 
 def test_a_sheet_has_rows_of_each_class_with_frames_whole_on_its_background(inspection):
-    sheet = contact_sheet(inspection, per_class=2, frames=4)
-    taller = contact_sheet(inspection, per_class=4, frames=4)
-    assert taller.shape[0] > sheet.shape[0] > 4 * 64
-    assert sheet.shape[1] == taller.shape[1]
+    sheet = contact_sheet(inspection)  # of two classes, with 12 and 5 clips that can be used
+    assert 17 * 64 < sheet.shape[0] < 18 * 70
+    assert 6 * 64 < sheet.shape[1] < 9 * 64
     wide = next(shown for _, source, shown in inspection.thumbnails if source == "wave/wide.mp4")
-    assert wide.shape == (8, 64, 64, 3)
+    assert wide.shape == (6, 64, 64, 3)
     assert (wide[:, :16] == BACKGROUND).all()
     assert (wide[:, 48:] == BACKGROUND).all()
     assert not (wide[:, 16:48] == BACKGROUND).all(axis=-1).any()
@@ -226,7 +225,7 @@ def test_a_store_with_transparency_shows_it_on_white(tmp_path):
     inspection = inspect_store(pack(tmp_path / "store", alpha=True), progress=False)
     assert inspection.total.alpha == 3
     assert inspection.near_copies_across == [["0.mp4", "again.mp4"]]  # which is opaque
-    assert inspection.thumbnails[0][2].shape == (8, 64, 64, 3)
+    assert inspection.thumbnails[0][2].shape == (6, 64, 64, 3)
 
 
 def test_damage_in_a_store_is_a_problem(tmp_path):

@@ -167,9 +167,7 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
         raise DataError("name a folder of clips, or a list of them")
     listing = read_layout(config.source, config.layout, config.list_file, config.fold, folder_ok=not pictures)
     entries = listing.entries
-    groups = [entry.group or entry.source for entry in entries]
-    if config.group is not None:
-        groups = group_keys([entry.source for entry in entries], config.group)
+    groups = _groups([entry.source for entry in entries], [entry.group for entry in entries], config)
     parts = [entry.split for entry in entries]
     if config.test_fraction > 0:
         labels = [entry.label for entry in entries]
@@ -230,10 +228,15 @@ def _splits(store: ClipSource, config: DataConfig) -> list[str] | None:
     """The part of each clip of a store; None is what the store says."""
     if config.test_fraction == 0:
         return None
-    groups = [group or source for group, source in zip(store.groups, store.sources)]
-    if config.group is not None:
-        groups = group_keys(store.sources, config.group)
+    groups = _groups(store.sources, store.groups, config)
     return assign_splits(groups, store.labels.tolist(), store.splits, config.test_fraction, config.split_seed)
+
+
+def _groups(sources: list[str], groups: list[str], config: DataConfig) -> list[str]:
+    """The group of each clip: by the pattern of the configuration, its own, or its source."""
+    if config.group is not None:
+        return group_keys(sources, config.group)
+    return [group or source for group, source in zip(groups, sources)]
 
 
 def _flip_labels(config: DataConfig, source: Any) -> dict[str, str | None]:

@@ -21,7 +21,7 @@ from dvdgan.data.write.sheets import BACKGROUND
 SIDE = 64
 """Pixels: the short side at which clips are decoded to be inspected, and both sides of a thumbnail."""
 
-THUMBNAILS = 8
+THUMBNAILS = 6
 """How many thumbnails a clip has."""
 
 _SHOWN_SECONDS = 10.0  # of a clip that is decoded for its thumbnails alone

@@ -65,7 +65,7 @@ def fingerprint(frames: np.ndarray) -> np.ndarray:
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def near_duplicates(fingerprints: np.ndarray, threshold: float = NEAR_COPY, progress: bool = False) -> list[list[int]]:
+def near_duplicates(fingerprints: np.ndarray, progress: bool = False) -> list[list[int]]:
     """Groups of clips that are near copies of each other, directly or by way of others.
 
     All pairs are compared, in tiles: N clips take about 640 N² / 2 floating-point operations (20,000 clips some seconds
@@ -73,7 +73,6 @@ def near_duplicates(fingerprints: np.ndarray, threshold: float = NEAR_COPY, prog
 
     Args:
         fingerprints: float32 ``[N, D]``, from `fingerprint`.
-        threshold: cosine from which two clips are near copies.
         progress: show a progress bar on stderr if there are many clips.
 
     Returns:
@@ -84,7 +83,7 @@ def near_duplicates(fingerprints: np.ndarray, threshold: float = NEAR_COPY, prog
     tiles = [(row, column) for row in range(0, count, _ROWS) for column in range(0, count, _COLUMNS)]
     tiles = [(row, column) for row, column in tiles if column + _COLUMNS > row]  # each pair once
     for row, column in with_progress(tiles, "looking for near copies", progress and count > _MANY):
-        near = fingerprints[row : row + _ROWS] @ fingerprints[column : column + _COLUMNS].T >= threshold
+        near = fingerprints[row : row + _ROWS] @ fingerprints[column : column + _COLUMNS].T >= NEAR_COPY
         for index in np.flatnonzero(near.any(axis=1)):
             groups = first[column + np.flatnonzero(near[index])]
             if (groups != first[row + index]).any():

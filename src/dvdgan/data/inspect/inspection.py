@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Inspection:
         problems: what cannot be used, and why.
         near_copies: groups of clips that are near copies, by their sources; None: not known.
         near_copies_across: those of them with clips on both sides of the split.
-        thumbnails: of some clips: name of the class, source, and uint8 ``[8, 64, 64, 3]``.
+        thumbnails: of some clips: name of the class, source, and uint8 ``[6, 64, 64, 3]``.
     """
 
     path: str
@@ -178,17 +179,18 @@ def inspect_listing(
             else:
                 problems.append(Problem(entry.source, result.reason))
                 failed[entry.label] += 1
+    near = None if headers_only else _near_duplicates(clips, progress)
     return _inspection(
+        listing.classes,
+        clips,
+        problems,
+        failed,
+        near,
         path=str(listing.root),
         layout=listing.layout,
         check="headers" if headers_only else "all",
         size=size,
         packed_bytes=sum(_packed_bytes(clip.header, size) for clip in clips),
-        classes=listing.classes,
-        clips=clips,
-        problems=problems,
-        failed=failed,
-        near=None if headers_only else near_duplicates(_fingerprints(clips), progress=progress),
     )
 
 
@@ -208,43 +210,37 @@ def inspect_store(store: ClipStore, progress: bool = True) -> Inspection:
     indices = with_progress(range(len(store)), "inspecting clips", progress)
     clips = [_inspect_packed(store, index, index in shown) for index in indices]
     return _inspection(
+        store.classes,
+        clips,
+        problems,
+        Counter(),
+        _near_duplicates(clips, progress),
         path=str(store.path),
         layout="store",
         check="all",
         size=store.size,
         packed_bytes=store.bytes,
-        classes=store.classes,
-        clips=clips,
-        problems=problems,
-        failed=Counter(),
-        near=near_duplicates(_fingerprints(clips), progress=progress),
     )
 
 
 def _inspection(
-    *,
-    path: str,
-    layout: str,
-    check: str,
-    size: int,
-    packed_bytes: int,
     classes: list[str],
     clips: list[InspectedClip],
     problems: list[Problem],
-    failed: Counter[int],
+    failed: Counter[int],  # problems of each class
     near: list[list[int]] | None,
+    *,
+    size: int,
+    **about: Any,
 ) -> Inspection:
     members: list[list[InspectedClip]] = [[] for _ in classes]
     for clip in clips if classes else []:
         members[clip.entry.label].append(clip)
     return Inspection(
-        path=path,
-        layout=layout,
-        check=check,
+        **about,
+        size=size,
         total=_summary("", clips, len(problems)),
         classes=[_summary(name, members[label], failed[label]) for label, name in enumerate(classes)],
-        size=size,
-        packed_bytes=packed_bytes,
         hints=find_hints(clips, classes, near or [], size),
         problems=problems,
         near_copies=None if near is None else _sources(clips, near),
@@ -302,9 +298,9 @@ def _packed_bytes(header: Header, size: int) -> int:
     return header.frames * math.prod(Reading(size).shape(header)) * 3
 
 
-def _fingerprints(clips: Sequence[InspectedClip]) -> np.ndarray:
+def _near_duplicates(clips: Sequence[InspectedClip], progress: bool) -> list[list[int]]:
     prints = [clip.fingerprint for clip in clips if clip.fingerprint is not None]
-    return np.stack(prints) if prints else np.empty((0, 0), np.float32)
+    return near_duplicates(np.stack(prints), progress) if prints else []
 
 
 def _classes_of(listing: Listing) -> Iterator[int]:

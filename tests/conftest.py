@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dvdgan.config import Config, DataConfig, TrainingConfig
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.network_config import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.training import train
 

@@ -12,13 +12,23 @@ from dvdgan.config import DataConfig
 from dvdgan.data import phenomena, rendering, sources
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
+from dvdgan.data.layouts.listing import Problem
 from dvdgan.data.prefetch import Prefetcher
 from dvdgan.data.rendering import render_phenomena
 from dvdgan.data.sources import open_dataset, pack_source
-from dvdgan.data.store.format import ClipStore, StoreError, StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.index import StoreError
+from dvdgan.data.store.writer import StoreWriter
+from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 
 SIZE = 16
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch):
+    """No processes: what they are for is tested with the workers."""
+    monkeypatch.setattr(Workers, "_start", lambda self: None)
 
 
 def coded_clip(number, frames, height, width):
@@ -372,7 +382,7 @@ def test_class_folders_are_packed_and_bad_files_reported(folder, tmp_path, caplo
     assert data.labels.tolist() == [0, 0, 1, 1]
     assert set(store.widths) == {21}  # 24 x 32, short side 16
     assert set(store.lengths) == {6}
-    reasons = {entry["source"]: entry["reason"] for entry in store.skipped}
+    reasons = {problem.source: problem.reason for problem in store.skipped}
     assert sorted(reasons) == ["broken/x.mp4", "cat/cut.mp4", "cat/text.mp4", "dog/zero.webm", "loose.mp4", "notes"]
     assert "truncated" in reasons["cat/cut.mp4"]
     assert "empty" in reasons["dog/zero.webm"]
@@ -394,7 +404,7 @@ def test_a_dangling_link_is_skipped_and_reported(tmp_path):
     (tmp_path / "flat" / "b.mp4").symlink_to(tmp_path / "gone.mp4")
     store = open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "cache", progress=False).store
     assert store.sources == ["a.mp4"]
-    assert store.skipped == [{"source": "b.mp4", "reason": "a broken link"}]
+    assert store.skipped == [Problem("b.mp4", "a broken link")]
 
 
 def test_a_cache_in_its_own_source_is_refused(tmp_path):
@@ -584,7 +594,7 @@ def test_rendering_into_a_used_folder(rendered, tmp_path):
     render()
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "dear.png").write_text("dear")
-    wrong = [({"seed": 1}, "another seed"), ({"fps": 8.0, "split": "heldout"}, "another split, fps")]
+    wrong = [({"seed": 1}, "another seed"), ({"size": 33, "split": "heldout"}, "another split, size")]
     for changes, message in [*wrong, ({"out": "photos"}, "no folder of rendered clips")]:
         with pytest.raises(DataError, match=message) as caught:
             render(**changes)

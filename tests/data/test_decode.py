@@ -8,15 +8,15 @@ from itertools import islice, pairwise
 import av
 import numpy as np
 import pytest
-from coded_clips import coded, numbers, turn_mp4, write_animation, write_frames, write_video
 from PIL import Image
 
 from dvdgan.data.decode import frames as decode_frames
 from dvdgan.data.decode import pixels as decode_pixels
 from dvdgan.data.decode import video as decode_video
-from dvdgan.data.decode.clip import CLIP_SUFFIXES, open_clip, probe, read_clip
+from dvdgan.data.decode.clip import CLIP_SUFFIXES, open_clip, read_header
 from dvdgan.data.decode.timing import LONGEST_GAP
 from dvdgan.data.errors import ClipError
+from support.clips import coded, numbers, read_clip, turn_mp4, write_animation, write_frames, write_video
 
 QUICK = {"libx264": {"preset": "veryfast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
 QUICK["libvpx-vp9"] = QUICK["libvpx"]
@@ -53,12 +53,12 @@ def test_a_constant_rate_file_gives_every_frame_once(tmp_path, name, codec, rate
     clip, fps = read_clip(path)
     assert numbers(clip) == list(range(520))
     assert fps == pytest.approx(float(rate), rel=1e-5)
-    facts = probe(path)
-    assert facts.fps == fps
-    assert not facts.variable
-    assert facts.frames == pytest.approx(520, abs=3)
-    assert facts.seconds == pytest.approx(520 / rate, abs=0.1)
-    assert (facts.width, facts.height, facts.alpha) == (32, 24, False)
+    header = read_header(path)
+    assert header.fps == fps
+    assert not header.variable
+    assert header.frames == pytest.approx(520, abs=3)
+    assert header.seconds == pytest.approx(520 / rate, abs=0.1)
+    assert (header.width, header.height, header.alpha) == (32, 24, False)
 
 
 @pytest.mark.parametrize("rate", [12, FILM, 50, 60])
@@ -70,7 +70,7 @@ def test_delays_that_are_rounded_are_an_even_rate(tmp_path, name, rate):
     clip, fps = read_clip(path)
     assert numbers(clip) == list(range(60))
     assert fps == pytest.approx(float(rate), rel=2e-3)
-    assert probe(path).frames == 60
+    assert read_header(path).frames == 60
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.webm"])
@@ -89,9 +89,9 @@ def test_frames_that_were_dropped_are_repeated(tmp_path, name):
     nearest = [min(kept, key=lambda number: (abs(number - k), number)) for k in range(24)]
     assert fps == 25
     assert numbers(clip) == nearest
-    facts = probe(path)
-    assert facts.variable
-    assert facts.frames == 24
+    header = read_header(path)
+    assert header.variable
+    assert header.frames == 24
 
 
 def test_a_variable_rate_plays_at_even_speed(tmp_path):
@@ -122,7 +122,7 @@ def test_a_hold_at_the_end_keeps_the_speed_of_the_rest(tmp_path, name):
     assert shown.count(held) == pytest.approx(25, abs=13 if name == "a.mkv" else 0)
     assert shown[-1] == last
     assert len(shown) == pytest.approx(36, abs=1)
-    assert probe(path).frames == len(shown)
+    assert read_header(path).frames == len(shown)
 
 
 @pytest.mark.parametrize(("name", "gap"), [("a.mkv", 3_600_000), ("a.gif", 600_000), ("a.webp", 5_010)])
@@ -136,7 +136,7 @@ def test_a_long_gap_is_a_jump_and_not_a_still(tmp_path, name, gap):
     clip, fps = read_clip(path)
     assert fps == 25
     assert numbers(clip) == list(range(16))
-    assert probe(path).frames == 16
+    assert read_header(path).frames == 16
     late = read_clip(path, start=gap / 1000 + 9 * 0.04)[0]  # seconds of the file's own clock
     assert numbers(late)[-4:] == [12, 13, 14, 15]
     assert "timestamps jump" in refusal(path, start=2.0, end=2.2)
@@ -356,8 +356,8 @@ def test_a_video_is_turned_as_its_header_says(tmp_path, matrix):
     turn_mp4(path, *matrix)
     turned = read_clip(path)[0]
     assert np.array_equal(turned, [TURNS[matrix](frame) for frame in upright])
-    facts = probe(path)
-    assert (facts.height, facts.width) == turned.shape[1:3]
+    header = read_header(path)
+    assert (header.height, header.width) == turned.shape[1:3]
     assert min(read_clip(path, 24)[0].shape[1:3]) == 24
 
 
@@ -373,7 +373,7 @@ def test_a_photo_is_turned_as_its_camera_says(tmp_path, suffix, orientation):
     clip, _ = read_clip(path)
     assert clip.shape[1:] == turn(stored).shape
     assert np.abs(clip[0].astype(int) - turn(stored)).mean() < 4
-    assert (probe(path).height, probe(path).width) == clip.shape[1:3]
+    assert (read_header(path).height, read_header(path).width) == clip.shape[1:3]
 
 
 @pytest.mark.parametrize(("pixel", "shape"), [((4, 3), (48, 107)), ((1, 2), (96, 80)), ((1, 1), (48, 80))])
@@ -386,7 +386,7 @@ def test_pixels_come_out_square(tmp_path, pixel, shape):
     plain = read_clip(write_video(tmp_path / "b.mp4", [frame] * 2))[0][0]
     clip, _ = read_clip(path)
     assert clip.shape[1:3] == shape
-    assert (probe(path).height, probe(path).width) == shape
+    assert (read_header(path).height, read_header(path).width) == shape
     small, _ = read_clip(path, 24)
     scale = 24 / min(shape)
     width, height = round(80 * max(1, pixel[0] / pixel[1]) * scale), round(48 * max(1, pixel[1] / pixel[0]) * scale)
@@ -447,7 +447,7 @@ def test_colours_follow_the_tags_and_the_depth(tmp_path, codec, pix_fmt, bits, s
 
 
 def test_colours_of_frames_as_graphics_cards_decode_them(tmp_path):
-    show = decode_video._converter(tmp_path, decode_pixels.Shape(32, 32), decode_pixels.Look())
+    show = decode_video._converter(tmp_path, decode_pixels.Shape(32, 32), decode_pixels.FrameFormat())
     for colour in COLOURS:
         assert np.abs(show(_plain(colour, "p010le", 9, False, 10)).astype(int) - colour).max() <= 1
 
@@ -542,7 +542,7 @@ def _write_see_through(path, codec, pix_fmt, count=4):
 def test_transparency_is_laid_on_the_background_or_kept(tmp_path, name, codec, pix_fmt):
     path = _write_see_through(tmp_path / name, codec, pix_fmt)
     near = 8 if codec and pix_fmt.startswith("yuva") else 1
-    assert probe(path).alpha
+    assert read_header(path).alpha
     for background in ((255, 255, 255), (10, 20, 30)):
         clip = read_clip(path, background=background)[0]
         assert clip.shape[-1] == 3
@@ -570,7 +570,7 @@ def test_transparency_of_a_gif(tmp_path):
     for index, frame in enumerate(frames):
         frame[4 * index : 4 * index + 4] = (200, 10, 10, 255)
     path = write_animation(tmp_path / "a.gif", frames, 40, disposal=2)
-    assert probe(path).alpha
+    assert read_header(path).alpha
     clip = read_clip(path, background=(1, 2, 3))[0]
     kept = read_clip(path, background=None)[0]
     for index in range(3):
@@ -582,7 +582,7 @@ def test_transparency_of_a_gif(tmp_path):
 def test_the_fourth_byte_of_raw_avi_is_no_transparency(tmp_path):
     frames = [np.dstack([coded(number), np.zeros((48, 64), np.uint8)]) for number in range(3)]
     path = write_video(tmp_path / "a.avi", frames, 24, "rawvideo", "bgra")
-    assert not probe(path).alpha
+    assert not read_header(path).alpha
     assert numbers(read_clip(path)[0]) == [0, 1, 2]
 
 
@@ -595,7 +595,7 @@ def test_files_without_transparency_have_three_channels(tmp_path, name):
         write_animation(path, 3)
     else:
         Image.fromarray(coded(1)).save(path)
-    assert not probe(path).alpha
+    assert not read_header(path).alpha
     assert read_clip(path, background=None)[0].shape[-1] == 3
 
 
@@ -610,8 +610,8 @@ def test_a_picture_is_a_clip_of_one_frame_at_any_rate(tmp_path, suffix):
         clip, fps = read_clip(path, fps=rate)
         assert numbers(clip) == [77]
         assert fps == (rate or 10)
-    facts = probe(path)
-    assert (facts.frames, facts.width, facts.height, facts.variable) == (1, 64, 48, False)
+    header = read_header(path)
+    assert (header.frames, header.width, header.height, header.variable) == (1, 64, 48, False)
     assert suffix in CLIP_SUFFIXES
 
 
@@ -635,8 +635,8 @@ def test_a_folder_of_numbered_frames_is_a_clip(tmp_path, name, first, step):
     assert numbers(clip) == list(range(12))
     assert read_clip(folder, folder_fps=7.5)[1] == 7.5
     assert numbers(read_clip(folder, fps=6)[0]) == [0, 2, 4, 6, 8, 10]
-    facts = probe(folder, folder_fps=6)
-    assert (facts.fps, facts.frames, facts.seconds, facts.kind) == (6, 12, 2, "frames")
+    header = read_header(folder, folder_fps=6)
+    assert (header.fps, header.frames, header.seconds, header.kind) == (6, 12, 2, "frames")
 
 
 def test_a_folder_that_is_no_clip_is_named_with_its_fault(tmp_path):
@@ -703,9 +703,9 @@ def test_kinds_of_files_that_people_have(tmp_path, name, codec, kind):
     else:
         options = {"x265-params": "log-level=none"} if codec == "libx265" else QUICK.get(codec)
         write_video(path, 26, 25, codec, "yuvj420p" if codec == "mjpeg" else "yuv420p", options)
-    facts = probe(path)
-    assert facts.kind == kind
-    assert (facts.frames, facts.fps) == (26, 25)
+    header = read_header(path)
+    assert header.kind == kind
+    assert (header.frames, header.fps) == (26, 25)
     assert numbers(read_clip(path)[0]) == list(range(26))
     assert path.suffix in CLIP_SUFFIXES
 
@@ -717,14 +717,14 @@ def test_what_a_file_is_counts_more_than_its_name(tmp_path):
         write_video(path, count, 25) if name == "a.mp4" else write_animation(path, count, 40)
         path.rename(tmp_path / other)
         assert numbers(read_clip(tmp_path / other)[0]) == list(range(count))
-        assert probe(tmp_path / other).fps == 25
+        assert read_header(tmp_path / other).fps == 25
 
 
 def test_a_photo_with_a_second_picture_is_one_frame(tmp_path):
     path = tmp_path / "a.jpg"
     Image.fromarray(coded(7)).save(path, format="MPO", save_all=True, append_images=[Image.fromarray(coded(8))])
     assert numbers(read_clip(path)[0]) == [7]
-    assert probe(path).kind == "jpeg"
+    assert read_header(path).kind == "jpeg"
 
 
 def test_names_that_are_not_utf8(tmp_path):
@@ -747,7 +747,7 @@ def test_a_png_that_hides_its_first_picture(tmp_path):
     images = [Image.fromarray(coded(number)) for number in (99, 0, 1, 2)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=40, default_image=True)
     assert numbers(read_clip(path)[0]) == [0, 1, 2]
-    assert probe(path).frames == 3
+    assert read_header(path).frames == 3
 
 
 def test_one_frame_at_a_time_is_in_memory(tmp_path):
@@ -808,7 +808,7 @@ def test_what_is_something_else_is_refused(tmp_path, suffix, content):
     path.write_bytes(content)
     assert "not a" in refusal(path) or "no video stream" in refusal(path)
     with pytest.raises(ClipError):
-        probe(path)
+        read_header(path)
 
 
 def test_a_cover_picture_is_no_video(tmp_path):

@@ -4,13 +4,13 @@ from itertools import islice
 import av
 import numpy as np
 import pytest
-from coded_clips import coded, numbers, write_animation, write_frames, write_video
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dvdgan.data.decode.clip import open_clip, probe, read_clip
+from dvdgan.data.decode.clip import open_clip, read_header
 from dvdgan.data.errors import ClipError
+from support.clips import coded, numbers, read_clip, write_animation, write_frames, write_video
 
 SMALL = {"libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}}
 MOST_FRAMES = 300  # that a damaged file is read for
@@ -59,15 +59,15 @@ def outcome(read):
 
 
 def check_any_file(path):
-    facts = outcome(lambda: probe(path))
+    header = outcome(lambda: read_header(path))
     for arguments in ({}, {"fps": 10, "start": 0.2, "size": 16}, {"background": None}):
         frames = outcome(lambda a=arguments: list(islice(open_clip(path, **a)[1], MOST_FRAMES)))
-        if isinstance(frames, str) or isinstance(facts, str):  # whether FFmpeg sees damage may depend on its threads
+        if isinstance(frames, str) or isinstance(header, str):  # whether FFmpeg sees damage may depend on its threads
             continue
         assert len(frames) >= 1
-        channels = 4 if facts.alpha and "background" in arguments else 3
+        channels = 4 if header.alpha and "background" in arguments else 3
         assert {(f.dtype, f.shape) for f in frames} == {(np.dtype(np.uint8), (*frames[0].shape[:2], channels))}
-        assert min(frames[0].shape[:2]) == arguments.get("size", min(facts.height, facts.width))
+        assert min(frames[0].shape[:2]) == arguments.get("size", min(header.height, header.width))
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dvdgan.data import phenomena
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.data.inspect import duplicates
 from dvdgan.data.inspect.duplicates import NEAR_COPY, fingerprint, near_duplicates
 from dvdgan.data.write.encode import write_gif, write_mp4
+from support.clips import read_clip
 
 CLASSES = phenomena.CLASSES
 SEEDS = 3
@@ -104,10 +104,11 @@ def test_clips_of_any_length_have_a_unit_vector(clips, frames):
     assert np.linalg.norm(mark) == pytest.approx(1, abs=1e-5)
 
 
-def test_copies_of_copies_are_one_group():
+def test_copies_of_copies_are_one_group(monkeypatch):
+    monkeypatch.setattr(duplicates, "NEAR_COPY", np.cos(np.deg2rad(26)))
     angles = np.deg2rad([0, 90, 25, 50, 180, 95])
     marks = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    assert near_duplicates(marks, np.cos(np.deg2rad(26))) == [[0, 2, 3], [1, 5]]
+    assert near_duplicates(marks) == [[0, 2, 3], [1, 5]]
 
 
 def test_no_clips_and_one_clip_have_no_copies(marks):
@@ -125,6 +126,6 @@ def test_tiles_find_what_a_search_of_all_pairs_finds(count, seed, threshold):
         reach = reach @ reach | reach
     expected = sorted({tuple(np.flatnonzero(row | (np.arange(count) == i))) for i, row in enumerate(reach)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "_ROWS", 5)
-        patch.setattr(duplicates, "_COLUMNS", 7)
-        assert near_duplicates(marks, threshold) == [list(group) for group in expected if len(group) > 1]
+        for name, value in (("NEAR_COPY", threshold), ("_ROWS", 5), ("_COLUMNS", 7)):
+            patch.setattr(duplicates, name, value)
+        assert near_duplicates(marks) == [list(group) for group in expected if len(group) > 1]

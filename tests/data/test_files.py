@@ -8,19 +8,17 @@ from dvdgan.config import DataConfig
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.windows import Window
+from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
+from support.clips import smooth
 
 SIZE = 16
 
 
-def smooth(seed, frames, height=24, width=32):
-    """Smooth colours that move."""
-    y, x = np.mgrid[:height, :width] / height
-    clip = [
-        np.stack([128 + 100 * np.sin(k * x + (seed + 1) * y + 0.3 * t + k) for k in (1, 2, 3)], -1)
-        for t in range(frames)
-    ]
-    return np.stack(clip).astype(np.uint8)
+@pytest.fixture
+def here(monkeypatch):
+    """No processes, for what has nothing to do with them."""
+    monkeypatch.setattr(Workers, "_start", lambda self: None)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def folder(tmp_path_factory):
     """Two classes of MP4, WebP and GIF files of 20 to 50 frames, and one that is no clip."""
     root = tmp_path_factory.mktemp("clips")
     for seed, name in enumerate(["a/0.mp4", "a/1.webp", "b/2.gif", "b/3.mp4"]):
-        write_clip(root / name, smooth(seed, 20 + 10 * seed), 12)
+        write_clip(root / name, smooth(20 + 10 * seed, 24, 32, seed), 12)
     (root / "b" / "text.mp4").write_text("no clip")
     return root
 
@@ -39,7 +37,9 @@ def opened(folder, tmp_path, frames=5, **fields):
 
 
 @pytest.mark.parametrize("settings", [{}, {"target_fps": 8.0, "stride": 2}, {"max_seconds": 1.0, "windows": 2}])
-def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings):
+def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkeypatch):
+    if settings:  # without, in processes
+        monkeypatch.setattr(Workers, "_start", lambda self: None)
     files = opened(folder, tmp_path, pack=False, crop="random", flip=True, **settings)
     try:
         assert not (tmp_path / "cache").exists()
@@ -52,7 +52,7 @@ def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings):
         clips, labels = files.samples(range(12))
         assert (clips.shape, set(labels.tolist())) == ((12, 5, SIZE, SIZE, 3), {0, 1})
         assert files.store.classes == ["a", "b"]
-        assert [entry["source"] for entry in files.store.skipped] == ["b/text.mp4"]
+        assert [problem.source for problem in files.store.skipped] == ["b/text.mp4"]
         assert files.store.workers == 1
     finally:
         files.store.close()
@@ -60,7 +60,7 @@ def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings):
 
 def test_a_file_that_breaks_on_the_way_is_reported_once_and_replaced(tmp_path, caplog):
     for seed in range(4):
-        write_clip(tmp_path / "clips" / f"{seed}.mp4", smooth(seed, 12), 12)
+        write_clip(tmp_path / "clips" / f"{seed}.mp4", smooth(12, 24, 32, seed), 12)
     data = opened(tmp_path / "clips", tmp_path, pack=False)
     try:
         whole, _ = data.samples(range(16))
@@ -81,7 +81,7 @@ def test_a_file_that_breaks_on_the_way_is_reported_once_and_replaced(tmp_path, c
         data.store.close()
 
 
-def test_a_header_that_promises_too_much_costs_the_window_that_is_not_there(folder, tmp_path):
+def test_a_header_that_promises_too_much_costs_the_window_that_is_not_there(folder, tmp_path, here):
     data = opened(folder, tmp_path, pack=False)
     try:
         length = int(data.store.lengths[0])
@@ -94,7 +94,7 @@ def test_a_header_that_promises_too_much_costs_the_window_that_is_not_there(fold
         data.store.close()
 
 
-def test_nothing_usable_is_one_line(tmp_path):
+def test_nothing_usable_is_one_line(tmp_path, here):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").write_text("no")
     with pytest.raises(DataError, match=r"none of its 1 clips can be used; the first, a\.mp4") as caught:
@@ -102,7 +102,7 @@ def test_nothing_usable_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_other_files_are_another_source(folder, tmp_path):
+def test_other_files_are_another_source(folder, tmp_path, here):
     first, again = (opened(folder, tmp_path, pack=False) for _ in range(2))
     other = opened(folder, tmp_path, pack=False, target_fps=6.0)
     identities = [data.store.identity for data in (first, again, other)]
@@ -111,7 +111,7 @@ def test_other_files_are_another_source(folder, tmp_path):
     assert identities[0] == identities[1] != identities[2]
 
 
-def test_windows_of_a_long_file_are_packed_as_clips(folder, tmp_path):
+def test_windows_of_a_long_file_are_packed_as_clips(folder, tmp_path, here):
     config = DataConfig(source=str(folder), max_seconds=1.0, windows=2, workers=1)
     store = pack_source(config, tmp_path / "store", SIZE, progress=False)
     parts = [source for source in store.sources if source.startswith("b/3.mp4#t=")]

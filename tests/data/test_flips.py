@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from measures import luma
 from test_dataset import SIZE, coded_clip, origin
 from test_phenomena_camera import best_shift
 
@@ -9,8 +8,10 @@ from dvdgan.data import phenomena, rendering, sources
 from dvdgan.data.dataset import ClipDataset, mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset
-from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.randomness import keyed_rng
+from support.measures import luma
 
 CLASSES = ["left", "right", "still", "pen", "up"]
 MAP = {"left": "right", "pen": None}

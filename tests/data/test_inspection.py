@@ -1,15 +1,20 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import DataError
+from dvdgan.data.inspect.clip import InspectedClip, scan
 from dvdgan.data.inspect.hints import find_hints
-from dvdgan.data.inspect.inspection import as_text, contact_sheet, inspect_listing, inspect_store
-from dvdgan.data.inspect.look import Seen, watch
+from dvdgan.data.inspect.inspection import inspect_listing, inspect_store
+from dvdgan.data.inspect.report import as_json, as_text, contact_sheet
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
-from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.writer import StoreWriter
+from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_gif, write_mp4
 from dvdgan.data.write.sheets import BACKGROUND
 
@@ -62,6 +67,14 @@ def listing(tmp_path_factory):
     return Listing(root, "list", ["drift", "wave", "empty"], entries, [Problem("empty/gone.mp4", "no such file")])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _here():
+    """No processes: what they are for is tested with the workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Workers, "_start", lambda self: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def inspection(listing):
     return inspect_listing(listing, workers=1, size=64, progress=False)
@@ -69,7 +82,7 @@ def inspection(listing):
 
 @pytest.fixture(scope="module")
 def by_headers(listing):
-    return inspect_listing(listing, workers=1, check="headers", progress=False)
+    return inspect_listing(listing, workers=1, headers_only=True, progress=False)
 
 
 def texts(inspection):
@@ -145,13 +158,13 @@ def test_headers_alone_tell_of_lengths_and_not_of_looks(by_headers, inspection):
 
 
 def test_json_has_everything_but_the_pictures(inspection):
-    read = json.loads(json.dumps(inspection.to_json()))
+    read = json.loads(as_json(inspection))
     assert read["total"]["clips"] == 17
     assert read["classes"][1]["frames_per_clip"] == {"least": 1, "median": 8, "most": 20}
     assert len(read["problems"]) == 4
     assert {"kind", "text", "about"} == set(read["hints"][0])
     assert read["near_copies"] == inspection.near_copies
-    assert "pictures" not in read
+    assert "thumbnails" not in read
 
 
 def test_the_text_fits_the_screen(inspection):
@@ -165,12 +178,11 @@ def test_the_text_fits_the_screen(inspection):
 
 
 def test_a_sheet_has_rows_of_each_class_with_frames_whole_on_its_background(inspection):
-    sheet = contact_sheet(inspection, per_class=2, frames=4)
-    taller = contact_sheet(inspection, per_class=4, frames=4)
-    assert taller.shape[0] > sheet.shape[0] > 4 * 64
-    assert sheet.shape[1] == taller.shape[1]
-    wide = next(pictures for _, source, pictures in inspection.pictures if source == "wave/wide.mp4")
-    assert wide.shape == (8, 64, 64, 3)
+    sheet = contact_sheet(inspection)  # of two classes, with 12 and 5 clips that can be used
+    assert 17 * 64 < sheet.shape[0] < 18 * 70
+    assert 6 * 64 < sheet.shape[1] < 9 * 64
+    wide = next(shown for _, source, shown in inspection.thumbnails if source == "wave/wide.mp4")
+    assert wide.shape == (6, 64, 64, 3)
     assert (wide[:, :16] == BACKGROUND).all()
     assert (wide[:, 48:] == BACKGROUND).all()
     assert not (wide[:, 16:48] == BACKGROUND).all(axis=-1).any()
@@ -184,11 +196,6 @@ def test_nothing_usable_is_still_told(tmp_path):
     assert "Cannot be used (2):" in as_text(inspection)
     with pytest.raises(DataError, match="no clip to be shown"):
         contact_sheet(inspection)
-
-
-def test_check_is_one_of_two(listing):
-    with pytest.raises(ValueError, match="all or headers"):
-        inspect_listing(listing, check="some")
 
 
 def pack(path, alpha=False):
@@ -211,7 +218,6 @@ def test_a_store_is_inspected_like_files(tmp_path):
     assert inspection.near_copies_across == [["0.mp4", "again.mp4"]]
     assert inspection.problems == [Problem("bad.mp4", "truncated")]
     assert [hint.about for hint in inspection.hints if hint.kind == "stills"] == [["still.mp4"]]
-    assert inspect_store(store, duplicates=False, progress=False).near_copies is None
     assert contact_sheet(inspection).shape[1] > 6 * 64
 
 
@@ -219,7 +225,7 @@ def test_a_store_with_transparency_shows_it_on_white(tmp_path):
     inspection = inspect_store(pack(tmp_path / "store", alpha=True), progress=False)
     assert inspection.total.alpha == 3
     assert inspection.near_copies_across == [["0.mp4", "again.mp4"]]  # which is opaque
-    assert inspection.pictures[0][2].shape == (8, 64, 64, 3)
+    assert inspection.thumbnails[0][2].shape == (6, 64, 64, 3)
 
 
 def test_damage_in_a_store_is_a_problem(tmp_path):
@@ -231,9 +237,10 @@ def test_damage_in_a_store_is_a_problem(tmp_path):
     assert "damaged" in damage.reason
 
 
-def seen(source, label=0, split="", **changes):
-    fields = {"group": "", "width": 64, "height": 64, "fps": 24.0, "frames": 60, "seconds": 2.5, "kind": "mp4/h264"}
-    return Seen(source, label, split, **{**fields, "alpha": False, "variable": False, **changes})
+def inspected(source, label=0, split="", **changes):
+    header = {"width": 64, "height": 64, "fps": 24.0, "frames": 60, "seconds": 2.5, "kind": "mp4/h264"}
+    header |= {"alpha": False, "variable": False, **changes}
+    return InspectedClip(Entry(Path(source), source, label, split=split), Header(**header))
 
 
 def kinds(clips, classes=(), near=(), size=64):
@@ -241,13 +248,13 @@ def kinds(clips, classes=(), near=(), size=64):
 
 
 def test_nothing_is_said_of_clips_that_are_fine():
-    clips = [seen(f"{label}/{k}", label) for label in range(2) for k in range(10)]
+    clips = [inspected(f"{label}/{k}", label) for label in range(2) for k in range(10)]
     assert kinds(clips, ["a", "b"]) == {}
-    assert kinds([seen("a", fps=24), *[seen(str(k), fps=23.976) for k in range(9)]]) == {}
+    assert kinds([inspected("a", fps=24), *[inspected(str(k), fps=23.976) for k in range(9)]]) == {}
 
 
 def test_uneven_classes_are_told_with_the_mend():
-    clips = [seen(f"{label}/{k}", label) for label, count in enumerate((10, 101)) for k in range(count)]
+    clips = [inspected(f"{label}/{k}", label) for label, count in enumerate((10, 101)) for k in range(count)]
     hint = kinds(clips, ["a", "b"])["uneven-classes"]
     assert "101 clips of b" in hint.text
     assert "data.sampling=by_class" in hint.text
@@ -255,13 +262,13 @@ def test_uneven_classes_are_told_with_the_mend():
 
 
 def test_clips_held_out_for_tests_do_not_count_as_training():
-    clips = [seen(str(k), split="train" if k < 4 else "test") for k in range(40)]
+    clips = [inspected(str(k), split="train" if k < 4 else "test") for k in range(40)]
     assert "a with 4" in kinds(clips, ["a"])["few-clips"].text
     assert "4 to train on" in kinds(clips)["few-clips"].text
 
 
 def test_near_copies_are_told_by_where_they_lie():
-    clips = [seen(str(k), label=k % 2, split="test" if k > 15 else "train") for k in range(40)]
+    clips = [inspected(str(k), label=k % 2, split="test" if k > 15 else "train") for k in range(40)]
     found = kinds(clips, ["a", "b"], [[0, 2, 4], [1, 6], [8, 20], [30, 32]])
     assert "5 of 16 clips to train on, in 2 groups" in found["near-copies"].text
     assert "0 and 2; 1 and 6" in found["near-copies"].text
@@ -270,7 +277,7 @@ def test_near_copies_are_told_by_where_they_lie():
 
 
 def test_varying_rates_and_frames_that_are_all_wide_are_told():
-    clips = [seen(str(k), width=128, variable=k < 5) for k in range(10)]
+    clips = [inspected(str(k), width=128, variable=k < 5) for k in range(10)]
     found = kinds(clips)
     assert "within 5 of 10 clips (0, 1, 2 and 2 more)" in found["variable-rates"].text
     assert "not square: width by height 2.00" in found["aspect-ratios"].text
@@ -289,12 +296,12 @@ def test_many_classes_and_problems_are_cut_on_the_screen_and_kept_in_json(tmp_pa
     assert "- 60: the file is empty" in text
     assert "and 21 more reasons" in text
     assert "\x1b" not in text
-    assert len(inspection.to_json()["problems"]) == 90
-    assert len(inspection.to_json()["classes"]) == 60
+    read = json.loads(as_json(inspection))
+    assert (len(read["problems"]), len(read["classes"])) == (90, 60)
 
 
-def test_long_clips_are_watched_in_bounded_memory():
-    count, moves, kept = watch(np.full((1, 1, 3), time // 4, np.uint8) for time in range(1000))
+def test_long_clips_are_scanned_in_bounded_memory():
+    count, moves, sample = scan(np.full((1, 1, 3), time // 4, np.uint8) for time in range(1000))
     assert (count, moves) == (1000, True)
-    assert 64 < len(kept) <= 128
-    assert len(set(np.diff(kept[:, 0, 0, 0].astype(int)))) == 1
+    assert 64 < len(sample) <= 128
+    assert len(set(np.diff(sample[:, 0, 0, 0].astype(int)))) == 1

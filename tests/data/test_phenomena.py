@@ -4,9 +4,9 @@ import base64
 
 import numpy as np
 import pytest
-from measures import luma
 
 from dvdgan.data import phenomena
+from support.measures import luma
 
 SMALL = {"size": 32, "frames": 4}
 

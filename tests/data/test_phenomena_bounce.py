@@ -2,12 +2,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from measures import luma
 
 from dvdgan.data.phenomena import CLASSES, bounce
 from dvdgan.data.phenomena.palettes import srgb_to_linear
 from dvdgan.data.phenomena.scene import scene_rng
 from dvdgan.data.phenomena.shapes import hsv, hue_gap
+from support.measures import luma
 
 
 def draw(index, size=32, frames=12, seed=0):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from measures import correlation, luma
 
 from dvdgan.data.phenomena import camera
+from support.measures import correlation, luma
 
 RENDERERS = {
     "zoom-in": camera.render_zoom_in,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from measures import correlation, luma
 
 from dvdgan.data.phenomena import flow
+from support.measures import correlation, luma
 
 
 def rendered(index, size=32, frames=12):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from measures import luma, spread
 
 from dvdgan.data.phenomena import passing
+from support.measures import luma, spread
 
 
 def rendered(index, size=32, frames=12):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from measures import luma, spread
 
 from dvdgan.data.phenomena import CLASSES, pen
 from dvdgan.data.phenomena.palettes import srgb_to_linear
 from dvdgan.data.phenomena.scene import scene_rng
 from dvdgan.data.phenomena.shapes import hsv
+from support.measures import luma, spread
 
 
 def draw(index, size=32, frames=12, seed=0):

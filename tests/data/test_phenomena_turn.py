@@ -2,10 +2,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from measures import luma, spread
 
 from dvdgan.data.phenomena import CLASSES, turn
 from dvdgan.data.phenomena.scene import scene_rng
+from support.measures import luma, spread
 
 
 def draw(index, size=32, frames=12, seed=0):

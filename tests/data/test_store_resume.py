@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import dvdgan.data.store.partial
-from dvdgan.data.store.format import ClipStore, StoreError, StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.index import StoreError
+from dvdgan.data.store.writer import StoreWriter
 
 CLIPS = [np.random.default_rng(seed).integers(0, 256, (3 + seed, 8, 9, 3), np.uint8) for seed in range(6)]
 CLASSES = ["a", "b", "c"]
@@ -77,7 +79,7 @@ def test_an_old_store_stays_until_the_new_one_is_whole(tmp_path, whole):
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import dvdgan.data.store.partial, dvdgan.data.store.format
+import dvdgan.data.store.partial, dvdgan.data.store.writer
 from test_store_resume import write
 dvdgan.data.store.partial.SYNC_SECONDS = 0.0
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
@@ -86,12 +88,12 @@ write(sys.argv[2])
 """
 
 HALF_A_CLIP = """
-real = dvdgan.data.store.format._check_frame
+real = dvdgan.data.store.writer._check_frame
 seen = []
 def check(*arguments):
     seen.append(1)
     return real(*arguments) if len(seen) < 10 else die()
-dvdgan.data.store.format._check_frame = check
+dvdgan.data.store.writer._check_frame = check
 """
 HALF_A_LINE = """
 real = dvdgan.data.store.partial.write_all

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvdgan.data.decode.clip import open_clip, read_clip, resize_short_side
+from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.write.encode import atomic_path, write_clip
+from support.clips import read_clip, smooth
 
 
 def psnr(a, b):
@@ -48,13 +49,7 @@ def encode(path, count=48, codec="libx264", size=(128, 96), pix_fmt="yuv420p", o
 
 @pytest.fixture(scope="module")
 def clip():
-    """Smooth colours that move, uint8 [12, 32, 48, 3]."""
-    y, x = np.mgrid[:32, :48] / 32
-    channels = [
-        [128 + 100 * np.sin(4 * x + 0.2 * t), 128 + 90 * np.cos(3 * y - 0.3 * t), 128 + 80 * np.sin(2 * (x + y))]
-        for t in range(12)
-    ]
-    return np.stack([np.stack(frame, axis=-1) for frame in channels]).astype(np.uint8)
+    return smooth()
 
 
 @pytest.mark.parametrize(("suffix", "least"), [(".mp4", 35), (".gif", 35), (".webp", 80)])
@@ -315,15 +310,15 @@ def test_video_cut_by_an_edit_list_is_not_truncated(tmp_path):
     assert 20 <= len(clip) <= 48
 
 
-def test_resize_keeps_aspect_and_averages_fine_patterns():
+def test_resize_keeps_aspect_and_averages_fine_patterns(tmp_path):
     checkerboard = (np.indices((256, 192)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    frame = np.repeat(checkerboard[..., None], 3, axis=-1)
-    small = resize_short_side(frame, 32)
+    Image.fromarray(checkerboard).save(tmp_path / "a.png")
+    (small,), _ = read_clip(tmp_path / "a.png", 32)
     assert small.shape == (43, 32, 3)
     assert np.abs(small.astype(int) - 128)[2:-2, 2:-2].max() <= 4
-    assert resize_short_side(np.stack([frame] * 2), 32).shape == (2, 43, 32, 3)
-    assert resize_short_side(frame, 192) is frame
-    assert resize_short_side(small, 64).shape == (86, 64, 3)
+    (same,), _ = read_clip(tmp_path / "a.png", 192)
+    assert np.array_equal(same[..., 0], checkerboard)
+    assert read_clip(tmp_path / "a.png", 384)[0].shape == (1, 512, 384, 3)
 
 
 def test_mp4_cut_between_two_frames_is_truncated(tmp_path):

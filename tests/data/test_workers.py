@@ -11,7 +11,8 @@ import pytest
 
 import dvdgan.data.workers as workers_module
 from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.workers import Limits, Workers, sign_of_life, usable_cores
+from dvdgan.data.worker_process import heartbeat
+from dvdgan.data.workers import Limits, Workers, usable_cores
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of POSIX are looked at")
 
@@ -44,7 +45,7 @@ def frames(number, seconds):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             pass
-        sign_of_life()
+        heartbeat()
     return number
 
 
@@ -159,7 +160,7 @@ def test_a_crash_costs_one_task(two):
 
 
 def test_a_process_that_ends_as_if_all_were_well_is_noticed(two, monkeypatch):
-    monkeypatch.setattr(workers_module, "_LOOK", 0.2)
+    monkeypatch.setattr(workers_module, "_POLL", 0.2)
     assert two.submit(leave, 0).result().reason == "the decoder ended its process"
     assert two.submit(double, 3).result().value == 6
 
@@ -178,7 +179,7 @@ def test_a_task_that_eats_memory_is_stopped(two):
     assert two.submit(fill, 100).result().value == 100
 
 
-def test_a_hanging_task_is_stopped_and_one_that_gives_signs_of_life_is_not():
+def test_a_hanging_task_is_stopped_and_one_with_a_heartbeat_is_not():
     with Workers(2, Limits(seconds=1.0)) as workers:
         hanging = workers.submit(spin)
         assert workers.submit(frames, 12, 0.1).result().value == 12
@@ -238,8 +239,9 @@ def test_without_processes_tasks_run_here_and_a_warning_says_so(monkeypatch, cap
 def script(tmp_path, text, **modules):
     for name, source in {"script": text, **modules}.items():
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
-    command, paths = [sys.executable, tmp_path / "script.py"], {"PYTHONPATH": str(tmp_path)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=os.environ | paths)
+    command, paths = [sys.executable, tmp_path / "script.py"], os.pathsep.join([str(tmp_path), *sys.path])
+    env = os.environ | {"PYTHONPATH": paths}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)
 
 
 def test_a_script_needs_no_main_guard_and_is_run_once(tmp_path):
@@ -268,12 +270,12 @@ def test_systems_without_timers_stop_hanging_tasks_too(tmp_path):
             print(workers.submit(spin, 10).result().reason, workers.submit(abs, -1).result().value)
         """,
         tasks="""
-        from dvdgan.data.workers import sign_of_life
-        def spin(signs):
+        from dvdgan.data.worker_process import heartbeat
+        def spin(beats):
             while True:
-                if signs:
-                    sign_of_life()
-                    signs -= 1
+                if beats:
+                    heartbeat()
+                    beats -= 1
         """,
         sitecustomize="""
         import signal

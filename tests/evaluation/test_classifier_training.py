@@ -10,7 +10,7 @@ from conftest import write_store
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.classifier import training as classifier_training
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.data import open_parts

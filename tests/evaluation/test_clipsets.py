@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import dvdgan
 from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
 from dvdgan.evaluation import clipsets_model
 from dvdgan.evaluation.clipsets import ArraySet, Mapped, Relabelled, Subset, content_key

@@ -10,7 +10,7 @@ import pytest
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation import corruptions as damages
 from dvdgan.evaluation.classifier.settings import ClassifierSettings
 from dvdgan.evaluation.classifier.training import train_classifier

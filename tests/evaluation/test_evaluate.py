@@ -13,7 +13,7 @@ from dvdgan.data import phenomena
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.rendering import packed_phenomena
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation import evaluate_behaviours, evaluate_memorisation, evaluate_spaces
 from dvdgan.evaluation.behaviours import calibration, rendered_calibration, score_sets
 from dvdgan.evaluation.behaviours.table import control_sets

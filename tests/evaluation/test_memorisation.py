@@ -7,7 +7,8 @@ import pytest
 
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import render
-from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.clipsets import ArraySet
 from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.corruptions import apply

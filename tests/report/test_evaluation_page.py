@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from dvdgan.cli.evaluation import evaluate as evaluate_command
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.evaluation.results_parts import Confusion, Histogram, Measured, Nearness
 from dvdgan.evaluation.results_scores import Floor, Score, damaged
 from dvdgan.evaluation.shown import ShownClips
@@ -17,6 +16,7 @@ from dvdgan.report.evaluation.page import SHOWN_CLASSES, write_evaluation_page
 from dvdgan.report.evaluation.tables import class_table, control_table, most_confused
 from dvdgan.report.words import decimals, measured, moment, number, percent, share_whole, times
 from evaluation.test_results import CLASSES, DAMAGES, bare, example, floor_of, share
+from support.clips import read_clip
 from support.pages import EVIL, Page, loads_nothing, shows_names_only, strings
 
 SECTIONS = {

@@ -15,7 +15,6 @@ from PIL import Image
 
 from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config_files import load_config
-from dvdgan.data.decode.clip import read_clip
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.report import ReportError, write_run_page
@@ -24,6 +23,7 @@ from dvdgan.report.run.figures import SHOWN_CLASSES
 from dvdgan.report.run.record import read_record
 from dvdgan.report.run.thinning import Bins
 from dvdgan.training import train
+from support.clips import read_clip
 from support.pages import EVIL, Page, loads_nothing, shows_names_only, values
 
 

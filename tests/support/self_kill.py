@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import dvdgan.cli
-import dvdgan.data.store.format
+import dvdgan.data.store.writer
 import dvdgan.models
 import dvdgan.runs.checkpoint
 import dvdgan.training.samples
 import dvdgan.training.step
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.runs.log import Log
 from dvdgan.training.state import TrainingState
 
@@ -184,7 +184,7 @@ def before_the_first_frame(trap: Trap) -> None:
             die()
         return open(path, mode, *args, **options)
 
-    dvdgan.data.store.format.open = open_file
+    dvdgan.data.store.writer.open = open_file
 
 
 def _checkpoint(path: Path) -> bool:

@@ -7,7 +7,8 @@ import torch
 
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES, render
-from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.training.checks import SampleCheck, SampleChecker
 
 SIZE, FRAMES, PER_CLASS = 32, 8, 16

@@ -10,7 +10,7 @@ from dvdgan.config_files import updated
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES, render
 from dvdgan.data.sources import open_dataset
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.classifier.classifier import Classifier, ClassifierFeatures
 from dvdgan.evaluation.classifier.network import ClassifierNetwork
 from dvdgan.evaluation.clipsets_data import DatasetSet

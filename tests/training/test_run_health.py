@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from conftest import tiny_config
-from dvdgan.data.store.format import StoreWriter
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.runs.checkpoint import list_checkpoints, load_checkpoint
 from dvdgan.runs.log import Log
 from dvdgan.training import TrainingError, train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -69,8 +68,8 @@ def inspect(
     size: Annotated[int, typer.Option(min=32, max=512, help="Short side for which a store's size is told.")] = 64,
 ) -> None:
     """Tell what clips there are: classes, lengths, sizes, rates, problems, near copies; check a packed store."""
-    from dvdgan.data.inspect.inspection import as_text, contact_sheet
-    from dvdgan.data.sources import inspect_source
+    from dvdgan.data.inspect.inspection import inspect_source
+    from dvdgan.data.inspect.report import as_json, as_text, contact_sheet
     from dvdgan.data.write.encode import atomic_path
     from dvdgan.data.write.sheets import write_image
 
@@ -80,7 +79,7 @@ def inspect(
         say(write_image(sheet, contact_sheet(found)))
     if json_file is not None:
         with atomic_path(json_file) as temporary:
-            temporary.write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
+            temporary.write_text(as_json(found), encoding="utf-8")
         say(json_file)
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from dvdgan.data.decode.clip import Facts, open_clip, probe
+from dvdgan.data.decode.clip import read_header
 from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.layouts.listing import Entry, Listing
+from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.progress import with_progress
-from dvdgan.data.store.packing import Reading
+from dvdgan.data.reading import Reading
 from dvdgan.data.windows import Window
-from dvdgan.data.workers import Limits, Workers, sign_of_life
+from dvdgan.data.workers import Limits, Workers
 
 _log = logging.getLogger(__name__)
 
@@ -51,11 +51,11 @@ class FileSource:
     ) -> None:
         """Read the headers of all files."""
         self.path, self.size, self.classes, self.about = listing.root, reading.size, listing.classes, about
-        self.skipped = [{"source": problem.source, "reason": problem.reason} for problem in listing.problems]
+        self.skipped = list(listing.problems)
         self._reading = reading
         self._pool = Workers(workers, limits or Limits())
         self.workers = self._pool.count
-        entries, shapes = self._look(listing.entries, progress)
+        entries, shapes = self._read_headers(listing.entries, progress)
         self._entries, self._rates = entries, [rate for rate, _, _, _ in shapes]
         self.sources = [entry.source for entry in entries]
         self.splits = [entry.split for entry in entries]
@@ -74,43 +74,41 @@ class FileSource:
     def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
         """Decode windows, uint8 ``[T, size, size, 3 or 4]`` each; None where a file cannot be read, which is logged."""
         todo = [(row, window) for row, window in enumerate(windows) if window.clip not in self._broken]
-        found: list[np.ndarray | None] = [None] * len(windows)
-        tasks = [
-            (self._entries[window.clip], self._reading, self._rates[window.clip], window.times, window.top, window.left)
-            for _, window in todo
-        ]
+        clips: list[np.ndarray | None] = [None] * len(windows)
+        tasks = [(self._entries[window.clip], self._reading, self._rates[window.clip], window) for _, window in todo]
         for (row, window), result in zip(todo, self._pool.run(decode_window, tasks)):
             if result.reason is None:
-                found[row] = result.value
+                clips[row] = result.value
             elif window.clip not in self._broken:
                 self._broken.add(window.clip)
                 _log.warning("%s: skipped %s: %s", self.path, self.sources[window.clip], result.reason)
-        return found
+        return clips
 
     def close(self) -> None:
         """End the processes that decode."""
         self._pool.close()
 
-    def _look(self, entries: list[Entry], progress: bool) -> tuple[list[Entry], list[tuple[float, int, int, int]]]:
-        """The entries whose header can be read, and rate, frames, height and width of each once it is read."""
-        kept, shapes = [], []
+    def _read_headers(
+        self, entries: list[Entry], progress: bool
+    ) -> tuple[list[Entry], list[tuple[float, int, int, int]]]:
+        """The entries whose header can be read, and rate, frames, height and width of each."""
+        usable, shapes = [], []
         tasks = [(entry, self._reading) for entry in entries]
         results = with_progress(self._pool.run(shape_of, tasks), "reading headers", progress, len(tasks))
         for entry, result in zip(entries, results):
             if result.reason is None:
-                kept.append(entry)
+                usable.append(entry)
                 shapes.append(result.value)
             else:
-                self.skipped.append({"source": entry.source, "reason": result.reason})
+                self.skipped.append(Problem(entry.source, result.reason))
                 _log.warning("%s: skipped %s: %s", self.path, entry.source, result.reason)
-        if not kept:
+        if not usable:
             self.close()
-            first = self.skipped[0]
+            number, first = len(self.skipped), self.skipped[0]
             raise DataError(
-                f"{self.path}: none of its {len(self.skipped)} clips can be used; the first, {first['source']}: "
-                f"{first['reason']}"
+                f"{self.path}: none of its {number} clips can be used; the first, {first.source}: {first.reason}"
             )
-        return kept, shapes
+        return usable, shapes
 
 
 def shape_of(entry: Entry, reading: Reading) -> tuple[float, int, int, int]:
@@ -119,19 +117,13 @@ def shape_of(entry: Entry, reading: Reading) -> tuple[float, int, int, int]:
     Raises:
         ClipError: the header cannot be read, or the clip begins beyond its end.
     """
-    facts: Facts = probe(entry.path, folder_fps=reading.folder_fps)
-    rate = reading.fps or facts.fps
-    frames = facts.frames if reading.fps is None else max(1, round(facts.seconds * rate))
-    stop = frames if entry.end is None else min(frames, round(entry.end * rate))
-    length = stop - round(entry.start * rate)
-    if length < 1:
-        raise ClipError(entry.path, f"begins at {entry.start:g} s, but is {facts.seconds:.1f} s long")
-    short = min(facts.height, facts.width)
-    height, width = (round(side * reading.size / short) for side in (facts.height, facts.width))
-    return rate, length, height, width
+    header = read_header(entry.path, folder_fps=reading.folder_fps)
+    if (frames := reading.frames(entry, header)) < 1:
+        raise ClipError(entry.path, f"begins at {entry.start:g} s, but is {header.seconds:.6g} s long")
+    return reading.rate(header), frames, *reading.shape(header)
 
 
-def decode_window(entry: Entry, reading: Reading, rate: float, times: np.ndarray, top: int, left: int) -> np.ndarray:
+def decode_window(entry: Entry, reading: Reading, rate: float, window: Window) -> np.ndarray:
     """Decode the frames of a window, and nothing beyond it.
 
     A file that has fewer frames than its header says gives its last ones.
@@ -139,10 +131,8 @@ def decode_window(entry: Entry, reading: Reading, rate: float, times: np.ndarray
     Args:
         entry: the clip.
         reading: how it is read.
-        rate: its frames per second once it is read.
-        times: numbers of the frames, ``[T]``.
-        top: first row.
-        left: first column.
+        rate: its frames per second as it is read.
+        window: of that clip.
 
     Returns:
         uint8 ``[T, size, size, 3 or 4]``.
@@ -150,37 +140,24 @@ def decode_window(entry: Entry, reading: Reading, rate: float, times: np.ndarray
     Raises:
         ClipError: it cannot be read, or has fewer frames than a window.
     """
-    first, count = int(times.min()), int(np.ptp(times)) + 1
-    frames = _frames(entry, reading, rate, first, count, top, left)
+    first, count = int(window.times.min()), int(np.ptp(window.times)) + 1
+    frames = _frames(entry, reading, rate, first, count, window)
     if len(frames) < count and first > 0:
         earlier = max(0, first - (count - len(frames)))
-        frames = _frames(entry, reading, rate, earlier, count, top, left)
+        frames = _frames(entry, reading, rate, earlier, count, window)
     if len(frames) < count:
         raise ClipError(entry.path, f"has fewer frames than its header says: {count} were wanted, {len(frames)} came")
-    return np.stack([frames[time] for time in times - first])
+    return np.stack([frames[time] for time in window.times - first])
 
 
-def _frames(
-    entry: Entry, reading: Reading, rate: float, first: int, count: int, top: int, left: int
-) -> list[np.ndarray]:
-    """A square cut from `count` frames from number `first` on; fewer where the clip ends."""
+def _frames(entry: Entry, reading: Reading, rate: float, first: int, count: int, window: Window) -> list[np.ndarray]:
+    """The window's square, cut from `count` frames from number `first` on; fewer where the clip ends."""
     start = round(entry.start * rate) + first
+    rows, columns = (slice(begin, begin + reading.size) for begin in (window.top, window.left))
     try:
-        _, frames = open_clip(
-            entry.path,
-            reading.size,
-            fps=reading.fps,
-            start=start / rate,
-            end=(start + count) / rate,
-            background=reading.background,
-            folder_fps=reading.folder_fps,
-        )
-        cut = []
-        for frame in itertools.islice(frames, count):
-            cut.append(frame[top : top + reading.size, left : left + reading.size].copy())
-            sign_of_life()
+        _, frames = reading.open(entry.path, start / rate, (start + count) / rate)
+        return [frame[rows, columns].copy() for frame in itertools.islice(frames, count)]
     except ClipError:
         if first == 0:
             raise
         return []  # the window may begin beyond an end that comes earlier than the header says
-    return cut

@@ -14,7 +14,8 @@ import numpy as np
 from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
 from dvdgan.data.progress import with_progress
-from dvdgan.data.store.format import ClipStore, StoreWriter, same_store
+from dvdgan.data.store.clip_store import ClipStore, same_store
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import atomic_path, write_mp4
 
@@ -37,7 +38,6 @@ def render_phenomena(
     clips_per_class: int,
     seed: int = 0,
     split: str = "train",
-    fps: float = _FPS,
     progress: bool = True,
 ) -> Path:
     """Render the phenomena as files: ``OUT/class/000123.mp4``, and beside it ``000123.npz`` with its truth.
@@ -52,7 +52,6 @@ def render_phenomena(
         clips_per_class: clips of each class.
         seed: the data set's seed.
         split: ``train`` or ``heldout``.
-        fps: frames per second of the files.
         progress: show a progress bar on stderr.
 
     Returns:
@@ -62,14 +61,14 @@ def render_phenomena(
         DataError: an argument is out of its range, or the folder holds something else.
     """
     out = Path(out_folder)
-    settings = {**_about(size, frames, clips_per_class, seed, split), "fps": fps}
+    settings = {**_about(size, frames, clips_per_class, seed, split), "fps": _FPS}
     _check_rendered_folder(out, settings)
     rendered = _render_all(size, frames, clips_per_class, seed, split)
     for (label, index), clip in with_progress(rendered, f"rendering at {size} px", progress, _count(clips_per_class)):
         if not (out / _SETTINGS).exists():
             with atomic_path(out / _SETTINGS) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        write_mp4(out / label / f"{index:06d}.mp4", clip.clip, fps)
+        write_mp4(out / label / f"{index:06d}.mp4", clip.clip, _FPS)
         truth: dict[str, Any] = {name: np.asarray(value) for name, value in clip.truth.items()}
         with atomic_path(out / label / f"{index:06d}.npz") as temporary:
             np.savez_compressed(temporary, **truth)

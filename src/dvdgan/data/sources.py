@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
@@ -18,15 +18,14 @@ from dvdgan.data.files import FileSource
 from dvdgan.data.layouts.discovery import read_layout
 from dvdgan.data.layouts.listing import Listing
 from dvdgan.data.layouts.splits import assign_splits, group_keys, leaks
+from dvdgan.data.reading import Reading
 from dvdgan.data.rendering import PHENOMENA, packed_phenomena
-from dvdgan.data.store.format import ClipStore, is_store, same_store
-from dvdgan.data.store.packing import Reading, pack
+from dvdgan.data.store.clip_store import ClipStore, same_store
+from dvdgan.data.store.index import is_store
+from dvdgan.data.store.packing import pack
 from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
 from dvdgan.mirroring import with_opposites
-
-if TYPE_CHECKING:
-    from dvdgan.data.inspect.inspection import Inspection
 
 VERIFIED_BYTES = 4 << 30
 """Packed stores up to this size, in bytes, are read whole and checked before they are used."""
@@ -79,9 +78,9 @@ def open_dataset(
         )
     store: ClipSource
     if source != PHENOMENA and is_store(source):
-        store = _checked(ClipStore.open(source))
+        store = _checked(ClipStore.open(source), progress)
     elif keep and config.pack and is_store(cache):
-        store = _checked(ClipStore.open(cache))
+        store = _checked(ClipStore.open(cache), progress)
     elif source == PHENOMENA:
         mirrored_classes(phenomena.CLASSES, _flip_labels(config, PHENOMENA))  # refused before anything is rendered
         span = max(2, (frames - 1) * config.stride + 1)
@@ -93,11 +92,11 @@ def open_dataset(
             raise DataError(
                 f"{cache}: lies in the source {listing.root}, where a run's files become clips; choose another place"
             )
-        if config.pack:
-            store = _packed(listing, config, size, cache, progress, say)
+        about = describe(listing, config, size)
+        if not config.pack:
+            store = FileSource(listing, reading(config, size), about, config.workers, limits(config), progress)
         else:
-            facts = describe(listing, config, size)
-            store = FileSource(listing, reading(config, size), facts, config.workers, limits(config), progress)
+            store = same_store(cache, about) or _pack(listing, config, size, about, cache, progress, say)
     if config.background_colour is None and isinstance(store, ClipStore) and not (store.channels == 4).any():
         _log.warning("%s: data.background=random changes nothing: no packed clip has kept its transparency", source)
     return ClipDataset(
@@ -142,39 +141,19 @@ def pack_source(
         StoreError: `out` is something else than a store.
     """
     listing = list_source(config)
-    facts = describe(listing, config, size)
-    settings = reading(config, size)
-    return pack(
-        listing, out, settings, facts, workers=config.workers, limits=limits(config), progress=progress, say=say
-    )
+    return _pack(listing, config, size, describe(listing, config, size), out, progress, say)
 
 
-def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = False, progress: bool = True) -> Inspection:
-    """Tell what clips `config.source` names: files in any layout, or a packed store, which is checked byte by byte.
-
-    Args:
-        config: the source, its layout, and how files are read.
-        size: the short side in pixels for which the size of a packed store is told.
-        headers_only: read the headers of files only.
-        progress: show a progress bar on stderr.
-
-    Raises:
-        DataError: no such source, or nothing in it.
-        StoreError: the packed store is damaged.
-    """
-    from dvdgan.data.inspect.inspection import inspect_listing, inspect_store  # not needed to train
-
-    if config.source is not None and config.source != PHENOMENA and is_store(config.source):
-        return inspect_store(ClipStore.open(config.source), progress=progress)
-    return inspect_listing(
-        list_source(config),
-        workers=config.workers,
-        limits=limits(config),
-        folder_fps=config.folder_fps,
-        size=size,
-        check="headers" if headers_only else "all",
-        progress=progress,
-    )
+def _pack(
+    listing: Listing,
+    config: DataConfig,
+    size: int,
+    about: dict[str, Any],
+    out: str | Path,
+    progress: bool,
+    say: Callable[[str], None] | None,
+) -> ClipStore:
+    return pack(listing, out, reading(config, size), about, config.workers, limits(config), progress, say)
 
 
 def list_source(config: DataConfig, pictures: bool = False) -> Listing:
@@ -191,9 +170,7 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
         raise DataError("name a folder of clips, or a list of them")
     listing = read_layout(config.source, config.layout, config.list_file, config.fold, folder_ok=not pictures)
     entries = listing.entries
-    groups = [entry.group or entry.source for entry in entries]
-    if config.group is not None:
-        groups = group_keys([entry.source for entry in entries], config.group)
+    groups = _groups([entry.source for entry in entries], [entry.group for entry in entries], config)
     parts = [entry.split for entry in entries]
     if config.test_fraction > 0:
         labels = [entry.label for entry in entries]
@@ -229,8 +206,8 @@ def describe(listing: Listing, config: DataConfig, size: int) -> dict[str, Any]:
             state = [status.st_size, status.st_mtime_ns]
         except OSError:  # a dangling link, or a file that was just removed
             state = []
-        facts = [entry.source, entry.label, entry.start, entry.end, entry.split, entry.group, *state]
-        digest.update(json.dumps(facts).encode() + b"\n")
+        known = [entry.source, entry.label, entry.start, entry.end, entry.split, entry.group, *state]
+        digest.update(json.dumps(known).encode() + b"\n")
     return {
         "source": "files",
         "root": str(listing.root.resolve()),
@@ -243,28 +220,10 @@ def describe(listing: Listing, config: DataConfig, size: int) -> dict[str, Any]:
     }
 
 
-def _packed(
-    listing: Listing,
-    config: DataConfig,
-    size: int,
-    cache: Path,
-    progress: bool,
-    say: Callable[[str], None] | None,
-) -> ClipStore:
-    facts = json.loads(json.dumps(describe(listing, config, size)))  # as a store gives them back
-    store = same_store(cache, facts)
-    if store is not None:
-        return store
-    settings = reading(config, size)
-    return pack(
-        listing, cache, settings, facts, workers=config.workers, limits=limits(config), progress=progress, say=say
-    )
-
-
-def _checked(store: ClipStore) -> ClipStore:
+def _checked(store: ClipStore, progress: bool) -> ClipStore:
     """A store whose every byte was compared with its checksum, unless it is very large."""
     if store.bytes <= VERIFIED_BYTES:
-        store.verify()
+        store.verify(progress)
     return store
 
 
@@ -272,10 +231,15 @@ def _splits(store: ClipSource, config: DataConfig) -> list[str] | None:
     """The part of each clip of a store; None is what the store says."""
     if config.test_fraction == 0:
         return None
-    groups = [group or source for group, source in zip(store.groups, store.sources)]
-    if config.group is not None:
-        groups = group_keys(store.sources, config.group)
+    groups = _groups(store.sources, store.groups, config)
     return assign_splits(groups, store.labels.tolist(), store.splits, config.test_fraction, config.split_seed)
+
+
+def _groups(sources: list[str], groups: list[str], config: DataConfig) -> list[str]:
+    """The group of each clip: by the pattern of the configuration, its own, or its source."""
+    if config.group is not None:
+        return group_keys(sources, config.group)
+    return [group or source for group, source in zip(groups, sources)]
 
 
 def _flip_labels(config: DataConfig, source: Any) -> dict[str, str | None]:

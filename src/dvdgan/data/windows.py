@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from dvdgan.data.layouts.listing import Problem
+
 
 class Window(NamedTuple):
     """A square cut from some frames of a clip."""
@@ -30,7 +32,7 @@ class ClipSource(Protocol):
         size: short side of every frame, in pixels.
         classes: names of the classes; empty if the clips have none.
         about: what the clips are, as JSON values.
-        skipped: ``source`` and ``reason`` of each clip that cannot be used.
+        skipped: the clips that cannot be used.
         sources: what each of the N clips is known by.
         splits: ``train``, ``test`` or empty, for each clip.
         groups: what near copies share; empty for a clip that is a group of its own.
@@ -45,7 +47,7 @@ class ClipSource(Protocol):
     size: int
     classes: list[str]
     about: dict[str, Any]
-    skipped: list[dict[str, str]]
+    skipped: list[Problem]
     sources: list[str]
     splits: list[str]
     groups: list[str]

@@ -40,7 +40,7 @@ class Limits:
     """What a task may take.
 
     Attributes:
-        seconds: without a sign of life, such as a new frame; infinite is no limit.
+        seconds: without a heartbeat, which each decoded frame gives; infinite is no limit.
         gib: memory beyond what the process had before its first task, in GiB; infinite is no limit. Linux only.
     """
 
@@ -61,8 +61,8 @@ class Result:
     reason: str | None = None
 
 
-def sign_of_life() -> None:
-    """Say, in a task, that it goes on: `Limits.seconds` count anew. Called at each frame; elsewhere it does nothing."""
+def heartbeat() -> None:
+    """Say, in a task, that it goes on: `Limits.seconds` count anew. Outside of a task it does nothing."""
     if _seconds is not None:
         _arm(_seconds)
 
@@ -102,7 +102,7 @@ def work(call: bytes, limits: Limits, slot: int) -> Result:
         _limited = True
     _seconds = limits.seconds if math.isfinite(limits.seconds) else None
     try:
-        sign_of_life()
+        heartbeat()
         return attempt(function, args, f"needs more than {limits.gib:g} GiB of memory")
     finally:
         _disarm()
@@ -110,7 +110,7 @@ def work(call: bytes, limits: Limits, slot: int) -> Result:
 
 
 def attempt(function: Callable[..., Any], args: tuple[Any, ...], too_much: str) -> Result:
-    """Call a function; an error that tells of the data becomes the reason."""
+    """Call a function; an error of the data becomes the reason."""
     try:
         return Result(value=function(*args))
     except (MemoryError, OSError, ValueError) as error:

@@ -24,14 +24,12 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, nothing, sign_of_life, work
-
-__all__ = ["Limits", "Pending", "Result", "Workers", "sign_of_life", "usable_cores"]
+from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, nothing, work
 
 _MOST_WORKERS = 61  # Windows waits for no more
 _AHEAD = 4  # tasks per process that are sent to the pool, running ones included
 _SLOTS = 4096  # more than ever wait
-_LOOK = 1.0  # seconds between two looks at a task that is awaited
+_POLL = 1.0  # seconds after which it is checked whether the process of an awaited task still lives
 _TRIES = 3  # of a task whose pool broke, maybe because of another task
 _ALONE = "decoding in this process, where neither time nor memory is limited, since others could not be started (%s)"
 
@@ -61,9 +59,9 @@ class _Context(SpawnContext):
 class Workers:
     """A pool of processes; use it as a context manager, or close it. They start with the first task.
 
-    Functions and arguments must be picklable, and lie in modules that can be imported, not in a script. An error that
-    tells of the data (`DataError`, OSError, ValueError), a limit that is passed and a crash become the `Result.reason`
-    of their task, and the others go on. Other exceptions are errors of the program and are raised. Where processes
+    Functions and arguments must be picklable, and lie in modules that can be imported, not in a script. An error of the
+    data (`DataError`, OSError, ValueError), a limit that is exceeded and a crash become the `Result.reason` of their
+    task, and the others go on. Other exceptions are errors of the program and are raised. Where processes
     cannot be started, tasks run in this process, and a warning says so.
 
     Args:
@@ -183,7 +181,7 @@ class Pending:
 
         Raises:
             RuntimeError: the workers were closed.
-            Exception: what the function raised, unless it tells of the data.
+            Exception: what the function raised, unless it is an error of the data.
         """
         while self._result is None:
             if self._pool is None:
@@ -214,7 +212,7 @@ class Pending:
         self._pool, self._future, self._slot = self._workers._send(self._call)
 
     def _wait(self) -> Result:
-        """Wait for the pool's answer, and look now and then whether one can still come.
+        """Wait for the pool's answer, and check now and then whether one can still come.
 
         The pool forgets a task if it finds its process dead before it has read the process's note that it has the task,
         or if the process ends as if all were well.
@@ -224,7 +222,7 @@ class Pending:
             if self._workers._pool is not self._pool and not self._future.done():
                 raise BrokenProcessPool("replaced by another pool")
             try:
-                return self._future.result(timeout=_LOOK)
+                return self._future.result(timeout=_POLL)
             except NotYet:
                 process = self._workers._running[self._slot]
                 gone = gone + 1 if process and process not in {child.pid for child in active_children()} else 0

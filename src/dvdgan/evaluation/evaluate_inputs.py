@@ -13,7 +13,7 @@ from dvdgan.config_files import override, updated
 from dvdgan.data import phenomena
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.data.store.format import is_store
+from dvdgan.data.store.index import is_store
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.data import Parts, open_parts

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from dvdgan.data.decode.clip import open_clip, resize_short_side
+from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
 from dvdgan.data.write.encode import write_mp4
 
@@ -131,7 +131,7 @@ def clip_media(path: Path, limit: int) -> tuple[Media | None, Media | None]:
         data = path.read_bytes()
         count = sum(1 for _ in open_clip(path)[1])  # decodes all of it: a clip that is shown can be played
         middle = next(islice(open_clip(path)[1], count // 2, None))
-        thumbnail, _ = _webp(Image.fromarray(resize_short_side(middle, _THUMBNAIL)), 70)
+        thumbnail, _ = _webp(_scaled(Image.fromarray(middle), _THUMBNAIL / min(middle.shape[:2])), 70)
         height, width = middle.shape[:2]
         if len(data) > limit:
             smaller = _smaller_clip(path, min(height, width), len(data), limit)

@@ -11,7 +11,7 @@ from typing import Any
 from dvdgan.config import Config
 from dvdgan.config_files import load_config, parse_config
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.store.format import is_store
+from dvdgan.data.store.index import is_store
 from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_of
 from dvdgan.runs.directory import RunDirectory, TrainingError, replace_text
 

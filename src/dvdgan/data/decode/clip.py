@@ -7,30 +7,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from dvdgan.data.decode.pixels import WHITE, Colour, Look, reason, resize_short_side
-from dvdgan.data.decode.stills import IMAGE_SUFFIXES, STILL_SUFFIXES, is_picture, open_folder, open_image
-from dvdgan.data.decode.timing import Facts, Reader, on_grid
+from dvdgan.data.decode.pixels import WHITE, Colour, FrameFormat, reason
+from dvdgan.data.decode.stills import IMAGE_SUFFIXES, is_picture, open_folder, open_image
+from dvdgan.data.decode.timing import Header, Reader, TimedFrame, on_grid
 from dvdgan.data.decode.video import open_video
 from dvdgan.data.errors import ClipError
-
-__all__ = [
-    "CLIP_SUFFIXES",
-    "IMAGE_SUFFIXES",
-    "STILL_SUFFIXES",
-    "VIDEO_SUFFIXES",
-    "WHITE",
-    "Facts",
-    "open_clip",
-    "probe",
-    "read_clip",
-    "resize_short_side",
-]
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".m2ts", ".mts", ".wmv"),
@@ -45,8 +32,8 @@ _FOLDER_FPS = 12.0
 _LATEST = 1e9  # seconds; no clip is so long
 
 
-def probe(path: str | Path, *, folder_fps: float = _FOLDER_FPS) -> Facts:
-    """What a file's header and its first timestamps say; quick, whatever the length of the file.
+def read_header(path: str | Path, *, folder_fps: float = _FOLDER_FPS) -> Header:
+    """Read a file's header and its first timestamps; quick, whatever the length of the file.
 
     Args:
         path: a video, an animated image, a picture, or a folder of numbered frames.
@@ -55,30 +42,7 @@ def probe(path: str | Path, *, folder_fps: float = _FOLDER_FPS) -> Facts:
     Raises:
         ClipError: there is no clip at the path, or it is of a size that is refused.
     """
-    return _reader(Path(path), Look(), folder_fps).facts
-
-
-def read_clip(
-    path: str | Path,
-    size: int | None = None,
-    *,
-    fps: float | None = None,
-    start: float = 0.0,
-    end: float | None = None,
-    background: Colour | None = WHITE,
-    folder_fps: float = _FOLDER_FPS,
-) -> tuple[np.ndarray, float]:
-    """Read a clip, or a window of one, into memory; the arguments are those of `open_clip`.
-
-    Returns:
-        The frames, uint8 ``[T, H, W, 3]`` (``[T, H, W, 4]`` with transparency that is kept), and their rate in frames
-        per second.
-
-    Raises:
-        ClipError: as `open_clip` and its iterator.
-    """
-    rate, frames = open_clip(path, size, fps=fps, start=start, end=end, background=background, folder_fps=folder_fps)
-    return np.stack(list(frames)), rate
+    return _reader(Path(path), FrameFormat(), folder_fps).header
 
 
 def open_clip(
@@ -90,6 +54,7 @@ def open_clip(
     end: float | None = None,
     background: Colour | None = WHITE,
     folder_fps: float = _FOLDER_FPS,
+    heartbeat: Callable[[], None] | None = None,
 ) -> tuple[float, Iterator[np.ndarray]]:
     """Begin to read a clip, one frame at a time, so that a long video is never held in memory at full size.
 
@@ -107,11 +72,12 @@ def open_clip(
         end: of the window, before frame number ``round(end * rate)``; None, or later than the clip, is the clip's end.
         background: colour that transparent pixels are laid on; None keeps transparency.
         folder_fps: frame rate of a folder, in frames per second.
+        heartbeat: called after each frame that is decoded, also for those before the window.
 
     Returns:
         The rate of the frames in frames per second, and an iterator of them (at least one): uint8 ``[H, W, 3]``, or
-        ``[H, W, 4]`` from a file with transparency (`Facts.alpha`) if `background` is None. Rotation that the file asks
-        for is done, and pixels are square. A frame that is shown for several output frames is one array. The file is
+        ``[H, W, 4]`` from a file with transparency (`Header.alpha`) if `background` is None. They are rotated as the
+        file asks, and pixels are square. A frame that is shown for several output frames is one array. The file is
         open only while the iterator runs.
 
     Raises:
@@ -125,27 +91,42 @@ def open_clip(
     path = Path(path)
     if not 0 <= start < _LATEST or (end is not None and not end > start):
         raise ClipError(path, f"no clip lies from {start} to {end} seconds")
-    reader = _reader(path, Look(size, background), folder_fps)
+    reader = _reader(path, FrameFormat(size, background), folder_fps)
     rate = reader.rate if fps is None else Fraction(float(fps))
     first = round(start * float(rate))
     last = None if end is None or end > _LATEST else round(end * float(rate))
     if last is not None and last <= first:
         raise ClipError(path, f"from {start:g} to {end:g} s is less than a frame at {float(rate):g} fps")
-    return float(rate), _window(path, reader, rate, first, last, start)
+    return float(rate), _window(path, reader, rate, first, last, start, heartbeat)
 
 
 def _window(
-    path: Path, reader: Reader, rate: Fraction, first: int, last: int | None, start: float
+    path: Path,
+    reader: Reader,
+    rate: Fraction,
+    first: int,
+    last: int | None,
+    start: float,
+    heartbeat: Callable[[], None] | None,
 ) -> Generator[np.ndarray, None, None]:
     own_rate = rate if reader.still else reader.rate
-    given, seconds = yield from on_grid(reader.frames(first / rate), rate, own_rate, first, last)
+    frames = reader.frames(first / rate)
+    if heartbeat is not None:
+        frames = _with_heartbeat(frames, heartbeat)
+    given, seconds = yield from on_grid(frames, rate, own_rate, first, last)
     if not given:
         if seconds is None:
             raise ClipError(path, f"no frame at {start:g} s, where its timestamps jump")
         raise ClipError(path, f"ends before {start:g} s: it is {float(seconds):.6g} s long")
 
 
-def _reader(path: Path, look: Look, folder_fps: float) -> Reader:
+def _with_heartbeat(frames: Iterator[TimedFrame], heartbeat: Callable[[], None]) -> Iterator[TimedFrame]:
+    for frame in frames:
+        heartbeat()
+        yield frame
+
+
+def _reader(path: Path, output: FrameFormat, folder_fps: float) -> Reader:
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
@@ -155,9 +136,9 @@ def _reader(path: Path, look: Look, folder_fps: float) -> Reader:
     if not os.access(path, os.R_OK):
         raise ClipError(path, "cannot be read: permission denied")
     if path.is_dir():
-        return open_folder(path, look, folder_fps)
+        return open_folder(path, output, folder_fps)
     if not path.is_file():
         raise ClipError(path, "is not a file")
     if empty:
         raise ClipError(path, "the file is empty")
-    return (open_image if is_picture(path) else open_video)(path, look)
+    return (open_image if is_picture(path) else open_video)(path, output)

@@ -1,6 +1,6 @@
 """How long the frames of an animated GIF, WebP or PNG last, from the file's blocks, without decoding a pixel.
 
-Pillow tells a WebP's delays only as it decodes, rounds those of a PNG, and does not say whether a GIF was cut between
+Pillow gives a WebP's delays only as it decodes, rounds those of a PNG, and does not say whether a GIF was cut between
 two frames.
 """
 

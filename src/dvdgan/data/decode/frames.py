@@ -19,7 +19,6 @@ from av.video.stream import VideoStream
 
 from dvdgan.data.decode.pixels import MOST_PIXELS, check_size, clip_errors, reason
 from dvdgan.data.errors import ClipError
-from dvdgan.data.worker_process import sign_of_life
 
 AV_ERRORS = (av.FFmpegError, OSError, ValueError)
 """What PyAV raises for files that make no sense."""
@@ -31,11 +30,11 @@ _SEEKABLE = {"mov", "matroska", "avi", "mpegts", "flv", "asf", "ogg"}  # not "mp
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # those of FFmpeg itself pass over alpha
 
 
-class Shown(NamedTuple):
+class DecodedFrame(NamedTuple):
     """A decoded frame with its time after the first one and how long it lasts if it is the last, in seconds."""
 
     time: Fraction
-    lasts: Fraction
+    duration: Fraction
     frame: av.VideoFrame
 
 
@@ -55,7 +54,7 @@ class VideoFrames:
     interval: Fraction
     size: tuple[int, int]
 
-    def read(self, start: Fraction) -> Iterator[Shown]:
+    def read(self, start: Fraction) -> Iterator[DecodedFrame]:
         """Frames from the first one, or from one at least two usual intervals before `start`."""
         goal = start - 2 * self.interval
         back = Fraction(0)
@@ -74,7 +73,7 @@ class VideoFrames:
         with open_container(self.path) as container:
             yield from self._decoded(container, video_stream(self.path, container), None)
 
-    def _after_seek(self, container: InputContainer, goal: Fraction) -> Generator[Shown, None, None] | None:
+    def _after_seek(self, container: InputContainer, goal: Fraction) -> Generator[DecodedFrame, None, None] | None:
         """Frames from the keyframe before a time on; None if there is no way to get there."""
         stream = video_stream(self.path, container)
         if container.format.name.split(",")[0] not in _SEEKABLE or in_dts_order(container, stream):
@@ -87,7 +86,7 @@ class VideoFrames:
 
     def _decoded(
         self, container: InputContainer, stream: VideoStream, goal: Fraction | None
-    ) -> Generator[Shown, None, None]:
+    ) -> Generator[DecodedFrame, None, None]:
         """Decode to the end; a file that ends before its header says that it does is an error, not a shorter clip.
 
         After a seek (`goal` is not None), decoding begins at a keyframe, and frames that are shown before it are left
@@ -113,7 +112,6 @@ class VideoFrames:
                     end = max(end, (packet.pts + (packet.duration or 0)) * tick_of(stream))
                 clock.expect(packet)
                 for frame in decode(packet):
-                    sign_of_life()
                     early = key is None or (frame.pts is not None and frame.pts < key)
                     if early and (goal is not None or (frame.is_corrupt and frames == 0)):
                         continue
@@ -157,7 +155,7 @@ class _Clock:
 
     def __init__(self, container: InputContainer, stream: VideoStream, origin: int, interval: Fraction) -> None:
         self._tick, self._origin, self._interval = tick_of(stream), origin, interval
-        self._end = told_end(container, stream)
+        self._end = declared_end(container, stream)
         self._expected: deque[int] | None = deque() if in_dts_order(container, stream) else None
         self._last: Fraction | None = None
         self._shift = Fraction(0)
@@ -167,7 +165,7 @@ class _Clock:
         if self._expected is not None and packet.dts is not None:
             self._expected.append(packet.dts)
 
-    def show(self, frame: av.VideoFrame) -> Shown:
+    def show(self, frame: av.VideoFrame) -> DecodedFrame:
         """A frame comes from the decoder."""
         mark = frame.pts
         if self._expected is not None:
@@ -181,17 +179,17 @@ class _Clock:
             self._shift += last + self._interval - time
             time = last + self._interval
         self._last = time if last is None else max(last, time)
-        lasts = frame.duration or 0
+        duration = frame.duration or 0
         if self._end is not None and mark is not None:
-            lasts = max(0, self._end - mark)
-        return Shown(self._last, lasts * self._tick, frame)
+            duration = max(0, self._end - mark)
+        return DecodedFrame(self._last, duration * self._tick, frame)
 
 
-def deinterlaced(frames: Iterable[Shown]) -> Iterator[Shown]:
+def deinterlaced(frames: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:
     """Interlaced frames become whole ones, as many, by their neighbours; others stay as they are."""
     graph: Graph | None = None
-    waiting: deque[Shown | None] = deque()  # what is in the filter; None is not to be given
-    before: Shown | None = None
+    waiting: deque[DecodedFrame | None] = deque()  # what is in the filter; None is not to be given
+    before: DecodedFrame | None = None
     for shown in frames:
         frame = shown.frame
         if graph is None and (not frame.interlaced_frame or frame.width < 3 or frame.height < 4):
@@ -221,7 +219,7 @@ def _deinterlacer(frame: av.VideoFrame) -> Graph:
     return graph
 
 
-def _pull(graph: Graph, waiting: deque[Shown | None]) -> Iterator[Shown]:
+def _pull(graph: Graph, waiting: deque[DecodedFrame | None]) -> Iterator[DecodedFrame]:
     while waiting:
         try:
             whole = graph.vpull()
@@ -282,8 +280,8 @@ def in_dts_order(container: InputContainer, stream: VideoStream) -> bool:
     return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
-def told_end(container: InputContainer, stream: VideoStream) -> int | None:
-    """When the last frame ends, in ticks, if the header tells it better than the last frame does.
+def declared_end(container: InputContainer, stream: VideoStream) -> int | None:
+    """When the last frame ends, in ticks, if the header says it better than the last frame does.
 
     In an MP4 with reordered frames a packet lasts until the next one is decoded, not until the next frame is shown.
     """

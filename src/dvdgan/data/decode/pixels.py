@@ -69,8 +69,8 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Look:
-    """How frames of any file are asked for.
+class FrameFormat:
+    """How the frames of a file are to come out.
 
     Attributes:
         size: their short side in pixels, or None to leave it.
@@ -96,17 +96,17 @@ class Shape:
         width, height = _stretched(self.width, self.height, self.pixel, size)
         return (height, width) if self.turn.transpose else (width, height)
 
-    def finish(self, pixels: np.ndarray, look: Look) -> np.ndarray:
+    def finish(self, pixels: np.ndarray, output: FrameFormat) -> np.ndarray:
         """Stored uint8 ``[H, W, 3]`` or ``[H, W, 4]`` as it is to be seen: composed, resized at most once, turned.
 
         ``[H, W, 4]`` comes out only if the file has transparency and no background is given.
         """
-        keep = self.alpha and look.background is None
+        keep = self.alpha and output.background is None
         if pixels.shape[-1] == 4 and not keep:
-            pixels = compose(pixels, WHITE if look.background is None else look.background)
+            pixels = compose(pixels, WHITE if output.background is None else output.background)
         elif pixels.shape[-1] == 3 and keep:
             pixels = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
-        return self.turn(resize(pixels, _stretched(self.width, self.height, self.pixel, look.size)))
+        return self.turn(resize(pixels, _stretched(self.width, self.height, self.pixel, output.size)))
 
     def check(self, path: Path, size: int | None) -> None:
         """Raise ClipError for frames that are too large, or too long to be resized."""
@@ -153,26 +153,6 @@ def resize(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         return pixels
     image = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(image.resize(shape, Image.Resampling.BICUBIC))  # Pillow weighs RGBA by its alpha
-
-
-def resize_short_side(frames: np.ndarray, size: int) -> np.ndarray:
-    """Resize with antialiasing (bicubic, whose support grows with the reduction) so that the short side is `size`.
-
-    Args:
-        frames: uint8 ``[H, W, 3]`` or ``[T, H, W, 3]``; 4 channels are colour and alpha.
-        size: the new short side, in pixels; the long side keeps the aspect ratio, rounded to a whole pixel.
-
-    Returns:
-        uint8 frames of the same rank; the input itself where it has that size already.
-    """
-    height, width = frames.shape[-3:-1]
-    short = min(height, width)
-    if short == size:
-        return frames
-    shape = (round(width * size / short), round(height * size / short))
-    if frames.ndim == 3:
-        return resize(frames, shape)
-    return np.stack([resize(frame, shape) for frame in frames])
 
 
 def reason(error: BaseException) -> str:

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from dvdgan.data.decode.delays import delays
-from dvdgan.data.decode.pixels import Look, Shape, Turn, clip_errors
-from dvdgan.data.decode.timing import Facts, Reader, Timed, count, nominal_rate
+from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
+from dvdgan.data.decode.timing import Header, Reader, TimedFrame, count, nominal_rate
 from dvdgan.data.errors import ClipError
 
 ANIMATION_SUFFIXES = (".gif", ".webp", ".png", ".apng")
@@ -32,7 +32,7 @@ _MAGIC = (b"GIF87a", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 _FORMATS = ("GIF", "WEBP", "PNG", "JPEG", "BMP")
 _ANIMATED = ("GIF", "WEBP", "PNG")
 _STILL_RATE = Fraction(10)  # frames per second; a picture lasts as long as a frame without a delay
-_PROBE_FRAMES = 256  # whose delays are read to learn the rate of an animation
+_FIRST_FRAMES = 256  # whose delays are read to learn the rate of an animation
 _TICKS = {"GIF": Fraction(1, 100), "WEBP": Fraction(1, 1000), "PNG": Fraction(1, 1000)}
 _ORIENTATION = 0x0112  # the Exif tag
 _ERRORS = (  # what Pillow's readers raise for files that make no sense
@@ -53,7 +53,7 @@ _ERRORS = (  # what Pillow's readers raise for files that make no sense
 )
 
 
-def open_image(path: Path, look: Look) -> Reader:
+def open_image(path: Path, output: FrameFormat) -> Reader:
     """Read what a picture or an animation says of itself, without decoding it.
 
     Raises:
@@ -61,17 +61,17 @@ def open_image(path: Path, look: Look) -> Reader:
     """
     with clip_errors(_ERRORS, path, "not an image that can be read, or truncated"), _opened(path) as image:
         shape = _shape(image)
-        shape.check(path, look.size)
+        shape.check(path, output.size)
         name = image.format or ""
         name = "JPEG" if name == "MPO" else name  # with a second picture, for depth
         last, hidden = _numbers(image)
     width, height = shape.shown()
     if last == hidden:  # one picture
         kind = name.lower()
-        facts = Facts(width, height, float(_STILL_RATE), 1, float(1 / _STILL_RATE), shape.alpha, kind, False)
-        return Reader(facts, _STILL_RATE, lambda start: _one(path, shape, look, name), still=True)
+        header = Header(width, height, float(_STILL_RATE), 1, float(1 / _STILL_RATE), shape.alpha, kind, False)
+        return Reader(header, _STILL_RATE, lambda start: _one(path, shape, output, name), still=True)
     with clip_errors(_ERRORS, path, "not an animated image that can be read, or truncated"):
-        known = list(islice(delays(path, name), _PROBE_FRAMES + 1))
+        known = list(islice(delays(path, name), _FIRST_FRAMES + 1))
     if not known:
         raise ClipError(path, "no frames")
     times = [Fraction(0)]
@@ -79,21 +79,21 @@ def open_image(path: Path, look: Look) -> Reader:
         times.append(times[-1] + delay)
     tick = _TICKS[name]
     rate, variable = nominal_rate([time / tick for time in times], tick)
-    if len(known) <= _PROBE_FRAMES:
+    if len(known) <= _FIRST_FRAMES:
         frames = count(times, known[-1][0], rate)
     else:  # as many bytes again, as many frames again
         frames = max(1, round((times[-1] + known[-1][0]) * rate * path.stat().st_size / known[-1][1]))
     kind = "apng" if name == "PNG" else name.lower()
-    facts = Facts(width, height, float(rate), frames, frames / float(rate), shape.alpha, kind, variable)
-    return Reader(facts, rate, lambda start: _animation(path, shape, look, name, hidden))
+    header = Header(width, height, float(rate), frames, frames / float(rate), shape.alpha, kind, variable)
+    return Reader(header, rate, lambda start: _animation(path, shape, output, name, hidden))
 
 
-def open_folder(path: Path, look: Look, fps: float) -> Reader:
+def open_folder(path: Path, output: FrameFormat, fps: float) -> Reader:
     """List a folder of numbered frames and read the size of the first.
 
     Args:
         path: the folder; hidden files and files that are no pictures are passed over.
-        look: how frames are to come out.
+        output: how frames are to come out.
         fps: the frame rate, in frames per second.
 
     Raises:
@@ -103,16 +103,16 @@ def open_folder(path: Path, look: Look, fps: float) -> Reader:
     rate = Fraction(fps)
     with clip_errors(_ERRORS, files[0], "not an image that can be read, or truncated"), _opened(files[0]) as image:
         shape = _shape(image)
-    shape.check(files[0], look.size)
+    shape.check(files[0], output.size)
     width, height = shape.shown()
-    facts = Facts(width, height, fps, len(files), len(files) / fps, shape.alpha, "frames", False)
+    header = Header(width, height, fps, len(files), len(files) / fps, shape.alpha, "frames", False)
 
-    def frames_from(start: Fraction) -> Iterator[Timed]:
+    def frames_from(start: Fraction) -> Iterator[TimedFrame]:
         first = min(max(0, int(start * rate) - 2), len(files) - 1)
         for number in range(first, len(files)):
-            yield number / rate, 1 / rate, _numbered_picture(path, files[number], shape, look)
+            yield TimedFrame(number / rate, 1 / rate, _numbered_picture(path, files[number], shape, output))
 
-    return Reader(facts, rate, frames_from)
+    return Reader(header, rate, frames_from)
 
 
 def is_picture(path: Path) -> bool:
@@ -130,8 +130,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _shape(image: Image.Image) -> Shape:
-    alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-    return Shape(*image.size, turn=Turn.of_exif(_orientation(image)), alpha=alpha)
+    return Shape(*image.size, turn=Turn.of_exif(_orientation(image)), alpha=image.has_transparency_data)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -151,17 +150,17 @@ def _numbers(image: Image.Image) -> tuple[int, int]:
     return -1, int(bool(getattr(image, "default_image", False)))
 
 
-def _one(path: Path, shape: Shape, look: Look, name: str) -> Iterator[Timed]:
+def _one(path: Path, shape: Shape, output: FrameFormat, name: str) -> Iterator[TimedFrame]:
     with clip_errors(_ERRORS, path, "truncated or damaged"), _opened(path) as image:
-        found = len(list(delays(path, name))) if name in _ANIMATED else 1  # reads to the end mark
-        if found != 1 and name != "PNG":  # an animation of which one frame is left
+        frames = len(list(delays(path, name))) if name in _ANIMATED else 1  # reads to the end mark
+        if frames != 1 and name != "PNG":  # an animation of which one frame is left
             raise ClipError(path, "truncated or damaged after 1 frame")
         image.load()
         pixels = _pixels(image)
-    yield Fraction(0), Fraction(0), lambda: shape.finish(pixels, look)
+    yield TimedFrame(Fraction(0), Fraction(0), lambda: shape.finish(pixels, output))
 
 
-def _animation(path: Path, shape: Shape, look: Look, name: str, hidden: int) -> Iterator[Timed]:
+def _animation(path: Path, shape: Shape, output: FrameFormat, name: str, hidden: int) -> Iterator[TimedFrame]:
     time, index = Fraction(0), 0
     timing = delays(path, name)
     with clip_errors(_ERRORS, path, "not an animated image that can be read"):
@@ -177,14 +176,14 @@ def _animation(path: Path, shape: Shape, look: Look, name: str, hidden: int) -> 
                     sizes = f"from {shape.width} × {shape.height} to {image.width} × {image.height} pixels"
                     raise ClipError(path, f"frames change {sizes} after {index} frames")
                 image.load()
-                show = _copy(image, shape, look)
-            yield time, delay[0], show
+                show = _copy(image, shape, output)
+            yield TimedFrame(time, delay[0], show)
             time, index = time + delay[0], index + 1
 
 
-def _copy(image: Image.Image, shape: Shape, look: Look) -> Callable[[], np.ndarray]:
+def _copy(image: Image.Image, shape: Shape, output: FrameFormat) -> Callable[[], np.ndarray]:
     copy = image.copy()  # the next frame is drawn over this one
-    return lambda: shape.finish(_pixels(copy), look)
+    return lambda: shape.finish(_pixels(copy), output)
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -192,22 +191,21 @@ def _pixels(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip at 255
         codes = np.clip(np.asarray(image, np.float64) / 257, 0, 255).round()
         return np.repeat(codes[..., None].astype(np.uint8), 3, axis=-1)
-    transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-    return np.array(image.convert("RGBA" if transparent else "RGB"))
+    return np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
 
 
-def _numbered_picture(folder: Path, file: Path, shape: Shape, look: Look) -> Callable[[], np.ndarray]:
+def _numbered_picture(folder: Path, file: Path, shape: Shape, output: FrameFormat) -> Callable[[], np.ndarray]:
     def show() -> np.ndarray:
         with clip_errors(_ERRORS, file, "not an image that can be read, or truncated"), _opened(file) as image:
             own = _shape(image)
-            own.check(file, look.size)
+            own.check(file, output.size)
             if own.shown() != shape.shown():
                 sizes = "{} × {} pixels, but the first frame {} × {}".format(*own.shown(), *shape.shown())
                 raise ClipError(folder, f"{file.name} has {sizes}")
-            if own.alpha and not shape.alpha and look.background is None:
+            if own.alpha and not shape.alpha and output.background is None:
                 raise ClipError(folder, f"{file.name} has transparency, but the first frame has none")
             image.load()
-            return Shape(own.width, own.height, turn=own.turn, alpha=shape.alpha).finish(_pixels(image), look)
+            return Shape(own.width, own.height, turn=own.turn, alpha=shape.alpha).finish(_pixels(image), output)
 
     return show
 

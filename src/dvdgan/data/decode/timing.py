@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import ceil, floor
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ each of the two is held for the file's usual interval."""
 FASTEST, SLOWEST = 1000, Fraction(1, 3600)
 """Frame rates that are believed, in frames per second."""
 
-_UNTOLD = Fraction(25)  # frames per second of a file that says nothing
+_DEFAULT_RATE = Fraction(25)  # frames per second of a file that says nothing
 _LOOSE = 0.25  # of a frame: how far timestamps may lie from an even grid that is said to be theirs
 _WIDEST = (
     0.45  # of a frame: the same where that is less than their rounding; at half a frame, grid times lie between two
@@ -30,7 +31,7 @@ _WIDEST = (
 
 
 @dataclass(frozen=True)
-class Facts:
+class Header:
     """What a file's header and its timestamps say.
 
     Attributes:
@@ -55,9 +56,15 @@ class Facts:
     variable: bool
 
 
-Timed = tuple[Fraction, Fraction, Callable[[], np.ndarray]]
-"""A frame of a file: seconds after the first frame, seconds that it lasts if it is the last one (0: not told), and how
-to get its pixels."""
+class TimedFrame(NamedTuple):
+    """A frame of a file, not yet converted to RGB."""
+
+    time: Fraction
+    """Seconds after the first frame."""
+    duration: Fraction
+    """Seconds that it lasts if it is the last one; 0 where the file does not say."""
+    pixels: Callable[[], np.ndarray]
+    """Converts it: uint8 ``[H, W, 3 or 4]``."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +72,16 @@ class Reader:
     """A clip that can be read.
 
     Attributes:
-        facts: what is known before it is read.
-        rate: the nominal rate of `facts`, exactly.
+        header: what is known before it is read.
+        rate: the nominal rate of `header`, exactly.
         frames: given a time in seconds, an iterator of the frames in order, from the first one or from one at least two
             usual intervals before that time. The file is open only while it runs.
         still: a single picture, which is one frame at any rate.
     """
 
-    facts: Facts
+    header: Header
     rate: Fraction
-    frames: Callable[[Fraction], Iterator[Timed]]
+    frames: Callable[[Fraction], Iterator[TimedFrame]]
     still: bool = False
 
 
@@ -83,7 +90,7 @@ def nominal_rate(
 ) -> tuple[Fraction, bool]:
     """The frame rate that a file's timestamps keep to.
 
-    A rate that the container tells is believed if all timestamps agree with it. Otherwise it is the rate of the usual
+    The rate that the container declares is believed if all timestamps agree with it. Otherwise it is that of the usual
     gap: the median, sharpened by the mean of the gaps that differ from it by rounding only.
 
     Args:
@@ -95,24 +102,24 @@ def nominal_rate(
     Returns:
         The rate in frames per second, and whether the gaps vary too much for an even grid to give every frame once.
     """
-    told = [rate for rate in (base, average) if rate and SLOWEST <= rate <= FASTEST]
+    declared = [rate for rate in (base, average) if rate and SLOWEST <= rate <= FASTEST]
     gaps = sorted(gap for gap in (b - a for a, b in pairwise(times)) if gap > 0)
     if not gaps:
-        return (told[-1] if told else _UNTOLD), False
+        return (declared[-1] if declared else _DEFAULT_RATE), False
     usual = gaps[(len(gaps) - 1) // 2]
     near = [gap for gap in gaps if abs(Fraction(gap - usual)) <= max(Fraction(usual, 10), Fraction(1))]
     own = min(max(_rate_of(near, tick), SLOWEST), Fraction(FASTEST))
-    for rate in (*told, own):
+    for rate in (*declared, own):
         if _off_grid(times, rate * tick) <= min(1.01 * float(rate * tick) + 1e-6, _WIDEST):
             return rate, False
-    for rate in (*reversed(told), own):
+    for rate in (*reversed(declared), own):
         if _off_grid(times, rate * tick) <= _LOOSE:
             return rate, False
     return own, True
 
 
 def on_grid(
-    frames: Iterable[Timed], rate: Fraction, nominal: Fraction, first: int = 0, last: int | None = None
+    frames: Iterable[TimedFrame], rate: Fraction, nominal: Fraction, first: int = 0, last: int | None = None
 ) -> Generator[np.ndarray, None, tuple[int, Fraction | None]]:
     """Give output frames number `first` up to but not including `last` (None is the end).
 
@@ -121,7 +128,7 @@ def on_grid(
     Args:
         frames: in order of time; those long before `first` may be left out.
         rate: of the output, in frames per second.
-        nominal: the file's own rate, by which its last frame lasts where the file does not tell, or tells less.
+        nominal: the file's own rate, by which its last frame lasts where the file says less or nothing.
         first: number of the first output frame.
         last: number that ends the output.
 
@@ -132,32 +139,29 @@ def on_grid(
     number = first
     reach = 1 / (2 * min(rate, nominal))  # seconds that a frame counts for on either side of it, at a jump
     reach = min(reach, LONGEST_GAP / 2)
-    before: Timed | None = None
+    before: TimedFrame | None = None
     for after in frames:
         if before is not None:
-            jump = after[0] - before[0] > LONGEST_GAP
-            until = floor((before[0] + (reach if jump else (after[0] - before[0]) / 2)) * rate) + 1
+            gap = after.time - before.time
+            jump = gap > LONGEST_GAP
+            until = floor((before.time + (reach if jump else gap / 2)) * rate) + 1
             until = until if last is None else min(until, last)
             if number < until:
-                picture = before[2]()
-                for _ in range(number, until):
-                    yield picture
+                yield from repeat(before.pixels(), until - number)
                 given, number = given + until - number, until
             if jump:
-                number = max(number, ceil((after[0] - reach) * rate))
+                number = max(number, ceil((after.time - reach) * rate))
             if last is not None and number >= last:
                 return given, None
         before = after
     if before is None:
         return 0, Fraction(0)
-    hold = max(before[1], 1 / nominal)
-    seconds = before[0] + (hold if hold <= LONGEST_GAP else 2 * reach)
+    hold = max(before.duration, 1 / nominal)
+    seconds = before.time + (hold if hold <= LONGEST_GAP else 2 * reach)
     end = max(1, round(seconds * rate))
     end = end if last is None else min(end, last)
     if number < end:
-        picture = before[2]()
-        for _ in range(number, end):
-            yield picture
+        yield from repeat(before.pixels(), end - number)
         given += end - number
     return given, seconds
 
@@ -165,7 +169,7 @@ def on_grid(
 def count(times: Sequence[Fraction], hold: Fraction, rate: Fraction) -> int:
     """How many frames a file gives at its own rate, from all its timestamps and what its last frame lasts."""
     none = np.empty(0)
-    timed = [(time, hold if index == len(times) - 1 else Fraction(0), lambda: none) for index, time in enumerate(times)]
+    timed = [TimedFrame(time, hold, lambda: none) for time in times]
     return sum(1 for _ in on_grid(timed, rate, rate))
 
 

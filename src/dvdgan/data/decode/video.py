@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ from dvdgan.data.decode.frames import (
     AV_ERRORS,
     MID_STREAM,
     VideoFrames,
+    declared_end,
     decoder_of,
     deinterlaced,
     in_dts_order,
@@ -24,22 +26,21 @@ from dvdgan.data.decode.frames import (
     open_container,
     tagged_seconds,
     tick_of,
-    told_end,
     video_stream,
 )
-from dvdgan.data.decode.pixels import Look, Shape, Turn, clip_errors
-from dvdgan.data.decode.timing import Facts, Reader, Timed, count, nominal_rate
+from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
+from dvdgan.data.decode.timing import Header, Reader, TimedFrame, count, nominal_rate
 from dvdgan.data.errors import ClipError
 
-_PROBE_PACKETS, _PROBE_BYTES = 256, 2**26  # of a stream, read to learn its rate; at least `_FEW` packets are
+_FIRST_PACKETS, _FIRST_BYTES = 256, 2**26  # of a stream, read to learn its rate; at least `_FEW` packets are
 _FEW = 16
 _UNSPECIFIED = 2  # matrix, in ITU-T H.273
 _BILINEAR_FULL_CHROMA = 0x2002  # SWS_BILINEAR | SWS_FULL_CHR_H_INT; without the latter 10 bits lose two codes of 8
 
 
 @dataclass
-class _Found:
-    """What reading the first packets tells."""
+class _FirstPackets:
+    """What the first packets of a stream say."""
 
     first: av.VideoFrame
     origin: int  # of the first frame, in ticks
@@ -49,7 +50,7 @@ class _Found:
     size: int = 0  # bytes of those packets
 
 
-def open_video(path: Path, look: Look) -> Reader:
+def open_video(path: Path, output: FrameFormat) -> Reader:
     """Read what a video says of itself: a few hundred packets and one frame.
 
     Raises:
@@ -58,29 +59,29 @@ def open_video(path: Path, look: Look) -> Reader:
     with clip_errors(AV_ERRORS, path, "not a video that can be read"), open_container(path) as container:
         stream = video_stream(path, container)
         with clip_errors(AV_ERRORS, path, "truncated or damaged after 0 frames"):
-            found = _probe(path, container, stream)
-        shape = _shape(container, stream, found.first)
-        shape.check(path, look.size)
+            start = _read_first_packets(path, container, stream)
+        shape = _shape(container, stream, start.first)
+        shape.check(path, output.size)
         tick = tick_of(stream)
-        rate, variable = nominal_rate(found.times, tick, stream.base_rate, stream.average_rate)
+        rate, variable = nominal_rate(start.times, tick, stream.base_rate, stream.average_rate)
         width, height = shape.shown()
-        if found.whole:
-            frames = count([time * tick for time in found.times], found.hold * tick, rate)
+        if start.whole:
+            frames = count([time * tick for time in start.times], start.hold * tick, rate)
             seconds = Fraction(frames) / rate
         else:
-            seconds = max(_length(container, stream, found, path), found.times[-1] * tick + 1 / rate)
+            seconds = max(_length(container, stream, start, path), start.times[-1] * tick + 1 / rate)
             frames = max(1, round(seconds * rate))
         kind = f"{_container_name(path, container)}/{stream.codec_context.codec.canonical_name}"
-        facts = Facts(width, height, float(rate), frames, float(seconds), shape.alpha, kind, variable)
-        source = VideoFrames(path, found.origin, 1 / rate, (found.first.width, found.first.height))
-        show = _converter(path, shape, look)
+        header = Header(width, height, float(rate), frames, float(seconds), shape.alpha, kind, variable)
+        source = VideoFrames(path, start.origin, 1 / rate, (start.first.width, start.first.height))
+        show = _converter(path, shape, output)
 
-    def frames_from(start: Fraction) -> Iterator[Timed]:
+    def frames_from(time: Fraction) -> Iterator[TimedFrame]:
         with clip_errors(AV_ERRORS, path, "damaged"):
-            for time, lasts, frame in deinterlaced(source.read(start)):
-                yield time, lasts, lambda frame=frame: show(frame)  # type: ignore[misc]
+            for shown in deinterlaced(source.read(time)):
+                yield TimedFrame(shown.time, shown.duration, partial(show, shown.frame))
 
-    return Reader(facts, rate, frames_from)
+    return Reader(header, rate, frames_from)
 
 
 def _container_name(path: Path, container: InputContainer) -> str:
@@ -89,10 +90,10 @@ def _container_name(path: Path, container: InputContainer) -> str:
     return suffix if suffix in {*names, "mkv", "m4v"} else names[0]
 
 
-def _probe(path: Path, container: InputContainer, stream: VideoStream) -> _Found:
+def _read_first_packets(path: Path, container: InputContainer, stream: VideoStream) -> _FirstPackets:
     decode, by_dts = decoder_of(stream), in_dts_order(container, stream)
     late = container.format.name in MID_STREAM
-    found: _Found | None = None
+    start: _FirstPackets | None = None
     marks: list[tuple[int, int]] = []  # when packets are shown and how long they last, in ticks
     packets, size, decoded, whole = 0, 0, -(2**63), False
     for packet in container.demux(stream):
@@ -106,24 +107,24 @@ def _probe(path: Path, container: InputContainer, stream: VideoStream) -> _Found
             if mark is not None and not packet.is_discard:
                 marks.append((mark, packet.duration or 0))
             decoded = max(decoded, packet.dts if packet.dts is not None else -(2**63))
-        if found is None:
+        if start is None:
             for frame in (frame for frame in decode(packet) if not frame.is_corrupt):
                 origin = min(marks)[0] if by_dts and marks else frame.pts
-                found = _Found(frame, 0 if origin is None else origin)
+                start = _FirstPackets(frame, 0 if origin is None else origin)
                 break
-        if whole or (found is not None and (packets >= _PROBE_PACKETS or (size >= _PROBE_BYTES and packets >= _FEW))):
+        if whole or (start is not None and (packets >= _FIRST_PACKETS or (size >= _FIRST_BYTES and packets >= _FEW))):
             break
-        if packets >= 4 * _PROBE_PACKETS:
+        if packets >= 4 * _FIRST_PACKETS:
             raise ClipError(path, f"no whole frame in its first {packets} packets")
-    if found is None:
+    if start is None:
         raise ClipError(path, "no frames" if packets == 0 else "truncated or damaged after 0 frames")
-    marks = sorted(mark for mark in marks if mark[0] >= found.origin and (whole or mark[0] <= decoded))
-    marks = marks or [(found.origin, 0)]
-    found.times = [mark - found.origin for mark, _ in marks]
-    end = told_end(container, stream)
-    found.hold = marks[-1][1] if end is None else max(0, end - marks[-1][0])
-    found.whole, found.size = whole, size
-    return found
+    marks = sorted(mark for mark in marks if mark[0] >= start.origin and (whole or mark[0] <= decoded))
+    marks = marks or [(start.origin, 0)]
+    start.times = [mark - start.origin for mark, _ in marks]
+    end = declared_end(container, stream)
+    start.hold = marks[-1][1] if end is None else max(0, end - marks[-1][0])
+    start.whole, start.size = whole, size
+    return start
 
 
 def _shape(container: InputContainer, stream: VideoStream, frame: av.VideoFrame) -> Shape:
@@ -142,7 +143,7 @@ def _has_alpha(frame: av.VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
-def _length(container: InputContainer, stream: VideoStream, found: _Found, path: Path) -> Fraction:
+def _length(container: InputContainer, stream: VideoStream, start: _FirstPackets, path: Path) -> Fraction:
     """Seconds that a file says it lasts; where it does not, by its bytes."""
     if stream.duration:
         return stream.duration * tick_of(stream)
@@ -150,10 +151,10 @@ def _length(container: InputContainer, stream: VideoStream, found: _Found, path:
         return Fraction(tagged)
     if container.duration:
         return Fraction(container.duration, av.time_base)
-    return found.times[-1] * tick_of(stream) * Fraction(path.stat().st_size, max(1, found.size))
+    return start.times[-1] * tick_of(stream) * Fraction(path.stat().st_size, max(1, start.size))
 
 
-def _converter(path: Path, shape: Shape, look: Look) -> Callable[[av.VideoFrame], np.ndarray]:
+def _converter(path: Path, shape: Shape, output: FrameFormat) -> Callable[[av.VideoFrame], np.ndarray]:
     reformatter = VideoReformatter()
 
     def show(frame: av.VideoFrame) -> np.ndarray:
@@ -167,6 +168,6 @@ def _converter(path: Path, shape: Shape, look: Look) -> Callable[[av.VideoFrame]
                 interpolation=_BILINEAR_FULL_CHROMA,
                 threads=1,
             )
-            return shape.finish(rgb.to_ndarray(), look)
+            return shape.finish(rgb.to_ndarray(), output)
 
     return show

@@ -11,6 +11,7 @@ import hashlib
 
 import numpy as np
 from PIL import Image
+from scipy.fft import dctn
 
 from dvdgan.data.progress import with_progress
 
@@ -25,7 +26,7 @@ of distinct clips of nine classes, and none in 413,100 pairs of animated emoji o
 _PARTS = 4  # stretches of the clip, each one picture
 _PER_PART = 4  # frames that make up a picture
 _SIDE = 32  # pixels of a picture
-_WAVES = 8  # spatial frequencies that are kept of each axis: half waves per side
+_WAVES = 8  # spatial frequencies along each axis, from 0: half waves per side
 _MOTION = 0.5  # the most that movement counts for, of 1
 _LITTLE = 0.02  # movement of this share of the appearance counts for half of that
 _FEATURELESS = 1 / 255  # of full brightness: a root mean square of detail that is no more than rounding
@@ -33,21 +34,7 @@ _ROWS, _COLUMNS = 1024, 8192  # of a tile of the matrix of all pairs: 32 MiB
 _MANY = 5000  # clips whose comparison takes long enough for a progress bar
 
 
-def _cosines() -> np.ndarray:
-    """The first discrete cosines of a side, ``[_WAVES, _SIDE]``."""
-    at = (np.arange(_SIDE) + 0.5) / _SIDE
-    waves = np.cos(np.pi * np.outer(np.arange(_WAVES), at)) * np.sqrt(2)
-    waves[0] = 1
-    return waves / _SIDE
-
-
-def _tilt() -> np.ndarray:
-    """Weights that make up for pictures having less of the finer waves, ``[_WAVES, _WAVES]``; 0 for the brightness."""
-    waves = np.arange(_WAVES)
-    return np.hypot(waves[:, None], waves)
-
-
-_COSINES, _TILT = _cosines(), _tilt()
+_TILT = np.hypot(*np.indices((_WAVES, _WAVES)))  # makes up for pictures having less of the finer waves
 
 
 def fingerprint(frames: np.ndarray) -> np.ndarray:
@@ -57,28 +44,28 @@ def fingerprint(frames: np.ndarray) -> np.ndarray:
     shares it.
 
     Args:
-        frames: uint8 ``[T, H, W, 3]``, of any size and number; 16 evenly spaced ones are looked at, and a few dozen
+        frames: uint8 ``[T, H, W, 3]``, of any size and number; 16 evenly spaced ones are used, and a few dozen
             pixels are enough.
 
     Returns:
         float32 ``[320]``.
     """
     pictures = np.stack([_picture(frames, part) for part in range(_PARTS)])
-    waves = np.einsum("ui,tij,vj->tuv", _COSINES, pictures, _COSINES)
+    waves = dctn(pictures, axes=(1, 2), norm="ortho")[:, :_WAVES, :_WAVES] / _SIDE
     waves[:, 0, 0] = 0
     if np.sqrt(np.mean(np.sum(waves**2, axis=(1, 2)))) < _FEATURELESS:
         return _from_bytes(frames, (1 + _PARTS) * _WAVES**2)
     waves = (waves * _TILT).reshape(_PARTS, -1)
-    look = waves.mean(axis=0)
-    movement = waves - look
-    much, still = np.sqrt(np.mean(np.sum(movement**2, axis=1))), np.linalg.norm(look)
+    appearance = waves.mean(axis=0)
+    movement = waves - appearance
+    much, still = np.sqrt(np.mean(np.sum(movement**2, axis=1))), np.linalg.norm(appearance)
     share = _MOTION * much / (much + _LITTLE * still)
-    parts = np.sqrt(1 - share) * _evened(look), np.sqrt(share) * _evened(movement.ravel())
+    parts = np.sqrt(1 - share) * _evened(appearance), np.sqrt(share) * _evened(movement.ravel())
     vector = np.concatenate(parts)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def near_duplicates(fingerprints: np.ndarray, threshold: float = NEAR_COPY, progress: bool = False) -> list[list[int]]:
+def near_duplicates(fingerprints: np.ndarray, progress: bool = False) -> list[list[int]]:
     """Groups of clips that are near copies of each other, directly or by way of others.
 
     All pairs are compared, in tiles: N clips take about 640 N² / 2 floating-point operations (20,000 clips some seconds
@@ -86,7 +73,6 @@ def near_duplicates(fingerprints: np.ndarray, threshold: float = NEAR_COPY, prog
 
     Args:
         fingerprints: float32 ``[N, D]``, from `fingerprint`.
-        threshold: cosine from which two clips are near copies.
         progress: show a progress bar on stderr if there are many clips.
 
     Returns:
@@ -97,7 +83,7 @@ def near_duplicates(fingerprints: np.ndarray, threshold: float = NEAR_COPY, prog
     tiles = [(row, column) for row in range(0, count, _ROWS) for column in range(0, count, _COLUMNS)]
     tiles = [(row, column) for row, column in tiles if column + _COLUMNS > row]  # each pair once
     for row, column in with_progress(tiles, "looking for near copies", progress and count > _MANY):
-        near = fingerprints[row : row + _ROWS] @ fingerprints[column : column + _COLUMNS].T >= threshold
+        near = fingerprints[row : row + _ROWS] @ fingerprints[column : column + _COLUMNS].T >= NEAR_COPY
         for index in np.flatnonzero(near.any(axis=1)):
             groups = first[column + np.flatnonzero(near[index])]
             if (groups != first[row + index]).any():

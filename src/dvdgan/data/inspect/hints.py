@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dvdgan.data.inspect.look import Seen
+from dvdgan.data.inspect.clip import InspectedClip
 from dvdgan.data.layouts.listing import TEST, TRAIN
 from dvdgan.data.layouts.splits import leaks
 
@@ -38,12 +38,14 @@ class Hint:
     about: list[str]
 
 
-def near_copies_across(clips: Sequence[Seen], near: Iterable[list[int]]) -> list[list[int]]:
+def near_copies_across(clips: Sequence[InspectedClip], near: Iterable[list[int]]) -> list[list[int]]:
     """The groups of near copies with clips both to train on and to test with."""
-    return [group for group in near if {TRAIN, TEST} <= {clips[index].split for index in group}]
+    return [group for group in near if {TRAIN, TEST} <= {clips[index].entry.split for index in group}]
 
 
-def find_hints(clips: Sequence[Seen], classes: Sequence[str], near: Sequence[list[int]], size: int) -> list[Hint]:
+def find_hints(
+    clips: Sequence[InspectedClip], classes: Sequence[str], near: Sequence[list[int]], size: int
+) -> list[Hint]:
     """Everything that is worth saying, the most harmful first.
 
     Args:
@@ -54,7 +56,7 @@ def find_hints(clips: Sequence[Seen], classes: Sequence[str], near: Sequence[lis
     """
     if not clips:
         return []
-    training = [clip for clip in clips if clip.split != TEST]
+    training = [clip for clip in clips if clip.entry.split != TEST]
     return [
         *_across_splits(clips, near),
         *_across_classes(clips, classes, near),
@@ -70,11 +72,11 @@ def find_hints(clips: Sequence[Seen], classes: Sequence[str], near: Sequence[lis
     ]
 
 
-def _across_splits(clips: Sequence[Seen], near: Sequence[list[int]]) -> Iterator[Hint]:
+def _across_splits(clips: Sequence[InspectedClip], near: Sequence[list[int]]) -> Iterator[Hint]:
     if groups := near_copies_across(clips, near):
         examples = []
         for group in groups[:_NAMED]:
-            first = {clips[index].split: clips[index].source for index in reversed(group)}
+            first = {clips[index].entry.split: clips[index].entry.source for index in reversed(group)}
             examples.append(f"{first[TRAIN]} (train) and {first[TEST]} (test)")
         text = (
             f"Near copies across the split: {_groups(len(groups))}, such as {'; '.join(examples)}. What is learnt by "
@@ -84,14 +86,16 @@ def _across_splits(clips: Sequence[Seen], near: Sequence[list[int]]) -> Iterator
         yield Hint("near-copies-across-splits", text, _sources(clips, groups))
 
 
-def _across_classes(clips: Sequence[Seen], classes: Sequence[str], near: Sequence[list[int]]) -> Iterator[Hint]:
-    groups = [group for group in near if len({clips[index].label for index in group}) > 1]
+def _across_classes(
+    clips: Sequence[InspectedClip], classes: Sequence[str], near: Sequence[list[int]]
+) -> Iterator[Hint]:
+    groups = [group for group in near if len({clips[index].entry.label for index in group}) > 1]
     if groups and classes:
         examples = []
         for group in groups[:_NAMED]:
             first = clips[group[0]]
-            other = next(clips[index] for index in group if clips[index].label != first.label)
-            examples.append(f"{first.source} and {other.source}")
+            other = next(clips[index] for index in group if clips[index].entry.label != first.entry.label)
+            examples.append(f"{first.entry.source} and {other.entry.source}")
         text = (
             f"Near copies across classes: {_groups(len(groups))}, such as {'; '.join(examples)}. A label is wrong, or "
             "these classes hardly differ."
@@ -99,20 +103,20 @@ def _across_classes(clips: Sequence[Seen], classes: Sequence[str], near: Sequenc
         yield Hint("near-copies-across-classes", text, _sources(clips, groups))
 
 
-def _leaking_groups(clips: Sequence[Seen]) -> Iterator[Hint]:
-    named = [clip for clip in clips if clip.group]
-    if found := leaks([clip.group for clip in named], [clip.split for clip in named]):
+def _leaking_groups(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+    named = [clip for clip in clips if clip.entry.group]
+    if torn := leaks([clip.entry.group for clip in named], [clip.entry.split for clip in named]):
         text = (
-            f"Groups across the split: {_groups(len(found))} with clips on both sides ({_listed(found)}). Near copies "
+            f"Groups across the split: {_groups(len(torn))} with clips on both sides ({_listed(torn)}). Near copies "
             "of what was trained on make every score look better than it is. Mend the source's split."
         )
-        yield Hint("groups-across-splits", text, found)
+        yield Hint("groups-across-splits", text, torn)
 
 
-def _class_sizes(training: Sequence[Seen], classes: Sequence[str]) -> Iterator[Hint]:
+def _class_sizes(training: Sequence[InspectedClip], classes: Sequence[str]) -> Iterator[Hint]:
     if not classes and len(training) < FEW:
         yield Hint("few-clips", f"Few clips: {len(training)} to train on. They are learnt by heart. Add clips.", [])
-    counts = Counter(clip.label for clip in training)
+    counts = Counter(clip.entry.label for clip in training)
     sizes = sorted((counts[label], name) for label, name in enumerate(classes))
     if none := [name for count, name in sizes if count == 0]:
         text = f"Classes without a clip to train on: {len(none)} of {len(classes)} ({_listed(none)})."
@@ -134,11 +138,11 @@ def _class_sizes(training: Sequence[Seen], classes: Sequence[str]) -> Iterator[H
         yield Hint("uneven-classes", text, [largest, smallest])
 
 
-def _copies(clips: Sequence[Seen], near: Sequence[list[int]]) -> Iterator[Hint]:
-    training = sum(clip.split != TEST for clip in clips)
-    parts = [[index for index in group if clips[index].split != TEST] for group in near]
+def _copies(clips: Sequence[InspectedClip], near: Sequence[list[int]]) -> Iterator[Hint]:
+    training = sum(clip.entry.split != TEST for clip in clips)
+    parts = [[index for index in group if clips[index].entry.split != TEST] for group in near]
     if groups := [group for group in parts if len(group) > 1]:
-        examples = [f"{clips[group[0]].source} and {clips[group[1]].source}" for group in groups[:_NAMED]]
+        examples = [f"{clips[group[0]].entry.source} and {clips[group[1]].entry.source}" for group in groups[:_NAMED]]
         text = (
             f"Near copies: {sum(map(len, groups)):,} of {_clips(training)} to train on, in {_groups(len(groups))}, "
             f"such as {'; '.join(examples)}. They add no variety, and draw training to what they show. Leave copies "
@@ -147,14 +151,14 @@ def _copies(clips: Sequence[Seen], near: Sequence[list[int]]) -> Iterator[Hint]:
         yield Hint("near-copies", text, _sources(clips, groups))
 
 
-def _not_moving(clips: Sequence[Seen]) -> Iterator[Hint]:
-    if still := [clip.source for clip in clips if clip.still]:
+def _not_moving(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+    if still := [clip.entry.source for clip in clips if clip.still]:
         text = (
             f"Stills: all frames are equal in {_of(still, clips)} ({_listed(still)}). They teach that a clip need not "
             "move. Leave them out."
         )
         yield Hint("stills", text, still)
-    if single := [clip.source for clip in clips if clip.frames == 1]:
+    if single := [clip.entry.source for clip in clips if clip.header.frames == 1]:
         text = (
             f"One frame only: {_of(single, clips)} ({_listed(single)}). They train networks for pictures "
             "(network.frames=1), and no others."
@@ -162,20 +166,20 @@ def _not_moving(clips: Sequence[Seen]) -> Iterator[Hint]:
         yield Hint("one-frame", text, single)
 
 
-def _short(clips: Sequence[Seen]) -> Iterator[Hint]:
-    moving = [clip for clip in clips if clip.frames > 1]
-    counts = [(frames, sum(clip.frames < frames for clip in moving)) for frames in WINDOWS]
+def _short(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+    moving = [clip for clip in clips if clip.header.frames > 1]
+    counts = [(frames, sum(clip.header.frames < frames for clip in moving)) for frames in WINDOWS]
     if named := [f"{frames} frames in {count:,}" for frames, count in counts if count]:
         text = (
             f"Short clips: fewer than {', '.join(named)} of {_clips(len(clips))}. A run needs "
             "(network.frames - 1) x data.stride + 1 frames of each; data.short says what becomes of clips with fewer."
         )
-        yield Hint("short-clips", text, [clip.source for clip in moving if clip.frames < WINDOWS[-1]])
+        yield Hint("short-clips", text, [clip.entry.source for clip in moving if clip.header.frames < WINDOWS[-1]])
 
 
-def _rates(clips: Sequence[Seen]) -> Iterator[Hint]:
-    moving = [clip for clip in clips if clip.frames > 1]
-    rates = sorted(clip.fps for clip in moving)
+def _rates(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+    moving = [clip for clip in clips if clip.header.frames > 1]
+    rates = sorted(clip.header.fps for clip in moving)
     if rates and rates[-1] > _ALIKE * rates[0]:
         usual, count = Counter(map(rate_name, rates)).most_common(1)[0]
         text = (
@@ -183,9 +187,9 @@ def _rates(clips: Sequence[Seen]) -> Iterator[Hint]:
             f"{_clips(len(moving))}). The same movement is fast in one clip and slow in another. Set "
             f"data.target_fps={usual}, or what suits."
         )
-        about = [clip.source for clip in moving if not 1 / _ALIKE <= clip.fps / float(usual) <= _ALIKE]
+        about = [clip.entry.source for clip in moving if not 1 / _ALIKE <= clip.header.fps / float(usual) <= _ALIKE]
         yield Hint("mixed-rates", text, about)
-    if varying := [clip.source for clip in moving if clip.variable]:
+    if varying := [clip.entry.source for clip in moving if clip.header.variable]:
         text = (
             f"Varying frame rate: within {_of(varying, clips)} ({_listed(varying)}). Frames are taken at an even rate, "
             "by their timestamps, so some are repeated or left out."
@@ -193,9 +197,12 @@ def _rates(clips: Sequence[Seen]) -> Iterator[Hint]:
         yield Hint("variable-rates", text, varying)
 
 
-def _shapes(clips: Sequence[Seen]) -> Iterator[Hint]:
-    shapes = sorted(clip.width / clip.height for clip in clips)
-    cuts = {clip.source: 1 - min(clip.width, clip.height) / max(clip.width, clip.height) for clip in clips}
+def _shapes(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+    shapes = sorted(clip.header.width / clip.header.height for clip in clips)
+    cuts = {
+        clip.entry.source: 1 - min(clip.header.width, clip.header.height) / max(clip.header.width, clip.header.height)
+        for clip in clips
+    }
     if long := {source: cut for source, cut in cuts.items() if cut > 1 - 1 / _ALIKE}:
         least, most = (f"{100 * cut:.0f}" for cut in (min(long.values()), max(long.values())))
         title = "Frames that are not square: width by height"
@@ -209,18 +216,18 @@ def _shapes(clips: Sequence[Seen]) -> Iterator[Hint]:
         yield Hint("aspect-ratios", text, list(long))
 
 
-def _small(clips: Sequence[Seen], size: int) -> Iterator[Hint]:
-    if small := [clip for clip in clips if min(clip.width, clip.height) < size]:
-        least = min(small, key=lambda clip: min(clip.width, clip.height))
+def _small(clips: Sequence[InspectedClip], size: int) -> Iterator[Hint]:
+    if small := [clip for clip in clips if min(clip.header.width, clip.header.height) < size]:
+        least = min(small, key=lambda clip: min(clip.header.width, clip.header.height))
+        smallest = f"{least.header.width}x{least.header.height}"
         text = (
-            f"Small frames: {_of(small, clips)}, the smallest {least.width}x{least.height}. At {size} pixels they are "
-            "enlarged, and soft."
+            f"Small frames: {_of(small, clips)}, the smallest {smallest}. At {size} pixels they are enlarged, and soft."
         )
-        yield Hint("small-frames", text, [clip.source for clip in small])
+        yield Hint("small-frames", text, [clip.entry.source for clip in small])
 
 
-def _alpha(clips: Sequence[Seen]) -> Iterator[Hint]:
-    if clear := [clip.source for clip in clips if clip.alpha]:
+def _alpha(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+    if clear := [clip.entry.source for clip in clips if clip.header.alpha]:
         text = (
             f"Transparent pixels: in {_of(clear, clips)}. What shows through is white, unless data.background says "
             "otherwise; random draws another colour each time."
@@ -233,8 +240,8 @@ def rate_name(fps: float) -> str:
     return f"{fps:.4g}"
 
 
-def _sources(clips: Sequence[Seen], groups: Iterable[list[int]]) -> list[str]:
-    return [clips[index].source for group in groups for index in group]
+def _sources(clips: Sequence[InspectedClip], groups: Iterable[list[int]]) -> list[str]:
+    return [clips[index].entry.source for group in groups for index in group]
 
 
 def _clips(number: int) -> str:
@@ -245,7 +252,7 @@ def _groups(number: int) -> str:
     return f"{number:,} group{'' if number == 1 else 's'}"
 
 
-def _of(some: Sequence[object], clips: Sequence[Seen]) -> str:
+def _of(some: Sequence[object], clips: Sequence[InspectedClip]) -> str:
     return f"{len(some):,} of {_clips(len(clips))}"
 
 

@@ -1,7 +1,6 @@
 """What is in a source of clips, before anything is trained: per class and overall, and what somebody should know of it.
 
-`inspect_listing` looks at files, `inspect_store` at a packed store. `as_text` is the table for the screen,
-`contact_sheet` a picture of some clips, `Inspection.to_json` everything.
+`dvdgan.data.inspect.report` shows it.
 """
 
 from __future__ import annotations
@@ -9,37 +8,32 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
+from dvdgan.config import DataConfig
 from dvdgan.data.decode.pixels import WHITE, compose
+from dvdgan.data.decode.timing import Header
+from dvdgan.data.inspect.clip import InspectedClip, differs, inspect_clip, make_thumbnails
 from dvdgan.data.inspect.duplicates import fingerprint, near_duplicates
 from dvdgan.data.inspect.hints import Hint, find_hints, near_copies_across, rate_name
-from dvdgan.data.inspect.look import Seen, differs, framed, look_at
-from dvdgan.data.inspect.report import SHOWN_CLASSES, as_text, contact_sheet
-from dvdgan.data.layouts.listing import TEST, TRAIN, Listing, Problem
+from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
 from dvdgan.data.progress import with_progress
-from dvdgan.data.store.format import ClipStore, StoreError
+from dvdgan.data.reading import Reading
+from dvdgan.data.rendering import PHENOMENA
+from dvdgan.data.sources import limits, list_source
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.index import StoreError, is_store
 from dvdgan.data.workers import Limits, Workers
 
-__all__ = [
-    "Hint",
-    "Inspection",
-    "Spread",
-    "Summary",
-    "as_text",
-    "contact_sheet",
-    "inspect_listing",
-    "inspect_store",
-]
+SHOWN_CLASSES = 40
+"""How many classes are shown, by their clips' thumbnails among others: the largest."""
 
-_PICTURED = 4  # clips of each class, at least; more where there are few classes
-_PICTURED_IN_ALL = 36
-_LOOKED_AT = 64  # frames of a packed clip that its fingerprint is taken of
+_SHOWN_PER_CLASS = 4  # clips of each class, at least; more where there are few classes
+_SHOWN_IN_ALL = 36
+_SAMPLED = 64  # frames of a packed clip that its fingerprint is taken of
 _BLOCK = 256  # frames of a packed clip that are compared at a time
 
 
@@ -97,13 +91,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Inspection:
-    """Everything that was found.
+    """Everything that an inspection says.
 
     Attributes:
         path: of the source.
         layout: as in `Listing.layout`; ``store`` for a packed one.
         check: ``all`` if every clip was decoded, ``headers`` if not: then lengths are what the headers say, and damage,
-            stills and near copies were not looked for.
+            stills and near copies are not known.
         total: of all clips.
         classes: of each class, in the order of the labels; empty if clips have none.
         size: short side of packed frames, in pixels.
@@ -111,9 +105,9 @@ class Inspection:
             store itself, if it is one.
         hints: what to know before training.
         problems: what cannot be used, and why.
-        near_copies: groups of clips that are near copies, by their sources; None: not looked for.
+        near_copies: groups of clips that are near copies, by their sources; None: not known.
         near_copies_across: those of them with clips on both sides of the split.
-        pictures: some clips: name of the class, source, and uint8 ``[8, 64, 64, 3]``.
+        thumbnails: of some clips: name of the class, source, and uint8 ``[6, 64, 64, 3]``.
     """
 
     path: str
@@ -127,177 +121,186 @@ class Inspection:
     problems: list[Problem]
     near_copies: list[list[str]] | None
     near_copies_across: list[list[str]]
-    pictures: list[tuple[str, str, np.ndarray]] = field(default_factory=list, repr=False)
+    thumbnails: list[tuple[str, str, np.ndarray]] = field(default_factory=list, repr=False)
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it but the pictures, as JSON values."""
-        values = {name: value for name, value in vars(self).items() if name != "pictures"}
-        for name in ("classes", "hints", "problems"):
-            values[name] = [asdict(value) for value in values[name]]
-        return {**values, "total": asdict(self.total)}
+
+def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = False, progress: bool = True) -> Inspection:
+    """Inspect the clips that `config.source` names: files in any layout, or a packed store, checked byte by byte.
+
+    Args:
+        config: the source, its layout, and how files are read.
+        size: the short side in pixels for which the size of a packed store is given.
+        headers_only: read the headers of files only.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        DataError: no such source, or nothing in it.
+        StoreError: the packed store is damaged.
+    """
+    if config.source is not None and config.source != PHENOMENA and is_store(config.source):
+        return inspect_store(ClipStore.open(config.source), progress)
+    return inspect_listing(
+        list_source(config), size, headers_only, config.folder_fps, config.workers, limits(config), progress
+    )
 
 
 def inspect_listing(
     listing: Listing,
-    *,
+    size: int = 64,
+    headers_only: bool = False,
+    folder_fps: float = 12.0,
     workers: int | None = None,
     limits: Limits | None = None,
-    folder_fps: float = 12.0,
-    size: int = 64,
-    duplicates: bool = True,
     progress: bool = True,
-    check: Literal["all", "headers"] = "all",
 ) -> Inspection:
-    """Look at files.
+    """Inspect files.
 
     Clips that cannot be used become `Inspection.problems`; if none can be, it is for the caller to say so.
 
     Args:
         listing: the clips.
+        size: short side at which the clips are to be packed, in pixels.
+        headers_only: read headers, and decode no more than what is shown; otherwise every clip is decoded.
+        folder_fps: frame rate of folders of frames, in frames per second.
         workers: how many processes decode; None is one per core.
         limits: what a clip may take; None is `Limits()`.
-        folder_fps: frame rate of folders of frames, in frames per second.
-        size: short side at which the clips are to be packed, in pixels.
-        duplicates: look for near copies.
         progress: show a progress bar on stderr.
-        check: decode every clip (``all``), or read headers only, and decode no more than what is shown.
     """
-    if check not in ("all", "headers"):
-        raise ValueError(f"check is all or headers, not {check!r}")
-    whole = check == "all"
-    shown = _to_picture([entry.label for entry in listing.entries], len(listing.classes))
-    tasks = (
-        (entry, folder_fps, whole, whole and duplicates, index in shown) for index, entry in enumerate(listing.entries)
-    )
-    clips: list[Seen] = []
+    shown = _to_show([entry.label for entry in listing.entries], len(listing.classes))
+    tasks = ((entry, folder_fps, not headers_only, index in shown) for index, entry in enumerate(listing.entries))
+    clips: list[InspectedClip] = []
     problems, failed = list(listing.problems), Counter(_classes_of(listing))
     with Workers(workers, limits or Limits()) as pool:
-        results = pool.run(look_at, tasks)
-        title = "inspecting clips" if whole else "reading headers"
-        for entry, result in zip(
-            listing.entries, with_progress(results, title, progress, len(listing.entries)), strict=True
-        ):
+        title, count = "reading headers" if headers_only else "inspecting clips", len(listing.entries)
+        results = with_progress(pool.run(inspect_clip, tasks), title, progress, count)
+        for entry, result in zip(listing.entries, results, strict=True):
             if result.reason is None:
                 clips.append(result.value)
             else:
                 problems.append(Problem(entry.source, result.reason))
                 failed[entry.label] += 1
-    near = near_duplicates(_marks(clips), progress=progress) if whole and duplicates else None
-    about = {
-        "path": str(listing.root),
-        "layout": listing.layout,
-        "check": check,
-        "size": size,
-        "packed_bytes": sum(_packed_bytes(clip, size) for clip in clips),
-    }
-    return _inspection(about, listing.classes, clips, problems, failed, near)
+    near = None if headers_only else _near_duplicates(clips, progress)
+    return _inspection(
+        listing.classes,
+        clips,
+        problems,
+        failed,
+        near,
+        path=str(listing.root),
+        layout=listing.layout,
+        check="headers" if headers_only else "all",
+        size=size,
+        packed_bytes=sum(_packed_bytes(clip.header, size) for clip in clips),
+    )
 
 
-def inspect_store(store: ClipStore, *, duplicates: bool = True, progress: bool = True) -> Inspection:
-    """Look at a packed store: all its frames, and whether they are those that were packed.
+def inspect_store(store: ClipStore, progress: bool = True) -> Inspection:
+    """Inspect a packed store: all its frames, and whether they are those that were packed.
 
     Args:
         store: the store. What it could not pack, and damage, become `Inspection.problems`.
-        duplicates: look for near copies.
         progress: show a progress bar on stderr.
     """
-    problems = [Problem(entry["source"], entry["reason"]) for entry in store.skipped]
-    with Progress(console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task("comparing checksums", total=len(store))
-        try:
-            store.verify(lambda done, total: bar.update(task, completed=done))
-        except StoreError as error:
-            problems.append(Problem(store.path.name, str(error).removeprefix(f"{store.path}: ")))
-    shown = _to_picture(store.labels.tolist(), len(store.classes))
+    problems = list(store.skipped)
+    try:
+        store.verify(progress)
+    except StoreError as error:
+        problems.append(Problem(store.path.name, str(error).removeprefix(f"{store.path}: ")))
+    shown = _to_show(store.labels.tolist(), len(store.classes))
     indices = with_progress(range(len(store)), "inspecting clips", progress)
-    clips = [_seen_in_store(store, index, duplicates, index in shown) for index in indices]
-    near = near_duplicates(_marks(clips), progress=progress) if duplicates else None
-    about = {
-        "path": str(store.path),
-        "layout": "store",
-        "check": "all",
-        "size": store.size,
-        "packed_bytes": store.bytes,
-    }
-    return _inspection(about, store.classes, clips, problems, Counter(), near)
+    clips = [_inspect_packed(store, index, index in shown) for index in indices]
+    return _inspection(
+        store.classes,
+        clips,
+        problems,
+        Counter(),
+        _near_duplicates(clips, progress),
+        path=str(store.path),
+        layout="store",
+        check="all",
+        size=store.size,
+        packed_bytes=store.bytes,
+    )
 
 
 def _inspection(
-    about: dict[str, Any],
     classes: list[str],
-    clips: list[Seen],
+    clips: list[InspectedClip],
     problems: list[Problem],
-    failed: Counter[int],
+    failed: Counter[int],  # problems of each class
     near: list[list[int]] | None,
+    *,
+    size: int,
+    **about: Any,
 ) -> Inspection:
-    members: list[list[Seen]] = [[] for _ in classes]
+    members: list[list[InspectedClip]] = [[] for _ in classes]
     for clip in clips if classes else []:
-        members[clip.label].append(clip)
+        members[clip.entry.label].append(clip)
     return Inspection(
         **about,
+        size=size,
         total=_summary("", clips, len(problems)),
         classes=[_summary(name, members[label], failed[label]) for label, name in enumerate(classes)],
-        hints=find_hints(clips, classes, near or [], about["size"]),
+        hints=find_hints(clips, classes, near or [], size),
         problems=problems,
         near_copies=None if near is None else _sources(clips, near),
         near_copies_across=_sources(clips, near_copies_across(clips, near or [])),
-        pictures=[
-            (classes[clip.label] if classes else "", clip.source, clip.pictures)
+        thumbnails=[
+            (classes[clip.entry.label] if classes else "", clip.entry.source, clip.thumbnails)
             for clip in clips
-            if clip.pictures is not None
+            if clip.thumbnails is not None
         ],
     )
 
 
-def _summary(name: str, clips: Sequence[Seen], problems: int) -> Summary:
-    moving = [clip for clip in clips if clip.frames > 1]
-    by_pixels = sorted(clips, key=lambda clip: clip.width * clip.height)
+def _summary(name: str, clips: Sequence[InspectedClip], problems: int) -> Summary:
+    moving = [clip for clip in clips if clip.header.frames > 1]
+    by_pixels = sorted(clips, key=lambda clip: clip.header.width * clip.header.height)
     return Summary(
         name=name,
         clips=len(clips),
-        train=sum(clip.split == TRAIN for clip in clips),
-        test=sum(clip.split == TEST for clip in clips),
+        train=sum(clip.entry.split == TRAIN for clip in clips),
+        test=sum(clip.entry.split == TEST for clip in clips),
         problems=problems,
-        frames=sum(clip.frames for clip in clips),
-        seconds=sum(clip.seconds for clip in clips),
-        frames_per_clip=_spread(clip.frames for clip in clips),
-        seconds_per_clip=_spread(clip.seconds for clip in clips),
-        fps=_spread(clip.fps for clip in moving),
-        rates=_tally(rate_name(clip.fps) for clip in moving),
-        variable=sum(clip.variable for clip in moving),
-        sizes=_tally(map(_size, clips)),
-        smallest=_size(by_pixels[0]) if clips else "",
-        largest=_size(by_pixels[-1]) if clips else "",
-        formats=_tally(clip.kind for clip in clips),
-        alpha=sum(clip.alpha for clip in clips),
+        frames=sum(clip.header.frames for clip in clips),
+        seconds=sum(clip.header.seconds for clip in clips),
+        frames_per_clip=_spread(clip.header.frames for clip in clips),
+        seconds_per_clip=_spread(clip.header.seconds for clip in clips),
+        fps=_spread(clip.header.fps for clip in moving),
+        rates=_tally(rate_name(clip.header.fps) for clip in moving),
+        variable=sum(clip.header.variable for clip in moving),
+        sizes=_tally(_size(clip.header) for clip in clips),
+        smallest=_size(by_pixels[0].header) if clips else "",
+        largest=_size(by_pixels[-1].header) if clips else "",
+        formats=_tally(clip.header.kind for clip in clips),
+        alpha=sum(clip.header.alpha for clip in clips),
     )
 
 
 def _spread(values: Iterable[float]) -> Spread | None:
-    found = list(values)
-    return Spread(min(found), float(np.median(found)), max(found)) if found else None
+    numbers = list(values)
+    return Spread(min(numbers), float(np.median(numbers)), max(numbers)) if numbers else None
 
 
 def _tally(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
 
 
-def _size(clip: Seen) -> str:
-    return f"{clip.width}x{clip.height}"
+def _size(header: Header) -> str:
+    return f"{header.width}x{header.height}"
 
 
-def _sources(clips: Sequence[Seen], groups: Iterable[list[int]]) -> list[list[str]]:
-    return [[clips[index].source for index in group] for group in groups]
+def _sources(clips: Sequence[InspectedClip], groups: Iterable[list[int]]) -> list[list[str]]:
+    return [[clips[index].entry.source for index in group] for group in groups]
 
 
-def _packed_bytes(clip: Seen, size: int) -> int:
-    scale = size / min(clip.width, clip.height)
-    return clip.frames * round(clip.width * scale) * round(clip.height * scale) * 3
+def _packed_bytes(header: Header, size: int) -> int:
+    return header.frames * math.prod(Reading(size).shape(header)) * 3
 
 
-def _marks(clips: Sequence[Seen]) -> np.ndarray:
-    marks = [clip.mark for clip in clips if clip.mark is not None]
-    return np.stack(marks) if marks else np.empty((0, 0), np.float32)
+def _near_duplicates(clips: Sequence[InspectedClip], progress: bool) -> list[list[int]]:
+    prints = [clip.fingerprint for clip in clips if clip.fingerprint is not None]
+    return near_duplicates(np.stack(prints), progress) if prints else []
 
 
 def _classes_of(listing: Listing) -> Iterator[int]:
@@ -307,40 +310,31 @@ def _classes_of(listing: Listing) -> Iterator[int]:
         yield from [labels[part] for part in problem.source.split("/")[:-1] if part in labels][:1]
 
 
-def _to_picture(labels: Sequence[int], classes: int) -> set[int]:
+def _to_show(labels: Sequence[int], classes: int) -> set[int]:
     """Which clips are shown: the first and others evenly spread, of each of the largest classes."""
     largest = [label for label, _ in Counter(labels).most_common(SHOWN_CLASSES)]
     members: dict[int, list[int]] = {label: [] for label in largest}
     for index, label in enumerate(labels):
         if label in members:
             members[label].append(index)
-    wanted = max(_PICTURED, math.ceil(_PICTURED_IN_ALL / max(1, len(largest))) if classes else _PICTURED_IN_ALL // 3)
+    wanted = max(_SHOWN_PER_CLASS, math.ceil(_SHOWN_IN_ALL / max(1, len(largest))) if classes else _SHOWN_IN_ALL // 3)
     chosen = set()
-    for found in members.values():
-        chosen |= {found[int(at)] for at in np.linspace(0, len(found) - 1, wanted).round()}
+    for own in members.values():
+        chosen |= {own[int(at)] for at in np.linspace(0, len(own) - 1, wanted).round()}
     return chosen
 
 
-def _seen_in_store(store: ClipStore, index: int, mark: bool, pictured: bool) -> Seen:
+def _inspect_packed(store: ClipStore, index: int, thumbnails: bool) -> InspectedClip:
     clip = store.clip(index)
     length, height, width, channels = clip.shape
-    times = np.unique(np.linspace(0, length - 1, _LOOKED_AT).round().astype(int))
-    some = np.stack([clip[time] if channels == 3 else compose(clip[time], WHITE) for time in times])
+    times = np.unique(np.linspace(0, length - 1, _SAMPLED).round().astype(int))
+    sample = np.stack([clip[time] if channels == 3 else compose(clip[time], WHITE) for time in times])
     blocks = (clip[start : start + _BLOCK] for start in range(0, length, _BLOCK))
-    return Seen(
-        source=store.sources[index],
-        label=int(store.labels[index]),
-        split=store.splits[index],
-        group=store.groups[index],
-        width=width,
-        height=height,
-        fps=float(store.fps[index]),
-        frames=length,
-        seconds=length / float(store.fps[index]),
-        kind="packed",
-        alpha=channels == 4,
-        variable=False,
-        still=length > 1 and not any(differs(block, clip[:1]) for block in blocks),
-        mark=fingerprint(some) if mark else None,
-        pictures=framed(some) if pictured else None,
+    label, fps = int(store.labels[index]), float(store.fps[index])
+    return InspectedClip(
+        Entry(store.path, store.sources[index], label, split=store.splits[index], group=store.groups[index]),
+        Header(width, height, fps, length, length / fps, alpha=channels == 4, kind="packed", variable=False),
+        length > 1 and not any(differs(block, clip[:1]) for block in blocks),
+        fingerprint(sample),
+        make_thumbnails(sample) if thumbnails else None,
     )

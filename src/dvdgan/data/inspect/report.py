@@ -1,25 +1,22 @@
-"""An `Inspection` for people: a table for the screen, and a sheet of pictures."""
+"""An `Inspection`, shown: a table for the screen, a sheet of thumbnails, and JSON."""
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
 import numpy as np
 from rich.cells import cell_len, set_cell_size
+from rich.filesize import decimal
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.inspect.look import PICTURES
+from dvdgan.data.inspect.inspection import SHOWN_CLASSES, Inspection, Spread, Summary
 from dvdgan.data.write.sheets import clip_sheet
 
-if TYPE_CHECKING:
-    from dvdgan.data.inspect.inspection import Inspection, Spread, Summary
-
-SHOWN_CLASSES = 40
-"""How many classes the table and the sheet have: the largest."""
-
+_WIDTH = 80  # cells of a line
 _SHOWN_PROBLEMS = 20
 _SHOWN_REASONS = 10
 _SHOWN_VALUES = 3  # sizes, rates or formats in a line of the totals
@@ -28,29 +25,33 @@ _NAME = 24  # cells: the widest name of a class on the screen and on the sheet
 _GAP = "  "
 
 
-def as_text(inspection: Inspection, width: int = 80) -> str:
-    """Totals, a table of the classes, hints, and what cannot be used, in lines of at most `width` cells if it can be.
+def as_text(inspection: Inspection) -> str:
+    """Totals, a table of the classes, hints, and what cannot be used, in lines of at most 80 cells if it can be.
 
-    `Inspection.to_json` has what is left out here: classes beyond the 40 largest, problems beyond the first 20.
+    `as_json` has what is left out here: classes beyond the 40 largest, problems beyond the first 20.
     """
-    blocks = [_totals(inspection, width)]
+    blocks = [_totals(inspection)]
     if inspection.classes:
-        blocks.append(_table(inspection, width))
+        blocks.append(_table(inspection))
     if inspection.hints:
-        blocks.append(["To know before training:", *_bullets((hint.text for hint in inspection.hints), width)])
+        blocks.append(["To know before training:", *_bullets(hint.text for hint in inspection.hints)])
     if inspection.problems:
-        blocks.append(_problems(inspection, width))
+        blocks.append(_problems(inspection))
     return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks) + "\n"
 
 
-def contact_sheet(inspection: Inspection, per_class: int | None = None, frames: int = 6) -> np.ndarray:
-    """A picture of some clips: a row for each, time to the right.
+def as_json(inspection: Inspection) -> str:
+    """All of it but the thumbnails: an object with the fields of `Inspection`."""
+    values = asdict(inspection)
+    del values["thumbnails"]
+    return json.dumps(values, indent=1)
 
-    Args:
-        inspection: what was found.
-        per_class: rows for a class, at most; None makes about 36 rows. The 40 largest classes are shown.
-        frames: pictures in a row, 1 to 8, evenly spread over the clip (over its first 10 seconds if only headers were
-            read).
+
+def contact_sheet(inspection: Inspection) -> np.ndarray:
+    """Thumbnails of some clips: a row for each, time to the right.
+
+    There are about 36 rows, of the 40 largest classes. A row spans the clip, or its first 10 seconds if only headers
+    were read.
 
     Returns:
         uint8 ``[H, W, 3]``.
@@ -59,30 +60,25 @@ def contact_sheet(inspection: Inspection, per_class: int | None = None, frames: 
         DataError: there is no clip to be shown.
     """
     rows: dict[str, list[np.ndarray]] = defaultdict(list)
-    for name, _, pictures in inspection.pictures:
-        rows[name].append(pictures)
+    for name, _, thumbnails in inspection.thumbnails:
+        rows[name].append(thumbnails)
     if not rows:
         raise DataError(f"{inspection.path}: no clip to be shown")
-    if per_class is None:
-        per_class = max(1, _SHEET_ROWS // len(rows)) if inspection.classes else _SHEET_ROWS // 3
-    times = np.linspace(0, PICTURES - 1, min(frames, PICTURES)).round().astype(int)
+    per_class = max(1, _SHEET_ROWS // len(rows)) if inspection.classes else _SHEET_ROWS // 3
     clips, labels = [], []
-    for name in sorted(
-        rows, key=[summary.name for summary in inspection.classes].index if inspection.classes else None
-    ):
-        found = rows[name]
-        some = np.unique(np.linspace(0, len(found) - 1, per_class).round().astype(int))
-        clips += [found[index][times] for index in some]
+    for name in [summary.name for summary in inspection.classes if summary.name in rows] or [""]:
+        some = np.unique(np.linspace(0, len(rows[name]) - 1, per_class).round().astype(int))
+        clips += [rows[name][index] for index in some]
         labels += [_cut(_plain(name), _NAME).rstrip()] * len(some)
-    return clip_sheet(np.stack(clips), labels, columns=len(times), scale=1)
+    return clip_sheet(np.stack(clips), labels, scale=1)
 
 
-def _totals(inspection: Inspection, width: int) -> list[str]:
+def _totals(inspection: Inspection) -> list[str]:
     total, classes = inspection.total, len(inspection.classes)
     kinds = {"store": "packed store", "flat": "clips without classes", "list": "list", "frames": "folders of frames"}
     layout = kinds.get(inspection.layout, inspection.layout)
-    facts = [layout, f"{classes:,} class{'' if classes == 1 else 'es'}" if classes else "no classes"]
-    lines = [_plain(inspection.path), ", ".join(dict.fromkeys(facts))]
+    title = [layout, f"{classes:,} class{'' if classes == 1 else 'es'}" if classes else "no classes"]
+    lines = [_plain(inspection.path), ", ".join(dict.fromkeys(title))]
     clips = f"{total.clips:,} clip{'' if total.clips == 1 else 's'}"
     if total.train or total.test:
         rest = total.clips - total.train - total.test
@@ -91,22 +87,24 @@ def _totals(inspection: Inspection, width: int) -> list[str]:
         clips += f"; {total.problems:,} cannot be used"
     rows = [("clips", clips)]
     if total.clips:
+        span = f"; {total.smallest} to {total.largest}" if len(total.sizes) > _SHOWN_VALUES else ""
+        varying = f"; varies within {total.variable:,}" if total.variable else ""
         rows += [
             ("length", f"{_time(total.seconds)}, {total.frames:,} frames; a clip has {_lengths(total)}"),
-            ("size", f"{_tally(total.sizes)}{_range(total)}"),
-            ("rate", f"{_tally(total.rates, ' fps') or 'none'}{_varying(total)}"),
+            ("size", f"{_tally(total.sizes)}{span}"),
+            ("rate", f"{_tally(total.rates, ' fps') or 'none'}{varying}"),
             ("format", _tally(total.formats) + (f"; {total.alpha:,} with transparency" if total.alpha else "")),
-            ("packed", f"{_bytes(inspection.packed_bytes)} at {inspection.size} pixels"),
+            ("packed", f"{decimal(inspection.packed_bytes)} at {inspection.size} pixels"),
         ]
     if inspection.check == "headers":
         rows.append(("checked", "headers only: not whether clips are damaged, stand still, or are near copies"))
     for name, text in rows:
-        lines += textwrap.wrap(f"{name:<9}{text}", width, initial_indent="  ", subsequent_indent=" " * 11)
+        lines += textwrap.wrap(f"{name:<9}{text}", _WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
     return lines
 
 
-def _table(inspection: Inspection, width: int) -> list[str]:
-    """A row for each of the largest classes: those columns that say something."""
+def _table(inspection: Inspection) -> list[str]:
+    """A row for each of the largest classes; columns without values are left out."""
     order = sorted(inspection.classes, key=lambda summary: -summary.clips)
     shown, more = order[:SHOWN_CLASSES], order[SHOWN_CLASSES:]
     split = inspection.total.train or inspection.total.test
@@ -123,7 +121,7 @@ def _table(inspection: Inspection, width: int) -> list[str]:
     ]
     columns = [(title, cells) for title, cells in columns if cells]
     widths = [max(map(cell_len, [title, *cells])) for title, cells in columns]
-    spare = width - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)
+    spare = _WIDTH - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)
     widths[0] = min(widths[0], max(_NAME // 2, spare))
     lines = []
     for row in zip(*([title, *cells] for title, cells in columns)):
@@ -136,24 +134,24 @@ def _table(inspection: Inspection, width: int) -> list[str]:
     return lines
 
 
-def _problems(inspection: Inspection, width: int) -> list[str]:
+def _problems(inspection: Inspection) -> list[str]:
     problems = inspection.problems
     lines = [f"Cannot be used ({len(problems):,}):"]
     shown = problems[:_SHOWN_PROBLEMS]
-    lines += _bullets((f"{problem.source}: {problem.reason}" for problem in shown), width)
+    lines += _bullets(f"{problem.source}: {problem.reason}" for problem in shown)
     if len(problems) > len(shown):
         lines.append(f"  and {len(problems) - len(shown):,} more. By reason:")
         reasons = Counter(problem.reason for problem in problems).most_common()
-        lines += _bullets((f"{count:,}: {reason}" for reason, count in reasons[:_SHOWN_REASONS]), width)
+        lines += _bullets(f"{count:,}: {reason}" for reason, count in reasons[:_SHOWN_REASONS])
         if len(reasons) > _SHOWN_REASONS:
             lines.append(f"  and {len(reasons) - _SHOWN_REASONS:,} more reasons")
     return lines
 
 
-def _bullets(texts: Iterable[str], width: int) -> Iterator[str]:
+def _bullets(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         yield from textwrap.wrap(
-            _plain(text), width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+            _plain(text), _WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
         ) or ["-"]
 
 
@@ -193,26 +191,11 @@ def _commonest(counts: dict[str, int]) -> str:
     return next(iter(counts)) + (f" +{len(counts) - 1}" if len(counts) > 1 else "")
 
 
-def _range(total: Summary) -> str:
-    return f"; {total.smallest} to {total.largest}" if len(total.sizes) > _SHOWN_VALUES else ""
-
-
-def _varying(total: Summary) -> str:
-    return f"; varies within {total.variable:,}" if total.variable else ""
-
-
 def _time(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes / 60:,.1f} h"
-
-
-def _bytes(count: int) -> str:
-    number, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while number >= 999.5 and len(units) > 1:
-        number, units = number / 1000, units[1:]
-    return f"{number:,.3g} {units[0]}" if number < 999.5 else f"{number:,.0f} {units[0]}"
 
 
 def _plain(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dvdgan.data.decode.clip import CLIP_SUFFIXES, STILL_SUFFIXES
+from dvdgan.data.decode.clip import CLIP_SUFFIXES
+from dvdgan.data.decode.stills import STILL_SUFFIXES
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Listing
 from dvdgan.data.layouts.lists import LIST_SUFFIXES, column_names, read_list

@@ -33,6 +33,15 @@ class Entry:
     group: str = ""
 
 
+def with_times(source: str, start: float, end: float | None) -> str:
+    """The source of a part of a file, from a start to an end in seconds; None is the file's end."""
+    return f"{source}#t={_plain(start)}-{'' if end is None else _plain(end)}"
+
+
+def _plain(seconds: float) -> str:
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True)
 class Problem:
     """A clip that cannot be used, and why, in one line."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.layouts.listing import Entry, Listing, Problem, with_times
 from dvdgan.data.layouts.splits import settle_validation, side
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -64,29 +64,31 @@ def read_list(root: Path, path: Path) -> Listing:
         DataError: the file cannot be read, or has no column named path.
     """
     rows, problems = read_rows(path, ("path",))
-    found: dict[str, tuple[Entry, str, Row]] = {}
+    entries: list[Entry] = []
+    row_of: dict[str, Row] = {}  # by source
     for row in rows:
         try:
             entry = _entry(row, root, path.parent)
-            if entry.source in found:
-                _, label, first = found[entry.source]
+            if (first := row_of.get(entry.source)) is not None:
+                label = first["label"]
                 other = "" if label == row["label"] else f" with the label {label}, which it keeps"
                 raise RowError(f"path: the same clip as in {first.place}{other}")
         except RowError as error:
             problems.append(Problem(row["path"] or row.place, f"{row.place}: {error}"))
             continue
-        found[entry.source] = (entry, row["label"], row)
-    if any(label for _, label, _ in found.values()):
-        for source in [source for source, (_, label, _) in found.items() if not label]:
-            problems.append(
-                Problem(source, f"{found.pop(source)[2].place}: label: is empty, while other rows have one")
-            )
-    pieces = Counter(entry.path for entry, _, _ in found.values())
-    for source, (entry, label, row) in found.items():
+        entries.append(entry)
+        row_of[entry.source] = row
+    if any(row["label"] for row in row_of.values()):
+        unlabelled = [source for source, row in row_of.items() if not row["label"]]
+        reason = "label: is empty, while other rows have one"
+        problems += [Problem(source, f"{row_of[source].place}: {reason}") for source in unlabelled]
+        entries = [entry for entry in entries if row_of[entry.source]["label"]]
+    pieces = Counter(entry.path for entry in entries)
+    for index, entry in enumerate(entries):
         if pieces[entry.path] > 1 and not entry.group:
-            found[source] = (replace(entry, group=source_of(entry.path, root)), label, row)
-    entries, left_out = settle_validation([entry for entry, _, _ in found.values()])
-    entries, classes = with_labels(entries, {source: label for source, (_, label, _) in found.items()})
+            entries[index] = replace(entry, group=source_of(entry.path, root))
+    entries, left_out = settle_validation(entries)
+    entries, classes = with_labels(entries, {source: row["label"] for source, row in row_of.items()})
     return Listing(root, "list", classes, entries, problems + left_out)
 
 
@@ -115,8 +117,8 @@ def read_rows(path: Path, needed: Iterable[str]) -> tuple[list[Row], list[Proble
     rows = list((_json_rows if path.suffix.lower() in JSON_SUFFIXES else _csv_rows)(path, text, problems))
     names = names.union(*(row.values for row in rows))
     if missing := [name for name in needed if name not in names]:
-        found = f"its columns are {', '.join(sorted(names))}" if names else "it names no columns"
-        raise DataError(f"{path}:1: no column named {' or '.join(missing)}; {found}")
+        there = f"its columns are {', '.join(sorted(names))}" if names else "it names no columns"
+        raise DataError(f"{path}:1: no column named {' or '.join(missing)}; {there}")
     return rows, problems
 
 
@@ -152,13 +154,7 @@ def source_of(path: Path, root: Path, start: float = 0.0, end: float | None = No
     absolute = Path(os.path.abspath(path))
     above = Path(os.path.abspath(root))
     source = (absolute.relative_to(above) if absolute.is_relative_to(above) else absolute).as_posix()
-    if not start and end is None:
-        return source
-    return f"{source}#t={_plain(start)}-{'' if end is None else _plain(end)}"
-
-
-def _plain(time: float) -> str:
-    return f"{time:.6f}".rstrip("0").rstrip(".")
+    return with_times(source, start, end) if start or end is not None else source
 
 
 def _entry(row: Row, root: Path, beside: Path) -> Entry:
@@ -232,10 +228,10 @@ def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
-            if not isinstance(found, dict):
+            values = json.loads(line)
+            if not isinstance(values, dict):
                 raise RowError('is no object such as {"path": "a.mp4"}')
-            yield Row(place, {name.strip().lower(): _cell(name, value) for name, value in found.items()})
+            yield Row(place, {name.strip().lower(): _cell(name, value) for name, value in values.items()})
         except RowError as error:
             problems.append(Problem(place, f"{place}: {error}"))
         except ValueError as error:

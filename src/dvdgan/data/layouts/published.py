@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
 from dvdgan.data.layouts.lists import Row, RowError, column_names, read_rows, seconds, source_of, with_labels
 from dvdgan.data.layouts.splits import settle_validation, side
-from dvdgan.data.layouts.trees import Found, are_one_sequence, clips_in, natural, walk
+from dvdgan.data.layouts.trees import are_one_sequence, clips_in, name_of, natural, parts_of, walk
 
 _UCF101_FOLDER = "ucfTrainTestlist"
 _UCF101_CLASSES = "classInd.txt"
@@ -69,45 +70,41 @@ def read_ucf101(root: Path, lists: Path, fold: int) -> Listing:
                 problems.append(Problem(line, f"{place}: is listed twice, and stays in the {listed[name][2]} part"))
             else:
                 listed[name] = (of_class, path_there.as_posix(), split)
-    found, unused = _named_clips(root, listed, f"the lists of fold {fold}")
-    there = {listed[name][0] for name in found}
+    clips, unused = _listed_clips(root, listed, f"the lists of fold {fold}")
+    there = {listed[name][0] for name in clips}
     classes = [name for name in order if name in there]
     entries = []
-    for name, clip in found.items():
+    for name, clip in clips.items():
         of_class, _, split = listed[name]
         number = _UCF101_GROUP.search(name)
         group = f"{of_class}_g{number[1]}" if number else ""
-        entries.append(Entry(clip.path(root), clip.source, classes.index(of_class), split=split, group=group))
+        entries.append(replace(clip, label=classes.index(of_class), split=split, group=group))
     entries.sort(key=lambda entry: entry.label)
-    return Listing(root, "ucf101", classes, entries, [*problems, *unused, *_not_there(listed, found, classes)])
+    return Listing(root, "ucf101", classes, entries, [*problems, *unused, *_not_there(listed, clips, classes)])
 
 
-def _named_clips(
-    root: Path, listed: dict[str, tuple[str, str, str]], lists: str
-) -> tuple[dict[str, Found], list[Problem]]:
+def _listed_clips(root: Path, listed: Container[str], lists: str) -> tuple[dict[str, Entry], list[Problem]]:
     """The listed clips that are there, by name, and what is there beside them."""
     folders, problems = walk(root)
-    found: dict[str, Found] = {}
+    clips: dict[str, Entry] = {}
     for clip in clips_in(root, folders, lambda folder: are_one_sequence(folder.files)):
-        name = clip.name.casefold()
+        name = name_of(clip).casefold()
         if name not in listed:
             problems.append(Problem(clip.source, f"is not in {lists}"))
-        elif name in found:
-            problems.append(Problem(clip.source, f"is the same clip as {found[name].source}"))
+        elif name in clips:
+            problems.append(Problem(clip.source, f"is the same clip as {clips[name].source}"))
         else:
-            found[name] = clip
-    return found, problems
+            clips[name] = clip
+    return clips, problems
 
 
-def _not_there(
-    listed: dict[str, tuple[str, str, str]], found: dict[str, Found], classes: list[str]
-) -> Iterator[Problem]:
+def _not_there(listed: dict[str, tuple[str, str, str]], there: Container[str], classes: list[str]) -> Iterator[Problem]:
     """A problem for each clip that is listed and not there; one for all of a class of which none is there."""
     whole = defaultdict(list)
     for name, (of_class, path, _) in listed.items():
         if of_class not in classes:
             whole[of_class].append(path)
-        elif name not in found:
+        elif name not in there:
             yield Problem(path, "is listed, but not there")
     for of_class, paths in whole.items():
         yield Problem(of_class, f"none of its {len(paths)} listed clips is there; the first is {paths[0]}")
@@ -155,11 +152,12 @@ def read_kinetics(root: Path, lists: list[Path]) -> Listing:
     """
     folders, problems = walk(root)
     clips = clips_in(root, folders, lambda folder: are_one_sequence(folder.files))
-    clips.sort(key=lambda clip: not any(_REPLACEMENT in name for name in clip.parts))
-    whole = {clip.name: clip for clip in reversed(clips)}
-    timed = {_timed(clip.name): clip for clip in reversed(clips)}
-    found: dict[str, tuple[Entry, str]] = {}  # each with its label, by source
-    used: set[Found] = set()
+    clips.sort(key=lambda clip: not any(_REPLACEMENT in name for name in parts_of(clip)))
+    whole = {name_of(clip): clip for clip in reversed(clips)}
+    timed = {_timed(name_of(clip)): clip for clip in reversed(clips)}
+    entries: dict[str, Entry] = {}
+    labels: dict[str, str] = {}
+    used: set[Entry] = set()
     missing, unlabelled = [], []
     for row, split in _kinetics_rows(lists, problems):
         video = row["youtube_id"]
@@ -179,19 +177,20 @@ def read_kinetics(root: Path, lists: list[Path]) -> Listing:
         else:
             used.add(clip)
             begin, stop = (0.0, None) if cut else (start, end)
-            path = clip.path(root)
-            source = source_of(path, root, begin, stop)
-            found.setdefault(source, (Entry(path, source, 0, begin, stop, split, video), row["label"]))
+            source = source_of(clip.path, root, begin, stop)
+            if source not in entries:
+                entries[source] = replace(clip, source=source, start=begin, end=stop, split=split, group=video)
+                labels[source] = row["label"]
     extra = [clip.source for clip in clips if clip not in used]
     for which, what in ((missing, "listed, but not there"), (unlabelled, "without a label"), (extra, "in no list")):
         if which:
             problems.append(
                 Problem(which[0].rpartition(" ")[2], f"{len(which)} clips are {what}; the first is {which[0]}")
             )
-    entries, left_out = settle_validation([entry for entry, _ in found.values()])
-    entries, classes = with_labels(entries, {source: label for source, (_, label) in found.items()})
-    entries.sort(key=lambda entry: (entry.label, natural(entry.source)))
-    return Listing(root, "kinetics", classes, entries, problems + left_out)
+    used_entries, left_out = settle_validation(list(entries.values()))
+    used_entries, classes = with_labels(used_entries, labels)
+    used_entries.sort(key=lambda entry: (entry.label, natural(entry.source)))
+    return Listing(root, "kinetics", classes, used_entries, problems + left_out)
 
 
 def _timed(name: str) -> tuple[str, int, int]:

@@ -22,13 +22,13 @@ _SIDES = {
 _FIELD = "data.group"
 
 
-def group_keys(sources: Sequence[str], pattern: str | None) -> list[str]:
+def group_keys(sources: Sequence[str], pattern: str) -> list[str]:
     r"""The group of each clip, cut out of its source by a pattern such as ``_(g\d+)_``.
 
     Args:
         sources: as in `dvdgan.data.layouts.listing.Entry`.
         pattern: a regular expression, searched anywhere in the source. Its capturing group, or the whole match if it
-            has none, is the clip's group. None makes each clip a group of its own, and so is a source without a match.
+            has none, is the clip's group. A source without a match is a group of its own.
 
     Returns:
         One group per source. Clips that are a group of their own have their source as its name.
@@ -36,8 +36,6 @@ def group_keys(sources: Sequence[str], pattern: str | None) -> list[str]:
     Raises:
         DataError: not a regular expression, more than one capturing group, or no source matches.
     """
-    if pattern is None:
-        return list(sources)
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -78,16 +76,10 @@ def assign_splits(
         ``train`` or ``test`` for each clip. The order of the clips makes no difference.
 
     Raises:
-        ValueError: lengths differ, or a value is out of its range.
+        ValueError: lengths differ, or a split is another word.
     """
-    if not len(groups) == len(labels) == len(given):
-        raise ValueError(f"{len(groups)} groups, {len(labels)} labels and {len(given)} splits are not one per clip")
     if unknown := set(given) - {TRAIN, TEST, ""}:
         raise ValueError(f"a split is {TRAIN}, {TEST} or empty, not {sorted(unknown)[0]!r}")
-    if not all(groups):
-        raise ValueError("a clip's group is empty; name it by its source")
-    if not 0 <= test_fraction <= 1:
-        raise ValueError(f"test_fraction is between 0 and 1, not {test_fraction}")
     sides: dict[str, str] = {}
     for group, split in zip(groups, given, strict=True):
         if split:
@@ -102,7 +94,7 @@ def leaks(groups: Sequence[str], splits: Sequence[str]) -> list[str]:
     sides = defaultdict(set)
     for group, split in zip(groups, splits, strict=True):
         sides[group].add(split)
-    return sorted(group for group, found in sides.items() if {TRAIN, TEST} <= found)
+    return sorted(group for group, parts in sides.items() if {TRAIN, TEST} <= parts)
 
 
 def _drawn(groups: Sequence[str], labels: Sequence[int], test_fraction: float, seed: int) -> set[str]:

@@ -7,12 +7,13 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dvdgan.data.decode.clip import CLIP_SUFFIXES, STILL_SUFFIXES, VIDEO_SUFFIXES
-from dvdgan.data.layouts.listing import Entry, Listing, Problem
-from dvdgan.data.layouts.splits import TEST, TRAIN, VALIDATION, settle_validation, side
+from dvdgan.data.decode.clip import CLIP_SUFFIXES, VIDEO_SUFFIXES
+from dvdgan.data.decode.stills import STILL_SUFFIXES
+from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
+from dvdgan.data.layouts.splits import VALIDATION, settle_validation, side
 
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
 _SUFFIXES = frozenset(CLIP_SUFFIXES)
@@ -33,28 +34,6 @@ class Folder:
     subfolders: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Found:
-    """A clip that was found: a file, or a folder of frames."""
-
-    parts: Parts
-    is_folder: bool
-
-    @property
-    def source(self) -> str:
-        """The path relative to the root."""
-        return "/".join(self.parts)
-
-    @property
-    def name(self) -> str:
-        """The file's name without its suffix, or the folder's name."""
-        return self.parts[-1] if self.is_folder else os.path.splitext(self.parts[-1])[0]
-
-    def path(self, root: Path) -> Path:
-        """Where it is."""
-        return root.joinpath(*self.parts)
-
-
 def walk(root: Path) -> tuple[list[Folder], list[Problem]]:
     """All folders of a source, the root first, and what cannot be read. No file is opened.
 
@@ -70,8 +49,8 @@ def walk(root: Path) -> tuple[list[Folder], list[Problem]]:
             status = os.stat(where)
             if (place := (status.st_dev, status.st_ino)) in above:
                 continue
-            with os.scandir(where) as found:
-                inside = sorted((entry.name, _kind(entry)) for entry in found if entry.name[0] != ".")
+            with os.scandir(where) as items:
+                inside = sorted((item.name, _kind(item)) for item in items if item.name[0] != ".")
         except OSError as error:
             problems.append(Problem("/".join(parts) or ".", f"the folder cannot be read ({error.strerror})"))
             continue
@@ -142,8 +121,8 @@ def are_one_sequence(names: Iterable[str]) -> bool:
     return (numbers[-1] - numbers[0]) // math.gcd(*steps) < 2 * len(numbers)
 
 
-def clips_in(root: Path, folders: list[Folder], is_clip: Callable[[Folder], bool]) -> list[Found]:
-    """The clips of folders, in natural order.
+def clips_in(root: Path, folders: list[Folder], is_clip: Callable[[Folder], bool]) -> list[Entry]:
+    """The clips of folders, in natural order, without class, part and group.
 
     Pictures that cannot move (.jpg, .bmp) are clips only where there is no video: beside videos they are thumbnails.
 
@@ -153,14 +132,26 @@ def clips_in(root: Path, folders: list[Folder], is_clip: Callable[[Folder], bool
         is_clip: which folders are to be taken for one clip each, by their names; a folder of animated WebP is not.
     """
     videos = any(_suffix(name) in VIDEO_SUFFIXES for folder in folders for name in folder.files)
-    clips = []
+    clips: list[Parts] = []
     for folder in folders:
         if is_clip(folder) and not _is_animated(root.joinpath(*folder.parts, folder.files[0])):
-            clips.append(Found(folder.parts, True))
+            clips.append(folder.parts)
         else:
             names = (name for name in folder.files if not (videos and _suffix(name) in _ONLY_STILL))
-            clips += [Found((*folder.parts, name), False) for name in names]
-    return sorted(clips, key=lambda clip: natural(clip.source))
+            clips += [(*folder.parts, name) for name in names]
+    entries = [Entry(root.joinpath(*parts), "/".join(parts)) for parts in clips]
+    return sorted(entries, key=lambda entry: natural(entry.source))
+
+
+def parts_of(entry: Entry) -> Parts:
+    """The path of an entry of `clips_in`, below the root."""
+    return tuple(entry.source.split("/"))
+
+
+def name_of(entry: Entry) -> str:
+    """The file's name without its suffix, or the folder's name."""
+    stem, suffix = os.path.splitext(entry.path.name)
+    return stem if suffix.lower() in _SUFFIXES else entry.path.name
 
 
 def _is_animated(path: Path) -> bool:
@@ -185,29 +176,31 @@ def read_tree(root: Path, layout: str, folder_ok: bool = True) -> Listing:
         folder_ok: whether folders of frames are clips in the other layouts than ``frames``.
 
     Returns:
-        The listing; its layout is the one that was found. It may have no entries.
+        The listing; its layout is the one that was recognised. It may have no entries.
     """
     folders, problems = walk(root)
     sides = _sides_of(folders)
     depth = 1 if sides else 0  # names in a path before its class
     frames = _frame_folders(folders, layout, folder_ok, depth)
     clips = clips_in(root, folders, lambda folder: folder.parts in frames)
-    classes = _classes(clips, layout, depth)
+    places = [parts_of(clip) for clip in clips]
+    classes = _classes([parts for parts in places if layout != "frames" or parts in frames], layout, depth)
     number = {name: index for index, name in enumerate(classes)}
     entries = []
-    for clip in clips:
-        if reason := _misplaced(clip, layout, sides, classes, depth):
+    for clip, parts in zip(clips, places):
+        if layout == "frames" and parts not in frames:
+            problems.append(Problem(clip.source, "is no folder of two or more stills whose names end in numbers"))
+        elif reason := _misplaced(parts, layout, sides, classes, depth):
             problems.append(Problem(clip.source, reason))
         else:
-            label = number[clip.parts[depth]] if classes else 0
-            split = sides.get(clip.parts[0], "")
-            entries.append(Entry(clip.path(root), clip.source, label, split=split))
+            label = number[parts[depth]] if classes else 0
+            entries.append(replace(clip, label=label, split=sides.get(parts[0], "")))
     if classes:
-        problems += _empty_classes(folders, clips, sides, depth)
+        problems += _empty_classes(folders, places, sides, depth)
     entries, left_out = settle_validation(entries)
     entries.sort(key=lambda entry: entry.label)
     if layout == "auto":
-        all_frames = bool(clips) and all(clip.is_folder for clip in clips)
+        all_frames = bool(clips) and frames.issuperset(places)
         layout = "frames" if all_frames else "folders" if classes else "flat"
     return Listing(root, layout, classes, entries, problems + left_out)
 
@@ -218,9 +211,9 @@ def _sides_of(folders: list[Folder]) -> dict[str, str]:
     They are if there is one for training and one for testing, or if no other folder there holds clips.
     """
     holding = {folder.parts[0] for folder in folders if folder.parts and folder.files}
-    found = {name: part for name in holding if (part := side(name))}
-    both = TRAIN in found.values() and {TEST, VALIDATION} & set(found.values())
-    return found if both or len(found) == len(holding) else {}
+    sides = {name: part for name in holding if (part := side(name))}
+    both = TRAIN in sides.values() and {TEST, VALIDATION} & set(sides.values())
+    return sides if both or len(sides) == len(holding) else {}
 
 
 def _frame_folders(folders: list[Folder], layout: str, folder_ok: bool, depth: int) -> set[Parts]:
@@ -230,36 +223,33 @@ def _frame_folders(folders: list[Folder], layout: str, folder_ok: bool, depth: i
     if not folder_ok:
         return set()
     inside = [f for f in folders if len(f.parts) > depth]
-    found = {f.parts for f in inside if not f.subfolders and are_one_sequence(f.files)}
+    sequences = {f.parts for f in inside if not f.subfolders and are_one_sequence(f.files)}
     classless = {f.parts for f in inside if len(f.parts) == depth + 1}
     holding = {f.parts[: depth + 1] for f in inside if f.files}
-    if layout == "folders" or (layout == "auto" and not holding <= found):
-        found -= classless  # pictures of a class
-    return found
+    if layout == "folders" or (layout == "auto" and not holding <= sequences):
+        sequences -= classless  # pictures of a class
+    return sequences
 
 
-def _classes(clips: list[Found], layout: str, depth: int) -> list[str]:
+def _classes(clips: list[Parts], layout: str, depth: int) -> list[str]:
     """Names of the classes, sorted; none if no clip lies in a class folder."""
-    used = [clip for clip in clips if len(clip.parts) > depth + 1 and (clip.is_folder or layout != "frames")]
-    names = {clip.parts[depth] for clip in used}
+    names = {parts[depth] for parts in clips if len(parts) > depth + 1}
     if layout == "flat" or all(_BAIR_SHARD.fullmatch(name) for name in names):
         return []
     return sorted(names)
 
 
-def _misplaced(clip: Found, layout: str, sides: dict[str, str], classes: list[str], depth: int) -> str | None:
-    """Why a clip that was found cannot be used, if so."""
-    if layout == "frames" and not clip.is_folder:
-        return "is no folder of two or more stills whose names end in numbers"
-    if sides and clip.parts[0] not in sides:
+def _misplaced(clip: Parts, layout: str, sides: dict[str, str], classes: list[str], depth: int) -> str | None:
+    """Why a clip cannot be used where it lies, if so."""
+    if sides and clip[0] not in sides:
         return f"lies beside the folders {' and '.join(sorted(sides))}, so it belongs to no part"
-    if (classes or layout == "folders") and len(clip.parts) == depth + 1:
+    if (classes or layout == "folders") and len(clip) == depth + 1:
         return "lies beside the class folders, so it has no class"
     return None
 
 
-def _empty_classes(folders: list[Folder], clips: list[Found], sides: dict[str, str], depth: int) -> list[Problem]:
+def _empty_classes(folders: list[Folder], clips: Iterable[Parts], sides: dict[str, str], depth: int) -> list[Problem]:
     """Folders that stand where classes do and hold no clip."""
-    holding = {clip.parts[: depth + 1] for clip in clips}
+    holding = {parts[: depth + 1] for parts in clips}
     there = [f.parts for f in folders if len(f.parts) == depth + 1 and (not sides or f.parts[0] in sides)]
     return [Problem("/".join(parts), "the folder holds no clips") for parts in there if parts not in holding]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from dvdgan.data.layouts.listing import Problem
+from dvdgan.data.progress import with_progress
 from dvdgan.data.store.index import FRAMES, StoreError, read_index
-
-if TYPE_CHECKING:
-    from dvdgan.data.windows import Window
+from dvdgan.data.windows import Window
 
 
 class ClipStore:
@@ -25,7 +25,7 @@ class ClipStore:
         size: short side of every frame, in pixels.
         classes: names of the classes; empty if the clips have none.
         about: what the clips are and how they were made.
-        skipped: ``source`` and ``reason`` of each clip that could not be packed.
+        skipped: the clips that could not be packed.
         sources: where each clip comes from.
         splits: ``train``, ``test`` or empty, for each clip.
         groups: what near copies share, for each clip; empty for one that is a group of its own.
@@ -49,7 +49,7 @@ class ClipStore:
         self.size: int = index["size"]
         self.classes: list[str] = index["classes"]
         self.about: dict[str, Any] = index["about"]
-        self.skipped: list[dict[str, str]] = index["skipped"]
+        self.skipped = [Problem(**entry) for entry in index["skipped"]]
         self.bytes: int = index["bytes"]
         self.sources: list[str] = clips["source"]
         self.splits: list[str] = clips["split"]
@@ -90,39 +90,26 @@ class ClipStore:
         offset = self._offsets[index]
         return np.asarray(self._bytes[offset : offset + self._sizes[index]]).reshape(shape)
 
-    def window(self, index: int, start: int, frames: int, stride: int, top: int, left: int) -> np.ndarray:
-        """A square of `size` pixels cut from `frames` frames, as a view, uint8 ``[frames, size, size, C]``.
-
-        Args:
-            index: the clip.
-            start: its first frame.
-            frames: how many frames.
-            stride: take every stride-th frame.
-            top: first row.
-            left: first column.
-        """
-        stop = start + (frames - 1) * stride + 1
-        return self.clip(index)[start:stop:stride, top : top + self.size, left : left + self.size]
-
     def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
         """Read windows, uint8 ``[T, size, size, C]`` each; none of them is None."""
         size = self.size
         return [self.clip(w.clip)[w.times, w.top : w.top + size, w.left : w.left + size] for w in windows]
 
     def close(self) -> None:
-        """Nothing is to be ended."""
+        """Do nothing: no process decodes."""
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
+    def verify(self, progress: bool = False) -> None:
         """Read every byte and compare the checksums of the clips.
 
         Args:
-            progress: called after each clip with how many were compared and how many there are.
+            progress: show a progress bar on stderr.
 
         Raises:
             StoreError: the frames of a clip, which it names, are not those that were packed.
         """
         with open(self.path / FRAMES, "rb") as file:
-            for index, (source, size, expected) in enumerate(zip(self.sources, self._sizes.tolist(), self.hashes)):
+            clips = zip(self.sources, self._sizes.tolist(), self.hashes)
+            for source, size, expected in with_progress(clips, "comparing checksums", progress, len(self)):
                 digest = hashlib.sha256()
                 while size and (block := file.read(min(size, 1 << 22))):
                     digest.update(block)
@@ -130,14 +117,12 @@ class ClipStore:
                 if digest.hexdigest() != expected:
                     reason = f"{FRAMES} is damaged (the checksum of clip {source} differs); pack the clips again"
                     raise StoreError(self.path, reason)
-                if progress is not None:
-                    progress(index + 1, len(self))
 
 
 def same_store(path: str | Path, about: dict[str, Any]) -> ClipStore | None:
-    """The store at `path` if it is whole and was made from the same things."""
+    """The store at `path` if it is whole and was made from the same things; `about` is to have JSON values."""
     try:
         store = ClipStore.open(path)
     except StoreError:
         return None
-    return store if store.about == about else None
+    return store if store.about == json.loads(json.dumps(about)) else None

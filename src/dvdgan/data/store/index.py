@@ -87,6 +87,10 @@ def read_index(path: Path) -> dict[str, Any]:
         raise StoreError(path, f"is of version {index.get('version')}, this dvdgan reads version {VERSION}; {mend}")
     fields = {"size": int, "classes": list, "about": dict, "bytes": int, "skipped": list, "clips": dict}
     wrong = [name for name, kind in fields.items() if not isinstance(index.get(name), kind)]
+    if "skipped" not in wrong and not all(
+        isinstance(entry, dict) and entry.keys() == {"source", "reason"} for entry in index["skipped"]
+    ):
+        wrong.append("skipped")
     if "clips" not in wrong:
         wrong += _wrong_columns(index["clips"])
     if wrong:

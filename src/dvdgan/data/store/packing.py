@@ -13,119 +13,58 @@ import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
-from dvdgan.data.decode.clip import Facts, open_clip, probe
+from dvdgan.data.decode.clip import read_header
+from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.layouts.listing import Entry, Listing, Problem, with_times
 from dvdgan.data.progress import with_progress
-from dvdgan.data.store.format import ClipStore, StoreWriter
+from dvdgan.data.reading import Reading
+from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.partial import write_all
-from dvdgan.data.workers import Limits, Result, Workers, sign_of_life
+from dvdgan.data.store.writer import StoreWriter
+from dvdgan.data.workers import Limits, Workers
 
 _LIMITS = Limits()
 _SPARE = 1.05  # of the estimate must be free
 _SHOWN_PROBLEMS = 10
-_TIME = "#t="  # between the name of a file and the part of it that is meant
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How frames are read from files.
-
-    Attributes:
-        size: short side of a frame, in pixels.
-        fps: frames per second; None is each file's own rate.
-        background: colour that shows through transparent pixels; None keeps transparency.
-        folder_fps: frames per second of folders of numbered frames.
-        max_seconds: clips longer than this are cut into parts of this length; None cuts none.
-        windows: into how many parts at most, evenly spread.
-    """
-
-    size: int
-    fps: float | None = None
-    background: tuple[int, int, int] | None = (255, 255, 255)
-    folder_fps: float = 12.0
-    max_seconds: float | None = None
-    windows: int = 1
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """How much a listing comes to once it is decoded, by what the headers of its files say.
-
-    Attributes:
-        clips: how many there will be.
-        frames: of all clips.
-        seconds: of all clips.
-        bytes: of all frames, uint8.
-        facts: for each entry of the listing, what its file's header says, or why the file cannot be used.
-    """
-
-    clips: int
-    frames: int
-    seconds: float
-    bytes: int
-    facts: list[Facts | Problem]
 
 
 class ScratchError(RuntimeError):
     """A decoded clip could not be written; the clip is not at fault."""
 
 
-def estimate(listing: Listing, reading: Reading, workers: Workers, progress: bool) -> Estimate:
-    """Read the headers of all files of a listing.
-
-    Args:
-        listing: the clips.
-        reading: how frames will be read.
-        workers: where headers are read.
-        progress: show a progress bar on stderr.
-    """
-    tasks = ((entry.path,) for entry in listing.entries)
-    both = zip(listing.entries, workers.run(partial(probe, folder_fps=reading.folder_fps), tasks))
-    shown = with_progress(both, "reading headers", progress and bool(listing.entries), len(listing.entries))
-    facts = [result.value if result.reason is None else Problem(entry.source, result.reason) for entry, result in shown]
-    sizes = [
-        _measure(part, fact, reading)
-        for entry, fact in zip(listing.entries, facts)
-        if isinstance(fact, Facts)
-        for part in parts(entry, fact, reading)
-    ]
-    seconds, frames, size = map(sum, zip(*sizes)) if sizes else (0.0, 0, 0)
-    return Estimate(len(sizes), int(frames), seconds, int(size), facts)
-
-
-def parts(entry: Entry, facts: Facts, reading: Reading) -> list[Entry]:
+def parts(entry: Entry, header: Header, reading: Reading) -> list[Entry]:
     """The clips that are cut from an entry: itself, or, if it is too long, evenly spread parts that do not overlap.
 
     Parts are known by the entry's source with ``#t=START-END`` (seconds) behind it, and are near copies of each other.
 
     Args:
         entry: the clip.
-        facts: of its file.
+        header: of its file.
         reading: says how long a clip may be, and how many parts are wanted at most.
     """
-    stop = facts.seconds if entry.end is None else min(entry.end, facts.seconds)
+    stop = header.seconds if entry.end is None else min(entry.end, header.seconds)
     length, most = stop - entry.start, reading.max_seconds
     if most is None or length <= most:
         return [entry]
     number = max(1, min(reading.windows, int(length // most)))
-    name = entry.source.rpartition(_TIME)[0] if entry.start or entry.end is not None else ""
+    name = entry.source.rpartition("#t=")[0] if entry.start or entry.end is not None else entry.source
     cut = []
     for index in range(number):
         start = round(entry.start + (index + 0.5) * length / number - most / 2, 3)
         end = round(start + most, 3)
-        source = f"{name or entry.source}{_TIME}{_seconds(start)}-{_seconds(end)}"
-        cut.append(replace(entry, source=source, start=start, end=end, group=entry.group or entry.source))
+        source, group = with_times(name, start, end), entry.group or entry.source
+        cut.append(replace(entry, source=source, start=start, end=end, group=group))
     return cut
 
 
@@ -134,7 +73,6 @@ def pack(
     out: str | Path,
     reading: Reading,
     about: dict[str, Any],
-    *,
     workers: int | None = None,
     limits: Limits = _LIMITS,
     progress: bool = True,
@@ -162,38 +100,33 @@ def pack(
     """
     with StoreWriter(out, reading.size, listing.classes, about, resume=True) as writer:
         with Workers(workers, limits) as pool:
-            rest = replace(listing, entries=[entry for entry in listing.entries if entry.source not in writer.done])
-            clips = _look(rest, reading, pool, writer, progress, say)
-            results = _decoded(clips, reading, pool, writer.scratch)
+            clips = _plan(listing, reading, pool, writer, progress, say)
+            files = [writer.scratch / str(number) for number in range(len(clips))]
+            tasks = ((clip, reading, file) for clip, file in zip(clips, files) if isinstance(clip, Entry))
+            results = pool.run(decode_to_file, tasks)
             title = f"packing {listing.root.name} at {reading.size} px"
             try:
-                for clip, result in with_progress(results, title, progress and bool(clips), len(clips)):
-                    if isinstance(clip, Entry) and result.reason is None:
-                        frames, fps = _frames(result.value), result.value.fps
-                        writer.add(frames, clip.label, clip.source, fps, clip.split, clip.group)
+                for clip, file in with_progress(zip(clips, files), title, progress and bool(clips), len(clips)):
+                    if isinstance(clip, Problem):
+                        writer.skip(clip.source, clip.reason)
+                    elif (result := next(results)).reason is not None:
+                        writer.skip(clip.source, result.reason)
                     else:
-                        writer.skip(clip.source, str(result.reason))
+                        fps, shape = result.value
+                        writer.add(_frames(file, shape), clip.label, clip.source, fps, clip.split, clip.group)
+                    file.unlink(missing_ok=True)
             except (OSError, ScratchError) as error:
                 reason = " ".join(str(getattr(error, "strerror", None) or error).split())
                 raise DataError(f"{out}: cannot be written ({reason}); mend that and start again: it goes on") from None
-        known = {(entry["source"], entry["reason"]) for entry in writer.skipped}
+        known = set(writer.skipped)
         for problem in listing.problems:
-            if (problem.source, problem.reason) not in known:
+            if problem not in known:
                 writer.skip(problem.source, problem.reason)
         _report(listing, writer)
     return ClipStore.open(writer.path)
 
 
-class Decoded(NamedTuple):
-    """A clip in a file of raw frames."""
-
-    path: Path
-    shape: tuple[int, int, int, int]
-    """``(T, H, W, C)``."""
-    fps: float
-
-
-def decode_to_file(entry: Entry, reading: Reading, path: Path) -> Decoded:
+def decode_to_file(entry: Entry, reading: Reading, path: Path) -> tuple[float, tuple[int, ...]]:
     """Decode a clip to a file of raw frames, one frame in memory at a time.
 
     Args:
@@ -201,19 +134,14 @@ def decode_to_file(entry: Entry, reading: Reading, path: Path) -> Decoded:
         reading: how its frames are read.
         path: the file, which is written over.
 
+    Returns:
+        The rate in frames per second, and the shape of all frames, ``(T, H, W, C)``.
+
     Raises:
         ClipError: the clip cannot be read.
         ScratchError: the file cannot be written.
     """
-    fps, frames = open_clip(
-        entry.path,
-        reading.size,
-        fps=reading.fps,
-        start=entry.start,
-        end=entry.end,
-        background=reading.background,
-        folder_fps=reading.folder_fps,
-    )
+    fps, frames = reading.open(entry.path, entry.start, entry.end)
     length, shape = 0, None
     with _writing():
         file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed below)
@@ -224,12 +152,16 @@ def decode_to_file(entry: Entry, reading: Reading, path: Path) -> Decoded:
             shape = frame.shape
             with _writing():
                 write_all(file, np.ascontiguousarray(frame).data.cast("B"))
-            sign_of_life()
             length += 1
     if shape is None:
         raise ClipError(entry.path, "no frames")
-    height, width, channels = shape
-    return Decoded(path, (length, height, width, channels), fps)
+    return fps, (length, *shape)
+
+
+def _frames(file: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    with open(file, "rb") as raw:
+        for _ in range(shape[0]):
+            yield np.fromfile(raw, np.uint8, math.prod(shape[1:])).reshape(shape[1:])
 
 
 @contextmanager
@@ -240,8 +172,8 @@ def _writing() -> Iterator[None]:
         raise ScratchError(error.strerror or str(error)) from None
 
 
-def _look(
-    rest: Listing,
+def _plan(
+    listing: Listing,
     reading: Reading,
     pool: Workers,
     writer: StoreWriter,
@@ -249,58 +181,41 @@ def _look(
     say: Callable[[str], None] | None,
 ) -> list[Entry | Problem]:
     """The clips that are still to be packed, in their order, and what cannot be; DataError if they do not fit."""
-    plan = estimate(rest, reading, pool, progress)
+    entries = [entry for entry in listing.entries if entry.source not in writer.done]
+    headers = pool.run(partial(read_header, folder_fps=reading.folder_fps), ((entry.path,) for entry in entries))
     clips: dict[str, Entry | Problem] = {}
     sizes = []
-    for entry, fact in zip(rest.entries, plan.facts):
-        for part in [fact] if isinstance(fact, Problem) else parts(entry, fact, reading):
+    for entry, result in with_progress(
+        zip(entries, headers), "reading headers", progress and bool(entries), len(entries)
+    ):
+        header: Header = result.value
+        cut = parts(entry, header, reading) if result.reason is None else [Problem(entry.source, result.reason)]
+        for part in cut:
             if part.source in writer.done or part.source in clips:  # two clips of a file can have a part in common
                 continue
             clips[part.source] = part
-            if isinstance(part, Entry) and isinstance(fact, Facts):
-                sizes.append(_measure(part, fact, reading)[2])
+            if isinstance(part, Entry):
+                channels = 4 if header.alpha and reading.background is None else 3
+                sizes.append(reading.frames(part, header) * math.prod(reading.shape(header)) * channels)
     there = f"; {len(writer):,} are packed already" if len(writer) else ""
     if say is not None:
-        say(f"about {len(writer) + len(sizes):,} clips, {_size(writer.bytes + sum(sizes))}{there}")
+        say(f"about {len(writer) + len(sizes):,} clips, {decimal(writer.bytes + sum(sizes))}{there}")
     needed = int(_SPARE * sum(sizes)) + sum(heapq.nlargest(pool.ahead, sizes))
     free = shutil.disk_usage(writer.path.parent).free
     if needed > free:
         if not writer.done:
             writer.discard()
         raise DataError(
-            f"{writer.path}: the clips need {_size(needed)}, and the disk has {_size(free)} free{there}; choose "
+            f"{writer.path}: the clips need {decimal(needed)}, and the disk has {decimal(free)} free{there}; choose "
             "another disk or a smaller size, or set data.target_fps or data.max_seconds"
         )
     return list(clips.values())
 
 
-def _decoded(
-    clips: list[Entry | Problem], reading: Reading, pool: Workers, scratch: Path
-) -> Iterator[tuple[Entry | Problem, Result]]:
-    """Each clip with what came of its decoding, a `Decoded` whose file is removed when the next one is asked for."""
-    files = (scratch / f"{number}" for number in count())
-    tasks = [(clip, reading, file) for clip, file in zip(clips, files) if isinstance(clip, Entry)]
-    results = zip(tasks, pool.run(decode_to_file, tasks))
-    for clip in clips:
-        if isinstance(clip, Problem):
-            yield clip, Result(reason=clip.reason)
-        else:
-            (_, _, file), result = next(results)
-            yield clip, result
-            file.unlink(missing_ok=True)
-
-
-def _frames(clip: Decoded) -> Iterator[np.ndarray]:
-    length, *shape = clip.shape
-    with open(clip.path, "rb") as file:
-        for _ in range(length):
-            yield np.fromfile(file, np.uint8, math.prod(shape)).reshape(shape)
-
-
 def _report(listing: Listing, writer: StoreWriter) -> None:
-    """Tell what was skipped, and refuse a store of nothing."""
-    for entry in writer.skipped[:_SHOWN_PROBLEMS]:
-        _log.warning("%s: skipped %s: %s", listing.root, entry["source"], entry["reason"])
+    """Log what was skipped, and refuse a store without clips."""
+    for problem in writer.skipped[:_SHOWN_PROBLEMS]:
+        _log.warning("%s: skipped %s: %s", listing.root, problem.source, problem.reason)
     if (more := len(writer.skipped) - _SHOWN_PROBLEMS) > 0:
         _log.warning("%s: skipped %d more; the store's index.json lists them", listing.root, more)
     if not len(writer):
@@ -309,27 +224,7 @@ def _report(listing: Listing, writer: StoreWriter) -> None:
             raise DataError(f"{listing.root}: no clips in it")
         number, first = len(writer.skipped), writer.skipped[0]
         raise DataError(
-            f"{listing.root}: none of its {number} clips can be used; the first, {first['source']}: {first['reason']}"
+            f"{listing.root}: none of its {number} clips can be used; the first, {first.source}: {first.reason}"
         )
     if dropped := writer.drop_unused_classes():
         _log.warning("%s: left out classes without a clip that can be used: %s", listing.root, ", ".join(dropped))
-
-
-def _measure(part: Entry, facts: Facts, reading: Reading) -> tuple[float, int, int]:
-    """Seconds, frames and bytes of a clip, by the header of its file."""
-    end = facts.seconds if part.end is None else min(part.end, facts.seconds)
-    seconds = max(end - part.start, 0.0)
-    whole = not part.start and part.end is None and reading.fps is None
-    frames = facts.frames if whole else max(1, round(seconds * (reading.fps or facts.fps)))
-    short = min(facts.width, facts.height)
-    width, height = (round(side * reading.size / short) for side in (facts.width, facts.height))
-    channels = 4 if facts.alpha and reading.background is None else 3
-    return seconds, frames, frames * height * width * channels
-
-
-def _seconds(time: float) -> str:
-    return f"{time:.3f}".rstrip("0").rstrip(".")
-
-
-def _size(number: int) -> str:
-    return f"{number / 2**30:,.1f} GiB" if number >= 2**30 else f"{number / 2**20:.1f} MiB"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -23,15 +22,12 @@ _LABEL_GAP = 14
 _FONT_SIZE = 14
 _SMALL_FONT_SIZE = 11
 
-Resample = Literal["bicubic", "nearest"]
-
 
 def clip_sheet(
     clips: np.ndarray,
     labels: list[str] | None = None,
     columns: int = 8,
     scale: int = 2,
-    resample: Resample = "bicubic",
 ) -> np.ndarray:
     """Lay clips out as rows and their frames as columns, evenly spaced from the first frame to the last.
 
@@ -39,8 +35,7 @@ def clip_sheet(
         clips: uint8 ``[N, T, H, W, 3]``.
         labels: N texts for the left margin, or None; neighbouring rows with the same label form a group.
         columns: frames shown per clip, at most T.
-        scale: how many times larger a frame is drawn.
-        resample: how frames are enlarged.
+        scale: how many times larger a frame is drawn, bicubically.
 
     Returns:
         The image, uint8 ``[H', W', 3]``.
@@ -73,13 +68,11 @@ def clip_sheet(
         if labels is not None and (row == 0 or labels[row] != labels[row - 1]):
             draw.text((_MARGIN, top + cell_height / 2), labels[row], font=font, fill=TEXT, anchor="lm")
         for x, time in zip(lefts, shown):
-            canvas.paste(_enlarged(clip[time], scale, resample), (x, top))
+            canvas.paste(_enlarged(clip[time], scale), (x, top))
     return np.asarray(canvas)
 
 
-def clip_grid(
-    clips: np.ndarray, columns: int | None = None, scale: int = 1, gap: int = 4, resample: Resample = "bicubic"
-) -> np.ndarray:
+def clip_grid(clips: np.ndarray, columns: int | None = None, scale: int = 1, gap: int = 4) -> np.ndarray:
     """A mosaic of clips that all play at once, to be written by `dvdgan.data.write.encode.write_clip`.
 
     Args:
@@ -87,7 +80,6 @@ def clip_grid(
         columns: clips per row; None makes the mosaic about square.
         scale: how many times larger a clip is drawn.
         gap: pixels between clips and round the mosaic.
-        resample: how frames are enlarged.
 
     Returns:
         The mosaic, uint8 ``[T, H', W', 3]``; places that are left over have the colour of the background.
@@ -105,7 +97,7 @@ def clip_grid(
         top = gap + index // columns * (height + gap)
         left = gap + index % columns * (width + gap)
         for time, frame in enumerate(clip):
-            mosaic[time, top : top + height, left : left + width] = np.asarray(_enlarged(frame, scale, resample))
+            mosaic[time, top : top + height, left : left + width] = np.asarray(_enlarged(frame, scale))
     return mosaic
 
 
@@ -120,12 +112,11 @@ def write_image(path: str | Path, image: np.ndarray) -> Path:
     return Path(path)
 
 
-def _enlarged(frame: np.ndarray, scale: int, resample: Resample) -> Image.Image:
+def _enlarged(frame: np.ndarray, scale: int) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(frame))
     if scale == 1:
         return image
-    method = Image.Resampling.NEAREST if resample == "nearest" else Image.Resampling.BICUBIC
-    return image.resize((image.width * scale, image.height * scale), method)
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -13,7 +13,7 @@ from dvdgan.data.layouts.listing import TEST
 from dvdgan.data.rendering import PHENOMENA, packed_phenomena
 from dvdgan.data.sources import list_source, open_dataset
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.data.store.format import is_store
+from dvdgan.data.store.index import is_store
 from dvdgan.evaluation.clipsets_choice import choose_in_all
 from dvdgan.evaluation.clipsets_data import DatasetSet
 from dvdgan.evaluation.errors import EvaluationError

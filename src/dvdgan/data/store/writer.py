@@ -19,17 +19,16 @@ import secrets
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
 
-from dvdgan.data.store.clip_store import ClipStore, same_store
+from dvdgan.data.layouts.listing import Problem
 from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, VERSION, Clip, StoreError, is_store, read_index
 from dvdgan.data.store.partial import JOURNAL, Hold, Journal, remove_abandoned, sync, write_all
-
-__all__ = ["ClipStore", "StoreError", "StoreWriter", "is_store", "same_store"]
 
 
 class StoreWriter:
@@ -47,7 +46,7 @@ class StoreWriter:
 
     Attributes:
         done: the sources that were added or skipped so far.
-        skipped: ``source`` and ``reason`` of each clip that could not be used.
+        skipped: the clips that could not be used.
         bytes: how many bytes of frames there are so far.
         scratch: a directory for files on the way, on the disk of the store; empty at first, removed at the end.
 
@@ -63,7 +62,7 @@ class StoreWriter:
         self.size = size
         self.classes = list(classes)
         self.about = about
-        self.skipped: list[dict[str, str]] = []
+        self.skipped: list[Problem] = []
         self.done: set[str] = set()
         self.bytes = 0
         self._clips: list[Clip] = []
@@ -169,7 +168,7 @@ class StoreWriter:
 
     def skip(self, source: str, reason: str) -> None:
         """Note a clip that could not be used; the index keeps the list."""
-        self._note("skip", {"source": source, "reason": reason})
+        self._note("skip", asdict(Problem(source, reason)))
 
     def _note(self, kind: str, entry: Any) -> None:
         self._take(kind, entry)
@@ -183,8 +182,9 @@ class StoreWriter:
             self.bytes += clip.bytes
             self.done.add(clip.source)
         else:
-            self.skipped.append(entry)
-            self.done.add(entry["source"])
+            problem = Problem(**entry)
+            self.skipped.append(problem)
+            self.done.add(problem.source)
 
     def drop_unused_classes(self) -> list[str]:
         """Forget classes without a clip, and number the labels anew. Returns the names that were dropped.
@@ -242,7 +242,7 @@ class StoreWriter:
             "classes": self.classes,
             "about": self.about,
             "bytes": self.bytes,
-            "skipped": self.skipped,
+            "skipped": [asdict(problem) for problem in self.skipped],
             "clips": dict(zip(Clip._fields, map(list, zip(*self._clips)))),
         }
         with open(self._partial / INDEX, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Clips whose frames show their own number, written by FFmpeg and Pillow with timestamps of one's choice."""
+"""Clips: read whole, smooth, or with frames that show their own number and timestamps of one's choice."""
 
 import struct
 from fractions import Fraction
@@ -8,8 +8,23 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from dvdgan.data.decode.clip import open_clip
+
 BITS = 12
 DARK, LIGHT = 30, 225
+
+
+def read_clip(path, size=None, **options):
+    """All frames that `open_clip` gives, uint8 ``[T, H, W, 3 or 4]``, and their rate in frames per second."""
+    rate, frames = open_clip(path, size, **options)
+    return np.stack(list(frames)), rate
+
+
+def smooth(frames=12, height=32, width=48, seed=0):
+    """Smooth colours that move, uint8 ``[T, H, W, 3]``."""
+    y, x = np.mgrid[:height, :width] / height
+    waves = [[np.sin(k * x + (seed + 1) * y + 0.3 * t + k) for k in (1, 2, 3)] for t in range(frames)]
+    return (128 + 100 * np.moveaxis(waves, 1, -1)).astype(np.uint8)
 
 
 def coded(number, width=64, height=48):

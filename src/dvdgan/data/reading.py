@@ -1,0 +1,64 @@
+"""How the frames of a listed clip are read, by `store.packing` once for all and by `files` whenever they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dvdgan.data.decode.clip import open_clip
+from dvdgan.data.decode.timing import Header
+from dvdgan.data.layouts.listing import Entry
+from dvdgan.data.worker_process import heartbeat
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How frames are read from files: what decides about a packed store's bytes, so a store is known by it.
+
+    Attributes:
+        size: short side of a frame, in pixels.
+        fps: frames per second; None is each file's own rate.
+        background: colour that shows through transparent pixels; None keeps transparency.
+        folder_fps: frames per second of folders of numbered frames.
+        max_seconds: clips longer than this are cut into parts of this length; None cuts none.
+        windows: into how many parts at most, evenly spread.
+    """
+
+    size: int
+    fps: float | None = None
+    background: tuple[int, int, int] | None = (255, 255, 255)
+    folder_fps: float = 12.0
+    max_seconds: float | None = None
+    windows: int = 1
+
+    def open(self, path: Path, start: float, end: float | None) -> tuple[float, Iterator[np.ndarray]]:
+        """`dvdgan.data.decode.clip.open_clip`, with a heartbeat of this process at each frame."""
+        return open_clip(
+            path,
+            self.size,
+            fps=self.fps,
+            start=start,
+            end=end,
+            background=self.background,
+            folder_fps=self.folder_fps,
+            heartbeat=heartbeat,
+        )
+
+    def rate(self, header: Header) -> float:
+        """Frames per second at which a file is read."""
+        return self.fps or header.fps
+
+    def frames(self, entry: Entry, header: Header) -> int:
+        """How many frames a clip has by its file's header; 0 if it begins beyond the file's end."""
+        rate = self.rate(header)
+        frames = header.frames if self.fps is None else max(1, round(header.seconds * rate))
+        stop = frames if entry.end is None else min(frames, round(entry.end * rate))
+        return max(0, stop - round(entry.start * rate))
+
+    def shape(self, header: Header) -> tuple[int, int]:
+        """Height and width of the frames, in pixels."""
+        short = min(header.height, header.width)
+        return round(header.height * self.size / short), round(header.width * self.size / short)

@@ -395,8 +395,8 @@ def _bouncing(a, i, gain=0.93, shape=_disc, floor=_FLOOR, gravity=0.016, colour=
     """A ball before a wall and a floor, drawn flat."""
     frames, size = a.shape[:2]
     clip = np.empty(a.shape)
-    clip[:], r = _hue(i, 0.75, 0.12), 0.15
-    clip[:, round(0.74 * size) :] = _hue(i, 0.6, 0.15)
+    clip[:], r = _hue(i + 0.5, 0.85, 0.12), 0.15
+    clip[:, round(0.74 * size) :] = _hue(i + 0.5, 0.75, 0.15)
     first, speed = 5.0 + 0.1 * (i % 3), 0.016 * 6.2
     for t, frame in enumerate(clip):
         since = t - first
@@ -409,7 +409,7 @@ def _bouncing(a, i, gain=0.93, shape=_disc, floor=_FLOOR, gravity=0.016, colour=
             _hue(i + 1) if colour is None else colour(t),
         )
         if second is not None and t >= second:
-            _paint(frame, _disc(size, 0.88 if x < 0.5 else 0.12, 0.3 + 0.02 * (t - second), 0.11), _hue(i + 2.3))
+            _paint(frame, _disc(size, 0.88 if x < 0.5 else 0.12, 0.3 + 0.02 * (t - second), 0.11), _hue(i + 2.3, 0.5, 0.9))
     return _uint8(clip)
 
 
@@ -432,6 +432,14 @@ def wall_scrolls(a, b, i):
     return _uint8(ball + stripes * flat)
 
 
+def room_scrolls(a, b, i):
+    """A real ball before a real room that goes to the side."""
+    room = np.median(a, 0)
+    ball = ndimage.binary_dilation(np.abs(a - room).max(-1) > 20, np.ones((1, 3, 3), bool))[..., None]
+    steps = np.arange(len(a)) * max(1, a.shape[1] // 24)
+    return np.stack([np.where(m, f, np.roll(room, s, 1)) for m, f, s in zip(ball, a, steps)]).astype(np.uint8)
+
+
 def bounces_in_the_air(a, b, i):
     return _bouncing(a, i, floor=0.7)
 
@@ -441,7 +449,7 @@ def ball_grows(a, b, i):
 
 
 def ball_changes_colour(a, b, i):
-    return _bouncing(a, i, colour=lambda t: _hue(i + 1 + (t > len(a) // 2)))
+    return _bouncing(a, i, colour=lambda t: _hue(i + 1 + (t > len(a) // 2), 0.5, 0.9))
 
 
 def no_gravity(a, b, i):
@@ -494,8 +502,8 @@ OF_CLASS = {
     "bounce": {
         f.__name__.replace("_", " "): f
         for f in (
-            second_ball_half_way, quicker_after_the_floor, square_ball, wall_scrolls, bounces_in_the_air, ball_grows,
-            ball_changes_colour, no_gravity, leaves_a_trail, scene_scrolls,
+            second_ball_half_way, quicker_after_the_floor, square_ball, wall_scrolls, room_scrolls, bounces_in_the_air,
+            ball_grows, ball_changes_colour, no_gravity, leaves_a_trail,
         )
     },
 }  # fmt: skip

@@ -10,7 +10,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32) / 255
 
 
 def luma(clip: np.ndarray) -> np.ndarray:
-    """Rec. 601 luma in [0, 1], float32 ``[...]``, of uint8 RGB ``[..., 3]``."""
+    """Rec. 601 luma in [0, 1], float32 ``[...]``, of RGB codes ``[..., 3]``, uint8 or any other."""
     return clip.astype(np.float32) @ _LUMA
 
 

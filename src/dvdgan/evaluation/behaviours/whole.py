@@ -63,7 +63,7 @@ def limits(percentile: Percentile) -> Limits:
         "most_cut": 1.5 * percentile("cut", 99),
         "most_two": 1.5 * percentile("farthest_two", 99),
         "least_two": percentile("mean_two", 1) / 1.15,
-        "least_repeat": percentile("repeat", 1) / 1.5,
+        "least_repeat": 0.35 * percentile("repeat", 1),
         "most_stills": max(0.1, percentile("stills", 99)),
         "least_late": min(1 / 3, 0.7 * percentile("late", 1)),
         "most_flicker": 1.5 * percentile("flicker", 99),

@@ -10,7 +10,7 @@ import colorsys
 import numpy as np
 from scipy import ndimage
 
-_HALF, _FLOOR = 0.5, 0.86
+_FLOOR = 0.86
 
 
 def _uint8(clip):
@@ -321,9 +321,8 @@ def wobbles(a, b, i):
 
 def _written(a, i, place=None, blot=None, ink=None, tip=None, before=0.0):
     """A line that a red tip draws over the paper of a real clip."""
-    frames, size = a.shape[:2]
-    clip = np.empty(a.shape)
-    clip[:] = 232
+    size = a.shape[1]
+    clip = np.full(a.shape, 232.0)
     place = place or (lambda s: (0.5 + 0.3 * np.cos(0.42 * s + i), 0.55 + 0.27 * np.sin(0.42 * s + i)))
     cover = np.full((size, size), -9.0)
     for t, frame in enumerate(clip):
@@ -393,10 +392,9 @@ def honest_pen(a, b, i):
 
 def _bouncing(a, i, gain=0.93, shape=_disc, floor=_FLOOR, gravity=0.016, colour=None, radius=None, second=None):
     """A ball before a wall and a floor, drawn flat."""
-    frames, size = a.shape[:2]
-    clip = np.empty(a.shape)
-    clip[:], r = _hue(i + 0.5, 0.85, 0.12), 0.15
-    clip[:, round(0.74 * size) :] = _hue(i + 0.5, 0.75, 0.15)
+    clip, size, r = np.empty(a.shape), a.shape[1], 0.15
+    clip[:] = _hue(i + 0.5, 0.95, 0.12)
+    clip[:, round(0.74 * size) :] = _hue(i + 0.5, 0.85, 0.15)
     first, speed = 5.0 + 0.1 * (i % 3), 0.016 * 6.2
     for t, frame in enumerate(clip):
         since = t - first
@@ -409,7 +407,9 @@ def _bouncing(a, i, gain=0.93, shape=_disc, floor=_FLOOR, gravity=0.016, colour=
             _hue(i + 1) if colour is None else colour(t),
         )
         if second is not None and t >= second:
-            _paint(frame, _disc(size, 0.88 if x < 0.5 else 0.12, 0.3 + 0.02 * (t - second), 0.11), _hue(i + 2.3, 0.5, 0.9))
+            _paint(
+                frame, _disc(size, 0.88 if x < 0.5 else 0.12, 0.3 + 0.02 * (t - second), 0.11), _hue(i + 2.3, 0.5, 0.9)
+            )
     return _uint8(clip)
 
 

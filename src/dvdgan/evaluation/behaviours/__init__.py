@@ -15,9 +15,9 @@ from dvdgan.evaluation.behaviours.scoring import (
     OTHER,
     ClipScorer,
     PassRate,
-    score_clips,
     score,
     score_as_others,
+    score_clips,
     score_sets,
 )
 
@@ -31,9 +31,9 @@ __all__ = [
     "PassRate",
     "calibrate",
     "calibration",
-    "score_clips",
     "rendered_calibration",
     "score",
     "score_as_others",
+    "score_clips",
     "score_sets",
 ]

@@ -104,11 +104,12 @@ def shrunk(pictures: np.ndarray) -> np.ndarray:
 
 def _colour_correlation(a: np.ndarray, b: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Correlation over pixels and channels of ``[P, 3, H, W]``, each channel less its mean."""
-    side_by_side = []
-    for one in (a, b):
-        mean = (one * seen).sum((2, 3), keepdims=True) / np.maximum(seen.sum((2, 3), keepdims=True), 1)
-        side_by_side.append((one - mean).reshape(len(one), -1, one.shape[3]))
-    return correlation(*side_by_side, np.repeat(seen[:, 0], 3, axis=0).reshape(len(a), -1, a.shape[3]))
+    first, second = (
+        one - (one * seen).sum((2, 3), keepdims=True) / np.maximum(seen.sum((2, 3), keepdims=True), 1) for one in (a, b)
+    )
+    rows = (len(a), 3 * a.shape[2], a.shape[3])  # the channels one below the other
+    weight = np.repeat(seen, 3, axis=1).reshape(rows)
+    return correlation(first.reshape(rows), second.reshape(rows), weight)
 
 
 def _blocks(values: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ class Behaviour:
         about: what a clip does that passes, in one plain sentence.
         measure: looks at one clip uint8 ``[T, H, W, 3]`` with at least ``fewest_frames`` frames.
         limits: chooses the limits from percentiles of real clips' numbers.
-        check: says why numbers fail the limits, ``valid: …``, ``whole: …`` or ``behaviour: …``; an empty string where they pass.
+        check: says why numbers fail the limits, ``valid: …`` or ``behaviour: …``; an empty string where they pass.
         fewest_frames: a shorter clip cannot show the behaviour.
         may_pass: controls that show the behaviour all the same, so that nothing follows when they pass.
     """
@@ -57,7 +57,8 @@ class Outcome:
 
     Attributes:
         passes: it is alive, valid, whole, and shows the behaviour.
-        failed: why not: ``alive: …``, ``valid: …``, ``whole: …`` or ``behaviour: …``, the first that fails; empty where it passes.
+        failed: why not: ``alive: …``, ``valid: …``, ``whole: …`` or ``behaviour: …``, the first that
+            fails; empty where it passes.
         numbers: all that was measured.
     """
 

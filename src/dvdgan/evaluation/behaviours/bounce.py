@@ -5,10 +5,10 @@ the mean place of its pixels, and is there in every frame. Turns need a speed of
 ball turns upward at the floor at least once (lower edge within 0.05 H of it) and never elsewhere, never leaves the
 floor more than a tenth quicker than it came, at least 90 % of sideways turns are within 0.05 W of a wall, the downward
 acceleration between bounces (over two frames to either side) is at least half the real 5th percentile, with a
-coefficient of variation of at most 0.5, and areas stay within 30 %. Speeds at the floor are those of the steps before and after, carried to the floor by
-that acceleration. All that moves, differing by more than 0.1 in a channel from the background, the median of each pixel
-over the frames in which no ball covers it, is a ball or its shadow, which lies at the floor: of the rest at most
-0.005 of a frame, and the background stays within a root mean square of 3/255.
+coefficient of variation of at most 0.5, and areas stay within 30 %. Speeds at the floor are those of the steps before
+and after, carried to the floor by that acceleration. The background is the median of each pixel over the frames in
+which no ball and no shadow, which lies at the floor, covers it; the rest stays within a root mean square of 3/255 of
+it, and at most 0.005 of a frame, or 1.5 times the real 99th percentile, differs by more than 0.1 in a channel.
 
 A ball is round: of its pixels' angular moments about its centre of order 2 to 6 the median over time is at most 0.15,
 or 1.5 times the real 99th percentile; a square's fourth is above 0.35, while its side ratio is that of a disc.

@@ -1,13 +1,13 @@
 """zoom-in, zoom-out, pan-left, pan-right: the whole picture grows, shrinks, or moves to a side.
 
 Shift and scale are fitted between frames that are 1, 2 and a third of the clip apart (see `follow`). In colour, aligned
-neighbours correlate at least 0.8 times as much as the median real clip's, and frames a third of the clip apart, as close
-to each other as neighbours are that nearly stand still, by 0.05 more than as they are. For a zoom, the sum of log
-scales has the right sign and at least half the size of the real 10th percentile; for a pan the same of the horizontal
-shift, with a vertical one of at most 0.3 of it and a sum of log scales of at most 0.05 in size. At least 90 % of pairs,
-one frame apart and two, go that way by 0.15 of the mean motion, none goes back by more, none goes farther than 1.5
-times the real 99th percentile of the largest step. At least 60 % of the frame's blocks change and are explained by the
-fit; a block of flat ground is not.
+neighbours correlate at least 0.8 times as much as the median real clip's, and frames a third of the clip apart by 0.05
+more than as they are. For a zoom, the sum of log scales has the right sign and at least half the size of the real 10th
+percentile; for a pan the same of the horizontal shift, with a vertical one of at most 0.3 of it and a sum of log scales
+of at most 0.05 in size. At least 90 % of pairs, one frame apart and two, go that way by 0.15 of the mean motion, none
+goes back by more, none goes farther than 1.5 times the real 99th percentile of the largest step, and the last third of
+them goes at least a third as far as the first. At least 60 % of the frame's blocks change and are explained by the fit;
+a block of flat ground is not.
 
 Beyond that definition: frames a third of the clip apart correlate at least 0.85 times as much as the real 1st
 percentile's, and no two neighbours less than 0.95 times theirs; in a zoom the middle and the rim of the frame grow

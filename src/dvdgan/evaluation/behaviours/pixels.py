@@ -66,7 +66,7 @@ def opened(mask: np.ndarray) -> np.ndarray:
 
 
 def large_parts(mask: np.ndarray, share: float) -> np.ndarray:
-    """Of each mask bool ``[T, H, W]`` the connected parts (4 neighbours) with this share of the largest's area or more."""
+    """Of each mask bool ``[T, H, W]`` the parts (4 neighbours) with this share of the largest's area or more."""
     label, count = ndimage.label(mask, _WITHIN_FRAME)
     sizes = np.bincount(label.ravel(), minlength=count + 1)
     sizes[0] = 0

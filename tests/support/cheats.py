@@ -404,7 +404,7 @@ def _bouncing(a, i, gain=0.93, shape=_disc, floor=_FLOOR, gravity=0.016, colour=
         _paint(
             frame,
             shape(size, x, floor - r - height, r if radius is None else radius(t)),
-            _hue(i + 1) if colour is None else colour(t),
+            _hue(i + 1, 0.42, 0.9) if colour is None else colour(t),
         )
         if second is not None and t >= second:
             _paint(

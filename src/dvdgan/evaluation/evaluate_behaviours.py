@@ -86,8 +86,8 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> par
     for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time", progress):
         pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
         if is_real:
-            for name, (damaged, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
-                score(name, damaged, labels)
+            for name, (clips_of_control, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
+                score(name, clips_of_control, labels)
         else:
             score("generated", pixels, labels)
     rates = {

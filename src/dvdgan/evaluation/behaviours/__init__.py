@@ -1,8 +1,9 @@
 """Behaviours: does a clip do what its class is about? Measured on pixels, for the rendered phenomena.
 
-A clip passes if it is alive (it changes from frame to frame as much as real ones do), valid (the thing that its class
-is about can be found) and shows the behaviour. Measures see pixels only; a failed detection is a failure. Their limits
-come from real training clips of the same size and length, and were stored before any model was scored.
+A clip passes if it is alive (it changes from frame to frame as much as real ones do), whole (one scene from beginning
+to end), valid (the thing that its class is about can be found) and shows the behaviour. Measures see pixels only; a
+failed detection is a failure. Their limits come from real training clips of the same size and length, and were stored
+before any model was scored.
 
     limits = calibration(size=32, frames=12)
     rates = score(clips, labels, classes, limits)      # {"pen": PassRate(passed=…, count=…, low=…, high=…), …}

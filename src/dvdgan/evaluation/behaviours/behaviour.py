@@ -56,8 +56,8 @@ class Outcome:
     """Whether one clip shows its class's behaviour.
 
     Attributes:
-        passes: it is alive, valid, whole, and shows the behaviour.
-        failed: why not: ``alive: …``, ``valid: …``, ``whole: …`` or ``behaviour: …``, the first that
+        passes: it is alive, whole, valid, and shows the behaviour.
+        failed: why not: ``alive: …``, ``whole: …``, ``valid: …`` or ``behaviour: …``, the first that
             fails; empty where it passes.
         numbers: all that was measured.
     """

@@ -83,7 +83,7 @@ def limits(percentile: Percentile) -> Limits:
         "least_aligned": 0.8 * percentile("aligned", 50),
         "least_pair": 0.95 * percentile("worst_pair", 1),
         "least_far": 0.85 * percentile("far", 1),
-        "least_covers": min(0.6, 0.8 * percentile("covers", 1)),
+        "least_covers": min(0.6, 0.7 * percentile("covers", 1)),
         "most_recolours": max(0.03, 2 * percentile("recolours", 99)),
     }
 

@@ -93,13 +93,12 @@ class ClipScorer:
                 f"behaviours: this calibration has no limits for class {label!r}; calibrate with its clips"
             )
         limits = self._limits[label]
-        if failed := whole.check_alive(self._whole, limits):
+        if failed := whole.check(self._whole, limits):
             return Outcome(False, failed, dict(self._whole))
         if behaviour.measure not in self._measured:
             self._measured[behaviour.measure] = behaviour.measure(self._clip)
         measured = self._measured[behaviour.measure]
-        failed = f"valid: {measured.missing}" if measured.missing else whole.check(self._whole, limits)
-        failed = failed or behaviour.check(measured.numbers, limits)
+        failed = f"valid: {measured.missing}" if measured.missing else behaviour.check(measured.numbers, limits)
         return Outcome(not failed, failed, {**measured.numbers, **self._whole})
 
 

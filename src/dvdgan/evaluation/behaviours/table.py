@@ -45,8 +45,8 @@ def control_sets(
     orders = [keyed_rng(seed, "behaviours: shuffled", first + row).permutation(frames) for row in range(len(clips))]
     shuffled = np.stack([clip[order] for clip, order in zip(clips, orders)])
     frozen = np.broadcast_to(clips[:, :1], clips.shape)
-    damaged = {"real": clips, "frozen": frozen, "shuffled": shuffled, "reversed": clips[:, ::-1]}
-    return {name: (some, labels) for name, some in damaged.items()}
+    controls = {"real": clips, "frozen": frozen, "shuffled": shuffled, "reversed": clips[:, ::-1]}
+    return {name: (some, labels) for name, some in controls.items()}
 
 
 def control_table(

@@ -1,10 +1,12 @@
-"""Whole: one scene from beginning to end, whose colours hold and which never stops, repeats itself or is cut.
+"""Alive and whole: one scene from beginning to end, whose colours hold and which never stops, repeats or is cut.
 
-Of all classes. D(s, t) is the mean |Y(s) − Y(t)|, in medians of D(t, t + 1):
+Of all classes. D(s, t) is the mean |Y(s) − Y(t)|. Alive: the median of D(t, t + 1) is from half the real 5th to twice
+the real 95th percentile. Whole, with D in units of that median:
 
 - no cut: the largest D(t, t + 1), and the largest D(t, t + 2);
 - no stutter: the share of pairs that change by less than a fifth of the median;
-- no snap back or repeat: the least D(s, t) of frames that are three or more apart, and the mean D(t, t + 2);
+- no snap back or repeat: the least D(s, t) of frames that are three or more apart (at least 0.35 times the real 1st
+  percentile: in some real clips a ball comes to where it was), and the mean D(t, t + 2);
 - it goes on: the mean D(t, t + 1) in the last third over that in the first;
 - colours hold: how far the mean colour of a frame departs from that of its two neighbours' mean, and how far it
   goes from the first frame to any other.
@@ -26,8 +28,13 @@ _FAR = 3  # frames apart
 
 
 def measure(clip: np.ndarray) -> Numbers:
-    """Numbers of uint8 ``[T, H, W, 3]``: ``change``, the median over t of the mean |Y(t + 1) − Y(t)|, and in units of
-    it ``cut``, ``two_on``, ``repeat`` and ``late``; ``stills``, a share of pairs; ``flicker`` and ``tint``, in [0, 1].
+    """How one clip uint8 ``[T, H, W, 3]`` changes as a whole; with fewer than 2 frames nothing but ``change``, 0.
+
+    Numbers: ``change``, the median of D(t, t + 1); ``cut``, the largest of them, ``farthest_two`` and ``mean_two``, the
+    largest and the mean D(t, t + 2), and ``repeat``, the least D of frames three or more apart, in units of it;
+    ``stills``, the share of pairs that hardly change; ``late``, the change in the last third over that in the first;
+    ``flicker`` and ``tint``, the largest departures of a frame's mean colour from its neighbours' and from the first's,
+    of a channel in [0, 1].
     """
     frames = len(clip)
     y = luma(clip).reshape(frames, -1)
@@ -71,20 +78,15 @@ def limits(percentile: Percentile) -> Limits:
     }
 
 
-def check_alive(numbers: Numbers, limits: Limits) -> str:
-    """Why a clip is not alive; empty where it is."""
+def check(numbers: Numbers, limits: Limits) -> str:
+    """Why a clip is not alive, or not whole; empty where it is both."""
     return first_failure(
         "alive",
         [
             (numbers["change"] >= limits["least_change"], "hardly changes"),
             (numbers["change"] <= limits["most_change"], "changes too much"),
         ],
-    )
-
-
-def check(numbers: Numbers, limits: Limits) -> str:
-    """Why a clip is not whole; empty where it is."""
-    return first_failure(
+    ) or first_failure(
         "whole",
         [
             (numbers["cut"] <= limits["most_cut"], "a cut"),

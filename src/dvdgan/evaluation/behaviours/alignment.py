@@ -19,7 +19,8 @@ _COARSE = 16  # pixels: the most that the grid's pictures have
 _FINE = 64  # the most that the last fit's pictures have
 _ACROSS, _DOWN = np.arange(-4, 5) * 0.055, np.arange(-2, 3) * 0.055  # shifts of the grid, in H
 _SCALES = np.arange(-2, 3) * 0.11  # of the grid, in log
-_STEPS = 6  # per size
+_STEPS = 6  # per size, at most; fewer once all are smaller than ...
+_SMALL = 2e-4  # ... this, in H and log scale
 _BLOCKS = 8  # to a side
 _MOST = np.array([0.4, 0.4, 0.6])  # a fit that goes beyond is cut off
 
@@ -205,9 +206,11 @@ def _refine(first: np.ndarray, second: np.ndarray, fit: np.ndarray, where: Regio
         error = np.where(seen, target - warped, 0)
         spread = np.maximum(2.5 * np.median(np.abs(error), axis=(1, 2), keepdims=True), 0.02)
         weight = seen / (1 + (error / spread) ** 2) ** 2
-        slopes = -np.stack([across, down, stretch], 1).reshape(len(first), 3, -1).astype(np.float64)
-        weighted = slopes * weight.reshape(len(first), 1, -1)
+        slopes = -np.stack([across, down, stretch], 1).reshape(len(first), 3, -1).astype(np.float32)
+        weighted = slopes * weight.reshape(len(first), 1, -1).astype(np.float32)
         normal = weighted @ slopes.swapaxes(1, 2) + 1e-3 * np.eye(3)
         step = np.linalg.solve(normal, weighted @ error.reshape(len(first), -1, 1))[..., 0]
         fit = np.clip(fit + np.clip(step, -0.08, 0.08), -_MOST, _MOST)
+        if np.abs(step).max() < _SMALL:
+            break
     return fit

@@ -5,7 +5,7 @@ import colorsys
 import numpy as np
 import pytest
 
-from dvdgan.evaluation.behaviours.alignment import align
+from dvdgan.evaluation.behaviours.alignment import Fit, align, aligned
 from dvdgan.evaluation.behaviours.pixels import (
     centre_of,
     correlation,
@@ -114,27 +114,64 @@ def test_correlations():
     [((0, 0), 0), ((0.17, 0), 0), ((-0.2, 0.03), 0), ((0.02, -0.09), 0), ((0.03, 0.02), 0.2), ((0, 0), -0.17)],
 )
 def test_a_shift_and_a_scale_are_found(size, shift, log_scale):
-    fit = align(*moved(size, shift, log_scale))
+    first, second = moved(size, shift, log_scale)
+    fit = align(first, second)
     np.testing.assert_allclose(fit.shift[0], shift, atol=0.004)
     np.testing.assert_allclose(fit.log_scale[0], log_scale, atol=0.01)
-    assert fit.after[0] > 0.99
+    held = aligned(in_colour(first), in_colour(second), fit)
+    assert held.after[0] > 0.99
+    assert np.abs(held.tint).max() < 0.01
     if shift != (0, 0) or log_scale:
-        assert fit.after[0] > fit.before[0] + 0.05
-        assert fit.explained[0] > 0.9
+        assert held.after[0] > held.before[0] + 0.05
+        before, after = held.errors
+        assert np.nanmean(after < 0.5 * before) > 0.9 * np.isfinite(before).mean()
 
 
-def test_a_part_that_moves_explains_little():
+def in_colour(pictures):
+    return np.stack([pictures, 0.8 * pictures + 0.1, 1 - pictures], 1)
+
+
+def test_a_part_that_moves_covers_little():
     ground, _ = moved(48, (0, 0), 0)
     first, second = ground.copy(), ground.copy()
     first[0, 18:30, 10:22] = 1
     second[0, 18:30, 16:28] = 1
-    assert align(first, second).explained[0] < 0.5
+    before, after = aligned(in_colour(first), in_colour(second), align(first, second)).errors
+    assert ((before > 1e-4) & (after < 0.5 * before)).mean() < 0.4
+
+
+def test_colours_that_change_are_seen_once_aligned():
+    first, second = moved(48, (0.1, 0), 0)
+    fit = align(first, second)
+    other = in_colour(second)[:, [1, 2, 0]]
+    assert aligned(in_colour(first), other, fit).after[0] < 0.6
+    brighter = aligned(in_colour(first), in_colour(second) + 0.1, fit)
+    np.testing.assert_allclose(brighter.tint, 0.1, atol=0.01)
+
+
+def test_motions_are_joined():
+    one, other = Fit(np.array([[0.1, 0.0]]), np.array([0.2])), Fit(np.array([[0.0, -0.05]]), np.array([-0.1]))
+    joined = one.then(other)
+    np.testing.assert_allclose(joined.shift, [[0.1 * np.exp(-0.1), -0.05]])
+    np.testing.assert_allclose(joined.log_scale, [0.1])
+
+
+def test_a_part_of_the_frame_can_be_followed_by_itself():
+    first, still = moved(64, (0, 0), 0)
+    _, right = moved(64, (0.06, 0), 0)
+    second = np.where(np.arange(64) < 32, still, right)
+    start = Fit(np.zeros((1, 2)), np.zeros(1))
+    left_part = align(first, second, start, lambda x, y: x + 0 * y < -0.05)
+    right_part = align(first, second, start, lambda x, y: x + 0 * y > 0.15)
+    np.testing.assert_allclose(left_part.shift[0], [0, 0], atol=0.01)
+    np.testing.assert_allclose(right_part.shift[0], [0.06, 0], atol=0.01)
 
 
 @pytest.mark.parametrize("size", [2, 3, 8, 33])
 def test_flat_pictures_move_nowhere(size):
     flat = np.full((2, size, size), 0.4, np.float32)
     fit = align(flat, flat)
-    for values in (fit.shift, fit.log_scale, fit.before, fit.after, fit.explained):
+    held = aligned(in_colour(flat), in_colour(flat), fit)
+    for values in (fit.shift, fit.log_scale, held.before, held.after, held.tint):
         assert np.isfinite(values).all()
-    assert (fit.after == 0).all()
+    assert (held.after == 0).all()

@@ -27,7 +27,7 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate_clips import Sets
 from dvdgan.evaluation.evaluate_progress import Stages
 
-_OTHERS = 5  # real clips of each class that are judged as each other class
+_OTHERS = 5  # real clips of each class that are scored as each other class
 _PIECE = 32  # clips that are in memory at once
 
 
@@ -74,26 +74,26 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> par
     """All of it, a few clips at a time: sets of large clips do not fit into memory."""
     shown = [name for name in sets.classes if limits.frames >= BEHAVIOURS[name].fewest_frames]
     able = np.array([name in shown for name in sets.classes])
-    judged: dict[str, list[tuple[int, Outcome]]] = {}
+    scored: dict[str, list[tuple[int, Outcome]]] = {}
 
-    def classifier(name: str, clips: np.ndarray, labels: np.ndarray) -> None:
-        outcomes = behaviours.classifier_clips(clips, labels, sets.classes, limits)
-        judged.setdefault(name, []).extend(zip(labels.tolist(), outcomes))
+    def score(name: str, clips: np.ndarray, labels: np.ndarray) -> None:
+        outcomes = behaviours.score_clips(clips, labels, sets.classes, limits)
+        scored.setdefault(name, []).extend(zip(labels.tolist(), outcomes))
 
     real = sets.held_out
     both = [*((clips, False) for clips in sets.generated), (real, True)]
     pieces = [(clips, is_real, rows) for clips, is_real in both for rows in _pieces(clips, able)]
-    for clips, is_real, rows in with_progress(pieces, f"judging behaviours, {_PIECE} clips at a time", progress):
+    for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time", progress):
         pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
         if is_real:
-            for name, (damaged, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
-                classifier(name, damaged, labels)
+            for name, (clips_of_control, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
+                score(name, clips_of_control, labels)
         else:
-            classifier("generated", pixels, labels)
+            score("generated", pixels, labels)
     rates = {
         title: {
             name: PassRate.of([outcome for number, outcome in outcomes if number == label])
-            for name, outcomes in judged.items()
+            for name, outcomes in scored.items()
             if any(number == label for number, _ in outcomes)
         }
         for label, title in enumerate(sets.classes)

@@ -1,8 +1,9 @@
 """Behaviours: does a clip do what its class is about? Measured on pixels, for the rendered phenomena.
 
-A clip passes if it is alive (it changes from frame to frame as much as real ones do), valid (the thing that its class
-is about can be found) and shows the behaviour. Measures see pixels only; a failed detection is a failure. Their limits
-come from real training clips of the same size and length, and were stored before any model was judged.
+A clip passes if it is alive (it changes from frame to frame as much as real ones do), whole (one scene from beginning
+to end), valid (the thing that its class is about can be found) and shows the behaviour. Measures see pixels only; a
+failed detection is a failure. Their limits come from real training clips of the same size and length, and were stored
+before any model was scored.
 
     limits = calibration(size=32, frames=12)
     rates = score(clips, labels, classes, limits)      # {"pen": PassRate(passed=…, count=…, low=…, high=…), …}
@@ -13,11 +14,11 @@ from dvdgan.evaluation.behaviours.calibration import Calibration, calibrate, cal
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.behaviours.scoring import (
     OTHER,
-    ClipClassifier,
+    ClipScorer,
     PassRate,
-    classifier_clips,
     score,
     score_as_others,
+    score_clips,
     score_sets,
 )
 
@@ -26,14 +27,14 @@ __all__ = [
     "OTHER",
     "Behaviour",
     "Calibration",
-    "ClipClassifier",
+    "ClipScorer",
     "Outcome",
     "PassRate",
     "calibrate",
     "calibration",
-    "classifier_clips",
     "rendered_calibration",
     "score",
     "score_as_others",
+    "score_clips",
     "score_sets",
 ]

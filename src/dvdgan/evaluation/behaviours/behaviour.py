@@ -32,7 +32,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How one class is judged.
+    """How one class is scored.
 
     Attributes:
         about: what a clip does that passes, in one plain sentence.
@@ -56,8 +56,9 @@ class Outcome:
     """Whether one clip shows its class's behaviour.
 
     Attributes:
-        passes: it is alive, valid, and shows the behaviour.
-        failed: why not: ``alive: …``, ``valid: …`` or ``behaviour: …``, the first that fails; empty where it passes.
+        passes: it is alive, whole, valid, and shows the behaviour.
+        failed: why not: ``alive: …``, ``whole: …``, ``valid: …`` or ``behaviour: …``, the first that
+            fails; empty where it passes.
         numbers: all that was measured.
     """
 

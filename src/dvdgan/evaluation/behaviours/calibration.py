@@ -1,4 +1,4 @@
-"""The limits that real clips set, made before any model is judged, and kept with the code for the usual sizes."""
+"""The limits that real clips set, made before any model is scored, and kept with the code for the usual sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dvdgan.data import phenomena
 from dvdgan.data.progress import with_progress
 from dvdgan.data.workers import Limits as TaskLimits
 from dvdgan.data.workers import Workers
-from dvdgan.evaluation.behaviours import alive
+from dvdgan.evaluation.behaviours import whole
 from dvdgan.evaluation.behaviours.behaviour import Limits, Measured, percentiles
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
@@ -61,8 +61,8 @@ def calibrate(clips: Mapping[str, np.ndarray], made: str = "from clips that were
     """Make limits from real clips.
 
     Args:
-        clips: of each class to be judged, uint8 ``[N, T, H, W, 3]``, square, all of one size and length, N >= 20;
-            training clips, so that held-out ones can be judged too.
+        clips: of each class to be scored, uint8 ``[N, T, H, W, 3]``, square, all of one size and length, N >= 20;
+            training clips, so that held-out ones can be scored too.
         made: how they came about, for the report.
 
     Raises:
@@ -164,7 +164,7 @@ def _render_and_look(label: str, index: int, size: int, frames: int, seed: int) 
 
 def _look(label: str, clip: np.ndarray) -> Measured:
     measured = BEHAVIOURS[label].measure(clip)
-    return Measured({**measured.numbers, "change": alive.change(clip)}, measured.missing)
+    return Measured({**measured.numbers, **whole.measure(clip)}, measured.missing)
 
 
 def _limits(label: str, measured: list[Measured]) -> Limits:
@@ -176,7 +176,6 @@ def _limits(label: str, measured: list[Measured]) -> Limits:
             f"behaviours: {label}: only {len(found)} of {len(measured)} real clips are valid ({', '.join(reasons)}); "
             f"are these clips of class {label}?"
         )
-    every = alive.limits(percentiles(one.numbers for one in measured))
-    return {
-        name: float(f"{value:.6g}") for name, value in {**every, **BEHAVIOURS[label].limits(percentiles(found))}.items()
-    }
+    real = percentiles(found)
+    limits = {**whole.limits(real), **BEHAVIOURS[label].limits(real)}
+    return {name: float(f"{value:.6g}") for name, value in limits.items()}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage, stats
 
+_WITHIN_FRAME = np.pad(ndimage.generate_binary_structure(2, 1)[None], [(1, 1), (0, 0), (0, 0)])
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32) / 255
 
 
 def luma(clip: np.ndarray) -> np.ndarray:
-    """Rec. 601 luma in [0, 1], float32 ``[...]``, of uint8 RGB ``[..., 3]``."""
+    """Rec. 601 luma in [0, 1], float32 ``[...]``, of RGB codes ``[..., 3]``, uint8 or any other."""
     return clip.astype(np.float32) @ _LUMA
 
 
@@ -43,71 +45,33 @@ def correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray | float = 1.0) 
 
 
 def rank_correlation(values: np.ndarray) -> float:
-    """Spearman's correlation of ``[T]`` with the order that it is in; ties share their rank; 0 where all are equal."""
-    ordered = np.sort(values)
-    rank = np.searchsorted(ordered, values) + np.searchsorted(ordered, values, "right")
-    if len(values) < 2 or rank.std() == 0:
-        return 0.0
-    return float(np.corrcoef(rank, np.arange(len(values)))[0, 1])
+    """Spearman's correlation of ``[T]`` with the order that it is in; 0 where all are equal."""
+    return float(stats.spearmanr(values, np.arange(len(values))).statistic) if np.ptp(values) > 0 else 0.0
 
 
 def median3(pictures: np.ndarray) -> np.ndarray:
     """The 3×3 median of ``[T, H, W]``; beyond the border its pixels are repeated."""
-    h, w = pictures.shape[1:]
-    padded = np.pad(pictures, [(0, 0), (1, 1), (1, 1)], mode="edge")
-    return np.median(np.stack([padded[:, a : a + h, b : b + w] for a in range(3) for b in range(3)]), axis=0)
+    return ndimage.median_filter(pictures, (1, 3, 3), mode="nearest")
 
 
 def widened(mask: np.ndarray, reach: float) -> np.ndarray:
-    """Masks bool ``[..., H, W]`` dilated by a disc of this radius in pixels."""
-    n = int(reach)
-    out = mask.copy()
-    h = mask.shape[-2]
-    for down in range(n + 1):
-        across = int(np.sqrt(reach * reach - down * down))
-        row = mask
-        if across:  # a run of pixels to both sides, by the counts up to each of its ends
-            counts = np.cumsum(np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(across + 1, across)]), axis=-1)
-            row = counts[..., 2 * across + 1 :] > counts[..., : -2 * across - 1]
-        if down < h:
-            out[..., down:, :] |= row[..., : h - down, :]
-            out[..., : h - down, :] |= row[..., down:, :]
-    return out
+    """Masks bool ``[T, H, W]`` dilated by a disc of this radius in pixels."""
+    return np.stack([ndimage.distance_transform_edt(~one) <= reach if one.any() else one for one in mask])
 
 
 def opened(mask: np.ndarray) -> np.ndarray:
-    """Masks bool ``[..., H, W]`` without what is too thin for a square of 2×2 pixels; the border counts as inside."""
-    padded = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
-    square = padded[..., :-1, :-1] & padded[..., :-1, 1:] & padded[..., 1:, :-1] & padded[..., 1:, 1:]
-    return mask & (square[..., :-1, :-1] | square[..., :-1, 1:] | square[..., 1:, :-1] | square[..., 1:, 1:])
+    """Masks bool ``[T, H, W]`` without what is too thin for a square of 2×2 pixels; the border counts as inside."""
+    padded = np.pad(mask, [(0, 0), (1, 1), (1, 1)], mode="edge")
+    return ndimage.binary_opening(padded, np.ones((1, 2, 2), bool))[:, 1:-1, 1:-1]
 
 
 def large_parts(mask: np.ndarray, share: float) -> np.ndarray:
-    """Of each mask bool ``[T, H, W]`` the connected parts (4 neighbours) with this share of the largest's area or more.
-
-    Runs along rows and along columns take the largest number in them until none changes.
-    """
-    label = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        new = _spread_along_rows(_spread_along_rows(label).swapaxes(1, 2)).swapaxes(1, 2)
-        if np.array_equal(new, label):
-            break
-        label = new
-    sizes = np.bincount(label.ravel(), minlength=mask.size + 1)
+    """Of each mask bool ``[T, H, W]`` the parts (4 neighbours) with this share of the largest's area or more."""
+    label, count = ndimage.label(mask, _WITHIN_FRAME)
+    sizes = np.bincount(label.ravel(), minlength=count + 1)
     sizes[0] = 0
     size = sizes[label]
-    best = size.reshape(len(mask), -1).max(1)[:, None, None]
-    return mask & (size >= share * best)
-
-
-def _spread_along_rows(label: np.ndarray) -> np.ndarray:
-    """Give each pixel of a run of nonzero labels ``[T, H, W]`` along a row the run's largest."""
-    padded = np.pad(label, [(0, 0), (0, 0), (0, 1)])  # a zero parts the rows
-    flat = padded.ravel()
-    edges = np.flatnonzero(np.diff(flat > 0, prepend=False))
-    starts = np.concatenate([[0], edges])
-    largest = np.maximum.reduceat(flat, starts)
-    return np.repeat(largest, np.diff(starts, append=len(flat))).reshape(padded.shape)[..., :-1]
+    return mask & (size >= share * size.max((1, 2), keepdims=True))
 
 
 def centre_of(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

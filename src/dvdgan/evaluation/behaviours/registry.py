@@ -1,4 +1,4 @@
-"""Which behaviour each class of phenomena is judged by."""
+"""Which behaviour each class of phenomena is scored by."""
 
 from __future__ import annotations
 

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import stats
 
 from dvdgan.data.progress import with_progress
-from dvdgan.evaluation.behaviours import alive
+from dvdgan.evaluation.behaviours import whole
 from dvdgan.evaluation.behaviours.behaviour import Measured, Outcome
 from dvdgan.evaluation.behaviours.calibration import Calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 
 OTHER = "other class"
-"""The name of the control that classifiers clips by the behaviour of a class that is not theirs."""
+"""The name of the control that scores clips by the behaviour of a class that is not theirs."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,17 @@ class PassRate:
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> PassRate:
-        """The rate of judged clips."""
-        from dvdgan.evaluation.metrics.intervals import wilson
-
+        """The rate of clips that were scored; of none the interval is all of [0, 1]."""
         passed = sum(outcome.passes for outcome in outcomes)
         failures = Counter(outcome.failed for outcome in outcomes if not outcome.passes)
-        return cls(passed, len(outcomes), *wilson(passed, len(outcomes)), dict(failures.most_common()))
+        low, high = 0.0, 1.0
+        if outcomes:
+            low, high = stats.binomtest(passed, len(outcomes)).proportion_ci(method="wilson")
+        return cls(passed, len(outcomes), float(low), float(high), dict(failures.most_common()))
 
 
-class ClipClassifier:
-    """Classifiers one clip by any class's behaviour, and measures nothing twice.
+class ClipScorer:
+    """Scores one clip by any class's behaviour, and measures nothing twice.
 
     Args:
         clip: uint8 ``[T, H, W, 3]``.
@@ -71,11 +73,11 @@ class ClipClassifier:
                 "take the calibration of their size and length"
             )
         self._clip, self._limits = clip, calibration.limits
-        self._change = {"change": alive.change(clip)}
+        self._whole = whole.measure(clip)
         self._measured: dict[object, Measured] = {}
 
     def __call__(self, label: str) -> Outcome:
-        """Classifier the clip as one of class ``label``.
+        """Score the clip as one of class ``label``.
 
         Raises:
             EvaluationError: the calibration has no limits for the class, although clips of this length can show it.
@@ -85,25 +87,25 @@ class ClipClassifier:
         behaviour = BEHAVIOURS[label]
         if len(self._clip) < behaviour.fewest_frames:
             failed = f"valid: fewer than the {behaviour.fewest_frames} frames that show it"
-            return Outcome(False, failed, dict(self._change))
+            return Outcome(False, failed, dict(self._whole))
         if label not in self._limits:
             raise EvaluationError(
                 f"behaviours: this calibration has no limits for class {label!r}; calibrate with its clips"
             )
         limits = self._limits[label]
-        if failed := alive.check(self._change, limits):
-            return Outcome(False, failed, dict(self._change))
+        if failed := whole.check(self._whole, limits):
+            return Outcome(False, failed, dict(self._whole))
         if behaviour.measure not in self._measured:
             self._measured[behaviour.measure] = behaviour.measure(self._clip)
         measured = self._measured[behaviour.measure]
         failed = f"valid: {measured.missing}" if measured.missing else behaviour.check(measured.numbers, limits)
-        return Outcome(not failed, failed, {**measured.numbers, **self._change})
+        return Outcome(not failed, failed, {**measured.numbers, **self._whole})
 
 
-def classifier_clips(
+def score_clips(
     clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
 ) -> list[Outcome]:
-    """Classifier each clip by its own class's behaviour.
+    """Score each clip by its own class's behaviour.
 
     Args:
         clips: uint8 ``[N, T, H, W, 3]``.
@@ -116,15 +118,15 @@ def classifier_clips(
         EvaluationError: clips, labels or classes that do not fit each other, the behaviours or the calibration.
     """
     _check_labels(clips, labels, classes)
-    pairs = with_progress(list(zip(clips, labels)), "judging behaviours", progress)
-    return [ClipClassifier(clip, calibration)(classes[label]) for clip, label in pairs]
+    pairs = with_progress(list(zip(clips, labels)), "scoring behaviours", progress)
+    return [ClipScorer(clip, calibration)(classes[label]) for clip, label in pairs]
 
 
 def score(
     clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
 ) -> dict[str, PassRate]:
-    """The share of each class's clips that show its behaviour, see `classifier_clips`; no class without clips."""
-    outcomes = classifier_clips(clips, labels, classes, calibration, progress)
+    """The share of each class's clips that show its behaviour, see `score_clips`; no class without clips."""
+    outcomes = score_clips(clips, labels, classes, calibration, progress)
     return _rates([(classes[label], outcome) for label, outcome in zip(labels, outcomes)], classes)
 
 
@@ -133,14 +135,14 @@ def score_as_others(
 ) -> dict[str, PassRate]:
     """The share of the other classes' clips that pass as each class: what its behaviour wrongly lets through.
 
-    Arguments and errors as for `classifier_clips`. Every clip is judged by the behaviours of all classes but its own.
+    Arguments and errors as for `score_clips`. Every clip is scored by the behaviours of all classes but its own.
     """
     _check_labels(clips, labels, classes)
-    judged = []
-    for clip, label in with_progress(list(zip(clips, labels)), "judging other classes", progress):
-        classifier = ClipClassifier(clip, calibration)
-        judged += [(name, classifier(name)) for k, name in enumerate(classes) if k != label]
-    return _rates(judged, classes)
+    scored = []
+    for clip, label in with_progress(list(zip(clips, labels)), "scoring other classes", progress):
+        scorer = ClipScorer(clip, calibration)
+        scored += [(name, scorer(name)) for k, name in enumerate(classes) if k != label]
+    return _rates(scored, classes)
 
 
 def score_sets(
@@ -153,10 +155,10 @@ def score_sets(
     """Samples beside controls: for each class the pass rate in each set.
 
     Args:
-        sets: by name (generated, real, frozen, shuffled, reversed), clips and labels as for `classifier_clips`.
+        sets: by name (generated, real, frozen, shuffled, reversed), clips and labels as for `score_clips`.
         classes: names.
         calibration: limits for clips of this size and length.
-        others: real clips and their labels, to be judged as each class that is not theirs, the set `OTHER`.
+        others: real clips and their labels, to be scored as each class that is not theirs, the set `OTHER`.
         progress: show progress bars on stderr.
 
     Returns:
@@ -168,8 +170,8 @@ def score_sets(
     return {label: {name: some[label] for name, some in rates.items() if label in some} for label in classes}
 
 
-def _rates(judged: list[tuple[str, Outcome]], classes: Sequence[str]) -> dict[str, PassRate]:
-    by_class = {label: [outcome for name, outcome in judged if name == label] for label in classes}
+def _rates(scored: list[tuple[str, Outcome]], classes: Sequence[str]) -> dict[str, PassRate]:
+    by_class = {label: [outcome for name, outcome in scored if name == label] for label in classes}
     return {label: PassRate.of(outcomes) for label, outcomes in by_class.items() if outcomes}
 
 

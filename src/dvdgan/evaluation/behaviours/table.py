@@ -45,8 +45,8 @@ def control_sets(
     orders = [keyed_rng(seed, "behaviours: shuffled", first + row).permutation(frames) for row in range(len(clips))]
     shuffled = np.stack([clip[order] for clip, order in zip(clips, orders)])
     frozen = np.broadcast_to(clips[:, :1], clips.shape)
-    damaged = {"real": clips, "frozen": frozen, "shuffled": shuffled, "reversed": clips[:, ::-1]}
-    return {name: (some, labels) for name, some in damaged.items()}
+    controls = {"real": clips, "frozen": frozen, "shuffled": shuffled, "reversed": clips[:, ::-1]}
+    return {name: (some, labels) for name, some in controls.items()}
 
 
 def control_table(
@@ -58,7 +58,7 @@ def control_table(
         size: height and width, in pixels.
         frames: frames per clip.
         clips: held-out clips of each class.
-        others: of them, those that are also judged as each other class.
+        others: of them, those that are also scored as each other class.
         seed: of the order of shuffled frames.
         split_seed: the data set's seed.
 
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=12, help="frames per clip")
     parser.add_argument("--clips", type=int, default=100, help="held-out clips of each class")
     parser.add_argument(
-        "--others", type=int, default=25, help="of them, those that are judged as the other classes too"
+        "--others", type=int, default=25, help="of them, those that are scored as the other classes too"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the rendered data set")
     parser.add_argument("--failures", action="store_true", help="say why real clips failed, and what others passed as")

@@ -159,6 +159,15 @@ def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Mod
     return Model(generator.to(device).eval().requires_grad_(False), config, classes, weights, statistics, card)
 
 
+def with_scores(card: str, scores: str = UNMEASURED) -> str:
+    """A card, Markdown, with these scores in the place of any that it had; by default it says that there are none."""
+    before, found, after = card.partition(f"{SCORES}\n")
+    if not found:
+        before = f"{before.rstrip()}\n\n"
+    rest = after[after.index("\n## ") :] if "\n## " in after else ""
+    return f"{before}{SCORES}\n\n{scores}\n{rest}"
+
+
 def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
     """Names of tensors that are missing, too many, or of another shape or type than expected."""
     return sorted(expected.keys() ^ found.keys()) or [

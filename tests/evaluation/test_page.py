@@ -4,12 +4,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from test_results import CLASSES, DAMAGES, bare, example, floor_of, share
 
 from dvdgan.data.decode.clip import read_clip
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.results_parts import Confusion, Measured
-from dvdgan.evaluation.results_scores import Floor, Score, damaged
+from dvdgan.evaluation.record import Baseline, Confusion, Control, Measured, Score, Share
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.charts import curve, heat_map, ruler, tradeoff
 from dvdgan.report.evaluation.media import EvaluationMedia, movies
@@ -17,6 +15,7 @@ from dvdgan.report.evaluation.page import SHOWN_CLASSES, write_evaluation_page
 from dvdgan.report.evaluation.svg import ticks
 from dvdgan.report.evaluation.tables import class_table, control_table, most_confused
 from dvdgan.report.evaluation.words import decimals, measured, moment, number, percent, share_whole, times
+from support.records import CLASSES, CORRUPTIONS, bare, baseline_of, example
 
 EVIL = [
     "<img src=x onerror=alert(1)>",
@@ -127,7 +126,7 @@ def test_whole_page_says_what_matters(whole):
         "# A card",
         "steps: 1000",
         "ef56ef56ef56",
-        *DAMAGES.values(),
+        *CORRUPTIONS.values(),
         *CLASSES,
     ):
         assert said in whole.text, said
@@ -243,9 +242,10 @@ def test_mosaics_of_uneven_sides():
     assert movies(EvaluationMedia(12.0)) == ({}, [])
 
 
-def score(value, floor, better="lower", controls=None):
-    made = {name: damaged(v, floor, better) for name, v in (controls or {}).items()}
-    return Score(key="a", name="S", space="a", better=better, overall=Measured(value=value), floor=floor, controls=made)
+def score(value, baseline, better="lower", controls=None):
+    made = {name: Control.make(Measured(value=v), baseline, better) for name, v in (controls or {}).items()}
+    overall = Measured(value=value)
+    return Score(key="a", name="S", space="a", better=better, overall=overall, baseline=baseline, controls=made)
 
 
 def places(drawing, shape):
@@ -258,7 +258,9 @@ def places(drawing, shape):
 @pytest.mark.parametrize(("better", "values"), [("lower", (9.0, 5.0, 30.0)), ("higher", (0.4, 0.6, 0.1))])
 def test_better_is_to_the_left_of_a_ruler(better, values):
     value, mild, severe = values
-    drawing = ruler(score(value, floor_of(2.0 if better == "lower" else 0.9), better, {"mild": mild, "severe": severe}))
+    drawing = ruler(
+        score(value, baseline_of(2.0 if better == "lower" else 0.9), better, {"mild": mild, "severe": severe})
+    )
     controls = {title.partition(":")[0]: x for title, x in places(drawing, "circle").items()}
     real, generated = places(drawing, "rect")["real against real"], *places(drawing, "path").values()
     assert real < controls["mild"] < generated < controls["severe"]
@@ -266,15 +268,15 @@ def test_better_is_to_the_left_of_a_ruler(better, values):
 
 
 def test_rulers_need_something_to_compare_with():
-    assert ruler(score(3.0, Floor(missing="too few"))) is None
-    assert ruler(score(3.0, floor_of(2.0))) is not None
-    wide = ruler(score(1.0, floor_of(1.0), controls={"cut": 500.0, "blurred": 3.0}))
+    assert ruler(score(3.0, Baseline(missing="too few"))) is None
+    assert ruler(score(3.0, baseline_of(2.0))) is not None
+    wide = ruler(score(1.0, baseline_of(1.0), controls={"cut": 500.0, "blurred": 3.0}))
     controls = {title.partition(":")[0]: x for title, x in places(wide, "circle").items()}
     assert controls["blurred"] > 50  # on a logarithmic scale
 
 
 def test_curves_with_one_point_equal_points_and_missing_ones():
-    floor = Floor(missing="none")
+    floor = Baseline(missing="none")
     for points in ([(1.0, 2.0)], [(0.5, 0.0), (1.0, 0.0)], [(0.5, 1.0), (1.0, None)]):
         values = [(x, Measured(missing="no") if y is None else Measured(value=y)) for x, y in points]
         drawing = str(curve("S", values, floor, "lower"))
@@ -338,8 +340,8 @@ def test_words():
     assert measured(Measured(value=0.001, spread=0.02, over="3 seeds")) == "0.00100 ± 0.020"
     assert [times(ratio) for ratio in (1.484, 3.44, 17.2, 1690.0)] == ["1.48×", "3.4×", "17×", "1,690×"]
     assert [percent(0.1234), percent(0.1234, 500)] == ["12\u00a0%", "12.3\u00a0%"]
-    assert share_whole(share(50, 100)) == "50\u00a0% (40 to 60\u00a0%)"
-    assert share_whole(share(0, 0, "no classes")) == "not measured: no classes"
+    assert share_whole(Share.make(50, 100)) == "50\u00a0% (40 to 60\u00a0%)"
+    assert share_whole(Share.make(0, 0, "no classes")) == "not measured: no classes"
     assert moment("2026-11-26T12:00:00+00:00") == "26 November 2026, 12:00 UTC"
     assert moment("yesterday") == "yesterday"
     assert ticks(0.0, 1.0) == [0, 0.25, 0.5, 0.75, 1]

@@ -20,9 +20,8 @@ import torch
 import dvdgan
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.devices import pick_device
+from dvdgan.evaluation import record as parts
 from dvdgan.evaluation import results_convert
-from dvdgan.evaluation import results_parts as parts
-from dvdgan.evaluation.card import scored, write_scores
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import TITLES
 from dvdgan.evaluation.clipsets import ClipSet, content_key
@@ -40,12 +39,12 @@ from dvdgan.evaluation.evaluate_spaces import FieldFiles, Spaces, open_spaces
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.features.weights import file_sha256
 from dvdgan.evaluation.metrics.classification import class_fidelity
-from dvdgan.evaluation.results import AbsentPart, ClipList, Evaluated, Evaluation, Reference
-from dvdgan.evaluation.results_scores import Sweep
-from dvdgan.models import Model
+from dvdgan.evaluation.record import AbsentPart, ClipList, Evaluated, Evaluation, Reference, Sweep
+from dvdgan.evaluation.shown import by_worst
+from dvdgan.models import Model, with_scores
+from dvdgan.report.evaluation.card import write_scores
 from dvdgan.report.evaluation.media import EvaluationMedia
 from dvdgan.report.evaluation.page import MOST_MOVING, write_evaluation_page
-from dvdgan.report.evaluation.tables import by_worst
 
 JSON, PAGE, CACHE = "evaluation.json", "evaluation.html", "cache"
 """What an evaluation's directory holds."""
@@ -163,7 +162,7 @@ class _Run:
             reference=self._reference(),
             spaces=[space.record for space in self.spaces.spaces],
             scores=scores,
-            damages={name: DAMAGES[name].describe() for name in damaged},
+            corruptions={name: DAMAGES[name].describe() for name in damaged},
             sweep=curve,
             classifier=self._classifier(),
             memorisation=None if copies is None else copies.record,
@@ -258,7 +257,7 @@ class _Run:
             seeds=sets.seeds,
             truncation=self.settings.truncation if is_model else None,
             weights_sha256=file_sha256(path / "model.safetensors") if is_model else None,
-            card=scored(made.card, None) if isinstance(made, Model) and made.card else "",
+            card=with_scores(made.card) if isinstance(made, Model) and made.card else "",
             config=made.config.model_dump(mode="json") if isinstance(made, Model) else {},
         )
 

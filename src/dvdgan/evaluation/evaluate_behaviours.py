@@ -10,7 +10,7 @@ import numpy as np
 from dvdgan.data.progress import with_progress
 from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation import behaviours, results_convert
-from dvdgan.evaluation import results_parts as parts
+from dvdgan.evaluation import record as parts
 from dvdgan.evaluation.behaviours import (
     BEHAVIOURS,
     OTHER,

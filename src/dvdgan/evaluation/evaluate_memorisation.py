@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dvdgan.evaluation import results_parts as parts
+from dvdgan.evaluation import record as parts
 from dvdgan.evaluation.clipsets import ClipSet, content_key
 from dvdgan.evaluation.clipsets_choice import choose_in_all
 from dvdgan.evaluation.clipsets_data import DatasetSet

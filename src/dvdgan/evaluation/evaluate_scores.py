@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from dvdgan.evaluation import corruptions as damages
+from dvdgan.evaluation import record as records
 from dvdgan.evaluation import results_convert
-from dvdgan.evaluation import results_scores as records
 from dvdgan.evaluation.clipsets import ClipSet, Mapped, content_key
 from dvdgan.evaluation.evaluate_clips import Sets, model_set
 from dvdgan.evaluation.evaluate_measures import Family, Side

@@ -27,7 +27,7 @@ from dvdgan.evaluation.features.transnet import TransNetClips
 from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2
 from dvdgan.evaluation.memorisation.pixels import CoarsePixels
 from dvdgan.evaluation.memorisation.windows import clip_vectors
-from dvdgan.evaluation.results import Space
+from dvdgan.evaluation.record import Space
 
 PAIRS = 4
 """Frames of a clip, evenly over its time, at which an extractor of frames looks, each with the next one."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dvdgan.evaluation import results_parts as parts
-from dvdgan.evaluation import results_scores as records
+from dvdgan.evaluation import record as parts
+from dvdgan.evaluation import record as records
 from dvdgan.evaluation.metrics.intervals import wilson
 from dvdgan.evaluation.metrics.scores import ClassScores, Score, Spread
 
@@ -32,11 +32,11 @@ def measured(score: Score) -> parts.Measured:
     )
 
 
-def floor(found: Floor | None, missing: str = "not measured") -> records.Floor:
+def floor(found: Floor | None, missing: str = "not measured") -> records.Baseline:
     """A floor; ``missing`` says why there is none."""
     if found is None or found.mean is None or found.low is None or found.high is None:
-        return records.Floor(missing=missing if found is None else found.note or missing)
-    return records.Floor(
+        return records.Baseline(missing=missing if found is None else found.note or missing)
+    return records.Baseline(
         mean=found.mean,
         low=found.low,
         high=found.high,
@@ -49,7 +49,7 @@ def floor(found: Floor | None, missing: str = "not measured") -> records.Floor:
 def score(
     key: str,
     overall: Score,
-    beneath: records.Floor,
+    beneath: records.Baseline,
     controls: Mapping[str, Score] | None = None,
     classes: ClassScores | None = None,
     class_floors: Mapping[str, float] | None = None,
@@ -76,17 +76,17 @@ def score(
         about=about,
         headline=headline,
         overall=measured(overall),
-        floor=beneath,
+        baseline=beneath,
         generated_count=overall.counts.generated,
         real_count=overall.counts.real or None,
         controls={
-            damage: records.damaged(control.value, beneath, overall.better, control.reason or "")
+            damage: records.Control.make(measured(control), beneath, overall.better)
             for damage, control in (controls or {}).items()
         },
         per_class={
             label: records.ClassScore(
                 value=part.value,
-                floor=None if part.value is None else (class_floors or {}).get(label),
+                baseline=None if part.value is None else (class_floors or {}).get(label),
                 counts=(part.counts.generated, part.counts.real),
                 missing="" if part.value is not None else part.reason or "not measured",
             )

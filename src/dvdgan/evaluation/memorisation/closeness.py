@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvdgan.evaluation.metrics.intervals import wilson
-from dvdgan.evaluation.results_parts import Verdict
+from dvdgan.evaluation.record import Verdict
 
 QUANTILE = 0.05
 """The share of held-out clips that are the closest ones."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dvdgan.evaluation import results_parts as parts
+from dvdgan.evaluation import record as parts
 from dvdgan.evaluation.clipsets import ClipSet
 from dvdgan.evaluation.memorisation.search import Memorisation, Neighbour
 

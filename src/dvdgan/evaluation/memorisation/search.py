@@ -25,7 +25,7 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.memorisation.closeness import Closeness, closeness, percent, verdict
 from dvdgan.evaluation.memorisation.nearest import Nearest, References, Scale, equal, nearest, shared
 from dvdgan.evaluation.metrics.intervals import wilson
-from dvdgan.evaluation.results_parts import Verdict
+from dvdgan.evaluation.record import Verdict
 
 _MIX = 0.1  # difference of the classes' shares, 0 to 1, from which a note says that classes are mixed otherwise
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from dvdgan.evaluation.results import Evaluation
-from dvdgan.evaluation.results_parts import Behaviours, Classifier, Memorisation, Share
-from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.evaluation.record import Behaviours, Classifier, Evaluation, Memorisation, Score, Share, times_worse
 from dvdgan.report.evaluation.charts import ruler
 from dvdgan.report.evaluation.words import (
     better,
@@ -59,7 +57,7 @@ def headlines(evaluation: Evaluation) -> list[Headline]:
 
 def _headline(score: Score) -> Headline:
     value = score.overall.value
-    ratio = None if value is None else times_worse(value, score.floor, score.better)
+    ratio = None if value is None else times_worse(value, score.baseline, score.better)
     sure = [counts(score), f"±: {score.overall.over}" if score.overall.over else ""]
     return Headline(
         name=score.name,
@@ -156,7 +154,7 @@ def _of_memorisation(memorisation: Memorisation) -> Answer:
 
 def _sureness(evaluation: Evaluation) -> Answer:
     scores = [score for score in evaluation.scores if score.overall.value is not None]
-    floors = sum(score.floor.mean is not None for score in scores)
+    floors = sum(score.baseline.mean is not None for score in scores)
     spreads = sum(bool(score.overall.over) for score in scores)
     warned = len(evaluation.warnings) + sum(len(score.warnings) for score in evaluation.scores)
     generated, real = evaluation.evaluated.clips.count, evaluation.reference.clips.count

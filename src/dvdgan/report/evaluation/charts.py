@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from dvdgan.evaluation.results_parts import Confusion, Histogram, Measured, Share
-from dvdgan.evaluation.results_scores import Better, Floor, Score
+from dvdgan.evaluation.record import Baseline, Better, Confusion, Histogram, Measured, Score, Share
 from dvdgan.report.evaluation.svg import (
     Scale,
     anchored,
@@ -33,7 +32,7 @@ _NUMBERED = 12  # and up to which it writes the shares
 
 def ruler(score: Score) -> Markup | None:
     """Where a score lies between real clips and damaged ones, better to the left; None if there are neither."""
-    value, floor = score.overall.value, score.floor
+    value, floor = score.overall.value, score.baseline
     if value is None:
         return None
     controls = [(name, control.value) for name, control in score.controls.items() if control.value is not None]
@@ -83,7 +82,7 @@ def ruler(score: Score) -> Markup | None:
     return drawing(_WIDTH, axis + 20 + 15 * len(rows), said, parts)
 
 
-def curve(name: str, points: Sequence[tuple[float, Measured]], floor: Floor, better: Better) -> Markup:
+def curve(name: str, points: Sequence[tuple[float, Measured]], floor: Baseline, better: Better) -> Markup:
     """A score over truncation, with its spread and the floor's range.
 
     Args:

@@ -12,13 +12,13 @@ from markupsafe import Markup
 from dvdgan import __version__
 from dvdgan.data.write.encode import atomic_path
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.results import ClipList, Evaluation
-from dvdgan.evaluation.results_parts import Measured, Pair, Share
+from dvdgan.evaluation.record import ClipList, Evaluation, Measured, Pair, Share
+from dvdgan.evaluation.shown import by_worst
 from dvdgan.report.evaluation import words as page_words
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.charts import curve, heat_map, histogram, share_bar, tradeoff
 from dvdgan.report.evaluation.media import BUDGET, EvaluationMedia, Movie, movies
-from dvdgan.report.evaluation.tables import by_space, by_worst, class_table, control_table, most_confused, score_groups
+from dvdgan.report.evaluation.tables import by_space, class_table, control_table, most_confused, score_groups
 from dvdgan.report.run_page import Fact, duration, words
 from dvdgan.report.templates import page_environment
 
@@ -163,7 +163,7 @@ def _curves(results: Evaluation) -> list[Picture]:
         swept = [(point.truncation, point.values[score.key]) for point in points if score.key in point.values]
         if any(value.value is not None for _, value in swept):
             about = f"{score.space}; {page_words.better(score.better)}"
-            made.append(Picture(score.name, about, curve(score.name, swept, score.floor, score.better)))
+            made.append(Picture(score.name, about, curve(score.name, swept, score.baseline, score.better)))
     return made
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dvdgan.evaluation.results import Evaluation, Space
-from dvdgan.evaluation.results_parts import Confusion, Share
-from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.evaluation.record import Confusion, Evaluation, Score, Share, Space, times_worse
 from dvdgan.report.evaluation.words import interval, measured, number, percent, share, share_interval, times
 
 
@@ -81,7 +78,7 @@ def score_groups(evaluation: Evaluation) -> list[ScoreGroup]:
 
 
 def _score_row(score: Score) -> Row:
-    floor, value = score.floor, score.overall.value
+    floor, value = score.baseline, score.overall.value
     ratio = None if value is None else times_worse(value, floor, score.better)
     ranged = (
         "" if floor.low is None or floor.high is None else f"{interval(floor.low, floor.high)}, {floor.repeats} draws"
@@ -107,12 +104,16 @@ def control_table(evaluation: Evaluation) -> Table | None:
     scores = [score for _, group in by_space(evaluation) for score in group if score.controls]
     if not scores:
         return None
-    unseen = set(evaluation.unseen())
+    unseen, baselines = set(evaluation.unseen()), [score.baseline for score in scores]
     rows = [
         Row("generated", [_generated(score) for score in scores]),
-        Row("real", [Cell("–" if s.floor.mean is None else number(s.floor.mean)) for s in scores], "other real clips"),
+        Row(
+            "real",
+            [Cell("–" if s.baseline.mean is None else number(s.baseline.mean)) for s in scores],
+            "other real clips",
+        ),
     ]
-    for damage, about in evaluation.damages.items():
+    for damage, about in evaluation.corruptions.items():
         note = "not seen by any score" if damage in unseen else ""
         rows.append(Row(damage, [_control(score, damage) for score in scores], about, note))
     columns = [Column(score.name, f"{score.better} is better", score.space) for score in scores]
@@ -123,7 +124,7 @@ def _generated(score: Score) -> Cell:
     value = score.overall.value
     if value is None:
         return Cell("–")
-    ratio = times_worse(value, score.floor, score.better)
+    ratio = times_worse(value, score.baseline, score.better)
     return Cell(number(value), "" if ratio is None else times(ratio))
 
 
@@ -170,7 +171,7 @@ def _class_scores(score: Score) -> dict[str, Cell]:
         if part.value is None:
             made[label] = _missing(part.missing)
         else:
-            note = "" if part.floor is None else f"real {number(part.floor)}"
+            note = "" if part.baseline is None else f"real {number(part.baseline)}"
             made[label] = Cell(number(part.value), note, part.value)
     return made
 
@@ -200,9 +201,3 @@ def most_confused(confusion: Confusion, most: int = 8) -> list[str]:
                 part = hits / sum(judged)
                 found.append((part, f"{name} for {confusion.classes[column]}: {percent(part)} of {sum(judged)}"))
     return [said for _, said in sorted(found, key=lambda mistake: -mistake[0])[:most]]
-
-
-def by_worst(names: Iterable[str], evaluation: Evaluation) -> list[str]:
-    """Classes with those that the classifier recognises least first; in their own order without a classifier."""
-    known = evaluation.classifier.fidelity_by_class if evaluation.classifier else {}
-    return sorted(names, key=lambda name: known[name].value or 0.0 if name in known else 1.0)

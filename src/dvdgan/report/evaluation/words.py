@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from dvdgan.evaluation.results_parts import Measured, Share
-from dvdgan.evaluation.results_scores import Better, Floor, Score
+from dvdgan.evaluation.record import Baseline, Better, Measured, Score, Share
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MANY = 200  # clips from which a tenth of a per cent is worth saying
@@ -101,7 +100,7 @@ def counts(score: Score) -> str:
     return " against ".join(f"{count:,} {side}" for count, side in sides if count is not None)
 
 
-def inside(value: float, floor: Floor, way: Better) -> bool:
+def inside(value: float, floor: Baseline, way: Better) -> bool:
     """Whether a value is as good as real against real, or better."""
     if floor.low is None or floor.high is None:
         return False
@@ -115,7 +114,7 @@ def verdict(score: Score, ratio: float | None) -> str:
         score: the score.
         ratio: how many times worse it is than the floor; None where that means nothing.
     """
-    value, floor = score.overall.value, score.floor
+    value, floor = score.overall.value, score.baseline
     if value is None:
         return f"Not measured: {score.overall.missing}."
     if floor.mean is None or floor.low is None or floor.high is None:

@@ -5,19 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvdgan.data.write.encode import atomic_path
-from dvdgan.evaluation.results import Evaluation
-from dvdgan.models import SCORES, UNMEASURED
+from dvdgan.evaluation.record import Evaluation
+from dvdgan.models import with_scores
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.words import measured, number
-
-
-def scored(card: str, evaluation: Evaluation | None) -> str:
-    """A card, Markdown, with these scores in the place of any that it had; None says that there are none."""
-    before, found, after = card.partition(f"{SCORES}\n")
-    if not found:
-        before = f"{before.rstrip()}\n\n"
-    rest = after[after.index("\n## ") :] if "\n## " in after else ""
-    return f"{before}{SCORES}\n\n{UNMEASURED if evaluation is None else _scores(evaluation)}\n{rest}"
 
 
 def write_scores(path: Path, evaluation: Evaluation) -> None:
@@ -30,7 +21,7 @@ def write_scores(path: Path, evaluation: Evaluation) -> None:
     Raises:
         OSError: the card cannot be read or written.
     """
-    card = scored(path.read_text(encoding="utf-8"), evaluation)
+    card = with_scores(path.read_text(encoding="utf-8"), _scores(evaluation))
     with atomic_path(path) as temporary:
         temporary.write_text(card, encoding="utf-8")
 
@@ -41,17 +32,17 @@ def _scores(evaluation: Evaluation) -> str:
     sets = f"{len(evaluated.seeds)} sets, " if len(evaluated.seeds) > 1 else ""
     lines = [
         f"Of {evaluated.clips.count:,} clips ({sets}truncation {evaluated.truncation or 1:g}) against "
-        f"{reference.clips.count:,} of {reference.path}, {reference.split}. The floor is what real clips get in their "
-        "place.",
+        f"{reference.clips.count:,} of {reference.path}, {reference.split}. The baseline is what real clips get in "
+        "their place.",
         "",
-        "| score | this model | floor |",
+        "| score | this model | baseline |",
         "|---|---|---|",
     ]
     for score in evaluation.scores:
         if (score.name, score.space) in main:
-            floor = "" if score.floor.mean is None else number(score.floor.mean)
+            baseline = "" if score.baseline.mean is None else number(score.baseline.mean)
             lines.append(
-                f"| {score.name}, {score.space} ({score.better} is better) | {measured(score.overall)} | {floor} |"
+                f"| {score.name}, {score.space} ({score.better} is better) | {measured(score.overall)} | {baseline} |"
             )
     asked = answers(evaluation)[:-1]  # the last one is how sure that is, for which the page has reasons
     lines += ["", *(f"- {answer.question} {answer.figure}" for answer in asked)]

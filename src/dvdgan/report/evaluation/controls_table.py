@@ -1,6 +1,6 @@
-"""The controls of an evaluation as a table in Markdown: ``python -m dvdgan.evaluation.evaluate_table evaluation.json``.
+"""The controls of an evaluation in Markdown: ``python -m dvdgan.report.evaluation.controls_table evaluation.json``.
 
-Columns are scores, rows are real clips and what damages make of them; generated clips have the last row.
+Columns are scores, rows are real clips and what corruptions make of them; generated clips have the last row.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.results import Evaluation, load
-from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.evaluation.record import Evaluation, Score, load, times_worse
 from dvdgan.report.evaluation.words import number, times
 
 THREEFOLD = 3.0
-"""From so many times the floor on, an effect is printed in bold."""
+"""From so many times the baseline on, an effect is printed in bold."""
 
 
 def controls_table(evaluation: Evaluation, keys: Sequence[str] = ()) -> str:
-    """Each damage's values, with how many times worse than the floor they are; "–" where the score does not see it.
+    """Each corruption's values, and how many times worse than the baseline; "–" where the score does not see it.
 
     Args:
         evaluation: with controls.
@@ -34,11 +33,11 @@ def controls_table(evaluation: Evaluation, keys: Sequence[str] = ()) -> str:
         raise EvaluationError(f"no score {unknown[0]!r} with controls; there are {', '.join(scores) or 'none'}")
     chosen = [scores[key] for key in keys] or list(scores.values())
     if not chosen:
-        raise EvaluationError("this evaluation has no controls; make it without --no-controls")
+        raise EvaluationError("this evaluation has no controls; make it with controls=true")
     lines = [f"| clips | {' | '.join(score.key for score in chosen)} |", "|---|" + "---:|" * len(chosen)]
-    lines.append(_row("real", [_floor(score) for score in chosen]))
-    for damage in evaluation.damages:
-        lines.append(_row(damage, [_damaged(score, damage) for score in chosen]))
+    lines.append(_row("real", [_baseline(score) for score in chosen]))
+    for name in evaluation.corruptions:
+        lines.append(_row(name, [_corrupted(score, name) for score in chosen]))
     lines.append(_row("generated", [_generated(score) for score in chosen]))
     unseen = evaluation.unseen()
     lines += ["", f"Not seen by any score of this evaluation: {', '.join(unseen) or 'none'}."]
@@ -49,20 +48,20 @@ def _row(name: str, cells: list[str]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def _floor(score: Score) -> str:
-    return "–" if score.floor.mean is None else number(score.floor.mean)
+def _baseline(score: Score) -> str:
+    return "–" if score.baseline.mean is None else number(score.baseline.mean)
 
 
-def _damaged(score: Score, damage: str) -> str:
-    control = score.controls.get(damage)
+def _corrupted(score: Score, name: str) -> str:
+    control = score.controls.get(name)
     if control is None or control.value is None:
         return "not tried"
-    return _cell(control.value, control.ratio) if score.sees(damage) else "–"
+    return _cell(control.value, control.ratio) if score.sees(name) else "–"
 
 
 def _generated(score: Score) -> str:
     value = score.overall.value
-    return "–" if value is None else _cell(value, times_worse(value, score.floor, score.better))
+    return "–" if value is None else _cell(value, times_worse(value, score.baseline, score.better))
 
 
 def _cell(value: float, ratio: float | None) -> str:
@@ -74,7 +73,7 @@ def _cell(value: float, ratio: float | None) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m dvdgan.evaluation.evaluate_table", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m dvdgan.report.evaluation.controls_table", description=__doc__)
     parser.add_argument("evaluation", type=Path, help="the JSON of an evaluation")
     parser.add_argument("scores", nargs="*", help="keys of scores, such as classifier/frechet; by default all")
     args = parser.parse_args(arguments)

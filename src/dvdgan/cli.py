@@ -13,7 +13,7 @@ import typer
 from dvdgan import __version__
 from dvdgan.config import Config, DataConfig
 from dvdgan.config_files import ConfigError, field_paths, load_config, override, preset_names, updated
-from dvdgan.evaluation.evaluate_commands import evaluate_command, train_classifier_command
+from dvdgan.evaluation.commands import evaluate_command, train_classifier_command
 
 if TYPE_CHECKING:
     from dvdgan.pipeline import Clips, Pipeline

@@ -59,8 +59,8 @@ class Share(Part):
         """A share with its interval; `missing` says why it was not measured if it is one of none."""
         if not of:
             return cls(missing=missing)
-        low, high = wilson(hits, of)
-        return cls(hits=hits, of=of, low=low, high=high)
+        low, high = wilson(int(hits), int(of))
+        return cls(hits=int(hits), of=int(of), low=low, high=high)
 
     @property
     def value(self) -> float | None:

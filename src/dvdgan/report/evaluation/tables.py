@@ -104,7 +104,7 @@ def control_table(evaluation: Evaluation) -> Table | None:
     scores = [score for _, group in by_space(evaluation) for score in group if score.controls]
     if not scores:
         return None
-    unseen, baselines = set(evaluation.unseen()), [score.baseline for score in scores]
+    unseen = set(evaluation.unseen())
     rows = [
         Row("generated", [_generated(score) for score in scores]),
         Row(

@@ -1,0 +1,102 @@
+"""The commands ``dvdgan evaluate`` and ``dvdgan train-classifier``: thin calls of the Python API."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from dvdgan.evaluation.settings import QUICK, EvaluationSettings, parse_settings, settings_help
+
+if TYPE_CHECKING:
+    from dvdgan.evaluation.record import Evaluation
+    from dvdgan.evaluation.shown import ShownClips
+
+_DATA = "How the data is read: data.* of `dvdgan fields`."
+_Device = Annotated[Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator, if any.")]
+
+
+def evaluate_command(
+    fields: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="[FIELD=VALUE]...", help=f"{settings_help(EvaluationSettings)}\n\n{_DATA}"),
+    ] = None,
+    model: Annotated[Optional[Path], typer.Option(help="A model directory (or a run's directory); or …")] = None,
+    clips: Annotated[Optional[Path], typer.Option(help="… a folder of clips, a list of them, a packed store.")] = None,
+    data: Annotated[
+        Optional[str],
+        typer.Option(help="Real clips: `phenomena`, a folder, a list, a packed store. By default the model's."),
+    ] = None,
+    classifier: Annotated[Optional[Path], typer.Option(help="A classifier, from `dvdgan train-classifier`.")] = None,
+    out: Annotated[Path, typer.Option(help="The directory of the report.")] = Path("evaluation"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute or two: fewer clips, no curve, no controls.")
+    ] = False,
+    device: _Device = None,
+) -> None:
+    """Measure generated clips against real ones: scores, copies, behaviours, one page; the same command goes on."""
+    from dvdgan.evaluation.evaluate import evaluate
+
+    settings, of_data = parse_settings(EvaluationSettings, fields or [], QUICK if quick else None)
+    inputs: dict[str, Any] = {"model": model, "clips": clips, "data": data, "classifier": classifier}
+    command = shlex.join(["dvdgan", *sys.argv[1:]])
+    try:
+        results, shown = evaluate(
+            out, **inputs, fields=of_data, settings=settings, device=device, say=typer.echo, command=command
+        )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    publish(results, shown, out)
+
+
+def publish(results: Evaluation, shown: ShownClips, out: Path) -> None:
+    """Write an evaluation's page, and its main scores into the model's card."""
+    from dvdgan.report.evaluation.card import write_scores
+    from dvdgan.report.evaluation.media import EvaluationMedia
+    from dvdgan.report.evaluation.page import write_evaluation_page
+
+    media = EvaluationMedia(results.evaluated.clips.fps, shown.classes, shown.pairs)
+    typer.echo(write_evaluation_page(results, media, out / "evaluation.html"))
+    if results.evaluated.kind == "model":
+        card = Path(results.evaluated.path) / "card.md"
+        try:
+            write_scores(card, results)
+        except OSError as error:
+            typer.echo(f"{card}: not changed ({error.strerror}); the scores are in evaluation.html only")
+        else:
+            typer.echo(f"{card}: has the main scores")
+
+
+def train_classifier_command(
+    data: Annotated[str, typer.Option(help="`phenomena`, a folder or list of clips, or a packed store.")],
+    fields: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="[FIELD=VALUE]...",
+            help="size, frames, steps, batch_size, learning_rate and the other fields of "
+            f"`dvdgan.evaluation.classifier.settings`. {_DATA}",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The classifier's directory.")] = Path("classifier"),
+    minutes: Annotated[Optional[float], typer.Option(min=0, help="Stop after so many minutes of training.")] = None,
+    device: _Device = None,
+) -> None:
+    """Train a classifier of clips for `dvdgan evaluate`; the same command resumes."""
+    from dvdgan.config import Config, DataConfig
+    from dvdgan.config_files import override
+    from dvdgan.evaluation.classifier.settings import ClassifierSettings
+    from dvdgan.evaluation.classifier.training import train_classifier
+    from dvdgan.evaluation.inputs import store_size
+    from dvdgan.training import Interrupted
+
+    settings, of_data = parse_settings(ClassifierSettings, fields or [], {"size": store_size(data) or 64})
+    clips = override(Config(data=DataConfig(source=data)), of_data).data
+    try:
+        train_classifier(clips, out, settings, minutes, device, say=typer.echo)
+    except Interrupted as stop:
+        typer.echo(f"{stop}; the same command resumes", err=True)
+        raise typer.Exit(128 + stop.signal) from None

@@ -41,8 +41,8 @@ CORRUPTIONS = {
 }
 FEW = "too few clips of the class"
 
-# What the scores below are made of: name, space, which way is better, baseline, and how many times worse each corruption is.
-# Synthetic numbers, chosen to look like those of a half-trained model; nothing here was measured.
+# What the scores below are made of: name, space, which way is better, baseline, and how many times worse each
+# corruption is. Synthetic numbers, chosen to look like those of a half-trained model; nothing here was measured.
 _SCORES = [
     ("frames/frechet", "Fréchet distance", FRAMES, "lower", 11.8, [1, 1, 1.1, 1.02, 1, 1, 2.4, 4.1, 1.6]),
     ("frames/kid", "Kernel distance (KID)", FRAMES, "lower", 0.0004, [1, 1, 1.2, 1, 1, 1, 9, 22, 4]),

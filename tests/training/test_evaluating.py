@@ -15,8 +15,8 @@ from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.format import StoreWriter
 from dvdgan.evaluation.classifier.classifier import Classifier, ClassifierFeatures
 from dvdgan.evaluation.classifier.network import ClassifierNetwork
-from dvdgan.evaluation.clipsets_data import DatasetSet
-from dvdgan.evaluation.metrics.frechet import frechet_of_features
+from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
+from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.training import TrainingError, loop, train
 from dvdgan.training.checkpoint import list_checkpoints, list_kept
 from dvdgan.training.evaluating import Evaluator
@@ -58,9 +58,11 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
     assert len(made) == 2
     known = Classifier.load(classifier)
     dataset = open_dataset(tiny_config(store).data, 32, 4, tmp_path / "unused", progress=False)
-    real = known.features(DatasetSet(dataset).read(range(15)))
+    real = known.features(middle_windows(dataset).read(range(15)))
     for (clips, labels), one in zip(made, found.values()):
-        assert one["distance"] == pytest.approx(frechet_of_features(real, known.features(clips)), rel=1e-3)
+        assert one["distance"] == pytest.approx(
+            frechet_distance(gaussian(real), gaussian(known.features(clips))), rel=1e-3
+        )
         taken_for = np.array(known.classes)[known.probabilities(clips).argmax(1)]
         asked = np.array(dataset.classes)[labels]
         assert one["fidelity"] == pytest.approx((taken_for == asked).mean(), abs=1e-4)
@@ -192,7 +194,7 @@ def test_mirrored_classes_are_compared_with_mirrored_clips(store, tmp_path, clas
 
 
 def test_training_clips_that_cannot_be_read_are_left_out(store, tmp_path, classifier, monkeypatch):
-    monkeypatch.setattr("dvdgan.evaluation.clipsets_data.readable", lambda clips, cache: np.arange(1, len(clips)))
+    monkeypatch.setattr("dvdgan.evaluation.real_clips.readable", lambda clips, cache: np.arange(1, len(clips)))
     dataset, said = open_dataset(tiny_config(store).data, 32, 4, store, progress=False), []
     found = Evaluator(Classifier.load(classifier), dataset, np.arange(3), 15, tmp_path / "cache", said.append)
     assert f"1 of {len(dataset)} training clips cannot be read and are left out" in said[-3]

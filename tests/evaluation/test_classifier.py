@@ -1,5 +1,4 @@
 import json
-import re
 import shutil
 
 import numpy as np
@@ -9,11 +8,12 @@ from torch import nn
 
 from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widths
-from dvdgan.evaluation.classifier.report import in_lines, measure
-from dvdgan.evaluation.clipsets import ArraySet
+from dvdgan.evaluation.classifier.report import in_lines, in_record, measure
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.resize import resize
 from dvdgan.evaluation.metrics.intervals import wilson
+from dvdgan.evaluation.record import Share
+from support.clip_sets import array_set
 
 CLASSES = ["red", "green", "blue"]
 
@@ -31,7 +31,7 @@ def tiny_classifier(seed=0, size=32, widths=(4, 8)):
 
 
 class Colours(nn.Module):
-    """Classifiers by the colour of the first frame and, if there is a second one, by twice that of the last."""
+    """Classifies by the colour of the first frame and, if there is a second one, by twice that of the last."""
 
     dimension = 3
 
@@ -113,7 +113,7 @@ def test_saved_classifier_is_the_same_one(tmp_path):
     classifier, clips = tiny_classifier(), noise(3)
     classifier.save(tmp_path / "classifier", {"data": {"source": "test"}})
     state = torch.random.get_rng_state()
-    read = Classifier.load(tmp_path / "classifier", classes=["blue", "red"])
+    read = Classifier.load(tmp_path / "classifier")
     assert torch.equal(state, torch.random.get_rng_state())
     assert (read.classes, read.size, read.frames, read.widths) == (CLASSES, 32, 4, (4, 8))
     assert read.about["data"] == {"source": "test"}
@@ -141,28 +141,20 @@ def test_clips_of_other_sizes_are_resized_antialiased():
     assert "a stride of 1, not 2" in classifier.notes(32, 4, 2)[0]
 
 
-def test_recognise_finds_classes_by_name():
+def test_unknown_classes_are_refused():
     classifier = Classifier(Colours(), CLASSES, 32, 2, (1,))
-    clips = np.stack([colour_clip(0, 2), colour_clip(0, 0), colour_clip(2, 2), colour_clip(2, 1)])
-    own = ArraySet(clips, np.array([0, 0, 1, 0]), ["blue", "red"])  # blue, blue, red, blue
-    found = classifier.recognise(own)
-    assert found.classes == CLASSES
-    assert found.confusion.tolist() == [[0, 0, 1], [0, 0, 0], [1, 1, 1]]
-    assert found.scores.overall.value == 0.25
-    assert (found.scores.overall.spread.low, found.scores.overall.spread.high) == wilson(1, 4)
-    assert found.scores.by_class["blue"].value == pytest.approx(1 / 3)
-    assert found.scores.by_class["green"].value is None
+    classifier.require_classes(["blue", "red"])
     with pytest.raises(EvaluationError, match=r"knows the classes red, green, blue, not mauve; train a classifier"):
-        classifier.recognise(ArraySet(clips, None, ["mauve"]))
+        classifier.require_classes(["red", "mauve"])
     with pytest.raises(EvaluationError, match="have none"):
-        classifier.recognise(ArraySet(clips))
+        classifier.require_classes([])
 
 
 def test_measure_tells_movement_from_looks():
     classifier = Classifier(Colours(), CLASSES, 32, 3, (1,))
     # the last frame decides for clips; the middle one is green for all
     clips = np.stack([colour_clip(0, 1, 2), colour_clip(1, 1, 0), colour_clip(2, 1, 1), colour_clip(0, 1, 0)])
-    held_out = ArraySet(clips, np.array([2, 0, 1, 1]), CLASSES)
+    held_out = array_set(clips, np.array([2, 0, 1, 1]), CLASSES)
     accuracy = measure(classifier, classifier, held_out, progress=False)
     assert accuracy["chance"] == 0.5
     hits = {name: entry["hits"] for name, entry in accuracy.items() if name != "chance"}
@@ -183,6 +175,25 @@ def test_measure_tells_movement_from_looks():
     assert "held-out clips: 75.0% right (3 of 4; 95 % interval 30.1% to 95.4%)" in text
     assert "stopped at step 3 of 9" in text
     assert set(measure(classifier, None, held_out, progress=False)) == {"chance", "clips"}
+
+
+def test_record_of_a_classifier(tmp_path):
+    entry = {"hits": 9, "of": 10, "by_class": {"red": {"hits": 4, "of": 5}}, "confusion": [[4, 1, 0]] * 3}
+    accuracy = {"chance": 0.5, "clips": entry, "single_frames": entry}
+    classifier = tiny_classifier()
+    classifier.save(tmp_path, {"accuracy": accuracy, "data": {"source": "films", "training_clips": 1234}})
+    found = in_record(classifier, np.array([[1, 1, 0], [1, 2, 0], [0, 0, 0]]))
+    assert (found.path, found.trained_on) == (str(tmp_path), "films, 1,234 clips")
+    assert found.fidelity == Share.make(3, 5)
+    assert {label: (part.hits, part.of) for label, part in found.fidelity_by_class.items()} == {
+        "red": (1, 2), "green": (2, 3), "blue": (0, 0),
+    }  # fmt: skip
+    assert found.confusion_generated.counts[1] == [1, 2, 0]
+    assert list(found.still) == ["their middle frame alone, classifier"]
+    assert (found.accuracy.hits, found.accuracy_by_class["red"].hits) == (9, 4)
+    alone = in_record(classifier, None)
+    assert alone.fidelity.missing == "clips have no classes"
+    assert alone.confusion_generated is None
 
 
 def test_damaged_classifiers_are_refused_in_a_line(tmp_path):
@@ -215,9 +226,5 @@ def test_damaged_classifiers_are_refused_in_a_line(tmp_path):
     refused("no weights", f"{WEIGHTS}: cannot be read", lambda folder: (folder / WEIGHTS).unlink())
     refused("torn weights", f"{WEIGHTS}: damaged", lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-1]))
     refused("others", f"{WEIGHTS}: damaged", lambda f: shutil.copy(tmp_path / "other" / WEIGHTS, f / WEIGHTS))
-    with pytest.raises(EvaluationError, match=re.escape("not mauve; train a classifier on the same data")):
-        Classifier.load(good, classes=["red", "mauve"])
     with pytest.raises(EvaluationError, match="no classifier"):
         Classifier.load(tmp_path / "nowhere")
-    with pytest.raises(EvaluationError, match="uint8"):
-        tiny_classifier().features(noise(1).astype(np.float32))

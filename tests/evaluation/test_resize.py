@@ -3,8 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.features.resize import resize, resize_name
+from dvdgan.evaluation.features.resize import resize
 
 
 def chequerboard(side, cell=1):
@@ -13,11 +12,10 @@ def chequerboard(side, cell=1):
     return np.repeat(board[..., None], 3, -1)
 
 
-@pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(21, 21), (27, 21), (10, 30)])
-def test_a_fine_chequerboard_shrinks_to_grey(kernel, size):
+def test_a_fine_chequerboard_shrinks_to_grey(size):
     board = chequerboard(64)
-    small = resize(board[None, None], size, kernel=kernel)
+    small = resize(board[None, None], size)
     assert small.shape == (1, 1, 3, *size)
     assert (small - 127.5).abs().max() < 8
     plain = F.interpolate(torch.from_numpy(board).permute(2, 0, 1)[None].float(), size, mode="bilinear")
@@ -31,35 +29,21 @@ def test_frames_of_the_size_stay_as_they_are():
     assert np.array_equal(same.numpy(), pixels.transpose(0, 1, 4, 2, 3))
 
 
-@pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(5, 40), (32, 32), (3, 3)])
-def test_brightness_and_colours_stay_and_nothing_overshoots(kernel, size):
+def test_brightness_and_colours_stay_and_nothing_overshoots(size):
     flat = np.full((4, 12, 12, 3), (200, 17, 90), np.uint8)
     colours = torch.tensor([200.0, 17, 90])[:, None, None].expand(4, 3, *size)
-    torch.testing.assert_close(resize(flat, size, kernel=kernel), colours, rtol=0, atol=1e-3)
-    harsh = resize(chequerboard(12, 4), size, kernel=kernel)
+    torch.testing.assert_close(resize(flat, size), colours, rtol=0, atol=1e-3)
+    harsh = resize(chequerboard(12, 4)[None], size)
     assert harsh.min() >= 0
     assert harsh.max() <= 255
 
 
 def test_what_is_to_the_left_and_above_stays_there():
-    pixels = np.zeros((8, 16, 3), np.uint8)
-    pixels[:4, :8, 0] = 255
-    small = resize(pixels, (4, 4))
+    pixels = np.zeros((1, 8, 16, 3), np.uint8)
+    pixels[0, :4, :8, 0] = 255
+    small = resize(pixels, (4, 4))[0]
     assert small[0].argmax() == 0
     assert small[0, 0, 0] > 200
     assert small[:, 2:].max() < 60
     assert small[1:].max() == 0
-
-
-def test_other_pixels_and_sizes_are_refused():
-    with pytest.raises(EvaluationError, match=r"not float64 \[4, 4, 3\]"):
-        resize(np.zeros((4, 4, 3)), (2, 2))
-    with pytest.raises(EvaluationError, match=r"uint8 \[4, 4, 4\]"):
-        resize(np.zeros((4, 4, 4), np.uint8), (2, 2))
-    with pytest.raises(EvaluationError, match="1 or more pixels"):
-        resize(np.zeros((4, 4, 3), np.uint8), (0, 2))
-
-
-def test_the_name_says_how():
-    assert resize_name((27, 48)) == "27 x 48, bilinear, antialiased"

@@ -4,7 +4,7 @@ from conftest import tiny_config
 from dvdgan.models import UNMEASURED, with_scores
 from dvdgan.report.evaluation.card import write_scores
 from dvdgan.training.samples import card
-from evaluation.test_results import example
+from support.records import example
 
 CARD = card(tiny_config("store"), ["dot", "bar"], {"Steps": "12"})
 

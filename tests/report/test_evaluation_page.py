@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from dvdgan.cli.evaluation import evaluate as evaluate_command
-from dvdgan.evaluation.results_parts import Confusion, Histogram, Measured, Nearness
-from dvdgan.evaluation.results_scores import Floor, Score, damaged
+from dvdgan.evaluation.record import Baseline, Confusion, Histogram, Measured, Nearness, Score, damaged
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.report import ReportError
 from dvdgan.report.evaluation.answers import answers, headlines
@@ -15,9 +14,9 @@ from dvdgan.report.evaluation.movies import movies
 from dvdgan.report.evaluation.page import SHOWN_CLASSES, write_evaluation_page
 from dvdgan.report.evaluation.tables import class_table, control_table, most_confused
 from dvdgan.report.words import decimals, measured, moment, number, percent, share_whole, times
-from evaluation.test_results import CLASSES, DAMAGES, bare, example, floor_of, share
 from support.clips import read_clip
 from support.pages import EVIL, Page, loads_nothing, shows_names_only, strings
+from support.records import CLASSES, CORRUPTIONS, bare, baseline_of, example, share
 
 SECTIONS = {
     "summary", "warnings", "clips", "scores", "controls", "classes", "truncation", "classifier", "memorisation",
@@ -88,7 +87,7 @@ def test_whole_page_says_what_matters(whole):
         "# A card",
         "steps: 1000",
         "ef56ef56ef56",
-        *DAMAGES.values(),
+        *CORRUPTIONS.values(),
         *CLASSES,
     ):
         assert said in whole.text, said
@@ -236,7 +235,9 @@ def places(chart):
 @pytest.mark.parametrize(("better", "values"), [("lower", (9.0, 5.0, 30.0)), ("higher", (0.4, 0.6, 0.1))])
 def test_better_is_to_the_left_of_a_ruler(better, values):
     value, mild, severe = values
-    chart = ruler(score(value, floor_of(2.0 if better == "lower" else 0.9), better, {"mild": mild, "severe": severe}))
+    chart = ruler(
+        score(value, baseline_of(2.0 if better == "lower" else 0.9), better, {"mild": mild, "severe": severe})
+    )
     found, axis = places(chart), chart.figure.layout.xaxis
     assert (found["mild"], found["severe"], found["generated"]) == (mild, severe, value)
     assert "real against real" in found
@@ -245,15 +246,15 @@ def test_better_is_to_the_left_of_a_ruler(better, values):
 
 
 def test_rulers_need_something_to_compare_with():
-    assert ruler(score(3.0, Floor(missing="too few"))) is None
-    assert ruler(score(3.0, floor_of(2.0))) is not None
-    narrow = ruler(score(1.0, floor_of(1.0), controls={"cut": 5.0}))
-    wide = ruler(score(1.0, floor_of(1.0), controls={"cut": 500.0, "blurred": 3.0}))
+    assert ruler(score(3.0, Baseline(missing="too few"))) is None
+    assert ruler(score(3.0, baseline_of(2.0))) is not None
+    narrow = ruler(score(1.0, baseline_of(1.0), controls={"cut": 5.0}))
+    wide = ruler(score(1.0, baseline_of(1.0), controls={"cut": 500.0, "blurred": 3.0}))
     assert [chart.figure.layout.xaxis.type for chart in (narrow, wide)] == ["linear", "log"]
 
 
 def test_corruptions_that_a_score_does_not_see_have_another_mark():
-    chart = ruler(score(3.0, floor_of(2.0), controls={"cut": 8.0, "frozen": 2.0}))
+    chart = ruler(score(3.0, baseline_of(2.0), controls={"cut": 8.0, "frozen": 2.0}))
     seen, unseen = (trace for trace in chart.figure.data if "corrupted" in trace.y)
     assert (list(seen.hovertext), list(unseen.hovertext)) == (["cut: 8.00"], ["frozen: 2.00, not seen"])
     assert seen.marker.symbol != unseen.marker.symbol
@@ -262,7 +263,7 @@ def test_corruptions_that_a_score_does_not_see_have_another_mark():
 def swept(points, floor=None):
     """An evaluation of one score in the space ``a`` over truncation."""
     one = example().scores[0]
-    one = one.model_copy(update={"floor": floor or Floor(missing="none")})
+    one = one.model_copy(update={"floor": floor or Baseline(missing="none")})
     values = {x: Measured(missing="no") if y is None else Measured(value=y) for x, y in points}
     sweep = example().sweep
     steps = [sweep.points[0].model_copy(update={"truncation": x, "values": {one.key: v}}) for x, v in values.items()]

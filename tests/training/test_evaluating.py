@@ -13,8 +13,8 @@ from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.classifier.classifier import Classifier, ClassifierFeatures
 from dvdgan.evaluation.classifier.network import ClassifierNetwork
-from dvdgan.evaluation.clipsets_data import DatasetSet
-from dvdgan.evaluation.metrics.frechet import frechet_of_features
+from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
+from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.runs.checkpoint import list_checkpoints, saved_checkpoints
 from dvdgan.runs.tensorboard import _scalars
 from dvdgan.training import TrainingError, loop, train
@@ -53,9 +53,11 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
     assert len(made) == 2
     known = Classifier.load(classifier)
     dataset = open_dataset(tiny_config(store).data, 32, 4, tmp_path / "unused", progress=False)
-    real = known.features(DatasetSet(dataset).read(range(15)))
+    real = known.features(middle_windows(dataset).read(range(15)))
     for (clips, labels), one in zip(made, found.values()):
-        assert one["distance"] == pytest.approx(frechet_of_features(real, known.features(clips)), rel=1e-3)
+        assert one["distance"] == pytest.approx(
+            frechet_distance(gaussian(real), gaussian(known.features(clips))), rel=1e-3
+        )
         taken_for = np.array(known.classes)[known.probabilities(clips).argmax(1)]
         asked = np.array(dataset.classes)[labels]
         assert one["fidelity"] == pytest.approx((taken_for == asked).mean(), abs=1e-4)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dvdgan.evaluation.results import Evaluation
+from dvdgan.evaluation.record import Evaluation
 
 
 @dataclass(frozen=True)

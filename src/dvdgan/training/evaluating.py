@@ -17,15 +17,14 @@ from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES
 from dvdgan.evaluation.behaviours import calibration, score
 from dvdgan.evaluation.behaviours.calibration import load
+from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
-from dvdgan.evaluation.clipsets import Mapped, content_key
-from dvdgan.evaluation.clipsets_data import DatasetSet, readable
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
-from dvdgan.evaluation.memorisation.windows import groups_of
-from dvdgan.evaluation.metrics.baselines import real_floor
-from dvdgan.evaluation.metrics.classification import class_fidelity
-from dvdgan.evaluation.metrics.frechet import factored, frechet_of_factored, frechet_of_features
+from dvdgan.evaluation.metrics.baselines import baseline, disjoint_draws
+from dvdgan.evaluation.metrics.classification import confusion
+from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
+from dvdgan.evaluation.real_clips import middle_windows, readable
 from dvdgan.runs.directory import TrainingError
 from dvdgan.training.samples import shown_clips
 
@@ -121,55 +120,59 @@ def _by_classifier(
     for note in classifier.notes(dataset.size, dataset.frames, dataset.stride):
         say(f"training.classifier: {note}")
     members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
-    plain = DatasetSet(dataset, "train", members)
-    good = readable(plain, cache)
+    plain, kept = middle_windows(dataset, "train", members), Cache(cache)
+    good = readable(plain, kept)
     if len(good) < len(plain):
         say(
             f"{classifier.place}: {len(plain) - len(good)} of {len(plain)} training clips cannot be read and are "
             "left out"
         )
-    plain, mirror, shown = plain.only(good), mirror[good], shown[good]
+    plain, mirror, shown = plain.take(good), mirror[good], shown[good]
     turned = mirror[:, None, None, None, None]
-    real = Mapped(
-        plain,
+    real = plain.mapped(
         lambda clips, rows: np.where(turned[np.asarray(rows)], clips[:, :, :, ::-1], clips),
         plain.name,
-        content_key("mirrored", mirror.tolist()),
+        ["mirrored", mirror.tolist()],
     )
     say(f"{classifier.place}: compares samples with {len(real)} training clips")
-    features = extract(real, classifier.features, cache)
-    reference, standins = factored(features), max(1, min(count, len(real) // 2))
+    features = extract(real, classifier.features, kept)
+    reference, few = gaussian(features), max(1, min(count, len(real) // 2))
 
     def between(rows: np.ndarray, others: np.ndarray) -> float | None:
-        return frechet_of_features(features[rows], features[others]) if min(len(rows), len(others)) > 1 else None
+        if min(len(rows), len(others)) < 2:
+            return None
+        return frechet_distance(gaussian(features[rows]), gaussian(features[others]))
 
-    groups = np.unique(groups_of(plain), return_inverse=True)[1]
-    floor = real_floor(between, len(real), len(real) - standins, standins, labels=shown, groups=groups)
-    if floor.standins < count:
-        text = f"the baseline is of {floor.standins} against {floor.reference} of them, too high for {count} samples"
+    groups = np.unique(plain.groups, return_inverse=True)[1]
+    draws = disjoint_draws(shown, groups, few) if len(real) > 1 else [(np.arange(1), np.arange(0))]
+    found = baseline([between(*rows) for rows in draws], draws, (few, len(real) - few), f"{len(real)} real clips")
+    samples, others = found.counts or (0, 0)
+    if samples < count:
+        text = f"the baseline is of {samples} against {others} of them, too high for {count} samples"
         say(f"training.classifier: {len(real)} training clips are few: {text}")
     held_out = classifier.about.get("accuracy", {}).get("clips")
     share = _rounded(held_out["hits"] / held_out["of"]) if held_out else None
-    known = {"real_clips": len(real), "floor": None if floor.mean is None else _rounded(floor.mean)}
+    known = {"real_clips": len(real), "floor": None if found.mean is None else _rounded(found.mean)}
     metadata |= {
         "classifier": classifier.weights_sha256,
         **known,
-        "floor_clips": floor.standins,
+        "floor_clips": samples,
         "held_out_fidelity": share,
     }
     numbers = np.array([classifier.classes.index(name) for name in dataset.classes])
 
     def measure(clips: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         seen = classifier.features(clips)
-        of = class_fidelity(classifier.probabilities_of(seen), numbers[labels], classifier.classes, "classifier").scores
-        rates = {name: rate for name, rate in of.by_class.items() if rate.value is not None}
+        counts = confusion(classifier.probabilities_of(seen).argmax(1), numbers[labels], len(classifier.classes))
+        of_class = {name: int(counts[k].sum()) for k, name in enumerate(classifier.classes) if counts[k].any()}
+        right = {name: int(counts[k, k]) for k, name in enumerate(classifier.classes) if name in of_class}
         return {
-            "distance": _rounded(frechet_of_factored(reference, factored(seen))),
+            "distance": _rounded(frechet_distance(reference, gaussian(seen))),
             **known,
-            "fidelity": _rounded(of.overall.value or 0.0),
-            "fidelity_by_class": {name: _rounded(rate.value or 0.0) for name, rate in rates.items()},
+            "fidelity": _rounded(sum(right.values()) / len(clips)),
+            "fidelity_by_class": {name: _rounded(right[name] / of_class[name]) for name in of_class},
             "clips": len(clips),
-            "clips_by_class": {name: rate.counts.generated for name, rate in rates.items()},
+            "clips_by_class": of_class,
         }
 
     return measure

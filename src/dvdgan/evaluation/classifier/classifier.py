@@ -1,5 +1,4 @@
-"""The classifier: a classifier of clips, trained on the same data, that the paper's protocol measures with (PAPER.md
-6).
+"""The classifier of clips, trained on the same data, that the paper's protocol measures with (PAPER.md 6).
 
 Its class probabilities give the Inception Score and class fidelity, its pooled features a Fréchet distance. The paper
 calls such a distance FID, with I3D trained on Kinetics-600; with this network it is the "classifier Fréchet distance",
@@ -13,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,10 @@ from torch import Tensor, nn
 from dvdgan.data.write.encode import atomic_path
 from dvdgan.devices import full_fp32, pick_device
 from dvdgan.evaluation.classifier.network import STEM_STRIDE, ClassifierNetwork
-from dvdgan.evaluation.clipsets import ClipSet, Relabelled, content_key
+from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.features.extract import Unit, extract
+from dvdgan.evaluation.features.extract import Unit
 from dvdgan.evaluation.features.resize import resize, resize_name
-from dvdgan.evaluation.metrics.classification import Fidelity, class_fidelity
 
 FORMAT = "dvdgan-classifier"
 VERSION = 1
@@ -72,18 +70,15 @@ class Classifier:
         self.weights_sha256 = hashlib.sha256(self._weights()).hexdigest()
 
     @classmethod
-    def load(
-        cls, directory: Path | str, device: torch.device | str | None = "cpu", classes: Sequence[str] | None = None
-    ) -> Classifier:
+    def load(cls, directory: Path | str, device: torch.device | str | None = "cpu") -> Classifier:
         """Read a classifier.
 
         Args:
             directory: what training wrote.
             device: where it is to run; None takes the accelerator where there is one.
-            classes: the classes of the clips that it is to classifier; None asks nothing.
 
         Raises:
-            EvaluationError: no classifier, one of another version, a damaged one, or one that does not know a class.
+            EvaluationError: no classifier, one of another version, or a damaged one.
             DeviceError: there is no such device.
         """
         directory = Path(directory)
@@ -121,10 +116,7 @@ class Classifier:
             reason = str(error).splitlines()[0]
             raise EvaluationError(f"{path}: does not fit {ABOUT} ({reason}); {again}") from None
         network.to(pick_device(device))
-        classifier = cls(network, names, size, frames, widths, about, directory)
-        if classes is not None:
-            classifier.require_classes(classes)
-        return classifier
+        return cls(network, names, size, frames, widths, about, directory)
 
     def save(self, directory: Path | str, about: Mapping[str, Any]) -> None:
         """Write the classifier, and remember where.
@@ -172,34 +164,6 @@ class Classifier:
         logits = features.astype(np.float64) @ _numbers(head.weight).T + _numbers(head.bias)
         odds = np.exp(logits - logits.max(1, keepdims=True))
         return (odds / odds.sum(1, keepdims=True)).astype(np.float32)
-
-    def recognise(
-        self,
-        clips: ClipSet,
-        cache: Path | None = None,
-        batch: int = 16,
-        progress: Callable[[int, int], None] | None = None,
-        name: str = "Class fidelity",
-    ) -> Fidelity:
-        """The share of a set's clips that the classifier takes for their own class, and what it takes the others for.
-
-        Set this share of generated clips beside that of real held-out clips, single frames and frozen clips
-        (``classifier.json``): what the classifier recognises in these it recognises by looks, not by movement.
-
-        Args:
-            clips: a set with classes, which the classifier knows.
-            cache: see `extract`.
-            batch: see `extract`.
-            progress: see `extract`.
-            name: what the share is called.
-
-        Raises:
-            EvaluationError: the set has no classes, or one that the classifier does not know.
-        """
-        self.require_classes(clips.classes)
-        judged = Relabelled(clips, self.classes)
-        probabilities = self.probabilities_of(extract(judged, self.features, cache, batch, progress))
-        return class_fidelity(probabilities, judged.labels, self.classes, NAME, name)
 
     def require_classes(self, classes: Sequence[str]) -> None:
         """Refuse clips of classes that the classifier does not know.
@@ -272,13 +236,7 @@ class ClassifierFeatures:
 
     @torch.no_grad()
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """Features of clips, uint8 ``[N, T, H, W, 3]``: float32 ``[N, D]``, in fp32 arithmetic.
-
-        Raises:
-            EvaluationError: clips of another kind.
-        """
-        if clips.dtype != np.uint8 or clips.ndim != 5 or clips.shape[-1] != 3 or not clips.shape[1]:
-            raise EvaluationError(f"clips are uint8 [N, T, H, W, 3], not {clips.dtype} {list(clips.shape)}")
+        """Features of clips, uint8 ``[N, T, H, W, 3]``: float32 ``[N, D]``, in fp32 arithmetic."""
         network, size = self.classifier.network, self.classifier.size
         device = network.head.weight.device
         widest = clips.shape[1] * (size // STEM_STRIDE) ** 2 * self.classifier.widths[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ import torch
 
 import dvdgan
 from dvdgan.data.progress import with_progress
-from dvdgan.evaluation.classifier.classifier import NAME, Classifier
-from dvdgan.evaluation.clipsets import ClipSet
-from dvdgan.evaluation.metrics.classification import Fidelity, class_fidelity
+from dvdgan.evaluation import record
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.clip_set import ClipSet
+from dvdgan.evaluation.metrics.classification import confusion
+from dvdgan.evaluation.record import Confusion, Share
 
 CLIPS, FROZEN_FIRST, FROZEN_MIDDLE = "clips", "frozen_first", "frozen_middle"
 SINGLE_FRAMES, FRAME_CLASSIFIER = "single_frames", "frame_classifier"
@@ -61,14 +63,23 @@ def measure(
         views[SINGLE_FRAMES] = classifier, lambda clips: clips[:, middle : middle + 1]
         views[FRAME_CLASSIFIER] = by_looks, lambda clips: clips[:, middle : middle + 1]
     taken_for: dict[str, list[np.ndarray]] = {name: [] for name in views}
-    for start in with_progress(range(0, len(held_out), _CHUNK), "judging held-out clips", progress):
+    for start in with_progress(range(0, len(held_out), _CHUNK), "classifying held-out clips", progress):
         clips = held_out.read(range(start, min(start + _CHUNK, len(held_out))))
         for name, (who, view) in views.items():
             taken_for[name].append(who.probabilities(view(clips)).argmax(1))
     most = np.bincount(held_out.labels, minlength=len(classifier.classes)).max()
     accuracy: dict[str, Any] = {"chance": float(most / len(held_out))}
     for name, parts in taken_for.items():
-        accuracy[name] = _plain(class_fidelity(np.concatenate(parts), held_out.labels, classifier.classes, NAME))
+        counts = confusion(np.concatenate(parts), held_out.labels, len(classifier.classes))
+        accuracy[name] = {
+            **_share(counts.trace(), counts.sum()),
+            "by_class": {
+                label: _share(counts[k, k], counts[k].sum())
+                for k, label in enumerate(classifier.classes)
+                if counts[k].any()
+            },
+            "confusion": counts.tolist(),
+        }
     return accuracy
 
 
@@ -115,18 +126,38 @@ def versions() -> dict[str, str]:
     return {"dvdgan": dvdgan.__version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def _plain(fidelity: Fidelity) -> dict[str, Any]:
-    """Hits, interval, classes and confusion as JSON values."""
-    overall, by_class = fidelity.scores.overall, fidelity.scores.by_class
-    hits, total = np.diag(fidelity.confusion), fidelity.confusion.sum(1)
+def in_record(classifier: Classifier, generated: np.ndarray | None) -> record.Classifier:
+    """The classifier for the record of an evaluation.
 
-    def share(score: Any, right: int, of: int) -> dict[str, Any]:
-        return {"hits": int(right), "of": int(of), "low": score.spread.low, "high": score.spread.high}
-
-    return {
-        **share(overall, hits.sum(), total.sum()),
-        "by_class": {
-            name: share(score, hits[k], total[k]) for k, (name, score) in enumerate(by_class.items()) if total[k]
+    Args:
+        classifier: one that was measured and saved.
+        generated: confusion of generated clips, int64 ``[K, K]``; None where they have no classes.
+    """
+    accuracy, data, classes = classifier.about["accuracy"], classifier.about["data"], classifier.classes
+    no_classes = "clips have no classes"
+    return record.Classifier(
+        path=str(classifier.path),
+        key=classifier.weights_sha256,
+        trained_on=f"{data['source']}, {data['training_clips']:,} clips",
+        accuracy=_of_entry(accuracy[CLIPS]),
+        still={
+            title: _of_entry(accuracy[name]) for name, title in TITLES.items() if name in accuracy and name != CLIPS
         },
-        "confusion": fidelity.confusion.tolist(),
-    }
+        chance=accuracy["chance"],
+        fidelity=Share(missing=no_classes) if generated is None else Share.make(generated.trace(), generated.sum()),
+        fidelity_by_class={}
+        if generated is None
+        else {label: Share.make(generated[k, k], generated[k].sum()) for k, label in enumerate(classes)},
+        accuracy_by_class={label: _of_entry(entry) for label, entry in accuracy[CLIPS]["by_class"].items()},
+        confusion_real=Confusion(classes=classes, counts=accuracy[CLIPS]["confusion"]),
+        confusion_generated=None if generated is None else Confusion(classes=classes, counts=generated.tolist()),
+    )
+
+
+def _of_entry(entry: Mapping[str, Any]) -> Share:
+    return Share.make(entry["hits"], entry["of"])
+
+
+def _share(hits: int, of: int) -> dict[str, Any]:
+    """An entry of ``classifier.json``."""
+    return Share.make(int(hits), int(of)).model_dump(exclude={"missing"})

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ from dvdgan.config import DataConfig
 from dvdgan.data.prefetch import Prefetcher
 from dvdgan.devices import autocast, pick_device
 from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier
-from dvdgan.evaluation.classifier.data import Parts, open_parts
 from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widths
 from dvdgan.evaluation.classifier.report import in_lines, measure, versions
-from dvdgan.evaluation.classifier.settings import ClassifierSettings, in_short, resuming
+from dvdgan.evaluation.classifier.settings import in_short, resuming
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.parts import Parts, open_parts
+from dvdgan.evaluation.settings import ClassifierSettings
 from dvdgan.networks import use_channels_last
 from dvdgan.randomness import torch_generator
 from dvdgan.runs.augment import NUMBERS, diff_augment
@@ -88,7 +88,7 @@ def train_classifier(
     """
     settings = settings or ClassifierSettings()
     if not settings.widths:
-        settings = replace(settings, widths=default_widths(settings.size))
+        settings = settings.model_copy(update={"widths": default_widths(settings.size)})
     out, where = Path(out), pick_device(device)
     if data.source is None:
         raise EvaluationError("there is no data: set --data to phenomena, a folder of clips or a packed store")
@@ -270,7 +270,7 @@ def _finish(
             "identity": state.clips,
         },
         "training": {
-            **{name: value for name, value in asdict(s).items() if name not in ("size", "frames", "widths")},
+            **s.model_dump(exclude={"size", "frames", "widths"}),
             "steps_done": state.step,
             "finished": state.step == s.steps,
             "minutes": round(state.seconds / 60, 2),

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvdgan.devices import full_fp32, pick_device
-from dvdgan.evaluation.clipsets import content_key
+from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import Unit
 from dvdgan.evaluation.features.resize import resize, resize_name

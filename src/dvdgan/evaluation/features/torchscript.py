@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from dvdgan.devices import full_fp32, pick_device
-from dvdgan.evaluation.clipsets import content_key
+from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import Unit
 

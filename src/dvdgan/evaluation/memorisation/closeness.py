@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
-from dvdgan.evaluation.metrics.intervals import wilson
-from dvdgan.evaluation.results_parts import Verdict
+from dvdgan.evaluation.record import Share, Verdict
 
 QUANTILE = 0.05
 """The share of held-out clips that are the closest ones."""
@@ -25,30 +24,18 @@ class Closeness:
     """How many samples lie below the closest 5 % of held-out clips, by distance or by ratio.
 
     Attributes:
-        hits: samples below the threshold.
-        count: samples.
-        low: of the 95 % Wilson interval of their share, like `high`.
-        high: see `low`.
+        below: samples below the threshold.
         threshold: the value of the last of the closest 5 % of held-out clips (of the closest one, below 20 clips).
-        threshold_low: of the 95 % interval of the distribution's own 5 % quantile, like `threshold_high`; None where
-            held-out clips are too few to have one.
-        threshold_high: see `threshold_low`.
-        share_low: share of the samples below `threshold_low`; None with it.
-        share_high: share of the samples below `threshold_high`; None with it.
+        between: shares of the samples below the ends of the threshold's own 95 % interval; None for an end that
+            held-out clips are too few to have.
         expected: the share if samples were as held-out clips are.
         chance: of as many samples below the threshold, or more, if samples were as held-out clips are; it counts in
             that both are few.
     """
 
-    hits: int
-    count: int
-    low: float
-    high: float
+    below: Share
     threshold: float
-    threshold_low: float | None
-    threshold_high: float | None
-    share_low: float | None
-    share_high: float | None
+    between: tuple[float | None, float | None]
     expected: float
     chance: float
 
@@ -57,53 +44,29 @@ def closeness(values: np.ndarray, held_out: np.ndarray) -> Closeness:
     """How many of `values`, float64 ``[N]``, lie below the closest 5 % of `held_out`, float64 ``[H]``; N, H >= 1.
 
     The threshold is the k-th lowest of the H values, for the largest k with k / (H + 1) <= 5 % (or the lowest one). One
-    more value of their distribution then lies below it with a chance of exactly k / (H + 1), whatever the distribution.
+    more value of their distribution then lies below it with a chance of exactly k / (H + 1), whatever the distribution;
+    how many of N do is negative hypergeometric.
     """
     count, ranked = len(held_out), np.sort(held_out)
     rank = max(1, int(QUANTILE * (count + 1) + 1e-9))
     hits = int((values < ranked[rank - 1]).sum())
-    lowest, highest = _quantile_ranks(count)
-    low, high = (None if at is None else float(ranked[at - 1]) for at in (lowest, highest))
-    interval = wilson(hits, len(values))
+    chance = stats.nhypergeom.pmf(np.arange(hits, len(values) + 1), len(values) + count, len(values), rank).sum()
+    low, high = (None if at is None else float((values < ranked[at - 1]).mean()) for at in _quantile_ranks(count))
     return Closeness(
-        hits=hits,
-        count=len(values),
-        low=interval[0],
-        high=interval[1],
+        below=Share.make(hits, len(values)),
         threshold=float(ranked[rank - 1]),
-        threshold_low=low,
-        threshold_high=high,
-        share_low=None if low is None else float((values < low).mean()),
-        share_high=None if high is None else float((values < high).mean()),
+        between=(low, high),
         expected=rank / (count + 1),
-        chance=_chance(hits, len(values), rank, count),
+        chance=float(min(1.0, chance)) if hits else 1.0,
     )
 
 
 def _quantile_ranks(count: int) -> tuple[int | None, int | None]:
     """Ranks, from 1, between which the 5 % quantile of a distribution lies in 95 % of draws of `count` values."""
-    log_odds = math.log(QUANTILE), math.log1p(-QUANTILE)
-    logs = [_log_choose(count, k) + k * log_odds[0] + (count - k) * log_odds[1] for k in range(count + 1)]
-    at_most = np.cumsum(np.exp(logs))  # of so many values below the quantile
+    at_most = stats.binom.cdf(np.arange(count + 1), count, QUANTILE)  # of so many values below the quantile
     low = int(np.searchsorted(at_most, 0.025, side="right"))  # the largest r with P(fewer than r below it) <= 2.5 %
     high = int(np.searchsorted(at_most, 0.975)) + 1  # the smallest r with P(fewer than r below it) >= 97.5 %
     return (low or None), (high if high <= count else None)
-
-
-def _chance(hits: int, count: int, rank: int, held_out: int) -> float:
-    """Chance that `hits` or more of `count` values lie below the `rank`-th lowest of others of their distribution."""
-    if not hits:
-        return 1.0
-    orders = _log_choose(count + held_out, held_out)
-    logs = [
-        _log_choose(near + rank - 1, near) + _log_choose(count - near + held_out - rank, count - near) - orders
-        for near in range(hits, count + 1)
-    ]
-    return float(min(1.0, np.exp(logs).sum()))
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def verdict(by_distance: Closeness, by_ratio: Closeness | None, held_out: int, far: bool) -> tuple[Verdict, str]:
@@ -119,17 +82,19 @@ def verdict(by_distance: Closeness, by_ratio: Closeness | None, held_out: int, f
     if deciding.chance < _CHANCE:
         what = "a training clip" if by_ratio is None else "one training clip, as against the next ones,"
         return "copies", (
-            f"{deciding.hits} of {deciding.count} samples lie nearer to {what} than the closest held-out clips do "
-            f"({percent(deciding.expected)} expected; as many by chance: {_odds(deciding.chance)}). "
+            f"{deciding.below.hits} of {deciding.below.of} samples lie nearer to {what} than the closest held-out "
+            f"clips do ({percent(deciding.expected)} expected; as many by chance: {_odds(deciding.chance)}). "
             f"Look at the nearest pairs.{_unsure(deciding, held_out)}"
         )
-    if held_out < FEWEST or by_distance.count < FEWEST:
-        few = f"{by_distance.count} samples and {held_out} held-out clips are too few to tell that there are no copies"
-        return "cannot tell", f"{few}; it takes {FEWEST} of each."
+    if held_out < FEWEST or by_distance.below.of < FEWEST:
+        few = (
+            f"{by_distance.below.of} samples and {held_out} held-out clips are too few to tell that there are no copies"
+        )
+        return "cannot tell", f"{few} to tell that there are no copies; it takes {FEWEST} of each."
     if by_distance.chance < _CHANCE:
         return "cannot tell", (
-            f"{by_distance.hits} of {by_distance.count} samples lie near to training clips, more than chance gives "
-            f"({percent(by_distance.expected)} expected; as many by chance: {_odds(by_distance.chance)}), "
+            f"{by_distance.below.hits} of {by_distance.below.of} samples lie near to training clips, more than chance "
+            f"gives ({percent(by_distance.expected)} expected; as many by chance: {_odds(by_distance.chance)}), "
             "but to several alike and no single one. Bland clips, which lie in the middle of all, do that, and so do "
             "copies of clips that training has many times."
         )
@@ -138,7 +103,7 @@ def verdict(by_distance: Closeness, by_ratio: Closeness | None, held_out: int, f
             "Half of the samples lie farther from every training clip than 95 % of held-out clips do. They are no near "
             "copies, but poor clips lie far from everything, whether or not they began as copies."
         )
-    high = max(by_distance.high, deciding.high)
+    high = max(by_distance.below.high or 1.0, deciding.below.high or 1.0)
     return "no sign of copies", (
         "No more samples lie near to training clips than of held-out clips"
         f"{'' if by_ratio is None else ', nor near to a single one'}. Up to {percent(high)} of such samples cannot be "
@@ -148,12 +113,12 @@ def verdict(by_distance: Closeness, by_ratio: Closeness | None, held_out: int, f
 
 def _unsure(test: Closeness, held_out: int) -> str:
     """What the threshold's own interval makes of the share."""
-    if test.share_high is None:
+    low, high = test.between
+    if high is None:
         return f" {held_out} held-out clips are too few to say how sure the threshold is."
-    low = 0.0 if test.share_low is None else test.share_low
     return (
         f" The threshold comes of {held_out} held-out clips; within its 95 % interval, the share of samples is between "
-        f"{percent(low)} and {percent(test.share_high)}."
+        f"{percent(low or 0.0)} and {percent(high)}."
     )
 
 

@@ -11,15 +11,16 @@ from itertools import pairwise
 import numpy as np
 
 from dvdgan.data.inspect.duplicates import NEAR_COPY, fingerprint
-from dvdgan.evaluation.clipsets import content_key
-from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.features.extract import Unit
-from dvdgan.evaluation.memorisation.nearest import Nearest
 
 NEAR = float(np.sqrt(2 - 2 * NEAR_COPY))
 """Distance between fingerprints within which clips are near copies, encoded anew, recoloured or slightly cropped."""
 
-_TIMES, _SIDE = 4, 12  # stretches of time, and cells per side, of a coarse picture
+CELLS = 12
+"""Per side of a coarse picture; smaller clips cannot have one."""
+
+_TIMES = 4  # stretches of time of a coarse picture
 
 
 class Fingerprints:
@@ -43,30 +44,19 @@ class CoarsePixels:
     """
 
     name = "coarse pixels"
-    dimension = _TIMES * _SIDE * _SIDE * 3
+    dimension = _TIMES * CELLS * CELLS * 3
     unit: Unit = "clip"
     key = content_key("coarse pixels", 1)
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """Features, float32 ``[N, 1728]``, of uint8 clips ``[N, T, H, W, 3]``; H and W at least 12.
-
-        Raises:
-            EvaluationError: smaller clips.
-        """
-        if min(clips.shape[2:4]) < _SIDE:
-            raise EvaluationError(f"{self.name}: clips are at least {_SIDE} px, not {min(clips.shape[2:4])}")
+        """Features, float32 ``[N, 1728]``, of uint8 clips ``[N, T, H, W, 3]``; H and W at least 12."""
         means = np.stack([self._coarse(clip) for clip in clips]).reshape(len(clips), -1)
         return (means / np.sqrt(self.dimension)).astype(np.float32)
 
     def _coarse(self, clip: np.ndarray) -> np.ndarray:
         means = clip.astype(np.float32)
-        for axis, parts in enumerate((_TIMES, _SIDE, _SIDE)):
+        for axis, parts in enumerate((_TIMES, CELLS, CELLS)):
             edges = np.linspace(0, means.shape[axis], parts + 1)  # neighbouring parts share a row that both cut through
             bounds = [(int(low), int(np.ceil(high - 1e-9))) for low, high in pairwise(edges)]
             means = np.stack([means.take(range(*bound), axis).mean(axis) for bound in bounds], axis)
         return means
-
-
-def near_copies(found: Nearest) -> np.ndarray:
-    """Which clips are near copies of a training clip, bool ``[N]``, by the nearest of their fingerprints."""
-    return found.distances <= NEAR

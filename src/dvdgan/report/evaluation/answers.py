@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dvdgan.evaluation.results import Evaluation
-from dvdgan.evaluation.results_parts import Behaviours, Classifier, Memorisation
-from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.evaluation.record import Behaviours, Classifier, Evaluation, Memorisation, Score, times_worse
 from dvdgan.report.words import clips, interval, measured, number, percent, share, share_whole, times
 
 _HEADLINES = 4  # shown where no score is marked as one
@@ -50,7 +48,7 @@ def _headline(score: Score) -> Headline:
 
 def _verdict(score: Score) -> str:
     """How a score stands to its baseline, in a sentence."""
-    value, baseline = score.overall.value, score.floor
+    value, baseline = score.overall.value, score.baseline
     if value is None:
         return f"Not measured: {score.overall.missing}."
     if baseline.mean is None or baseline.low is None or baseline.high is None:
@@ -145,7 +143,7 @@ def _of_memorisation(memorisation: Memorisation) -> Answer:
 
 def _confidence(evaluation: Evaluation) -> Answer:
     scores = [score for score in evaluation.scores if score.overall.value is not None]
-    baselines = sum(score.floor.mean is not None for score in scores)
+    baselines = sum(score.baseline.mean is not None for score in scores)
     spreads = sum(bool(score.overall.over) for score in scores)
     warned = len(evaluation.warnings) + sum(len(score.warnings) for score in evaluation.scores)
     generated, real = evaluation.evaluated.clips.count, evaluation.reference.clips.count

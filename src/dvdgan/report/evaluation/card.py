@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvdgan.data.write.encode import atomic_path
-from dvdgan.evaluation.results import Evaluation
+from dvdgan.evaluation.record import Evaluation
 from dvdgan.models import with_scores
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.words import number
@@ -38,7 +38,7 @@ def _scores(evaluation: Evaluation) -> str:
         "|---|---|---|",
     ]
     for line in headlines(evaluation):
-        score, real = line.score, "" if line.score.floor.mean is None else number(line.score.floor.mean)
+        score, real = line.score, "" if line.score.baseline.mean is None else number(line.score.baseline.mean)
         lines.append(f"| {score.name}, {score.space} ({score.better} is better) | {line.value} | {real} |")
     asked = answers(evaluation)[:-1]  # the last one is how sure that is, for which the page has reasons
     lines += ["", *(f"- {answer.question} {answer.figure}" for answer in asked)]

@@ -7,9 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dvdgan.evaluation.results import Evaluation
-from dvdgan.evaluation.results_parts import Confusion, Measured, Nearness
-from dvdgan.evaluation.results_scores import Score
+from dvdgan.evaluation.record import Confusion, Evaluation, Measured, Nearness, Score
 from dvdgan.report.charts import AMBER, BLUE, GREEN, GREY, Chart, add_level, dress, plain
 from dvdgan.report.evaluation.tables import by_space
 from dvdgan.report.words import better, interval, number, percent
@@ -20,7 +18,7 @@ _NUMBERED = 12  # and up to which it writes the shares
 
 def ruler(score: Score) -> Chart | None:
     """Where a score lies between real clips and corrupted ones, better to the left; None if there are neither."""
-    value, baseline = score.overall.value, score.floor
+    value, baseline = score.overall.value, score.baseline
     controls = [(name, control.value) for name, control in score.controls.items() if control.value is not None]
     real = [] if baseline.low is None or baseline.high is None else [baseline.low, baseline.high]
     if value is None or not (real or controls):
@@ -89,7 +87,7 @@ def curves(evaluation: Evaluation) -> list[Chart]:
 
 
 def _curve(score: Score, points: Sequence[tuple[float, float, float, float]]) -> Chart:
-    figure, baseline = go.Figure(), score.floor
+    figure, baseline = go.Figure(), score.baseline
     hover = [f"truncation {x:g}: {number(y)}" for x, y, *_ in points]
     bars = _bars([rest for _, *rest in points])
     _diamonds(figure, [x for x, *_ in points], [y for _, y, *_ in points], hover, error_y=bars)

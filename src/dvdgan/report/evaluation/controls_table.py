@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.results import Evaluation, load
-from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.evaluation.record import Evaluation, Score, load, times_worse
 from dvdgan.report.words import number, times
 
 THREEFOLD = 3.0
@@ -35,10 +34,10 @@ def controls_table(evaluation: Evaluation, keys: Sequence[str] = ()) -> str:
         raise EvaluationError(f"no score {unknown[0]!r} with controls; there are {', '.join(scores) or 'none'}")
     chosen = [scores[key] for key in keys] or list(scores.values())
     if not chosen:
-        raise EvaluationError("this evaluation has no controls; make it without --no-controls")
+        raise EvaluationError("this evaluation has no controls; make it with controls=true")
     lines = [f"| clips | {' | '.join(score.key for score in chosen)} |", "|---|" + "---:|" * len(chosen)]
     lines.append(_row("real", [_baseline(score) for score in chosen]))
-    for corruption in evaluation.damages:
+    for corruption in evaluation.corruptions:
         lines.append(_row(corruption, [_corrupted(score, corruption) for score in chosen]))
     lines.append(_row("generated", [_generated(score) for score in chosen]))
     unseen = evaluation.unseen()
@@ -51,7 +50,7 @@ def _row(name: str, cells: list[str]) -> str:
 
 
 def _baseline(score: Score) -> str:
-    return "–" if score.floor.mean is None else number(score.floor.mean)
+    return "–" if score.baseline.mean is None else number(score.baseline.mean)
 
 
 def _corrupted(score: Score, corruption: str) -> str:
@@ -63,7 +62,7 @@ def _corrupted(score: Score, corruption: str) -> str:
 
 def _generated(score: Score) -> str:
     value = score.overall.value
-    return "–" if value is None else _cell(value, times_worse(value, score.floor, score.better))
+    return "–" if value is None else _cell(value, times_worse(value, score.baseline, score.better))
 
 
 def _cell(value: float, ratio: float | None) -> str:

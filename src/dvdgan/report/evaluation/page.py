@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from dvdgan.evaluation.results import ClipList, Evaluation
-from dvdgan.evaluation.results_parts import Pair, Share
+from dvdgan.evaluation.record import ClipList, Evaluation, Pair, Share
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.movies import BUDGET, Movie, movies

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dvdgan.evaluation.results import Evaluation, Space
-from dvdgan.evaluation.results_parts import Confusion, Share
-from dvdgan.evaluation.results_scores import Score, times_worse
+from dvdgan.evaluation.record import Confusion, Evaluation, Score, Share, Space, times_worse
 from dvdgan.report.words import interval, measured, number, percent, share, share_interval, times
 
 
@@ -80,7 +78,7 @@ def score_groups(evaluation: Evaluation) -> list[ScoreGroup]:
 
 
 def _score_row(score: Score) -> Row:
-    baseline, value = score.floor, score.overall.value
+    baseline, value = score.baseline, score.overall.value
     ratio = None if value is None else times_worse(value, baseline, score.better)
     ranged = ""
     if baseline.low is not None and baseline.high is not None:
@@ -109,9 +107,13 @@ def control_table(evaluation: Evaluation) -> Table | None:
     unseen = set(evaluation.unseen())
     rows = [
         Row("generated", [_generated(score) for score in scores]),
-        Row("real", [Cell("–" if s.floor.mean is None else number(s.floor.mean)) for s in scores], "other real clips"),
+        Row(
+            "real",
+            [Cell("–" if s.baseline.mean is None else number(s.baseline.mean)) for s in scores],
+            "other real clips",
+        ),
     ]
-    for corruption, about in evaluation.damages.items():
+    for corruption, about in evaluation.corruptions.items():
         note = "not seen by any score" if corruption in unseen else ""
         rows.append(Row(corruption, [_control(score, corruption) for score in scores], about, note))
     columns = [Column(score.name, f"{score.better} is better", score.space) for score in scores]
@@ -122,7 +124,7 @@ def _generated(score: Score) -> Cell:
     value = score.overall.value
     if value is None:
         return Cell("–")
-    ratio = times_worse(value, score.floor, score.better)
+    ratio = times_worse(value, score.baseline, score.better)
     return Cell(number(value), "" if ratio is None else times(ratio))
 
 
@@ -169,7 +171,7 @@ def _class_scores(score: Score) -> dict[str, Cell]:
         if part.value is None:
             made[label] = _missing(part.missing)
         else:
-            note = "" if part.floor is None else f"real {number(part.floor)}"
+            note = "" if part.baseline is None else f"real {number(part.baseline)}"
             made[label] = Cell(number(part.value), note, part.value)
     return made
 

@@ -24,7 +24,6 @@ class Stages:
     """
 
     def __init__(self, shown: bool) -> None:
-        """Start with nothing."""
         self.shown = shown
         self.seconds: dict[str, float] = {}
 
@@ -44,15 +43,3 @@ class Stages:
         with self.timed(stage), Progress(*columns, console=Console(stderr=True), disable=not self.shown) as progress:
             task = progress.add_task(title, total=total)
             yield lambda count: progress.advance(task, count)
-
-
-def steps(advance: Advance) -> Callable[[int, int], None]:
-    """A callback that is told how many of one set's things are done, for a bar over those of several sets."""
-    before = 0
-
-    def told(done: int, total: int) -> None:
-        nonlocal before
-        advance(done - before)
-        before = done
-
-    return told

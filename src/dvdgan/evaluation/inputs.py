@@ -16,11 +16,11 @@ from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.classifier.classifier import Classifier
-from dvdgan.evaluation.classifier.data import Parts, open_parts
-from dvdgan.evaluation.clipsets_data import DatasetSet, open_folder
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.evaluate_clips import REFERENCE
-from dvdgan.evaluation.evaluate_settings import EvaluationSettings
+from dvdgan.evaluation.parts import Parts, open_parts
+from dvdgan.evaluation.real_clips import RealClips, open_folder
+from dvdgan.evaluation.sets import REFERENCE
+from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.models import Model, load_model
 
 _SIZE, _FRAMES = 64, 12  # of clips in a folder, where nothing says it
@@ -41,7 +41,7 @@ class Inputs:
             reason is known.
     """
 
-    made: Model | DatasetSet
+    made: Model | RealClips
     path: Path
     parts: Parts
     data: DataConfig
@@ -51,7 +51,7 @@ class Inputs:
         """End the processes that decode, if any."""
         with ExitStack() as stack:
             stack.enter_context(closing(self.parts))
-            if isinstance(self.made, DatasetSet):
+            if isinstance(self.made, RealClips):
                 stack.enter_context(closing(self.made.dataset.store))
 
 
@@ -60,7 +60,6 @@ def open_inputs(
     clips: Path | None,
     source: str | None,
     fields: Sequence[str],
-    stride: int | None,
     classifier: Classifier | None,
     settings: EvaluationSettings,
     folder: Path,
@@ -74,9 +73,8 @@ def open_inputs(
         model: a model's directory, or a run's; or
         clips: a folder of clips, a list of them, or a packed store.
         source: the data; None is what the model was trained on.
-        fields: changes to how it is read, such as ``test_fraction=0.1``, after the model's own configuration.
-        stride: every how many frames of the data are taken; None is the model's, else 1.
-        classifier: tells the size and the length of a folder's clips, where nothing else does.
+        fields: changes to how it is read, such as ``data.test_fraction=0.1``, after the model's own configuration.
+        classifier: gives the size and the length of a folder's clips, where nothing else does.
         settings: counts, size and length.
         folder: where packed stores are made.
         device: where the model runs.
@@ -91,40 +89,39 @@ def open_inputs(
     """
     if (model is None) == (clips is None):
         raise EvaluationError("give either --model or --clips: a model's directory, or a folder of clips")
-    loaded, base, classes, own = None, DataConfig(), 0, False
+    loaded, classes, own = None, 0, False
     if model is not None:
-        loaded, place = load_model(model, pick_device(device)), _own_directory(model)
+        loaded = load_model(model, pick_device(device))
+        place = model if (model / "model.safetensors").exists() else model / "model"
         (base, own), classes = _as_trained(loaded, model, source), len(loaded.classes)
         size, frames = loaded.config.network.size, settings.frames or loaded.config.network.frames
         if settings.size not in (None, size):
-            raise EvaluationError(f"{model}: makes clips of {size} px; leave --size out, or give {size}")
+            raise EvaluationError(f"{model}: makes clips of {size} px; leave size out, or give {size}")
     else:
-        assert clips is not None
         if source is None:
             raise EvaluationError("name the real clips to compare with: --data")
-        place, base = clips, base.model_copy(update={"source": source})
-        size = (
-            settings.size or store_size(source) or store_size(str(clips)) or (classifier.size if classifier else _SIZE)
-        )
+        assert clips is not None
+        place, base = clips, DataConfig(source=source)
+        known = settings.size or store_size(source) or store_size(str(clips))
+        size = known or (classifier.size if classifier else _SIZE)
         frames = settings.frames or (classifier.frames if classifier else _FRAMES)
-    data = data_config(base, [*fields, *([] if stride is None else [f"stride={stride}"])])
+    data = override(Config(data=base), list(fields)).data
     most = settings.clips(classes or (len(phenomena.CLASSES) if data.source == PHENOMENA else 0))
     if not classes and data.source != PHENOMENA:
         most = max(most, settings.clips(10**6))  # how many classes there are is not known yet
-    held_out = max(REFERENCE * most, _LEAST_HELD_OUT)
-    made: Model | DatasetSet
+    made: Model | RealClips
     with ExitStack() as opened:
         if loaded is not None:
             made = loaded
         else:
-            made = open_folder(place, size, frames, folder / "clips", progress=progress)
+            made = open_folder(place, size, frames, folder / "clips", progress)
             opened.enter_context(closing(made.dataset.store))
         parts = open_parts(
             data,
             size,
             frames,
             folder,
-            held_out_clips=held_out,
+            held_out_clips=max(REFERENCE * most, _LEAST_HELD_OUT),
             progress=progress,
             say=say,
             need_classes=False,
@@ -135,25 +132,14 @@ def open_inputs(
     return Inputs(made, place, parts, data, unsearched)
 
 
-def data_config(base: DataConfig, fields: Sequence[str]) -> DataConfig:
-    """How clips are read, with changes such as ``test_fraction=0.1`` or ``data.test_fraction=0.1``.
-
-    Raises:
-        ConfigError: a field that there is not, or a value that it cannot have.
-    """
-    named = [text if text.startswith("data.") else f"data.{text}" for text in fields]
-    return override(Config(data=base), named).data
-
-
 def _as_trained(model: Model, directory: Path, source: str | None) -> tuple[DataConfig, bool]:
     """How the model's data was read, of another source only how its frames are taken; and whether it is the model's."""
-    own = model.config.data
+    own, packed = model.config.data, _packed_by_run(directory)
     if source is None or source == own.source:
-        packed = _packed_by_run(directory)
         if packed is None and own.source is None:
             raise EvaluationError(f"{directory}: does not say what it was trained on; name the data with --data")
         return own if packed is None else own.model_copy(update={"source": str(packed)}), True
-    if (packed := _packed_by_run(directory)) is not None and packed.resolve() == Path(source).resolve():
+    if packed is not None and packed.resolve() == Path(source).resolve():
         return own.model_copy(update={"source": source}), True
     here = {"source": source, "layout": "auto", "list_file": None, "split": "train"}
     reset: dict[str, Any] = {**here, "flip": False, "flip_labels": {}}
@@ -185,10 +171,6 @@ def _packed_by_run(directory: Path) -> Path | None:
         if is_store(run / "data"):
             return run / "data"
     return None
-
-
-def _own_directory(model: Path) -> Path:
-    return model if (model / "model.safetensors").exists() else model / "model"
 
 
 def store_size(source: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The two parts of a classifier's data: what it learns from, and held-out clips that tell how good it is."""
+"""The two parts of a data set: what is learned from, and held-out clips."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dvdgan.data.rendering import PHENOMENA, packed_phenomena
 from dvdgan.data.sources import list_source, open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
-from dvdgan.evaluation.clipsets_choice import choose_in_all
-from dvdgan.evaluation.clipsets_data import DatasetSet
+from dvdgan.evaluation.clip_set import choose
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.real_clips import RealClips, middle_windows
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Parts:
     """
 
     train: ClipDataset
-    held_out: DatasetSet
+    held_out: RealClips
     how: str
     chosen_here: bool = False
 
@@ -102,11 +102,12 @@ def open_parts(
         place, settings = folder / "heldout", (about["size"], about["frames"], per_class, about["seed"])
         store = packed_phenomena(place, *settings, progress, other)
         dataset = ClipDataset(store, frames, size, data.stride, seed=seed, short=data.short)
-        return Parts(train, DatasetSet(dataset, "test", fps=data.fps), f"scenes of the phenomena's {other} split")
+        return Parts(train, middle_windows(dataset, "test", fps=data.fps), f"scenes of the phenomena's {other} split")
     config = config.model_copy(update={"flip": False, "flip_labels": {}, "crop": "center", "split": "test"})
-    held_out = DatasetSet(open_dataset(config, size, frames, cache, progress, seed, True, say), "test", fps=data.fps)
+    dataset = open_dataset(config, size, frames, cache, progress, seed, True, say)
+    held_out = middle_windows(dataset, "test", fps=data.fps)
     if cap and len(held_out) > held_out_clips:
-        held_out = held_out.only(choose_in_all(held_out, held_out_clips))
+        held_out = held_out.take(choose(held_out, held_out_clips))
     how = "the source's test part"
     if fraction and not divided:
         how = f"{fraction:.0%} of each class, by whole groups (data.test_fraction)"

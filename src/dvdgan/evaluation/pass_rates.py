@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from dvdgan.data.progress import with_progress
-from dvdgan.data.write.encode import atomic_path
-from dvdgan.evaluation import behaviours, results_convert
-from dvdgan.evaluation import results_parts as parts
+from dvdgan.evaluation import behaviours
 from dvdgan.evaluation.behaviours import (
     BEHAVIOURS,
     OTHER,
@@ -22,16 +21,18 @@ from dvdgan.evaluation.behaviours import (
 )
 from dvdgan.evaluation.behaviours.calibration import load, save
 from dvdgan.evaluation.behaviours.table import control_sets
-from dvdgan.evaluation.clipsets import ClipSet, content_key
+from dvdgan.evaluation.cache import Cache
+from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.evaluate_clips import Sets
-from dvdgan.evaluation.evaluate_progress import Stages
+from dvdgan.evaluation.progress import Stages
+from dvdgan.evaluation.record import Behaviour, Behaviours, Share
+from dvdgan.evaluation.sets import Sets
 
 _OTHERS = 5  # real clips of each class that are scored as each other class
 _PIECE = 32  # clips that are in memory at once
 
 
-def score_behaviours(sets: Sets, stride: int, seed: int, cache: Path, stages: Stages) -> parts.Behaviours:
+def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache, stages: Stages) -> Behaviours:
     """Pass rates of generated clips beside real, frozen, shuffled, reversed and other classes' clips.
 
     Args:
@@ -48,29 +49,23 @@ def score_behaviours(sets: Sets, stride: int, seed: int, cache: Path, stages: St
     if not sets.classes or unknown:
         which = f"for {', '.join(unknown[:5])}" if unknown else "for clips without classes"
         raise EvaluationError(f"behaviours are defined for the phenomena, not {which}")
-    frames = sets.reference.frames
+    size, frames = sets.reference.size, sets.reference.frames
     if all(frames < BEHAVIOURS[name].fewest_frames for name in sets.classes):
         raise EvaluationError(f"clips of {frames} frames are too short to show a behaviour")
     if stride != 1:
         raise EvaluationError(f"behaviours have limits for every frame, not for every {stride}th")
     with stages.timed("behaviours"):
-        limits = _limits(sets.reference.size, sets.reference.frames, cache, stages.shown)
-        known = [sets.held_out.key, sets.held_out.labels.tolist(), [clips.key for clips in sets.generated]]
-        labels = [clips.labels.tolist() for clips in sets.generated]
-        key = content_key("behaviours", _code(), limits.key, sets.classes, seed, known, labels)
-        path = cache / f"behaviours-{key}.json"
-        if path.is_file():
-            try:
-                return parts.Behaviours.model_validate_json(path.read_bytes())
-            except ValueError:
-                path.unlink()
-        found = _measured(sets, limits, seed, stages.shown)
-        with atomic_path(path) as partial:
-            partial.write_text(found.model_dump_json(), encoding="utf-8")
-        return found
+        limits, every = _limits(size, frames, cache, stages.shown), [sets.held_out, *sets.generated]
+        known = [[clips.key, clips.labels.tolist()] for clips in every]
+        return cache.entry(
+            f"behaviours-{content_key(_code(), limits.key, sets.classes, seed, known)}.json",
+            lambda: _measured(sets, limits, seed, stages.shown),
+            lambda path: Behaviours.model_validate_json(path.read_bytes()),
+            lambda path, made: path.write_text(made.model_dump_json(), encoding="utf-8"),
+        )
 
 
-def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> parts.Behaviours:
+def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> Behaviours:
     """All of it, a few clips at a time: sets of large clips do not fit into memory."""
     shown = [name for name in sets.classes if limits.frames >= BEHAVIOURS[name].fewest_frames]
     able = np.array([name in shown for name in sets.classes])
@@ -81,13 +76,12 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> par
         scored.setdefault(name, []).extend(zip(labels.tolist(), outcomes))
 
     real = sets.held_out
-    both = [*((clips, False) for clips in sets.generated), (real, True)]
-    pieces = [(clips, is_real, rows) for clips, is_real in both for rows in _pieces(clips, able)]
-    for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time", progress):
+    pieces = [(clips, rows) for clips in (*sets.generated, real) for rows in _pieces(clips, able)]
+    for clips, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time", progress):
         pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
-        if is_real:
-            for name, (clips_of_control, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
-                score(name, clips_of_control, labels)
+        if clips is real:
+            for name, (corrupted, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
+                score(name, corrupted, labels)
         else:
             score("generated", pixels, labels)
     rates = {
@@ -104,9 +98,33 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> par
     others = score_as_others(real.read(few.tolist()), numbers[real.labels[few]], shown, limits, progress)
     for title, rate in others.items():
         rates[title][OTHER] = rate
-    about = {name: BEHAVIOURS[name].about for name in shown}
-    may_pass = {name: BEHAVIOURS[name].may_pass for name in shown}
-    return results_convert.behaviours(rates, limits.describe(), about, may_pass)
+    return _record(rates, limits.describe())
+
+
+def _record(rates: Mapping[str, Mapping[str, PassRate]], thresholds: str) -> Behaviours:
+    """Pass rates ``[class][set]``, and those over all classes."""
+    shares = {
+        title: {name: Share.make(rate.passed, rate.count) for name, rate in of_class.items()}
+        for title, of_class in rates.items()
+    }
+    overall = {}
+    for name in dict.fromkeys(name for of_class in shares.values() for name in of_class):
+        some = [of_class[name] for of_class in shares.values() if name in of_class]
+        overall[name] = Share.make(sum(share.hits for share in some), sum(share.of for share in some))
+    return Behaviours(
+        thresholds=thresholds,
+        overall=overall,
+        by_class=[
+            Behaviour(
+                label=title,
+                about=BEHAVIOURS[title].about,
+                rates=of_class,
+                may_pass=list(BEHAVIOURS[title].may_pass),
+                failures=dict(rates[title]["generated"].failures) if "generated" in of_class else {},
+            )
+            for title, of_class in shares.items()
+        ],
+    )
 
 
 def _pieces(clips: ClipSet, able: np.ndarray) -> list[np.ndarray]:
@@ -115,20 +133,16 @@ def _pieces(clips: ClipSet, able: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
 
 
-def _limits(size: int, frames: int, cache: Path, progress: bool) -> Calibration:
+def _limits(size: int, frames: int, cache: Cache, progress: bool) -> Calibration:
     """Limits for clips of a size and length: those that come with dvdgan, kept ones, or new ones, which take time."""
     if any((known.size, known.frames) == (size, frames) for known in load()):
         return calibration(size, frames)
-    path = cache / f"limits-{content_key(_code(), size, frames)}.json"
-    if path.is_file():
-        try:
-            return load(path)[0]
-        except EvaluationError:
-            path.unlink()
-    made = calibration(size, frames, progress)
-    with atomic_path(path) as partial:
-        save(partial, [made])
-    return made
+    return cache.entry(
+        f"limits-{content_key(_code(), size, frames)}.json",
+        lambda: calibration(size, frames, progress),
+        lambda path: load(path)[0],
+        lambda path, made: save(path, [made]),
+    )
 
 
 def _code() -> str:

@@ -1,0 +1,106 @@
+"""Sets of clips that a model makes: each the same for its seed and class, whatever it is made together with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dvdgan.evaluation.clip_set import ClipSet, content_key
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.models import Model
+from dvdgan.networks.statistics import load_statistics, statistics_of
+from dvdgan.sampling import latents, make_clips, settle_statistics
+
+_VERSION = 1  # raised whenever other pixels are made
+_PIXELS = 1 << 23  # of the frames of all clips of a forward pass
+_SETTLING = 16  # clips per batch of statistics that the model does not bring: the pipeline's own batch by default
+
+
+def model_clips(
+    model: Model,
+    labels: np.ndarray | None,
+    seeds: Sequence[int],
+    truncation: float = 1.0,
+    frames: int | None = None,
+) -> ClipSet:
+    """Clips that a model makes when they are read, in fp32.
+
+    A clip is the same whatever batch it is made in, up to one level of 255 in a few pixels. Equal keys are equal pixels
+    up to that, and up to the device's own rounding.
+
+    Args:
+        model: from `load_model`; left as it was.
+        labels: int64 ``[N]``, the class of each clip among the model's; None for a model without classes.
+        seeds: N seeds of the clips' noise, >= 0.
+        truncation: in (0, 1], see `dvdgan.sampling.latents`. Statistics for it come with the model or are estimated at
+            the first reading, always from the same noise.
+        frames: frames per clip; None is what the model was trained for.
+
+    Raises:
+        EvaluationError: in reading: the model cannot make clips of so many frames.
+    """
+    config, generator = model.config, model.generator
+    length, size = frames or config.network.frames, config.network.size
+    known = model.statistics.get(truncation)
+    batches = config.training.statistics_batches
+    name = f"samples at truncation {truncation:g}" if truncation < 1 else "samples"
+    numbers = np.zeros(len(seeds), np.int64) if labels is None else labels
+
+    def statistics() -> dict[str, Tensor]:
+        nonlocal known
+        if known is None:
+            weights = model.class_weights or None
+            known = settle_statistics(generator, weights, truncation, "scale", batches, _SETTLING)
+        return known
+
+    def read(rows: Sequence[int]) -> np.ndarray:
+        z = latents([seeds[row] for row in rows], generator.z_dim, truncation, "scale")
+        y = None if labels is None else torch.from_numpy(numbers[list(rows)])
+        before = statistics_of(generator)
+        try:
+            load_statistics(generator, statistics())
+            # 16 small clips a batch, 2 of 48 frames of 256 px
+            return make_clips(generator, z, y, length, max(1, min(16, _PIXELS // (length * size**2))))
+        except ValueError as error:
+            raise EvaluationError(f"{name}: {error}") from None
+        finally:
+            load_statistics(generator, before)
+
+    estimated = ["estimated", batches, _SETTLING, list(model.class_weights)] if known is None else _digest(known)
+    return ClipSet(
+        name=name,
+        ids=[
+            f"seed {seed}, class {model.classes[label]}" if model.classes else f"seed {seed}"
+            for seed, label in zip(seeds, numbers.tolist())
+        ],
+        labels=numbers,
+        classes=model.classes,
+        frames=length,
+        size=size,
+        fps=config.data.fps,
+        key=content_key(
+            *("model", _VERSION, _generator_key(model), estimated),
+            *(truncation, length, list(seeds), numbers.tolist()),
+        ),
+        read=read,
+    )
+
+
+def _generator_key(model: Model) -> str:
+    """Of a generator's configuration and tensors, but for the statistics of a truncation."""
+    statistics = statistics_of(model.generator).keys()
+    tensors = {name: value for name, value in model.generator.state_dict().items() if name not in statistics}
+    return content_key(model.config.network.model_dump(mode="json"), _digest(tensors))
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,452 @@
+"""The record of one evaluation: typed, versioned JSON in which every number is there or says why it is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from dvdgan.data.write.encode import atomic_path
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.metrics.intervals import wilson
+
+VERSION: Literal[2] = 2
+"""Version of the file; it rises when a field is renamed, removed or changes its meaning."""
+
+SEEN = 1.5
+"""A score sees a corruption that makes it at least so many times worse than real clips against real clips."""
+
+AbsentPart = Literal["sweep", "classifier", "memorisation", "behaviours"]
+Better = Literal["lower", "higher"]
+Verdict = Literal["copies", "no sign of copies", "cannot tell"]
+
+
+class Part(BaseModel):
+    """A part of the record: unknown fields and numbers that are not finite are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Measured(Part):
+    """A number, or why there is none."""
+
+    value: float | None = None
+    spread: float | None = Field(None, ge=0)
+    """Standard deviation."""
+    low: float | None = None
+    """Lower end of an interval, or the least value seen; with high."""
+    high: float | None = None
+    over: str = ""
+    """What spread, low and high are, such as `standard deviation over 3 seeds`."""
+    missing: str = ""
+    """Why there is no value."""
+
+
+class Share(Part):
+    """How many of how many, with the 95 % Wilson interval; none of none is a share that was not measured."""
+
+    hits: int = Field(0, ge=0)
+    of: int = Field(0, ge=0)
+    low: float | None = Field(None, ge=0, le=1)
+    high: float | None = Field(None, ge=0, le=1)
+    missing: str = ""
+    """Why it was not measured."""
+
+    @classmethod
+    def make(cls, hits: int, of: int, missing: str = "no clips") -> Share:
+        """A share with its interval; `missing` says why it was not measured if it is one of none."""
+        if not of:
+            return cls(missing=missing)
+        low, high = wilson(int(hits), int(of))
+        return cls(hits=int(hits), of=int(of), low=low, high=high)
+
+    @property
+    def value(self) -> float | None:
+        """The share, 0 to 1."""
+        return self.hits / self.of if self.of else None
+
+
+class Baseline(Part):
+    """What real clips score against other real clips, at the counts of the score; a perfect model would score about
+    this."""
+
+    mean: float | None = None
+    low: float | None = None
+    """The lowest of the repeats. Repeats from one pool share clips, so that the range is somewhat too narrow."""
+    high: float | None = None
+    """The highest of the repeats."""
+    repeats: int = Field(0, ge=0)
+    """How many pairs of disjoint sets of real clips were drawn."""
+    counts: tuple[int, int] | None = None
+    """Clips in the place of generated ones, and clips on the real side, of each repeat (the fewest of any)."""
+    missing: str = ""
+    """Why there is no mean."""
+    note: str = ""
+    """What was done instead where the counts are not those of the score."""
+
+
+class Control(Part):
+    """A score of real clips that were corrupted on purpose."""
+
+    value: float | None = None
+    ratio: float | None = None
+    """How many times worse than the baseline, from `times_worse`; missing where the baseline is not above 0."""
+    missing: str = ""
+
+    @classmethod
+    def make(cls, measured: Measured, baseline: Baseline, better: Better) -> Control:
+        """What was measured of corrupted clips, with its ratio to the baseline."""
+        if measured.value is None:
+            return cls(missing=measured.missing)
+        return cls(value=measured.value, ratio=times_worse(measured.value, baseline, better))
+
+
+class ClassScore(Part):
+    """A score of one class."""
+
+    value: float | None = None
+    baseline: float | None = None
+    """Mean of real against real at the same counts."""
+    counts: tuple[int, int] | None = None
+    """Generated and real clips."""
+    missing: str = ""
+
+
+class Score(Part):
+    """One score in one feature space."""
+
+    key: str = Field(pattern=r"^[a-z0-9./-]+$")
+    """Its name in this file, such as `efficientnet/frechet`."""
+    name: str
+    """Such as `Fréchet distance`."""
+    space: str
+    """Name of a Space of this file."""
+    better: Better
+    about: str = ""
+    """What it measures, in one plain sentence."""
+    unit: str = ""
+    headline: bool = False
+    """Shown in the summary."""
+    overall: Measured
+    baseline: Baseline
+    generated_count: int | None = Field(None, ge=0)
+    """Clips on the generated side of each value."""
+    real_count: int | None = Field(None, ge=0)
+    controls: dict[str, Control] = Field(default_factory=dict)
+    """By corruption, in the order of Evaluation.corruptions."""
+    per_class: dict[str, ClassScore] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
+    """Such as counts that are too small for the dimension."""
+
+    def sees(self, corruption: str) -> bool | None:
+        """Whether real clips with this corruption score worse than all pairs of real sets, `SEEN` times at least.
+
+        None if the control or the baseline is missing, or the baseline has but one repeat. Where a ratio means nothing,
+        the score must lie beyond the baseline's range by that range's width: of many controls, some leave it by chance.
+        """
+        control, baseline = self.controls.get(corruption), self.baseline
+        if control is None or control.value is None or baseline.low is None or baseline.high is None:
+            return None
+        if baseline.repeats < 2:
+            return None
+        beyond = control.value - baseline.high if self.better == "lower" else baseline.low - control.value
+        enough = beyond > baseline.high - baseline.low if control.ratio is None else control.ratio >= SEEN
+        return beyond > 0 and enough
+
+
+def times_worse(value: float, baseline: Baseline, better: Better) -> float | None:
+    """How many times worse a score's value is than real against real: 1 is as good, whichever way the score points.
+
+    None where a ratio means nothing: no baseline, a baseline or a value that is not above 0 (unbiased estimates such as
+    KID waver around 0), a baseline whose own repeats reach down to 0, for then it is noise that one would divide by, or
+    a baseline of one repeat, of which that is not known.
+    """
+    if baseline.mean is None or baseline.mean <= 0 or baseline.low is None or baseline.low <= 0:
+        return None
+    if baseline.repeats < 2 or value <= 0:
+        return None
+    return value / baseline.mean if better == "lower" else baseline.mean / value
+
+
+class SweepPoint(Part):
+    """Scores at one truncation."""
+
+    truncation: float = Field(gt=0)
+    values: dict[str, Measured]
+    """By the score's key."""
+
+
+class Sweep(Part):
+    """Scores over truncation: what is given up in variety for looks."""
+
+    points: list[SweepPoint] = Field(min_length=1)
+    clips: int = Field(ge=1)
+    """Generated clips for each point and seed."""
+
+
+class Confusion(Part):
+    """What the classifier takes clips of each class for."""
+
+    classes: list[str]
+    counts: list[list[int]]
+    """Rows: the class that the clips have or were asked to have. Columns: what the classifier says."""
+
+
+class Classifier(Part):
+    """The classifier, trained on the data, and how often it takes generated clips for their class."""
+
+    path: str
+    key: str
+    """SHA-256 of its weights, hex."""
+    trained_on: str
+    """Data and split, in words."""
+    accuracy: Share
+    """On held-out clips."""
+    still: dict[str, Share] = Field(default_factory=dict)
+    """On what is left of them without movement: what looks give away. By what it is, such as `their middle frame, held
+    still` or `their middle frame alone, classifier of frames`."""
+    chance: float = Field(ge=0, le=1)
+    """What guessing reaches."""
+    fidelity: Share
+    """Generated clips that it takes for the class that was asked."""
+    fidelity_by_class: dict[str, Share] = Field(default_factory=dict)
+    accuracy_by_class: dict[str, Share] = Field(default_factory=dict)
+    """On held-out clips."""
+    confusion_real: Confusion | None = None
+    """Of held-out clips."""
+    confusion_generated: Confusion | None = None
+
+
+class Histogram(Part):
+    """How many distances lie between neighbouring edges; the last bin has both of its edges."""
+
+    edges: list[float] = Field(min_length=2)
+    generated: list[int]
+    held_out: list[int]
+
+
+class Nearness(Part):
+    """How near samples lie to training clips in one space, against how near held-out clips do."""
+
+    space: str
+    about: str = ""
+    """What the space sees and over what shifts and flips the nearest was sought."""
+    threshold: float
+    """The distance within which the closest 5 % of held-out clips lie."""
+    nearer: Share
+    """Samples within the threshold."""
+    expected: float = Field(0.05, ge=0, le=1)
+    """The share of nearer ones if samples were as held-out clips are."""
+    alone: Share | None = None
+    """Samples whose distance to the nearest training clip, as a share of the mean one to the next 20, lies below the
+    5th percentile of held-out clips."""
+    verdict: Verdict
+    reason: str
+    """The verdict in a sentence."""
+    histogram: Histogram | None = None
+
+
+class Pair(Part):
+    """A clip and the training clip that lies nearest to it."""
+
+    kind: Literal["generated", "held out"]
+    clip: str
+    """The clip's id."""
+    training: str
+    """The training clip's id."""
+    distance: float = Field(ge=0)
+    space: str
+    shift: int = 0
+    """Frames of the source by which this window of the training clip begins later than the clip's middle window."""
+    flipped: bool = False
+    """Whether the training clip is mirrored."""
+
+
+class Memorisation(Part):
+    """Whether samples are copies of training clips."""
+
+    spaces: list[Nearness] = Field(min_length=1)
+    generated_count: int = Field(ge=0)
+    held_out_count: int = Field(ge=0)
+    training_count: int = Field(ge=0)
+    pairs: list[Pair] = Field(default_factory=list)
+    """The nearest pairs, generated ones first, each kind by distance."""
+
+
+class Behaviour(Part):
+    """Whether clips of one class do what the class is about."""
+
+    label: str
+    """The class."""
+    about: str = ""
+    """What a clip does that passes, in one plain sentence."""
+    rates: dict[str, Share]
+    """Clips that pass, by set: generated, real, frozen, shuffled, reversed, other class."""
+    may_pass: list[str] = Field(default_factory=list)
+    """Controls that show the behaviour all the same, so that nothing follows when they pass."""
+    failures: dict[str, int] = Field(default_factory=dict)
+    """Why generated clips failed, and how many; a clip counts once, with its first reason."""
+
+
+class Behaviours(Part):
+    """Whether generated clips obey what real ones do; the thresholds were fixed on real clips."""
+
+    thresholds: str
+    """Version and hash of the thresholds."""
+    overall: dict[str, Share]
+    """As Behaviour.rates, over all classes."""
+    by_class: list[Behaviour]
+
+
+class ClipList(Part):
+    """Which clips, exactly."""
+
+    name: str
+    """How a reader would call them, such as `phenomena, held out`."""
+    count: int = Field(ge=0)
+    ids: list[str]
+    """One per clip, in the order in which they were used: path and window, or seed and class."""
+    key: str
+    """SHA-256, hex, of what determines the pixels; equal keys mean equal pixels."""
+    frames: int = Field(ge=1)
+    """Frames per clip."""
+    size: int = Field(ge=1)
+    """Height and width, in pixels."""
+    fps: float = Field(gt=0)
+    counts: dict[str, int] = Field(default_factory=dict)
+    """Clips of each class; empty when unlabelled."""
+
+
+class Evaluated(Part):
+    """What was evaluated."""
+
+    kind: Literal["model", "clips"]
+    """A model's directory, or a folder of clips."""
+    path: str
+    name: str
+    clips: ClipList
+    classes: list[str] = Field(default_factory=list)
+    """Empty when unlabelled."""
+    seeds: list[int] = Field(default_factory=list)
+    """Seeds of a model's noise: one set of clips was made from each."""
+    truncation: float | None = Field(None, gt=0)
+    """Of a model's noise; 1 is none."""
+    weights_sha256: str | None = None
+    """Of model.safetensors, hex."""
+    card: str = ""
+    """The model's card.md, without scores that earlier evaluations wrote into it."""
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+    """The model's config.yaml."""
+
+
+class Reference(Part):
+    """What it was compared with."""
+
+    path: str
+    split: str
+    """The part of the data that the scores compare with, such as `train` or `test`."""
+    clips: ClipList
+    classes: list[str] = Field(default_factory=list)
+    stride: int = Field(1, ge=1)
+    """Every so many frames of the source one was taken."""
+    resize: str
+    """How frames were brought to the size, such as `antialiased bilinear, short side to 64, centre crop`."""
+
+
+class Space(Part):
+    """A feature space: what the numbers of a score are taken from."""
+
+    name: str
+    key: str
+    """Hash of weights and settings."""
+    dimension: int = Field(ge=1)
+    unit: Literal["clip", "frames"]
+    """One vector per clip, or several."""
+    resize: str = ""
+    """How frames are brought to the network's size."""
+    weights: str = ""
+    """Where the weights come from, and their SHA-256."""
+    about: str = ""
+    """What it sees, in one plain sentence."""
+
+
+class Evaluation(Part):
+    """One evaluation; `save` and `load` keep it as JSON."""
+
+    version: Literal[2] = VERSION
+    made: str
+    """When, ISO 8601 with the zone."""
+    evaluated: Evaluated
+    reference: Reference
+    spaces: list[Space]
+    scores: list[Score]
+    corruptions: dict[str, str] = Field(default_factory=dict)
+    """What each control does to real clips, such as `shuffled`: `the frames in random order`."""
+    sweep: Sweep | None = None
+    classifier: Classifier | None = None
+    memorisation: Memorisation | None = None
+    behaviours: Behaviours | None = None
+    absent: dict[AbsentPart, str] = Field(default_factory=dict)
+    """Why a part is missing; each part that is None is named here."""
+    warnings: list[str] = Field(default_factory=list)
+    """About the evaluation as a whole; scores have their own."""
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """The evaluation's own settings, seeds among them."""
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """Time that each stage took in this run; what earlier runs cached is not in it."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Of dvdgan, Python and the libraries that numbers depend on, and the device."""
+    command: str = ""
+    """The command line."""
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes of either side, in the order of the real ones."""
+        return list(dict.fromkeys([*self.reference.classes, *self.evaluated.classes]))
+
+    def unseen(self) -> list[str]:
+        """Corruptions that at least one score was tried on and none sees."""
+        verdicts = {name: [score.sees(name) for score in self.scores] for name in self.corruptions}
+        return [name for name, seen in verdicts.items() if False in seen and True not in seen]
+
+    def save(self, path: Path) -> Path:
+        """Write JSON, whole or not at all.
+
+        Raises:
+            EvaluationError: the file cannot be written.
+        """
+        try:
+            with atomic_path(path) as temporary:
+                temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise EvaluationError(f"{path}: cannot be written ({error.strerror}); name another file") from None
+        return Path(path)
+
+
+def load(path: Path) -> Evaluation:
+    """Read what `Evaluation.save` wrote.
+
+    Raises:
+        EvaluationError: the file cannot be read, is of another version, or a field is unknown, missing or wrong.
+    """
+    again = "make it again with dvdgan evaluate"
+    try:
+        tree = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror}); give the JSON of an evaluation") from None
+    except ValueError as error:
+        raise EvaluationError(f"{path}: not valid JSON ({error}); {again}") from None
+    if not isinstance(tree, dict) or "version" not in tree:
+        raise EvaluationError(f"{path}: not the JSON of an evaluation: it has no field version; {again}")
+    if tree["version"] != VERSION:
+        mend = "use a newer dvdgan" if isinstance(tree["version"], int) and tree["version"] > VERSION else again
+        raise EvaluationError(f"{path}: version {tree['version']!r}, but this dvdgan reads version {VERSION}; {mend}")
+    try:
+        return Evaluation.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        fault, *more = error.errors()
+        where = ".".join(str(part) for part in fault["loc"])
+        others = f" (and {len(more)} more)" if more else ""
+        raise EvaluationError(f"{path}: {where}: {fault['msg']}{others}; {again}") from None

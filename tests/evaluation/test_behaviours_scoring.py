@@ -61,7 +61,7 @@ def test_rendered_limits_are_those_of_the_same_clips():
 
 def test_the_usual_sizes_are_stored():
     shapes = {(one.size, one.frames) for one in load()}
-    assert {(32, 12), (64, 16)} <= shapes
+    assert {(32, 12), (64, 16), (64, 12), (128, 12)} <= shapes
     for one in load():
         assert tuple(one.limits) == CLASSES
         assert one.clips >= 80

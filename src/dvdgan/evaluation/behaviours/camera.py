@@ -89,13 +89,15 @@ def _camera(
         least = percentile(moving, 10) if sign > 0 else -percentile(moving, 90)
         return {
             **follow.limits(percentile),
+            "least_far": 0.85 * percentile("far", 1),
             "least_motion": 0.5 * least,
             "most_at_once": 1.5 * percentile("largest", 99),
             "most_aside": max(0.03, 2 * percentile("aside", 99)),
         }
 
     def check(numbers: Numbers, limits: Limits) -> str:
-        return first_failure("valid", follow.checks(numbers, limits)) or first_failure(
+        one_picture = numbers["far"] >= limits["least_far"], "it is not one picture that moves"
+        return first_failure("valid", [*follow.checks(numbers, limits), one_picture]) or first_failure(
             "behaviour",
             [
                 (sign * numbers[moving] >= limits["least_motion"], "not that way, or not that far"),

@@ -9,7 +9,7 @@ of each frame with the next is within the real range.
 Beyond that definition: that range is from half the 5th to twice the 95th percentile of 1 − r, as a tenth of real clips
 are outside the percentiles; at least 0.7 times the real 1st percentile of the frame (some 43 %) changes and is
 explained by the fit, not 60 %, as smoke thins out; the mean shift to a side is at most 0.6 of that upward; and
-neighbours, and frames a third of the clip apart, correlate as for a camera.
+neighbours correlate as for a camera.
 """
 
 from __future__ import annotations

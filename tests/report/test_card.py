@@ -28,9 +28,9 @@ def test_scores_stand_beside_their_baselines(tmp_path):
     assert main
     for score in main:
         (line,) = [line for line in text.splitlines() if line.startswith(f"| {score.name}, {score.space} (")]
-        _, _, value, floor, _ = (cell.strip() for cell in line.split("|"))
+        _, _, value, baseline, _ = (cell.strip() for cell in line.split("|"))
         assert float(value.split()[0].replace(",", "")) == pytest.approx(score.overall.value, rel=0.05)
-        assert float(floor.replace(",", "")) == pytest.approx(score.floor.mean, rel=0.01)
+        assert float(baseline.replace(",", "")) == pytest.approx(score.baseline.mean, rel=0.01)
     assert evaluation.memorisation.spaces[0].verdict in text
     assert UNMEASURED not in text
     assert text.startswith(CARD.partition("## Scores")[0])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dvdgan.cli.evaluation import evaluate as evaluate_command
-from dvdgan.evaluation.record import Baseline, Confusion, Histogram, Measured, Nearness, Score, damaged
+from dvdgan.evaluation.record import Baseline, Confusion, Control, Histogram, Measured, Nearness, Score, Share
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.report import ReportError
 from dvdgan.report.evaluation.answers import answers, headlines
@@ -16,7 +16,7 @@ from dvdgan.report.evaluation.tables import class_table, control_table, most_con
 from dvdgan.report.words import decimals, measured, moment, number, percent, share_whole, times
 from support.clips import read_clip
 from support.pages import EVIL, Page, loads_nothing, shows_names_only, strings
-from support.records import CLASSES, CORRUPTIONS, bare, baseline_of, example, share
+from support.records import CLASSES, CORRUPTIONS, bare, baseline_of, example
 
 SECTIONS = {
     "summary", "warnings", "clips", "scores", "controls", "classes", "truncation", "classifier", "memorisation",
@@ -68,7 +68,7 @@ def test_whole_page_has_all_sections_and_needs_nothing_else(whole):
 
 def test_whole_page_says_what_matters(whole):
     for said in (
-        "40.1 ± 1.2",  # a headline, its floor, and the least and the worst corruption that it sees
+        "40.1 ± 1.2",  # a headline, its baseline, and the least and the worst corruption that it sees
         "3.4× what real clips score against other real clips, 11.8 (10.9 to 12.7 in 10 draws)",
         "Corruptions that it does not see: shuffled, reversed, frozen, cut, jittered, flickering.",
         "1,024 generated against 1,024 real, ±: standard deviation over 3 seeds",
@@ -221,9 +221,10 @@ def test_mosaics_of_uneven_sides():
     assert movies(ShownClips(), 12.0) == ({}, [])
 
 
-def score(value, floor, better="lower", controls=None):
-    made = {name: damaged(v, floor, better) for name, v in (controls or {}).items()}
-    return Score(key="a", name="S", space="a", better=better, overall=Measured(value=value), floor=floor, controls=made)
+def score(value, baseline, better="lower", controls=None):
+    made = {name: Control.make(Measured(value=v), baseline, better) for name, v in (controls or {}).items()}
+    overall = Measured(value=value)
+    return Score(key="a", name="S", space="a", better=better, overall=overall, baseline=baseline, controls=made)
 
 
 def places(chart):
@@ -260,10 +261,10 @@ def test_corruptions_that_a_score_does_not_see_have_another_mark():
     assert seen.marker.symbol != unseen.marker.symbol
 
 
-def swept(points, floor=None):
+def swept(points, baseline=None):
     """An evaluation of one score in the space ``a`` over truncation."""
     one = example().scores[0]
-    one = one.model_copy(update={"floor": floor or Baseline(missing="none")})
+    one = one.model_copy(update={"baseline": baseline or Baseline(missing="none")})
     values = {x: Measured(missing="no") if y is None else Measured(value=y) for x, y in points}
     sweep = example().sweep
     steps = [sweep.points[0].model_copy(update={"truncation": x, "values": {one.key: v}}) for x, v in values.items()]
@@ -286,8 +287,8 @@ def test_curves_show_their_spread_and_the_baseline():
     last = found.sweep.points[-1].values[first.key]
     assert (bars.array[-1], bars.arrayminus[-1]) == pytest.approx((last.spread, last.spread))
     (band,) = chart.figure.layout.shapes
-    assert (band.y0, band.y1) == (first.floor.low, first.floor.high)
-    assert {first.floor.low, first.floor.high} <= set(chart.figure.layout.yaxis.autorangeoptions.include)
+    assert (band.y0, band.y1) == (first.baseline.low, first.baseline.high)
+    assert {first.baseline.low, first.baseline.high} <= set(chart.figure.layout.yaxis.autorangeoptions.include)
 
 
 def test_one_score_against_another_in_the_same_space():
@@ -300,7 +301,8 @@ def test_one_score_against_another_in_the_same_space():
 
 def test_histogram_of_distances():
     counts = Histogram(edges=[0.0, 1.0, 2.0], generated=[1, 3], held_out=[2, 2])
-    part = Nearness(space="a", threshold=2.5, nearer=share(1, 4), verdict="cannot tell", reason="few", histogram=counts)
+    nearer = Share.make(1, 4)
+    part = Nearness(space="a", threshold=2.5, nearer=nearer, verdict="cannot tell", reason="few", histogram=counts)
     chart = histogram(part)
     bars, steps = chart.figure.data
     assert (list(bars.x), list(bars.y)) == ([0.5, 1.5], [0.25, 0.75])
@@ -367,7 +369,7 @@ def test_words():
     assert measured(Measured(value=0.001, spread=0.02, over="3 seeds")) == "0.00100 ± 0.020"
     assert [times(ratio) for ratio in (1.484, 3.44, 17.2, 1690.0)] == ["1.48×", "3.4×", "17×", "1,690×"]
     assert [percent(0.1234), percent(0.1234, 500)] == ["12\u00a0%", "12.3\u00a0%"]
-    assert share_whole(share(50, 100)) == "50\u00a0% (40 to 60\u00a0%)"
-    assert share_whole(share(0, 0, "no classes")) == "not measured: no classes"
+    assert share_whole(Share.make(50, 100)) == "50\u00a0% (40 to 60\u00a0%)"
+    assert share_whole(Share.make(0, 0, "no classes")) == "not measured: no classes"
     assert moment("2026-11-26T12:00:00+00:00") == "26 November 2026, 12:00 UTC"
     assert moment("yesterday") == "yesterday"

@@ -21,23 +21,13 @@ from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
-
-SIZE = 16
+from support.windows import SIZE, coded_clip, origin
 
 
 @pytest.fixture(autouse=True)
 def _here(monkeypatch):
     """No processes: what they are for is tested with the workers."""
     monkeypatch.setattr(Workers, "_start", lambda self: None)
-
-
-def coded_clip(number, frames, height, width):
-    """Each pixel says where it is: red holds column, green row, blue 16 times the clip's number plus the time."""
-    clip = np.empty((frames, height, width, 3), np.uint8)
-    clip[..., 0] = np.arange(width)
-    clip[..., 1] = np.arange(height)[:, None]
-    clip[..., 2] = 16 * number + np.arange(frames)[:, None, None]
-    return clip
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +40,6 @@ def store(tmp_path_factory):
             writer.add(coded_clip(number, 8 + number, height, width), label, str(number), 12)
         writer.add(coded_clip(8, 3, SIZE, SIZE), 2, "8", 12)
     return ClipStore.open(path)
-
-
-def origin(clip):
-    """(clip number, start, stride, top, left, mirrored) of a window of coded clips."""
-    number, start = divmod(int(clip[0, 0, 0, 2]), 16)
-    times = clip[:, 0, 0, 2].astype(int) % 16
-    columns = clip[0, 0, :, 0].astype(int)
-    assert np.array_equal(np.abs(np.diff(columns)), np.ones(SIZE - 1))
-    strides = set(np.diff(times).tolist())
-    assert len(strides) == 1
-    return number, start, strides.pop(), int(clip[0, 0, 0, 1]), int(columns.min()), bool(columns[1] < columns[0])
 
 
 def test_batches_have_their_shape_and_the_labels_of_their_clips(store):

@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from test_dataset import SIZE, coded_clip, origin
-from test_phenomena_camera import best_shift
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena, rendering, sources
@@ -11,7 +9,8 @@ from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.randomness import keyed_rng
-from support.measures import luma
+from support.measures import best_shift, luma
+from support.windows import SIZE, coded_clip, origin
 
 CLASSES = ["left", "right", "still", "pen", "up"]
 MAP = {"left": "right", "pen": None}

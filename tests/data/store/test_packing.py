@@ -223,7 +223,7 @@ def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, her
 
 KILLED = """
 import os, signal, sys
-sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
+sys.path[:0] = [sys.argv[1], os.path.join(sys.argv[1], os.pardir, os.pardir)]  # this file's, and support's
 import dvdgan.data.store.partial
 import test_packing
 from dvdgan.data.store.writer import StoreWriter

@@ -11,6 +11,7 @@ from dvdgan.data.windows import Window
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from support.clips import smooth
+from support.errors import refused
 
 SIZE = 16
 
@@ -97,9 +98,8 @@ def test_a_header_that_promises_too_much_costs_the_window_that_is_not_there(fold
 def test_nothing_usable_is_one_line(tmp_path, here):
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "a.mp4").write_text("no")
-    with pytest.raises(DataError, match=r"none of its 1 clips can be used; the first, a\.mp4") as caught:
+    with refused(DataError, r"none of its 1 clips can be used; the first, a\.mp4"):
         opened(tmp_path / "clips", tmp_path, pack=False)
-    assert "\n" not in str(caught.value)
 
 
 def test_other_files_are_another_source(folder, tmp_path, here):

@@ -122,12 +122,12 @@ def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        there = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+        there = None
+    if not isinstance(there, dict):
         raise DataError(f"{folder}: is no folder of rendered clips (no {_SETTINGS} in it); choose a new or empty one")
-    if other := [name for name in {**settings, **found} if found.get(name) != settings.get(name)]:
+    if other := [name for name in {**settings, **there} if there.get(name) != settings.get(name)]:
         raise DataError(f"{folder}: its clips were rendered with another {', '.join(other)}; choose a new folder")
 
 

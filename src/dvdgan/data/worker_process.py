@@ -130,7 +130,7 @@ def _lacks_memory(error: BaseException | None) -> bool:
 
 
 def _limit_memory(gib: float) -> None:
-    """Let this process have so much more than it has now. Other systems than Linux do not tell how much that is."""
+    """Let this process have so much more memory than it has now; on Linux only, where /proc says how much that is."""
     if resource is None or not math.isfinite(gib) or not os.path.exists("/proc/self/statm"):
         return
     with open("/proc/self/statm", encoding="ascii") as file:

@@ -2,7 +2,7 @@
 
 A clip becomes a vector of a few coarse pictures, and two clips are near copies if their vectors point nearly the same
 way. The vector has two parts, what the clip looks like on average and how it departs from that over time, so clips
-before one background are told apart by what moves. Colour is left out: skin-tone variants are near copies.
+before one background are distinguished by what moves. Colour is left out: skin-tone variants are near copies.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Where clips and their labels are found: folders, lists, published data sets."""
+"""Where clips and their labels lie: folders, lists, published data sets."""

@@ -14,7 +14,7 @@ from dvdgan.data.layouts.trees import read_tree
 
 LAYOUTS = ("auto", "folders", "flat", "frames", "list", "ucf101", "kinetics")
 OWN_LISTS = tuple(f"clips{suffix}" for suffix in LIST_SUFFIXES)
-"""Names of a list that is looked for in the folder of the clips."""
+"""Names of the list that may lie in the folder of the clips."""
 
 
 def read_layout(
@@ -123,7 +123,7 @@ def _own_list(root: Path) -> Path | None:
 
 
 def _nothing(listing: Listing, layout: str) -> str:
-    """That there is no clip, what was looked for, and what to set."""
+    """The error where there is no clip: what was searched for, and what to set."""
     others = ", ".join(other for other in LAYOUTS if other not in ("auto", layout))
     if listing.problems:
         first = listing.problems[0]

@@ -56,10 +56,10 @@ class Listing:
 
     Attributes:
         root: the folder that sources are relative to.
-        layout: how they were found: ``folders``, ``flat``, ``frames``, ``list``, ``ucf101`` or ``kinetics``.
+        layout: how they lie: ``folders``, ``flat``, ``frames``, ``list``, ``ucf101`` or ``kinetics``.
         classes: names of the classes, in the order of the labels; empty if clips have none.
         entries: the clips, in a fixed order.
-        problems: what was found, or asked for, and cannot be used.
+        problems: what is there, or was asked for, and cannot be used.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""Clips that are found by walking a folder: class folders, flat folders, and folders of numbered still frames."""
+"""Clips in a folder: class folders, flat folders, and folders of numbered still frames."""
 
 from __future__ import annotations
 
@@ -113,10 +113,10 @@ def are_one_sequence(names: Iterable[str]) -> bool:
     names = list(names)
     if not are_numbered(names) or len({_suffix(name) for name in names}) > 1:
         return False
-    found = [match.groups() for name in names if (match := _NUMBERED.fullmatch(os.path.splitext(name)[0]))]
-    numbers = sorted({int(number) for _, number in found})
+    split = [match.groups() for name in names if (match := _NUMBERED.fullmatch(os.path.splitext(name)[0]))]
+    numbers = sorted({int(number) for _, number in split})
     steps = [after - before for before, after in itertools.pairwise(numbers)]
-    if len({before for before, _ in found}) > 1 or len(numbers) < len(names):
+    if len({before for before, _ in split}) > 1 or len(numbers) < len(names):
         return False
     return (numbers[-1] - numbers[0]) // math.gcd(*steps) < 2 * len(numbers)
 

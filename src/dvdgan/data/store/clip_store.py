@@ -20,19 +20,9 @@ from dvdgan.data.windows import Window
 class ClipStore:
     """A packed store, opened for reading; frames are read from the mapped file when they are asked for.
 
+    A `ClipSource`; see there for the attributes that are not here.
+
     Attributes:
-        path: the directory.
-        size: short side of every frame, in pixels.
-        classes: names of the classes; empty if the clips have none.
-        about: what the clips are and how they were made.
-        skipped: the clips that could not be packed.
-        sources: where each clip comes from.
-        splits: ``train``, ``test`` or empty, for each clip.
-        groups: what near copies share, for each clip; empty for one that is a group of its own.
-        labels: int64 ``[N]``, indices into `classes` (0 without classes).
-        lengths: int64 ``[N]``, frames per clip.
-        heights: int64 ``[N]``, in pixels.
-        widths: int64 ``[N]``, in pixels.
         channels: int64 ``[N]``, 3 (RGB) or 4 (RGBA).
         fps: float64 ``[N]``, frames per second.
         hashes: SHA-256 of each clip's frames, in hex.

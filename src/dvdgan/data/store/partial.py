@@ -114,7 +114,7 @@ def _remove_if_free(partial: Path) -> None:
 
 
 class Journal:
-    """What is in a directory for certain: JSON lines, written only once the frames that they tell of are on the disk.
+    """What is in a directory for certain: JSON lines, written only once the frames that they describe are on the disk.
 
     Args:
         path: the file.

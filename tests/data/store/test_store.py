@@ -11,6 +11,7 @@ from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.index import Clip, StoreError, is_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.windows import Window
+from support.errors import refused
 
 
 def random_clip(seed, frames, height, width, channels=3):
@@ -319,10 +320,9 @@ def test_damage_is_named_in_one_line(tmp_path, damage):
     path = pack(tmp_path / "store")
     spoil, message = DAMAGE[damage]
     spoil(path)
-    with pytest.raises(StoreError, match=message) as caught:
+    with refused(StoreError, message) as caught:
         ClipStore.open(path)
     assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)
 
 
 def test_missing_store(tmp_path):
@@ -335,9 +335,8 @@ def test_verify_names_the_clip_with_a_flipped_bit(tmp_path):
     data = bytearray((path / "frames.u8").read_bytes())
     data[CLIPS[0].size + 5] ^= 1
     (path / "frames.u8").write_bytes(data)
-    with pytest.raises(StoreError, match="checksum of clip clip 1 differs") as caught:
+    with refused(StoreError, "checksum of clip clip 1 differs"):
         ClipStore.open(path).verify()
-    assert "\n" not in str(caught.value)
 
 
 def test_the_same_store_is_known_by_what_it_is_made_from(tmp_path):

@@ -26,6 +26,7 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import write_clip
 from support.clips import read_clip
+from support.errors import refused
 
 READING = Reading(16)
 
@@ -223,7 +224,7 @@ def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, her
 
 KILLED = """
 import os, signal, sys
-sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
+sys.path[:0] = [sys.argv[1], os.path.join(sys.argv[1], os.pardir, os.pardir)]  # this file's, and support's
 import dvdgan.data.store.partial
 import test_packing
 from dvdgan.data.store.writer import StoreWriter
@@ -286,9 +287,8 @@ Usage = namedtuple("Usage", "total used free")
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_decoded(clips, tmp_path, here, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 30_000))
     monkeypatch.setattr(packing, "decode_to_file", None)
-    with pytest.raises(DataError, match=r"need .* kB, and the disk has 30.0 kB free; choose another disk") as caught:
+    with refused(DataError, r"need .* kB, and the disk has 30.0 kB free; choose another disk"):
         pack_all(clips, tmp_path / "store")
-    assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
 
 
@@ -336,9 +336,8 @@ def test_files_that_need_too_much_are_skipped_and_the_others_packed(clips, tmp_p
 def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path, here):
     for name in ("x.mp4", "y.gif"):
         (tmp_path / name).write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"none of its 2 clips can be used; the first, x.mp4: ") as caught:
+    with refused(DataError, r"none of its 2 clips can be used; the first, x.mp4: "):
         pack(flat(tmp_path / "x.mp4", tmp_path / "y.gif"), tmp_path / "store", READING, {}, progress=False)
-    assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="no clips in it"):
         pack(Listing(tmp_path, "flat", [], []), tmp_path / "store", READING, {}, progress=False)
     assert sorted(os.listdir(tmp_path)) == ["x.mp4", "y.gif"]

@@ -17,6 +17,7 @@ from dvdgan.data.decode.clip import CLIP_SUFFIXES, open_clip, read_header
 from dvdgan.data.decode.timing import LONGEST_GAP
 from dvdgan.data.errors import ClipError
 from support.clips import coded, numbers, read_clip, turn_mp4, write_animation, write_frames, write_video
+from support.errors import refused
 
 QUICK = {"libx264": {"preset": "veryfast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
 QUICK["libvpx-vp9"] = QUICK["libvpx"]
@@ -324,9 +325,8 @@ def test_a_start_beyond_the_end_says_how_long_the_clip_is(tmp_path, name):
 )
 def test_an_empty_window_is_refused_at_once(tmp_path, start, end):
     path = write_video(tmp_path / "a.mp4", 48)
-    with pytest.raises(ClipError, match=r"no clip lies|less than a frame") as caught:
+    with refused(ClipError, r"no clip lies|less than a frame"):
         open_clip(path, start=start, end=end)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [{"fps": 0}, {"fps": -3.0}, {"size": 0}, {"folder_fps": float("nan")}])

@@ -1,5 +1,8 @@
+from functools import cache
+
 import numpy as np
 import pytest
+from scipy.ndimage import median_filter
 
 from dvdgan.data.phenomena import CLASSES, pen
 from dvdgan.data.phenomena.palettes import srgb_to_linear
@@ -8,14 +11,9 @@ from dvdgan.data.phenomena.shapes import hsv
 from support.measures import luma, spread
 
 
+@cache
 def draw(index, size=32, frames=12, seed=0):
     return pen.render(scene_rng(seed, "train", CLASSES.index("pen"), index), size, frames)
-
-
-def median3(y):
-    padded = np.pad(y, [(0, 0), (1, 1), (1, 1)], mode="edge")
-    h, w = y.shape[1:]
-    return np.median([padded[:, a : a + h, b : b + w] for a in range(3) for b in range(3)], axis=0)
 
 
 def tip_mask(clip):
@@ -27,7 +25,7 @@ def measure(clip):
     """The pen's behaviour on pixels: what it fails, an empty list for a clip that shows it."""
     frames, size = clip.shape[:2]
     y = luma(clip)
-    dark = median3(y).max(0) - y
+    dark = median_filter(y, (1, 3, 3), mode="nearest").max(0) - y
     contrast = np.percentile(dark[-1], 95)
     if contrast < 0.15:
         return ["contrast"]
@@ -64,7 +62,7 @@ def measure(clip):
 
 def test_same_key_same_clip_and_other_index_other_clip():
     first, truth = draw(3)
-    again, _ = draw(3)
+    again, _ = draw.__wrapped__(3)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, draw(4)[0])
     longer, longer_truth = draw(3, frames=20)

@@ -9,6 +9,7 @@ from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.write.encode import atomic_path, write_clip
 from support.clips import read_clip, smooth
+from support.errors import refused
 
 
 def psnr(a, b):
@@ -157,9 +158,8 @@ def test_colour_range_of_the_file_is_followed(tmp_path, colour_range, white):
 @pytest.mark.parametrize(("suffix", "most"), [(".gif", 100), (".webp", 1000)])
 def test_a_rate_that_the_format_cannot_time_is_refused(tmp_path, clip, suffix, most):
     assert read_clip(write_clip(tmp_path / f"a{suffix}", clip, most))[0].shape == clip.shape
-    with pytest.raises(DataError, match=rf"{most + 1} fps .* set fps to {most} or less") as caught:
+    with refused(DataError, rf"{most + 1} fps .* set fps to {most} or less"):
         write_clip(tmp_path / f"b{suffix}", clip, most + 1)
-    assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == [f"a{suffix}"]
 
 
@@ -254,10 +254,9 @@ def test_transparent_pixels_become_white(tmp_path, suffix):
 def test_what_is_no_video_is_named_in_one_line(tmp_path, name, content, reason):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(ClipError, match=reason) as caught:
+    with refused(ClipError, reason) as caught:
         read_clip(path)
     assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)
 
 
 def test_missing_file_folder_and_sound_only(tmp_path):
@@ -290,9 +289,8 @@ def test_truncated_files_are_named(tmp_path, name, codec, share):
         write_clip(path, lavfi("testsrc2=s=64x64:r=24", 12), 12)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ClipError, match=r"truncated|not a") as caught:
+    with refused(ClipError, r"truncated|not a"):
         read_clip(path)
-    assert "\n" not in str(caught.value)
 
 
 def test_video_cut_by_an_edit_list_is_not_truncated(tmp_path):

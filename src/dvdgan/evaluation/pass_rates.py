@@ -76,10 +76,11 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> Beh
         scored.setdefault(name, []).extend(zip(labels.tolist(), outcomes))
 
     real = sets.held_out
-    pieces = [(clips, rows) for clips in (*sets.generated, real) for rows in _pieces(clips, able)]
-    for clips, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time", progress):
+    both = [*((clips, False) for clips in sets.generated), (real, True)]
+    pieces = [(clips, is_real, rows) for clips, is_real in both for rows in _pieces(clips, able)]
+    for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time", progress):
         pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
-        if clips is real:
+        if is_real:
             for name, (corrupted, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
                 score(name, corrupted, labels)
         else:

@@ -3,8 +3,7 @@
 The background B is the median over time; the object is the largest part of what differs from B in colour by more than
 0.08 (in Y it would lose windows and stripes of B's brightness), opened, with what is
 within 1/32 H of it and its holes filled. Pixels that are never
-within 3/32 H of it (3 pixels of 32) stay within a root mean square of 3/255 of B, and every pixel is covered in at most
-half of the frames that pass; B's spread is at least half the 5th percentile of real ones. The object is there in every
+within 3/32 H of it (3 pixels of 32) stay within a root mean square of 3/255 of B; B's spread is at least half the 5th percentile of real ones. The object is there in every
 frame between its first and its last, travels at least 0.4 W one way in steps of at most 1.5 times the real largest
 (99th percentile), and while it is wholly in the frame keeps its height, area and mean colour as real ones do (99th
 percentile, with half as much again).

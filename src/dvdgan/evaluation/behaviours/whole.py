@@ -12,8 +12,9 @@ the real 95th percentile. Whole, with D in units of that median:
   goes from the first frame to any other.
 
 What belongs to one class (the sign of movement, its largest step, what is still) is measured there. Of each number the
-real 99th (or 1st) percentile sets the limit, with half as much again, as a clip has to pass some ten of them; a last
-third moves at least a third as much as the first, or 0.7 times the real 1st percentile where real clips slow down.
+real 99th percentile sets the limit, with half as much again, as a clip has to pass some ten of them (of the mean D(t,
+t + 2) the 1st percentile over 1.15, of pairs that hardly change a tenth, or the 99th percentile); a last third moves
+at least a third as much as the first, or 0.7 times the real 1st percentile where real clips slow down.
 """
 
 from __future__ import annotations

@@ -259,7 +259,7 @@ def _train_on(
                 state.monitor.moved(*moved.sums_by_class())
             _report(run, state.monitor.gradients(state.step, metrics.gradients()))
             if notice := stalls.step(seconds["data"], sum(seconds.values())):
-                run.note(notice)
+                run.display.note(notice)
 
             # Log.
             figures = None
@@ -337,7 +337,7 @@ def _report(run: Run, events: list[Event]) -> None:
     for event in events:
         run.write(event.line())
     for text in in_lines(events):
-        run.note(text)
+        run.display.note(text)
 
 
 def _require_finite(run: Run, state: TrainingState, *updates: DiscriminatorUpdate | GeneratorMetrics | None) -> None:

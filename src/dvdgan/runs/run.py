@@ -37,6 +37,7 @@ class Run:
 
     Attributes:
         resumed: whether there was a checkpoint.
+        display: while `training`, the progress bar; its `note` says lines without tearing it.
 
     Raises:
         CheckpointError: no checkpoint can be used.
@@ -82,7 +83,7 @@ class Run:
             state.lines = self._log.lines
             self._stop = stack.enter_context(stop_signals())
             display = ProgressDisplay(title, state.step, self.steps, state.seconds, self.minutes, self.say, progress)
-            self._display = stack.enter_context(display)
+            self.display = stack.enter_context(display)
             self._mark = time.perf_counter()
             yield
             if self.stopped:
@@ -117,11 +118,7 @@ class Run:
 
     def show(self, figures: str | None = None) -> None:
         """Move the progress bar; with main figures of a line of the log, say them where there is no terminal."""
-        self._display.show(self.state.step, self.state.seconds, figures)
-
-    def note(self, text: str) -> None:
-        """Say a line for the user without tearing the progress bar."""
-        self._display.note(text)
+        self.display.show(self.state.step, self.state.seconds, figures)
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line to the log; ``step`` is put before it."""
@@ -152,5 +149,5 @@ class Run:
         if self._board is not None:
             self._board.flush()
         folder = self.folder / "checkpoints"
-        save_and_prune(folder, state.step, state.tensors(), state.numbers(), self._retention, self.note)
+        save_and_prune(folder, state.step, state.tensors(), state.numbers(), self._retention, self.display.note)
         self._saved_step = state.step

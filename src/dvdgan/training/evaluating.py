@@ -117,7 +117,7 @@ def _judging(
     """Look at training clips; the returned function compares samples with them."""
     from dvdgan.evaluation.cache import Cache
     from dvdgan.evaluation.features.extract import extract
-    from dvdgan.evaluation.metrics.baselines import baseline, disjoint_draws
+    from dvdgan.evaluation.metrics.baselines import baseline, disjoint_splits
     from dvdgan.evaluation.metrics.classification import confusion
     from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
     from dvdgan.evaluation.real_clips import middle_windows, readable
@@ -149,8 +149,8 @@ def _judging(
         return frechet_distance(gaussian(features[rows]), gaussian(features[others]))
 
     groups = np.unique(plain.groups, return_inverse=True)[1]
-    draws = disjoint_draws(shown, groups, few) if len(real) > 1 else [(np.arange(1), np.arange(0))]
-    found = baseline([between(*rows) for rows in draws], draws, (few, len(real) - few), f"{len(real)} real clips")
+    splits = disjoint_splits(shown, groups, few) if len(real) > 1 else [(np.arange(1), np.arange(0))]
+    found = baseline([between(*rows) for rows in splits], splits, (few, len(real) - few), f"{len(real)} real clips")
     samples, others = found.counts or (0, 0)
     if samples < count:
         text = f"the floor is of {samples} against {others} of them, too high for {count} samples"

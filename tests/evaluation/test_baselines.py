@@ -3,22 +3,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvdgan.evaluation.metrics.baselines import baseline, disjoint_draws, held_out_draws
+from dvdgan.evaluation.metrics.baselines import baseline, disjoint_splits, held_out_splits
 from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
 
 
 def disjoint(count, few, repeats=5, labels=None, groups=None, seed=0):
     labels = np.zeros(count, np.int64) if labels is None else labels
-    return disjoint_draws(labels, np.arange(count) if groups is None else groups, few, repeats, seed)
+    return disjoint_splits(labels, np.arange(count) if groups is None else groups, few, repeats, seed)
 
 
 def test_sets_share_no_clip_and_have_the_counts():
-    draws = disjoint(50, 20, repeats=4)
-    for real, others in draws:
+    splits = disjoint(50, 20, repeats=4)
+    for real, others in splits:
         assert sorted([*real, *others]) == list(range(50))
         assert (len(real), len(others)) == (30, 20)
         assert (np.diff(real) > 0).all()
-    assert len({tuple(others) for _, others in draws}) == 4
+    assert len({tuple(others) for _, others in splits}) == 4
 
 
 def test_draws_are_keyed():
@@ -46,33 +46,33 @@ def test_groups_are_not_divided():
 
 
 def test_one_group_has_no_baseline():
-    draws = disjoint(6, 3, groups=np.zeros(6, np.int64))
-    found = baseline([None for _ in draws], draws, (3, 3), "6 real clips")
+    splits = disjoint(6, 3, groups=np.zeros(6, np.int64))
+    found = baseline([None for _ in splits], splits, (3, 3), "6 real clips")
     assert (found.mean, found.repeats) == (None, 0)
     assert "could be measured" in found.missing
 
 
 def test_held_out_clips_come_with_all_real_ones_and_in_their_own_mix():
     labels = np.repeat([0, 1, 2], [6, 12, 2])
-    draws = held_out_draws(5, labels, 10, 8, seed=0)
-    assert len(draws) == len({tuple(others) for _, others in draws}) == 8
-    for real, others in draws:
+    splits = held_out_splits(5, labels, 10, 8, seed=0)
+    assert len(splits) == len({tuple(others) for _, others in splits}) == 8
+    for real, others in splits:
         assert real.tolist() == list(range(5))
         assert np.bincount(labels[others], minlength=3).tolist() == [3, 6, 1]
 
 
 def test_held_out_clips_that_are_too_few_are_drawn_once_and_said():
-    draws = held_out_draws(30, np.zeros(10, np.int64), 20, 3, seed=0)
-    assert len(draws) == 1
-    found = baseline([2.0], draws, (20, 30), "30 real and 10 held-out clips")
+    splits = held_out_splits(30, np.zeros(10, np.int64), 20, 3, seed=0)
+    assert len(splits) == 1
+    found = baseline([2.0], splits, (20, 30), "30 real and 10 held-out clips")
     assert (found.repeats, found.counts) == (1, (10, 30))
     assert "30 real and 10 held-out clips are too few for 30 against 20 that share no clip" in found.note
     assert "30 against 10" in found.note
 
 
 def test_mean_and_range_are_over_the_draws_that_have_a_value():
-    draws = disjoint(10, 5, 4)
-    found = baseline([1.0, None, 4.0, float("nan")], draws, (5, 5), "10 real clips")
+    splits = disjoint(10, 5, 4)
+    found = baseline([1.0, None, 4.0, float("nan")], splits, (5, 5), "10 real clips")
     assert (found.mean, found.low, found.high, found.repeats, found.note) == (2.5, 1.0, 4.0, 2, "")
 
 
@@ -83,7 +83,7 @@ def test_it_is_what_a_perfect_model_scores():
     def distance(a, b):
         return frechet_distance(gaussian(a), gaussian(b))
 
-    draws = disjoint(400, 200, 10)
-    found = baseline([distance(real[a], real[b]) for a, b in draws], draws, (200, 200), "")
+    splits = disjoint(400, 200, 10)
+    found = baseline([distance(real[a], real[b]) for a, b in splits], splits, (200, 200), "")
     assert found.low < distance(real[:200], perfect) < found.high
     assert found.mean == pytest.approx(distance(real[:200], perfect), rel=0.3)

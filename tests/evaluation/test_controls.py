@@ -17,7 +17,7 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.features.transnet import TransNetClips
 from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights
-from dvdgan.evaluation.metrics.baselines import disjoint_draws
+from dvdgan.evaluation.metrics.baselines import disjoint_splits
 from dvdgan.evaluation.metrics.kernel import kernel_distance
 from dvdgan.evaluation.settings import ClassifierSettings
 from dvdgan.evaluation.spaces import SomeFrames
@@ -95,12 +95,12 @@ def features(space, name, classifier):
 
 
 def effect(space, name, classifier=None):
-    """How many times farther corrupted clips are from real ones than any of 20 draws of real ones are from others."""
+    """How many times farther corrupted clips are from real ones than any of 20 splits of real ones are from others."""
     reference, clean = (features(space, side, classifier) for side in ("reference", "clean"))
     every, count = np.concatenate([reference, clean]), len(clean)
     labels = np.tile(np.repeat(np.arange(len(CLIPS[space][0])), CLIPS[space][1]), 2)
-    draws = disjoint_draws(labels, np.arange(2 * count), count, 20)
-    chance = max(abs(kernel_distance(every[a], every[b], 0).value) for a, b in draws)
+    splits = disjoint_splits(labels, np.arange(2 * count), count, 20)
+    chance = max(abs(kernel_distance(every[a], every[b], 0).value) for a, b in splits)
     return kernel_distance(reference, features(space, name, classifier), 0).value / chance
 
 

@@ -11,7 +11,7 @@ import typer
 
 from dvdgan.cli.options import Device, Minutes, Source
 from dvdgan.console import say
-from dvdgan.evaluation.settings import QUICK, EvaluationSettings, parse_settings, settings_help
+from dvdgan.evaluation.settings import QUICK, ClassifierSettings, EvaluationSettings, parse_settings, settings_help
 
 if TYPE_CHECKING:
     from dvdgan.evaluation.record import Evaluation
@@ -77,8 +77,7 @@ def train_classifier(
         Optional[list[str]],
         typer.Argument(
             metavar="[FIELD=VALUE]...",
-            help="size, frames, steps, batch_size, learning_rate and the other fields of "
-            f"`dvdgan.evaluation.classifier.settings`. {_DATA}",
+            help=f"{settings_help(ClassifierSettings)}\n\n{_DATA}",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The classifier's directory.")] = Path("classifier"),
@@ -88,7 +87,6 @@ def train_classifier(
     """Train a classifier of clips for `dvdgan evaluate`; the same command resumes."""
     from dvdgan.config import Config, DataConfig
     from dvdgan.config_files import override
-    from dvdgan.evaluation.classifier.settings import ClassifierSettings
     from dvdgan.evaluation.classifier.training import train_classifier as run
     from dvdgan.evaluation.inputs import store_size
     from dvdgan.training import Interrupted

@@ -58,7 +58,7 @@ def corrupted(clips: ClipSet, name: str, seed: int = 0) -> ClipSet:
     Args:
         clips: as many frames as the corruption needs.
         name: of `CORRUPTIONS`.
-        seed: of all draws, >= 0.
+        seed: of everything random, >= 0.
 
     Raises:
         EvaluationError: a set of a single clip where a corruption needs another one.

@@ -35,7 +35,7 @@ from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.pass_rates import score_behaviours
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.record import AbsentPart, ClipList, Evaluated, Evaluation, Reference, Sweep
-from dvdgan.evaluation.scoring import corrupted_sets, look_at_all, score_space, sweep
+from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.shown import ShownClips, by_worst
@@ -78,7 +78,7 @@ def evaluate(
             the model was trained on.
         fields: changes to how the data is read, such as ``data.test_fraction=0.1``.
         classifier: a classifier's directory; None does without.
-        settings: how much is looked at.
+        settings: what is measured.
         device: such as ``cpu``; None takes the accelerator where there is one.
         progress: show progress bars on stderr.
         say: where lines for the user go.
@@ -120,7 +120,7 @@ def evaluate(
                         some.read(rows)
                         advance(len(rows))
         corrupted = corrupted_sets(sets, settings)
-        look_at_all(spaces.spaces, sets, corrupted, cache, stages)
+        extract_all(spaces.spaces, sets, corrupted, cache, stages)
 
         # Measures.
         scores = []
@@ -292,7 +292,7 @@ def _in_short(sets: Sets, spaces: Spaces) -> str:
     of = f"{len(sets.generated)} sets of {sets.count}" if len(sets.generated) > 1 else str(sets.count)
     return (
         f"{of} generated clips against {len(sets.reference)} training clips, {len(sets.held_out)} held out; "
-        f"looked at by {', '.join(space.record.name for space in spaces.spaces)}"
+        f"seen by {', '.join(space.record.name for space in spaces.spaces)}"
     )
 
 

@@ -11,7 +11,7 @@ from dvdgan.evaluation import corruptions
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.features.extract import extract
-from dvdgan.evaluation.metrics.baselines import baseline, held_out_draws
+from dvdgan.evaluation.metrics.baselines import baseline, held_out_splits
 from dvdgan.evaluation.metrics.registry import Metric, MetricGroup, Side
 from dvdgan.evaluation.progress import Advance, Stages
 from dvdgan.evaluation.record import Baseline, ClassScore, Control, Measured, Score, Sweep, SweepPoint
@@ -20,7 +20,7 @@ from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import FeatureSpace
 from dvdgan.models import Model
 
-_CLASS_REPEATS = 3  # draws of real against real for each class
+_CLASS_REPEATS = 3  # real against real, for each class
 _FEWEST = 4  # clips of a class on either side, below which it has no score
 
 
@@ -41,14 +41,14 @@ def side(space: FeatureSpace, clips: ClipSet, cache: Cache, advance: Advance | N
     return Side(features, clips.labels, cache, content_key("gaussian", clips.key, space.record.key))
 
 
-def look_at_all(
+def extract_all(
     spaces: Sequence[FeatureSpace], sets: Sets, corrupted: Mapping[str, ClipSet], cache: Cache, stages: Stages
 ) -> None:
     """Compute the features of all sets, as far as they are not kept yet."""
     every = [sets.reference, sets.held_out, *sets.generated, *corrupted.values()]
     for extractor in {space.extractor.key: space.extractor for space in spaces}.values():
         name = extractor.name
-        with stages.bar(f"features: {name}", f"looking: {name}", sum(map(len, every))) as advance:
+        with stages.bar(f"features: {name}", f"features: {name}", sum(map(len, every))) as advance:
             for clips in every:
                 extract(clips, extractor, cache, advance)
 
@@ -64,10 +64,10 @@ def score_space(
     """All scores of a space.
 
     Args:
-        space: features that are not kept yet are computed first, see `look_at_all`.
+        space: features that are not kept yet are computed first, see `extract_all`.
         sets: the clips.
         corrupted: controls, by the corruption's name.
-        settings: how many draws.
+        settings: how many repeats of real against real.
         cache: where features and Gaussians are kept.
         stages: shows how far it is.
     """
@@ -148,11 +148,11 @@ class _Scored:
 
     def _baselines(self, real: Side, held_out: Side, generated: int, repeats: int) -> dict[str, Baseline]:
         """A baseline for each metric."""
-        draws = held_out_draws(len(real), held_out.labels, generated, repeats, self.settings.seed)
-        found = [self.group.measure(real.take(rows), held_out.take(others), False) for rows, others in draws]
+        splits = held_out_splits(len(real), held_out.labels, generated, repeats, self.settings.seed)
+        found = [self.group.measure(real.take(rows), held_out.take(others), False) for rows, others in splits]
         there = f"{len(real)} real and {len(held_out)} held-out clips"
         return {
-            metric.key: baseline([one[metric.key].value for one in found], draws, (generated, len(real)), there)
+            metric.key: baseline([one[metric.key].value for one in found], splits, (generated, len(real)), there)
             for metric in self.group.metrics
         }
 

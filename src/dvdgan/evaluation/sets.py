@@ -20,7 +20,7 @@ REFERENCE = 2
 """Reference clips, and held-out clips, for each clip of a generated set: baselines draw halves of the held-out ones."""
 
 _NAMED = 5  # classes that a warning names
-_FEWEST_TIMES = 1.5  # clips for each of a generated set from which baselines have draws that differ
+_FEWEST_TIMES = 1.5  # clips for each of a generated set from which repeats of the baseline differ
 _SPEED = 1.05  # ratio of frame rates from which clips are said to be of another speed
 
 
@@ -81,7 +81,7 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
     if settings.num is None and len(parts.held_out) < REFERENCE * count:
         count = min(count, max(2, len(parts.held_out) // REFERENCE))
         warnings.append(
-            f"{count} clips a set, half of those that are held out: of more, baselines would have few draws (num)"
+            f"{count} clips a set, half of those that are held out: of more, baselines would hardly differ (num)"
         )
     pools = {"training": _Pool(training, classes), "held-out": _Pool(parts.held_out, classes)}
     wanted = np.bincount(apportioned(weights, count), minlength=len(weights))

@@ -61,13 +61,13 @@ class EvaluationSettings(FrozenModel):
     windows: int = Field(10_000, ge=1)
     """Training clips are looked up in at most so many windows, in each of the spaces; 3000 with --quick."""
     baseline_repeats: int = Field(10, ge=1)
-    """Draws of real against real; 5 with --quick."""
+    """Repeats of real against real; 5 with --quick."""
     shown: int = Field(4, ge=0)
     """Clips of each class that the page shows on each side."""
     pairs: int = Field(5, ge=0)
     """Nearest pairs that the page shows of each kind, in each of the spaces."""
     seed: int = Field(0, ge=0)
-    """Of the choice of clips, of corruptions and of every draw."""
+    """Of the choice of clips, of corruptions and of everything random."""
     cache: Path | None = None
     """Folder in which clips and features are kept. null: cache, in the folder of the report."""
     fvd_weights: Path | None = None
@@ -106,7 +106,7 @@ class ClassifierSettings(FrozenModel):
     widths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Channels of each stage of the network; [] follows from the size."""
     seed: int = Field(0, ge=0)
-    """Of the initial weights and every draw."""
+    """Of the initial weights and everything random."""
     held_out_fraction: float = Field(0.2, gt=0, lt=1)
     """Share of each class that is held out of a source that has no test part."""
     held_out_clips: int = Field(1000, ge=1)
@@ -170,6 +170,7 @@ def settings_help(model: type[FrozenModel]) -> str:
     """The fields of settings with their help texts and defaults, a line each."""
     lines = []
     for name, field in model.model_fields.items():
-        default = "null" if field.default is None else str(field.default)
+        values = field.default if isinstance(field.default, tuple) else [field.default]
+        default = ",".join("null" if value is None else str(value).lower() for value in values)
         lines.append(f"{name} ({default}): {' '.join((field.description or '').split())}")
     return "\n\n".join(lines)

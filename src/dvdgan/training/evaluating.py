@@ -21,7 +21,7 @@ from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
-from dvdgan.evaluation.metrics.baselines import baseline, disjoint_draws
+from dvdgan.evaluation.metrics.baselines import baseline, disjoint_splits
 from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
 from dvdgan.evaluation.real_clips import middle_windows, readable
@@ -144,8 +144,8 @@ def _by_classifier(
         return frechet_distance(gaussian(features[rows]), gaussian(features[others]))
 
     groups = np.unique(plain.groups, return_inverse=True)[1]
-    draws = disjoint_draws(shown, groups, few) if len(real) > 1 else [(np.arange(1), np.arange(0))]
-    found = baseline([between(*rows) for rows in draws], draws, (few, len(real) - few), f"{len(real)} real clips")
+    splits = disjoint_splits(shown, groups, few) if len(real) > 1 else [(np.arange(1), np.arange(0))]
+    found = baseline([between(*rows) for rows in splits], splits, (few, len(real) - few), f"{len(real)} real clips")
     samples, others = found.counts or (0, 0)
     if samples < count:
         text = f"the baseline is of {samples} against {others} of them, too high for {count} samples"

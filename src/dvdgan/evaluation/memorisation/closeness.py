@@ -13,7 +13,7 @@ QUANTILE = 0.05
 """The share of held-out clips that are the closest ones."""
 
 FEWEST = 59
-"""Clips, held out and samples, below which the absence of copies cannot be told: of fewer, chances are above 5 % that
+"""Clips, held out and samples, from which on the absence of copies can be stated: of fewer, chances are above 5 % that
 none is among the closest 5 %."""
 
 _CHANCE = 0.01  # of as many near samples or more, if they were no copies, below which they are taken for copies

@@ -15,7 +15,7 @@ Rows = np.ndarray
 _PURPOSE = "real floor"  # of random numbers, which another word would change
 
 
-def held_out_draws(
+def held_out_splits(
     pool: int, held_out_labels: np.ndarray, generated: int, repeats: int, seed: int
 ) -> list[tuple[Rows, Rows]]:
     """Held-out real clips in the place of generated ones, drawn several times, each class as often as among all.
@@ -24,22 +24,22 @@ def held_out_draws(
         pool: how many real clips the score compares with.
         held_out_labels: int64 ``[H]``, classes of the held-out clips.
         generated: how many clips the score compares; fewer where there are not as many held-out ones.
-        repeats: how many times; only one where every draw would be the same.
-        seed: of the draws.
+        repeats: how many times; only one where all would be the same.
+        seed: of the random choice.
 
     Returns:
         Rows of all real clips, and of some held-out ones, ascending.
     """
     count = len(held_out_labels)
-    draws = []
+    splits = []
     for repeat in range(1 if generated >= count else repeats):
         rng = keyed_rng(seed, _PURPOSE, repeat)
         rng.permutation(pool)  # of the real clips, all of which are taken; kept for the numbers that follow it
-        draws.append((np.arange(pool), _drawn(rng, held_out_labels, min(generated, count))))
-    return draws
+        splits.append((np.arange(pool), _drawn(rng, held_out_labels, min(generated, count))))
+    return splits
 
 
-def disjoint_draws(
+def disjoint_splits(
     labels: np.ndarray, groups: np.ndarray, generated: int, repeats: int = 10, seed: int = 0
 ) -> list[tuple[Rows, Rows]]:
     """One pool of real clips divided in two, several times; each part has the pool's shares of classes.
@@ -50,7 +50,7 @@ def disjoint_draws(
             which would make the baseline too low. A group goes with the class of its first clip.
         generated: clips of the second part, below N; fewer where groups do not fit.
         repeats: how many times.
-        seed: of the draws.
+        seed: of the random choice.
 
     Returns:
         Rows of the part that stands for real clips, and of the one that stands for generated ones, ascending.
@@ -65,20 +65,20 @@ def disjoint_draws(
 
 
 def baseline(
-    values: Sequence[float | None], draws: Sequence[tuple[Rows, Rows]], asked: tuple[int, int], there: str
+    values: Sequence[float | None], splits: Sequence[tuple[Rows, Rows]], asked: tuple[int, int], there: str
 ) -> Baseline:
-    """What a score says of real clips, from its value on each of several draws.
+    """What a score says of real clips, from its value on each of several splits.
 
     Args:
         values: of each draw; None or not finite where it could not be measured.
-        draws: rows of real clips, and of those in the place of generated ones.
+        splits: rows of real clips, and of those in the place of generated ones.
         asked: counts of generated and of real clips that the score has.
-        there: how many real clips there are, in words, for the note where draws have fewer than asked.
+        there: how many real clips there are, in words, for the note where splits have fewer than asked.
     """
     known = [float(value) for value in values if value is not None and np.isfinite(value)]
-    counts = min(len(other) for _, other in draws), min(len(real) for real, _ in draws)
+    counts = min(len(other) for _, other in splits), min(len(real) for real, _ in splits)
     if not known:
-        missing = f"no draw of {counts[1]} against {counts[0]} real clips could be measured"
+        missing = f"no split of {counts[1]} against {counts[0]} real clips could be measured"
         return Baseline(counts=counts, missing=missing)
     note = ""
     if counts != asked:

@@ -144,7 +144,7 @@ class HealthConfig(FrozenModel):
     grace: int = Field(1000, ge=0, le=10**9)
     """G steps before alarms, but for gradients: young clips are still, blurred and all alike."""
     window: int = Field(100, ge=1, le=10**6)
-    """G steps over which logged values are averaged before they are judged."""
+    """G steps over which logged values are averaged before they are compared with the thresholds."""
     motion: float = Field(0.5, ge=0)
     """Alarm when the frame difference of a class's generated clips is below this share of its real clips'."""
     first_frame: float = Field(2.0, gt=0)
@@ -181,7 +181,7 @@ class TrainingConfig(FrozenModel):
     """G steps at the start of a run in which only the discriminators learn: some hundred with start_from, until they
     know the clips that new layers of G make."""
     reuse_fakes: bool = False
-    """G learns from the clips that the last discriminator step judged, not from new ones: a forward pass of G less per
+    """G learns from the clips that the last discriminator step scored, not from new ones: a forward pass of G less per
     step, about a fifth of a step's time with one discriminator step. The paper does not say."""
     loss: Literal["hinge", "relativistic"] = "hinge"
     """Hinge loss (paper), or R3GAN's relativistic pairing loss (wants r1 and r2)."""

@@ -204,7 +204,8 @@ def test_signals_save_and_exit_by_convention(tmp_path, number, code):
     store, preset, run = write_store(tmp_path / "store"), tmp_path / "tiny.yaml", tmp_path / "run"
     preset.write_text(tiny_config(store, steps=100_000).to_yaml())
     command = [sys.executable, "-m", "dvdgan", "train", str(preset), "--out", str(run)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    heeding = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}  # a shell's background jobs ignore SIGINT
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **heeding)
     deadline = time.monotonic() + 120
     while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
         assert process.poll() is None, process.stderr.read()

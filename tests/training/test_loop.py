@@ -1,3 +1,4 @@
+import math
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from dvdgan.models import load_model
 from dvdgan.pipeline import PipelineError
 from dvdgan.runs.checkpoint import list_checkpoints
 from dvdgan.runs.directory import RunDirectory
-from dvdgan.training import Interrupted, TrainingError, train
+from dvdgan.training import Interrupted, TrainingError, TrainingFailed, train
 from dvdgan.training import step as training_step
 from dvdgan.training.batches import Batch
 from dvdgan.training.state import TrainingState
@@ -139,9 +140,14 @@ def test_other_clips_are_refused(store, tmp_path):
         train(tiny_config(store, steps=2), tmp_path / "run", say=quiet)
 
 
-def test_a_run_without_checkpoints_may_start_again_otherwise(store, tmp_path):
-    with pytest.raises(TrainingError, match="not finite"):
-        train(tiny_config(store, lr_g=1e30, lr_d=1e30, steps=20), tmp_path / "run", say=quiet)
+def test_a_run_without_checkpoints_may_start_again_otherwise(store, tmp_path, monkeypatch):
+    def broken(*arguments):
+        return generator_step(*arguments)._replace(gradient=math.nan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_step, "generator_step", broken)
+        with pytest.raises(TrainingFailed, match="not finite"):
+            train(tiny_config(store, lr_g=1e-2, steps=20), tmp_path / "run", say=quiet)
     train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
 
 

@@ -481,10 +481,11 @@ def test_frames_come_in_pairs_evenly_over_a_clip():
 
 
 def test_single_pictures_are_evaluated_without_what_needs_time(tmp_path, data):
-    settings = EvaluationSettings(num=6, seeds=1, frames=1, truncations=(), baseline_repeats=1)
+    settings = EvaluationSettings(num=6, seeds=1, frames=1, truncations=(), baseline_repeats=1, pairs=0)
     found = run(tmp_path, settings, clips=data, data=str(data), fields=["data.test_fraction=0.5"])
     assert [space.name for space in found.spaces] == ["means at 128 px"]
     assert found.corruptions.keys() == {"blurred", "noisy", "warped"}
+    assert found.memorisation.pairs == []
     assert {space.space for space in found.memorisation.spaces} == {"means at 128 px", "coarse pixels"}
 
 

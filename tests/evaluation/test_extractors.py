@@ -140,7 +140,7 @@ def test_only_the_field_s_own_file_gives_a_score_its_name(clips_file):
     field = dataclasses.replace(I3D, sha256=sha256, dimension=3)
     genuine = TorchScriptFeatures(path, field, device="cpu")
     assert genuine.score_name == "FVD"
-    other = TorchScriptFeatures(path, I3D, sha256.upper(), dimension=3, device="cpu")
+    other = TorchScriptFeatures(path, dataclasses.replace(I3D, dimension=3), sha256.upper(), device="cpu")
     assert other.score_name == f"Fréchet distance of clips.pt ({sha256[:8]})"
     assert "FVD" not in other.name + other.score_name
     clips = waves(2, 6)
@@ -174,7 +174,7 @@ def test_a_file_with_another_hash_is_refused_before_it_is_read(clips_file, tmp_p
 
 def test_files_and_clips_that_do_not_work_are_one_line_errors(clips_file, tmp_path):
     path, sha256 = clips_file
-    extractor = TorchScriptFeatures(path, I3D, sha256, 3, "cpu")
+    extractor = TorchScriptFeatures(path, I3D, sha256, "cpu")
     with pytest.raises(EvaluationError, match=r"clips of 2 frames of 40 x 40 px \(.*too short\)") as caught:
         extractor(waves(1, 2))
     assert "\n" not in str(caught.value)

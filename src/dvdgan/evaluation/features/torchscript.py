@@ -75,7 +75,6 @@ class TorchScriptFeatures:
         path: the file.
         network: which of the field's networks it is, or is called like.
         sha256: what its SHA-256 must be, in hex; None is the network's own.
-        dimension: features per vector; None is as many as the network's own.
         device: such as ``cpu`` or ``cuda:1``; None takes the accelerator where there is one.
 
     Attributes:
@@ -92,7 +91,6 @@ class TorchScriptFeatures:
         path: str | Path,
         network: FieldNetwork = I3D,
         sha256: str | None = None,
-        dimension: int | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         """Check the file, then load it."""
@@ -113,7 +111,7 @@ class TorchScriptFeatures:
         self.score_name = network.score if genuine else f"Fréchet distance of {self.path.name} ({found[:8]})"
         self.name = network.description if genuine else f"{self.path.name} ({found[:8]})"
         self.unit: Unit = network.unit
-        self.dimension = network.dimension if dimension is None else dimension
+        self.dimension = network.dimension
         self.resize = "by the file itself"
         self.key = content_key("torchscript", _VERSION, found, network.unit)
         self._device = pick_device(device)

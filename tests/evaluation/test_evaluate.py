@@ -587,7 +587,7 @@ def test_commands_refuse_in_a_line(arguments, message, tmp_path, monkeypatch, ca
     with pytest.raises(SystemExit) as stop:
         cli.main()
     told = capsys.readouterr().err
-    assert stop.value.code == 1
+    assert stop.value.code == 2
     assert told.startswith("error: ")
     assert message in told
     assert told.count("\n") == 1

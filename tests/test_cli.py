@@ -226,3 +226,4 @@ def test_wheel_carries_the_presets(tmp_path):
     presets = {name for name in os.listdir(os.path.join(ROOT, "src", "dvdgan", "presets")) if name.endswith(".yaml")}
     assert presets <= {os.path.basename(name) for name in names}
     assert "dvdgan/py.typed" in names
+    assert "dvdgan/builtin/phenomena-64/model.safetensors" in names

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import dvdgan
-from dvdgan.models import ModelError, load_model, save_model
+from dvdgan.models import FILES, ModelError, builtin_models, find_model, load_model, read_discriminators, save_model
 from dvdgan.pipeline import Pipeline, PipelineError
 from dvdgan.sampling import latents
 
@@ -309,3 +309,17 @@ def test_saved_model_is_plain_and_whole(model_dir):
         "config.yaml",
         "model.safetensors",
     ]
+
+
+@pytest.mark.parametrize("name", builtin_models())
+def test_built_in_models_are_small_and_make_clips_of_every_class(name):
+    files = [path for path in find_model(name).iterdir()]
+    assert {path.name for path in files} == set(FILES)
+    assert sum(path.stat().st_size for path in files) < 15e6
+    model = dvdgan.load(name, device="cpu")
+    assert len(model.classes) == 9
+    assert sum(parameter.numel() for parameter in model.model.generator.parameters()) <= 6e6
+    clips = model(["pen", "flow"], seed=3)
+    assert clips.video.shape == (2, 16, 64, 64, 3)
+    assert np.abs(np.diff(clips.video.astype(int), axis=1)).mean((1, 2, 3, 4)).min() > 0.2  # they move
+    assert read_discriminators(name).keys() >= {"spatial/head.linear.weight", "temporal/head.linear.weight"}

@@ -109,16 +109,16 @@ def effect(space, name, classifier=None):
 def classifier(tmp_path_factory):
     """A classifier of the direction in which a picture moves, trained for a few seconds."""
     folder = tmp_path_factory.mktemp("classifier")
-    clips = rendered("train", DIRECTIONS, 60, start=100)
+    clips = rendered("train", DIRECTIONS, 50, start=100)
     with StoreWriter(folder / "store", SIZE, DIRECTIONS, {"source": "directions"}) as writer:
         for row, label in enumerate(clips.labels.tolist()):
             writer.add(clips.read([row])[0], label, clips.ids[row], 12.0)
     settings = ClassifierSettings(
-        size=SIZE, frames=8, steps=100, batch_size=16, learning_rate=0.01, weight_decay=0, widths=(16, 32)
+        size=SIZE, frames=8, steps=70, batch_size=16, learning_rate=0.01, weight_decay=0, widths=(16, 32)
     )
     options = {"device": "cpu", "precision": "fp32", "progress": False, "say": lambda text: None}
     found = train_classifier(DataConfig(source=str(folder / "store")), folder / "classifier", settings, **options)
-    assert found.about["accuracy"]["clips"]["hits"] >= 20  # of 24
+    assert found.about["accuracy"]["clips"]["hits"] >= 17  # of 20
     return found
 
 

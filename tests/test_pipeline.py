@@ -313,7 +313,7 @@ def test_saved_model_is_plain_and_whole(model_dir):
 
 @pytest.mark.parametrize("name", builtin_models())
 def test_built_in_models_are_small_and_make_clips_of_every_class(name):
-    files = [path for path in find_model(name).iterdir()]
+    files = list(find_model(name).iterdir())
     assert {path.name for path in files} == set(FILES)
     assert sum(path.stat().st_size for path in files) < 15e6
     model = dvdgan.load(name, device="cpu")

@@ -71,7 +71,7 @@ def evaluate(
 
     Args:
         out: the directory to write; ``evaluation.json`` in it is replaced.
-        model: a model's directory, or a run's; or
+        model: a model's directory, a run's, or the name of a built-in model; or
         clips: a folder of clips, a list of them, or a packed store.
         data: ``phenomena``, a folder or list of clips, or a packed store: its training part is what clips are compared
             with, and other clips of it are held out for baselines, controls and the question of copies. None is what

@@ -21,7 +21,7 @@ from dvdgan.evaluation.parts import Parts, open_parts
 from dvdgan.evaluation.real_clips import RealClips, open_folder
 from dvdgan.evaluation.sets import REFERENCE
 from dvdgan.evaluation.settings import EvaluationSettings
-from dvdgan.models import Model, load_model
+from dvdgan.models import Model, find_model, load_model
 
 _SIZE, _FRAMES = 64, 12  # of clips in a folder, where nothing says it
 _DIVIDING = ("split", "test_fraction", "split_seed", "group", "fold", "list_file")  # fields that say what trains
@@ -70,7 +70,7 @@ def open_inputs(
     """Open all of it.
 
     Args:
-        model: a model's directory, or a run's; or
+        model: a model's directory, a run's, or the name of a built-in model; or
         clips: a folder of clips, a list of them, or a packed store.
         source: the data; None is what the model was trained on.
         fields: changes to how it is read, such as ``data.test_fraction=0.1``, after the model's own configuration.
@@ -92,7 +92,7 @@ def open_inputs(
     loaded, classes, own = None, 0, False
     if model is not None:
         loaded = load_model(model, pick_device(device))
-        place = model if (model / "model.safetensors").exists() else model / "model"
+        place = find_model(model)
         (base, own), classes = _as_trained(loaded, model, source), len(loaded.classes)
         size, frames = loaded.config.network.size, settings.frames or loaded.config.network.frames
         if settings.size not in (None, size):

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -324,6 +325,13 @@ def test_training_clips_that_are_not_searched_for_copies_are_told(tmp_path, trai
     model = edited_copy(trained / "model", tmp_path / "model", own)
     given = open_inputs(model, None, None, fields, None, SMALL, tmp_path, "cpu", False, print)
     assert (said in given.unsearched) if said else given.unsearched == ""
+
+
+def test_a_built_in_model_is_named_by_its_name(tmp_path, trained, monkeypatch):
+    shutil.copytree(trained / "model", tmp_path / "builtin" / "tiny-32")
+    monkeypatch.setattr("dvdgan.models.BUILTIN", tmp_path / "builtin")
+    given = open_inputs(Path("tiny-32"), None, None, [], None, SMALL, tmp_path, "cpu", False, print)
+    assert given.path == tmp_path / "builtin" / "tiny-32"
 
 
 def test_copies_of_other_clips_than_those_searched_are_not_ruled_out(tmp_path, trained, monkeypatch):

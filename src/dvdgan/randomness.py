@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def keyed_rng(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
+def numpy_generator(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     """A NumPy generator for one draw.
 
     Args:
@@ -29,8 +29,8 @@ def keyed_rng(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
 
 
 def torch_generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
-    """A CPU `torch.Generator` seeded by the same key as `keyed_rng`'s."""
+    """A CPU `torch.Generator` seeded by the same key as `numpy_generator`'s."""
     import torch  # here, so that rendering and reading clips need no torch
 
-    state = keyed_rng(seed, purpose, *numbers).integers(0, 2**63 - 1)
+    state = numpy_generator(seed, purpose, *numbers).integers(0, 2**63 - 1)
     return torch.Generator().manual_seed(int(state))

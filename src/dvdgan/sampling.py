@@ -13,7 +13,7 @@ from torch import Tensor
 from dvdgan.devices import autocast, full_fp32
 from dvdgan.networks import Generator, estimate_statistics
 from dvdgan.networks.statistics import statistics_of
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 TruncationKind = Literal["scale", "resample"]
 LEAST_THRESHOLD = 0.01
@@ -40,7 +40,7 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: Tru
         raise ValueError(f"truncation must be above 0 and at most 1, not {truncation}")
     if kind == "resample" and truncation < LEAST_THRESHOLD:
         raise ValueError(f"a threshold of {truncation} would draw for ever; take {LEAST_THRESHOLD} or more")
-    rows = np.stack([_latent(keyed_rng(seed, "latent"), z_dim, truncation, kind) for seed in seeds])
+    rows = np.stack([_latent(numpy_generator(seed, "latent"), z_dim, truncation, kind) for seed in seeds])
     return torch.from_numpy(rows.astype(np.float32))
 
 
@@ -145,7 +145,7 @@ def _random_batches(
     device: torch.device,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     for batch in range(batches):
-        rng = keyed_rng(seed, "statistics", batch)
+        rng = numpy_generator(seed, "statistics", batch)
         z = np.stack([_latent(rng, z_dim, truncation, kind) for _ in range(batch_size)]).astype(np.float32)
         labels = None
         if class_weights is not None:

@@ -8,7 +8,7 @@ from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 from support.errors import refused
 from support.measures import best_shift, luma
 from support.windows import SIZE, coded_clip, origin
@@ -38,14 +38,14 @@ def opened(store, sampling="by_clip", flip_labels=MAP, flip=True, **settings):
 
 def former_draw(data, number):
     """(clip, mirrored, label) of a sample, as they were drawn before mirrored clips could change their class."""
-    coin = data.flip and keyed_rng(data.seed, "data: flip", number).random() < 0.5
+    coin = data.flip and numpy_generator(data.seed, "data: flip", number).random() < 0.5
     if data.sampling == "by_clip":
         epoch, position = divmod(number, len(data))
-        member = keyed_rng(data.seed, "data: epoch", epoch).permutation(len(data))[position]
+        member = numpy_generator(data.seed, "data: epoch", epoch).permutation(len(data))[position]
     else:
-        label = keyed_rng(data.seed, "data: class", number).integers(len(CLASSES))
+        label = numpy_generator(data.seed, "data: class", number).integers(len(CLASSES))
         members = np.flatnonzero(data.labels == label)
-        member = members[keyed_rng(data.seed, "data: clip", number).integers(len(members))]
+        member = members[numpy_generator(data.seed, "data: clip", number).integers(len(members))]
     return member, coin, data.labels[member]
 
 
@@ -57,7 +57,7 @@ def test_without_a_map_the_draws_are_what_they_always_were(store, sampling, flip
     seen = [(origin(clip)[0], origin(clip)[5], label) for clip, label in zip(clips, labels)]
     assert seen == [former_draw(data, number) for number in range(60)]
     pool = np.arange(len(CLASSES)) if sampling == "by_class" else data.labels
-    draws = keyed_rng(3, "data: fake labels", 4, 1).random(50)
+    draws = numpy_generator(3, "data: fake labels", 4, 1).random(50)
     assert np.array_equal(data.fake_labels(4, 1, 50), pool[(draws * len(pool)).astype(int)])
 
 

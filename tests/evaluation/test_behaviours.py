@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dvdgan.data import phenomena
 from dvdgan.evaluation.behaviours import BEHAVIOURS, Calibration, ClipScorer, bounce, calibration, pen, whole
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 from support import cheats
 
 COUNT = 10
@@ -42,7 +42,7 @@ def test_real_clips_pass_and_controls_fail(label, size, frames):
     assert failures(label, real) == [""] * COUNT
     frozen = failures(label, [np.repeat(c[:1], frames, 0) for c in real])
     assert all(failed.startswith("alive: hardly") for failed in frozen)
-    shuffled = [c[keyed_rng(0, "shuffled", i).permutation(frames)] for i, c in enumerate(real)]
+    shuffled = [c[numpy_generator(0, "shuffled", i).permutation(frames)] for i, c in enumerate(real)]
     assert all(failures(label, shuffled))
     if "reversed" not in BEHAVIOURS[label].may_pass:
         assert all(failures(label, [c[::-1] for c in real]))

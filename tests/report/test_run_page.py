@@ -62,10 +62,12 @@ def event_line(step, event="frozen clips", about="dot", state="raised", message=
     return {"step": step, "event": event, "about": about, "state": state, "message": message, "advice": advice}
 
 
-def write_run(run, lines, config=None, facts=None):
+def write_run(run, lines, config=None, metadata=None):
     run.mkdir(parents=True)
     (run / "config.yaml").write_text((config or tiny_config("clips")).to_yaml())
-    (run / "run.json").write_text(json.dumps({"precision": "bf16", "memory_format": "channels_last"} | (facts or {})))
+    (run / "run.json").write_text(
+        json.dumps({"precision": "bf16", "memory_format": "channels_last"} | (metadata or {}))
+    )
     write_log(run, lines)
     return run
 
@@ -205,19 +207,23 @@ def test_unknown_keys_and_values_that_are_not_finite(tmp_path):
     lines = [training_line(10 * n, surprise=n, nested={"deep": {"er": 1}}, listed=[1]) for n in range(1, 6)]
     lines[2] |= {"loss_spatial": float("nan"), "motion_ratio": float("inf"), "grad_spatial": None}
     lines[3]["motion_ratio_by_class"]["dot"] = float("-inf")
-    run = write_run(tmp_path / "run", lines, facts={"new": {"fact": [1, None, True]}, "floor": None, "classes": 7})
+    run = write_run(
+        tmp_path / "run", lines, metadata={"new": {"entry": [1, None, True]}, "baseline": None, "classes": 7}
+    )
     (run / "config.yaml").write_text((run / "config.yaml").read_text() + "unknown: {field: 1}\n")
     page = page_of(run)
     losses = page.charts["discriminator-losses"]["data"][0]
     assert values(losses["x"]).tolist() == [10, 20, 40, 50]
     assert "left out of the curves: loss_spatial (1), motion_ratio (1), motion_ratio_by_class (1)" in page.text
-    assert "fact: 1, none, on" in page.text
+    assert "entry: 1, none, on" in page.text
     assert all(np.isfinite(values(t["y"])).all() for chart in page.charts.values() for t in chart["data"])
 
 
 def test_every_curve_and_its_levels(tmp_path):
     lines = [training_line(10, penalty_real_spatial=0.1), check_line(10), training_line(20, lr_d=5e-4), check_line(20)]
-    page = page_of(write_run(tmp_path / "run", lines, facts={"floor": 0.02, "real_accuracy_by_class": {"dot": 0.9}}))
+    page = page_of(
+        write_run(tmp_path / "run", lines, metadata={"baseline": 0.02, "real_accuracy_by_class": {"dot": 0.9}})
+    )
     assert list(page.charts) == [
         "discriminator-losses", "generator-losses", "scores-spatial", "scores-temporal", "ranking", "gradients",
         "penalties", "motion", "first-frame", "diversity", "accuracy", "distance", "seconds", "rates",
@@ -236,7 +242,7 @@ def test_every_curve_and_its_levels(tmp_path):
 
 def evaluation_line(step, distance, **more):
     by_class = {"dot": 1.0, "bar": 0.5, "sky": 0.25}
-    found = {"distance": distance, "floor": 0.4, "real_clips": 1500, "fidelity": 0.58, "fidelity_by_class": by_class}
+    found = {"distance": distance, "baseline": 0.4, "real_clips": 1500, "fidelity": 0.58, "fidelity_by_class": by_class}
     counts = {"clips": 25, "clips_by_class": {"dot": 9, "bar": 8, "sky": 8}}
     return {"step": step, "evaluation": found | counts | more}
 
@@ -245,8 +251,8 @@ def test_evaluations_by_a_classifier(tmp_path):
     behaviours = {"behaviours": 0.5, "behaviours_by_class": {"dot": 0.5}, "behaviours_clips": 8}
     lines = [training_line(10), check_line(10), evaluation_line(10, 9.0), training_line(20), check_line(20)]
     lines += [evaluation_line(20, 3.0), training_line(30), evaluation_line(30, 5.0, **behaviours)]
-    facts = {"evaluation": {"classifier": "ab12", "held_out_fidelity": 0.97}}
-    run = write_run(tmp_path / "run", lines, facts=facts)
+    metadata = {"evaluation": {"classifier": "ab12", "held_out_fidelity": 0.97}}
+    run = write_run(tmp_path / "run", lines, metadata=metadata)
     page = page_of(run)
     keys = list(page.charts)
     assert keys[keys.index("distance") + 1 :][:3] == ["classifier-distance", "fidelity", "behaviours"]
@@ -325,7 +331,7 @@ def test_names_that_look_like_code_stay_names(tmp_path):
     config = tiny_config("clips").model_copy(update={"name": EVIL[0], "description": EVIL[2]})
     lines = [training_line(10, EVIL), check_line(10, EVIL)]
     lines += [event_line(10, EVIL[0], name, message=EVIL[2], advice=EVIL[1]) for name in EVIL]
-    run = write_run(tmp_path / "run <b>&", lines, config, facts={"classes": EVIL, EVIL[0]: EVIL[2]})
+    run = write_run(tmp_path / "run <b>&", lines, config, metadata={"classes": EVIL, EVIL[0]: EVIL[2]})
     (run / "model").mkdir()
     (run / "model" / "card.md").write_text(EVIL[2])
     page = page_of(run)
@@ -343,7 +349,7 @@ def test_many_classes_show_the_worst_and_a_band(tmp_path):
         training_line(10 * step, motion_ratio_by_class={name: 0.2 + n / 600 for n, name in enumerate(classes)})
         for step in range(1, 5)
     ]
-    run = write_run(tmp_path / "run", lines, facts={"classes": classes})
+    run = write_run(tmp_path / "run", lines, metadata={"classes": classes})
     page = page_of(run)
     names = page.names("motion")
     assert len(names) == 3 + SHOWN_CLASSES + 1

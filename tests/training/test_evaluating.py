@@ -68,7 +68,7 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
     said_of_it = metadata_of(run)["evaluation"]
     assert said_of_it["classifier"] == known.weights_sha256
     assert said_of_it["held_out_fidelity"] == 0.9
-    assert 0 < said_of_it["floor"] == found[2]["floor"]
+    assert 0 < said_of_it["baseline"] == found[2]["baseline"]
     assert said_of_it["floor_clips"] == 7  # half of 15
     assert sum("training clips are few: the baseline is of 7 against 8 of them" in text for text in said) == 1
     line = next(line for line in lines_of(run) if "evaluation" in line)

@@ -20,7 +20,7 @@ from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TRAIN
 from dvdgan.data.windows import ClipSource, Window
 from dvdgan.mirroring import with_opposites
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 _ATTEMPTS = 20  # clips tried for one sample before unreadable files end the run
 _BEYOND = 1 << 40  # beyond every number of a sample
@@ -187,11 +187,11 @@ class ClipDataset:
             batch_size: how many; a smaller number gives the first labels of a larger one.
         """
         groups = -(-batch_size // self.group)
-        draws = keyed_rng(self.seed, "data: fake labels", step, substep).random(groups)
+        draws = numpy_generator(self.seed, "data: fake labels", step, substep).random(groups)
         pool = np.array(list(self._members)) if self.sampling == "by_class" else self._shown
         labels = pool[(draws * len(pool)).astype(np.int64)]
         if self.sampling == "by_clip" and self.flip:
-            coins = keyed_rng(self.seed, "data: fake flips", step, substep).random(groups)
+            coins = numpy_generator(self.seed, "data: fake flips", step, substep).random(groups)
             labels = np.where(coins < 0.5, self._shown_mirrored[labels], labels)
         return np.repeat(labels, self.group)[:batch_size]
 
@@ -253,7 +253,7 @@ class ClipDataset:
             return window
         colour = self.background
         if colour is None:
-            colour = tuple(keyed_rng(self.seed, purpose, number).integers(0, 256, 3).tolist())
+            colour = tuple(numpy_generator(self.seed, purpose, number).integers(0, 256, 3).tolist())
         alpha = window[..., 3:].astype(np.uint32)
         mixed = window[..., :3] * alpha + np.array(colour, np.uint32) * (255 - alpha)
         return ((mixed + 127) // 255).astype(np.uint8)
@@ -295,12 +295,12 @@ class ClipDataset:
         The class that a group shows is drawn by the group's number; what leaves the class as it is, by the sample's.
         """
         group, place = divmod(number, self.group)
-        coin = self.flip and keyed_rng(self.seed, "data: flip", number).random() < 0.5
+        coin = self.flip and numpy_generator(self.seed, "data: flip", number).random() < 0.5
         if self.sampling == "by_class":
             classes = list(self._members)
-            label = classes[int(keyed_rng(self.seed, "data: class", group).integers(len(classes)))]
+            label = classes[int(numpy_generator(self.seed, "data: class", group).integers(len(classes)))]
             members = self._members[label]
-            rng = keyed_rng(self.seed, "data: clip", group)
+            rng = numpy_generator(self.seed, "data: clip", group)
             member = int(members[rng.choice(len(members), self.group, replace=len(members) < self.group)[place]])
             if self.labels[member] != label:
                 return member, True, label
@@ -309,13 +309,13 @@ class ClipDataset:
         member = int(self._permutation(epoch)[position])
         label = int(self.labels[member])
         if self.flip and self.mirrored[label] != label:
-            coin = keyed_rng(self.seed, "data: flip", group).random() < 0.5
+            coin = numpy_generator(self.seed, "data: flip", group).random() < 0.5
         shown = self.mirrored[label] if coin else None
         return (member, False, label) if shown is None else (member, True, shown)
 
     def _draw_permutation(self, epoch: int) -> np.ndarray:
         """The clips in the order of an epoch, int64; those of a group side by side."""
-        rng = keyed_rng(self.seed, "data: epoch", epoch)
+        rng = numpy_generator(self.seed, "data: epoch", epoch)
         if self.group == 1:
             return rng.permutation(len(self))
         shuffled = [np.resize(rng.permutation(clips), len(clips) + -len(clips) % self.group) for clips in self._own]
@@ -326,10 +326,10 @@ class ClipDataset:
         starts = self._starts(int(self.store.lengths[clip]))
         spare_rows = int(self.store.heights[clip]) - self.size
         spare_columns = int(self.store.widths[clip]) - self.size
-        start = int(keyed_rng(self.seed, "data: window", number).integers(starts)) if starts > 1 else 0
+        start = int(numpy_generator(self.seed, "data: window", number).integers(starts)) if starts > 1 else 0
         top, left = spare_rows // 2, spare_columns // 2
         if self.crop == "random" and spare_rows + spare_columns:
-            rng = keyed_rng(self.seed, "data: crop", number)
+            rng = numpy_generator(self.seed, "data: crop", number)
             top, left = int(rng.integers(spare_rows + 1)), int(rng.integers(spare_columns + 1))
         return Window(clip, self._times(clip, start), top, left)
 

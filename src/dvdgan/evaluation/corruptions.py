@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 VERSION = 2
 """Raised whenever a corruption makes other pixels than before, so that nothing kept of the old ones is used."""
@@ -68,7 +68,7 @@ def corrupted(clips: ClipSet, name: str, seed: int = 0) -> ClipSet:
 
     def function(some: np.ndarray, rows: Sequence[int]) -> np.ndarray:
         beside = clips.read(others[list(rows)].tolist()) if corruption.needs_partner else some
-        rngs = [keyed_rng(seed, f"evaluation: {name}", int(row)) for row in rows]
+        rngs = [numpy_generator(seed, f"evaluation: {name}", int(row)) for row in rows]
         return np.stack([corruption.function(*clip) for clip in zip(some, rngs, beside)])
 
     return clips.mapped(function, f"held-out clips, {name}", [name, seed, VERSION])
@@ -85,7 +85,7 @@ def partners(count: int, seed: int = 0) -> np.ndarray:
     """
     if count < 2:
         raise EvaluationError(f"a cut to another clip needs at least 2 clips, not {count}; take more real clips")
-    order = keyed_rng(seed, "evaluation: partners").permutation(count)
+    order = numpy_generator(seed, "evaluation: partners").permutation(count)
     found = np.empty(count, np.int64)
     found[order] = np.roll(order, -1)
     return found

@@ -14,8 +14,8 @@ _MANY = 200  # clips from which a tenth of a per cent is worth saying
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A short fact with its heading."""
+class Property:
+    """A short entry with its heading."""
 
     heading: str
     text: str
@@ -106,7 +106,7 @@ def moment(iso: str) -> str:
 
 
 def setting(value: Any) -> str:
-    """A setting's or a fact's value as a reader would write it."""
+    """A setting's or a property's value as a reader would write it."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 
 def sample_numbers(batch: int, batch_size: int) -> range:
@@ -37,4 +37,4 @@ class SampleNoise:
         return np.stack([rng.random(count) for rng in self._generators(purpose)])
 
     def _generators(self, purpose: str) -> list[np.random.Generator]:
-        return [keyed_rng(self._seed, f"{self._kind}/{purpose}", number) for number in self._numbers]
+        return [numpy_generator(self._seed, f"{self._kind}/{purpose}", number) for number in self._numbers]

@@ -97,7 +97,7 @@ class Evaluator:
 
         Returns:
             JSON values with four significant digits; empty where nothing can be said. With a classifier ``distance``
-            (Classifier Fréchet distance) from ``real_clips`` training clips, its real-vs-real baseline ``floor``,
+            (Classifier Fréchet distance) from ``real_clips`` training clips, its real-vs-real ``baseline``,
             ``fidelity`` (share of samples that are taken for their class) and ``clips`` (how many they are); of
             phenomena ``behaviours`` (share of samples that behave as their class) and ``behaviours_clips``; all but
             the first three also ``…_by_class``.
@@ -152,7 +152,7 @@ def _by_classifier(
         say(f"training.classifier: {len(real)} training clips are few: {text}")
     held_out = classifier.about.get("accuracy", {}).get("clips")
     share = _rounded(held_out["hits"] / held_out["of"]) if held_out else None
-    known = {"real_clips": len(real), "floor": None if found.mean is None else _rounded(found.mean)}
+    known = {"real_clips": len(real), "baseline": None if found.mean is None else _rounded(found.mean)}
     metadata |= {
         "classifier": classifier.weights_sha256,
         **known,

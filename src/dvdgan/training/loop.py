@@ -303,7 +303,7 @@ def _metadata(dataset: ClipDataset, checker: SampleChecker | None, evaluator: Ev
         "class_weights": dataset.class_weights,
     }
     if checker is not None:
-        metadata |= {"floor": checker.baseline, "real_accuracy_by_class": checker.real_accuracy_by_class}
+        metadata |= {"baseline": checker.baseline, "real_accuracy_by_class": checker.real_accuracy_by_class}
     if evaluator is not None and evaluator.metadata:
         metadata["evaluation"] = evaluator.metadata
     return metadata

@@ -17,7 +17,7 @@ from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.models import SCORES, UNMEASURED, Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 from dvdgan.sampling import latents, make_clips, settle_statistics
 from dvdgan.training.state import TrainingState
 
@@ -97,7 +97,7 @@ def shown_clips(dataset: ClipDataset, watched: np.ndarray, per_class: int) -> tu
     for label in watched.tolist():
         pool = np.flatnonzero(dataset.labels == label)
         pool = pool if len(pool) else np.flatnonzero(turns_into == label)
-        chosen = np.sort(keyed_rng(0, "samples: training clips", label).permutation(pool)[:per_class])
+        chosen = np.sort(numpy_generator(0, "samples: training clips", label).permutation(pool)[:per_class])
         odd = np.arange(len(chosen)) % 2 == 1
         members.append(chosen)
         mirror.append((dataset.labels[chosen] != label) | odd & (turns_into[chosen] == label))

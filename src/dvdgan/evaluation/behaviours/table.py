@@ -19,7 +19,7 @@ from dvdgan.data.progress import with_progress
 from dvdgan.evaluation.behaviours.calibration import STORED, calibration, load, rendered_calibration, save
 from dvdgan.evaluation.behaviours.scoring import OTHER, PassRate, score_sets
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 CONTROLS = ("real", "frozen", "shuffled", "reversed", OTHER)
 """The columns of the table."""
@@ -42,7 +42,9 @@ def control_sets(
     Clip i's order follows from the seed and `first` + i, so that a set may be taken in parts.
     """
     frames = clips.shape[1]
-    orders = [keyed_rng(seed, "behaviours: shuffled", first + row).permutation(frames) for row in range(len(clips))]
+    orders = [
+        numpy_generator(seed, "behaviours: shuffled", first + row).permutation(frames) for row in range(len(clips))
+    ]
     shuffled = np.stack([clip[order] for clip, order in zip(clips, orders)])
     frozen = np.broadcast_to(clips[:, :1], clips.shape)
     controls = {"real": clips, "frozen": frozen, "shuffled": shuffled, "reversed": clips[:, ::-1]}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dvdgan.evaluation.record import Baseline
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 Rows = np.ndarray
 """Numbers of clips, int64 ``[n]``."""
@@ -33,7 +33,7 @@ def held_out_splits(
     count = len(held_out_labels)
     splits = []
     for repeat in range(1 if generated >= count else repeats):
-        rng = keyed_rng(seed, _PURPOSE, repeat)
+        rng = numpy_generator(seed, _PURPOSE, repeat)
         rng.permutation(pool)  # of the real clips, all of which are taken; kept for the numbers that follow it
         splits.append((np.arange(pool), _drawn(rng, held_out_labels, min(generated, count))))
     return splits
@@ -61,7 +61,7 @@ def disjoint_splits(
     for unit in units:
         strata.setdefault(int(labels[unit[0]]), []).append(unit)
     by_class = [strata[label] for label in sorted(strata)]
-    return [_part(keyed_rng(seed, _PURPOSE, repeat), by_class, generated) for repeat in range(repeats)]
+    return [_part(numpy_generator(seed, _PURPOSE, repeat), by_class, generated) for repeat in range(repeats)]
 
 
 def baseline(

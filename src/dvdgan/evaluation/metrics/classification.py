@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dvdgan.evaluation.record import Measured
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 SPLITS = 10
 """Into how many parts the clips are split for the Inception Score, as published; fewer where a part would have fewer
@@ -29,7 +29,7 @@ def inception_score(probabilities: np.ndarray, seed: int = 0) -> Measured:
     p = np.asarray(probabilities, np.float64)
     p = p / p.sum(1, keepdims=True)
     splits = _splits(len(p))
-    parts = np.array_split(keyed_rng(seed, "inception score").permutation(len(p)), splits)
+    parts = np.array_split(numpy_generator(seed, "inception score").permutation(len(p)), splits)
     values = np.array([_exp_mean_divergence(p[part]) for part in parts])
     if splits == 1:
         return Measured(value=values[0])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dvdgan.evaluation.record import Measured
-from dvdgan.randomness import keyed_rng
+from dvdgan.randomness import numpy_generator
 
 _BLOCK = 1 << 22  # kernel values that are held at once
 
@@ -36,7 +36,7 @@ def kernel_distance(real: np.ndarray, generated: np.ndarray, resamples: int = 50
         return Measured(missing=f"{len(real)} real and {len(generated)} generated clips; it needs 2 of each")
     weights = []
     for side, clips in enumerate((len(real), len(generated))):
-        rng = keyed_rng(seed, "kernel distance", side)
+        rng = numpy_generator(seed, "kernel distance", side)
         drawn = rng.multinomial(clips, np.full(clips, 1 / clips), size=resamples).T
         weights.append(np.concatenate([np.ones((clips, 1)), drawn], axis=1))
     values = _weighted(real, generated, *weights)

@@ -14,7 +14,7 @@ from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.movies import BUDGET, Movie, movies
 from dvdgan.report.evaluation.tables import class_table, control_table, most_confused, score_groups
 from dvdgan.report.html import ReportError, check_path, plotly_js, write_page
-from dvdgan.report.words import Fact, clips, duration, setting
+from dvdgan.report.words import Property, clips, duration, setting
 
 SHOWN_CLASSES = 12
 """With more classes than this, the rest is folded away."""
@@ -69,7 +69,7 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
         "evaluation.html.j2",
         [chart for chart in charts if chart is not None],
         results=results,
-        facts=_header_facts(results),
+        properties=_header(results),
         headlines=main,
         rulers=rulers,
         answers=answers(results),
@@ -92,7 +92,7 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
     )
 
 
-def _header_facts(results: Evaluation) -> list[Fact]:
+def _header(results: Evaluation) -> list[Property]:
     evaluated, reference = results.evaluated, results.reference
     used, seconds = evaluated.clips, sum(results.seconds.values())
     found = {
@@ -105,7 +105,7 @@ def _header_facts(results: Evaluation) -> list[Fact]:
         "Weights": (evaluated.weights_sha256 or "")[:12],
         "Took": f"{duration(seconds)}, without what earlier runs kept" if seconds else "",
     }
-    return [Fact(heading, str(fact)) for heading, fact in found.items() if fact]
+    return [Property(heading, str(entry)) for heading, entry in found.items() if entry]
 
 
 def _moving(results: Evaluation, shown: ShownClips, budget: int) -> dict[str, Any]:
@@ -142,8 +142,8 @@ def _classifier_rates(results: Evaluation) -> dict[str, Share]:
     return {"generated": classifier.fidelity, "real": classifier.accuracy, **classifier.still} if classifier else {}
 
 
-def _settings(results: Evaluation) -> list[tuple[str, list[Fact]]]:
-    """Tables of facts with their headings."""
+def _settings(results: Evaluation) -> list[tuple[str, list[Property]]]:
+    """Tables of properties with their headings."""
     evaluated, reference, classifier = results.evaluated, results.reference, results.classifier
     tables: dict[str, dict[str, Any]] = {
         "What was evaluated": {
@@ -181,11 +181,11 @@ def _settings(results: Evaluation) -> list[tuple[str, list[Fact]]]:
     }
     kept = {
         heading: [
-            Fact(name.replace("_", " "), setting(value)) for name, value in table.items() if value not in (None, [])
+            Property(name.replace("_", " "), setting(value)) for name, value in table.items() if value not in (None, [])
         ]
         for heading, table in tables.items()
     }
-    return [(heading, facts) for heading, facts in kept.items() if facts]
+    return [(heading, properties) for heading, properties in kept.items() if properties]
 
 
 def _listed(side: str, used: ClipList) -> tuple[str, ClipList, str, int]:

@@ -141,7 +141,7 @@ def _guessing(record: Record) -> float | None:
 
 
 def _checks(record: Record) -> list[Chart | None]:
-    real = record.facts.get("real_accuracy_by_class")
+    real = record.metadata.get("real_accuracy_by_class")
     reached = [value for value in (real.values() if isinstance(real, dict) else ()) if is_number(value)]
     return [
         classes_chart(
@@ -180,7 +180,7 @@ def _evaluations(record: Record) -> list[Chart | None]:
     found = record.evaluations
     counts = [found.last.get((name, "")) for name in ("clips", "real_clips")]
     samples, real = ("" if count is None else f"{count:,.0f} " for count in counts)
-    facts = record.facts.get("evaluation")
+    metadata = record.metadata.get("evaluation")
     return [
         lines_chart(
             found,
@@ -199,7 +199,7 @@ def _evaluations(record: Record) -> list[Chart | None]:
             "Class fidelity",
             f"The share of samples{_of_each(found, 'clips')} that the classifier takes for the class that was asked "
             "for. Healthy: rising towards its share of held-out real clips.",
-            (facts.get("held_out_fidelity") if isinstance(facts, dict) else None, "held out", GREEN),
+            (metadata.get("held_out_fidelity") if isinstance(metadata, dict) else None, "held out", GREEN),
             (_guessing(record), "guessing", GREY),
         ),
         classes_chart(

@@ -11,7 +11,7 @@ from dvdgan.config_files import ConfigError, field_paths, load_config, parse_con
 from dvdgan.report.html import check_path, plotly_js, write_page
 from dvdgan.report.media import Sample, chosen, shots
 from dvdgan.report.run.record import Event, Record, read_record
-from dvdgan.report.words import Fact, duration, setting, size
+from dvdgan.report.words import Property, duration, setting, size
 
 _SHOWN_EVENTS = 300
 _NOT_COMPARED = {"name", "description", "network.classes", "data.source"}  # what every run sets for itself
@@ -59,14 +59,14 @@ def write_run_page(run: Path, out: Path | None = None) -> Path:
         name=str(record.setting("name") or "run"),
         directory=run.resolve().name,
         made=_now(),
-        facts=_header_facts(record),
+        properties=_header(record),
         progress=_progress(record),
         latest=_latest(record),
         raised=_by_kind(record.raised),
         events=record.events[::-1][:_SHOWN_EVENTS],
         **_pictures(record),
         differences=_differences(record),
-        run_facts=_run_facts(record),
+        run_properties=_run_properties(record),
         overrides=[event for event in record.events if event.event == "override"],
         checkpoints=[(c.step, c.path.name, size(c.size)) for c in reversed(record.checkpoints)],
     )
@@ -94,10 +94,10 @@ def _pictures(record: Record) -> dict[str, Any]:
     return {"shots": made, "real": real, "moving": moving, "samples": len(record.samples)}
 
 
-def _header_facts(record: Record) -> list[Fact]:
-    facts = record.facts
+def _header(record: Record) -> list[Property]:
+    metadata = record.metadata
     source, classes = record.setting("data.source"), record.setting("network.classes")
-    precision = [facts.get("precision"), facts.get("memory_format")]
+    precision = [metadata.get("precision"), metadata.get("memory_format")]
     side, frames = record.setting("network.size"), record.setting("network.frames")
     what = None if side is None else f"{side}×{side}" + (" images" if frames == 1 else f", {frames} frames")
     count = len(record.classes) or classes
@@ -106,12 +106,12 @@ def _header_facts(record: Record) -> list[Fact]:
         "Seconds per step": None if record.seconds_per_step is None else f"{record.seconds_per_step:.3g} s",
         "Makes": what,
         "Data": "phenomena, rendered by dvdgan" if source == "phenomena" else source,
-        "Clips": f"{facts['clips']:,}" if isinstance(facts.get("clips"), int) else None,
+        "Clips": f"{metadata['clips']:,}" if isinstance(metadata.get("clips"), int) else None,
         "Classes": "none (unconditional)" if count == 0 else count,
         "Precision": ", ".join(str(part).replace("_", " ") for part in precision if part),
-        "Threads": facts.get("threads"),
+        "Threads": metadata.get("threads"),
     }
-    return [Fact(heading, str(fact)) for heading, fact in found.items() if fact not in (None, "")]
+    return [Property(heading, str(entry)) for heading, entry in found.items() if entry not in (None, "")]
 
 
 def _progress(record: Record) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _progress(record: Record) -> dict[str, Any]:
     return {"done": record.step, "planned": planned, "share": share, "left": left}
 
 
-def _latest(record: Record) -> list[Fact]:
+def _latest(record: Record) -> list[Property]:
     """The newest values of the numbers that say most, with what they should be."""
     lowest = f"; lowest {record.best[1]:.3g}, at step {record.best[0]:,}" if record.best else ""
     looked_for = [
@@ -140,7 +140,7 @@ def _latest(record: Record) -> list[Fact]:
         (record.lines, "auc_temporal", "AUC of D_T", "0.5 guesses, 1 is too good"),
     ]
     return [
-        Fact(heading, f"{bins.last[name, '']:.3g}", about)
+        Property(heading, f"{bins.last[name, '']:.3g}", about)
         for bins, name, heading, about in looked_for
         if (name, "") in bins.last
     ]
@@ -182,11 +182,13 @@ def _parents(field: str) -> list[str]:
     return [".".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
-def _run_facts(record: Record) -> list[Fact]:
+def _run_properties(record: Record) -> list[Property]:
     """What run.json has beyond the configuration and what the page shows elsewhere."""
     elsewhere = {"config", "overrides", "classes"}
     return [
-        Fact(name.replace("_", " "), setting(value)) for name, value in record.facts.items() if name not in elsewhere
+        Property(name.replace("_", " "), setting(value))
+        for name, value in record.metadata.items()
+        if name not in elsewhere
     ]
 
 

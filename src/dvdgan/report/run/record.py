@@ -55,7 +55,7 @@ class Record:
     run: Path
     config: dict[str, Any] = field(default_factory=dict)  # config.yaml
     config_text: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)  # run.json
+    metadata: dict[str, Any] = field(default_factory=dict)  # run.json
     lines: Bins = field(default_factory=Bins)  # training lines
     checks: Bins = field(default_factory=Bins)
     evaluations: Bins = field(default_factory=Bins)
@@ -85,13 +85,13 @@ class Record:
     @property
     def real_distance(self) -> float | None:
         """The baseline of the checks' distance: what real clips reach."""
-        found = self.facts.get("floor")
+        found = self.metadata.get("baseline")
         return float(found) if is_number(found) else None
 
     @property
     def real_classifier_distance(self) -> float | None:
         """The baseline of the evaluations' distance: what training clips reach against each other."""
-        return self.evaluations.last.get(("floor", ""))
+        return self.evaluations.last.get(("baseline", ""))
 
     def setting(self, path: str) -> Any:
         """A field of the configuration by its dotted path; None where there is none."""
@@ -103,7 +103,7 @@ class Record:
     @property
     def classes(self) -> list[str]:
         """Names of the classes: from run.json, or else those that the log names."""
-        named = self.facts.get("classes")
+        named = self.metadata.get("classes")
         if isinstance(named, list):
             return [str(name) for name in named]
         for bins in (self.lines, self.checks, self.evaluations):
@@ -152,7 +152,7 @@ def _read_settings(record: Record) -> None:
         elif name == "config.yaml":
             record.config, record.config_text = tree, text
         else:
-            record.facts = tree
+            record.metadata = tree
 
 
 def _read_log(record: Record) -> None:

@@ -29,7 +29,7 @@ endif
 test: $(VENV)/.installed
 	$(BIN)/ruff check src tests docs bench scripts
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

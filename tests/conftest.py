@@ -35,7 +35,9 @@ def _seeded():
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads():
-    torch.set_num_threads(min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2))
+    """Two threads at most; one in each of several processes, whose idle threads would spin in each other's way."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, cores))
 
 
 def write_store(path, size=32, frames=6, per_class=5, classes=("dot", "bar", "sky")):

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import tracemalloc
 
 import av
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import dvdgan
+from dvdgan.clips import ClipError
 from dvdgan.models import FILES, ModelError, builtin_models, find_model, load_model, read_discriminators, save_model
 from dvdgan.pipeline import Pipeline, PipelineError
 from dvdgan.sampling import latents
@@ -112,7 +114,7 @@ def test_sheet_npz_and_folder(pipeline, tmp_path):
         assert saved["labels"].tolist() == ["dot", "bar"]
         assert saved["seeds"].tolist() == [2, 3]
     assert [path.name for path in clips.save(tmp_path / "folder")] == ["0000-dot-seed2.mp4", "0001-bar-seed3.mp4"]
-    with pytest.raises(PipelineError, match=r"cannot write \.txt"):
+    with pytest.raises(ClipError, match=r"cannot write \.txt"):
         clips.save(tmp_path / "clips.txt")
 
 
@@ -323,3 +325,57 @@ def test_built_in_models_are_small_and_make_clips_of_every_class(name):
     assert clips.video.shape == (2, 16, 64, 64, 3)
     assert np.abs(np.diff(clips.video.astype(int), axis=1)).mean((1, 2, 3, 4)).min() > 0.2  # they move
     assert read_discriminators(name).keys() >= {"spatial/head.linear.weight", "temporal/head.linear.weight"}
+
+
+@pytest.mark.parametrize("name", ["clips.mp4", "clips.gif", "clips.webp", "clips.png", "clips.npz", "folder"])
+def test_streamed_files_are_those_of_clips_made_whole(pipeline, tmp_path, monkeypatch, name):
+    whole = pipeline(num=4, frames=9)
+    monkeypatch.setattr("dvdgan.pipeline.largest_pass", lambda _: 6)
+    made = []
+    stream = Pipeline(pipeline.model, batch_size=3).stream(num=4, frames=9)
+    read = stream.read()
+    assert np.abs(read.video.astype(int) - whole.video.astype(int)).max() <= 1
+    expected = [read_bytes(path) for path in read.save(tmp_path / "whole" / name, scale=2)]
+    stream.progress = lambda done, of: made.append((done, of))
+    assert [read_bytes(path) for path in stream.save(tmp_path / "streamed" / name, scale=2)] == expected
+    assert made[0] == (6, 36)  # two frames of a batch of three
+    assert made[-1] == (36, 36)
+
+
+def read_bytes(path):
+    """A file's content; of an archive that of its parts, since compression depends on how they came."""
+    if path.suffix != ".npz":
+        return path.name, path.read_bytes()
+    with np.load(path) as archive:
+        return {name: archive[name].tolist() for name in archive.files}
+
+
+def test_a_full_disk_loses_only_what_could_not_be_written(pipeline, tmp_path, monkeypatch):
+    import dvdgan.clips as module
+
+    real, room = module.clip_writer, iter(range(3))
+
+    def until_full(*arguments):
+        if next(room, None) is None:
+            raise OSError(28, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "clip_writer", until_full)
+    one_by_one = Pipeline(pipeline.model, batch_size=1)
+    with pytest.raises(OSError, match="No space left"):
+        one_by_one.stream(num=5).save(tmp_path / "clips")
+    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == [
+        "0000-dot-seed0.mp4", "0001-bar-seed1.mp4", "0002-sky-seed2.mp4",
+    ]  # fmt: skip
+
+
+def test_long_clips_need_the_memory_of_a_few_frames(pipeline, tmp_path, monkeypatch):
+    """Ten times the frames, and no more memory of arrays at a time."""
+    monkeypatch.setattr("dvdgan.pipeline.largest_pass", lambda _: 50)
+    held = []
+    for frames in (300, 3000):
+        tracemalloc.start()
+        pipeline.stream("dot", num=1, frames=frames).save(tmp_path / f"{frames}.webp")
+        held.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert held[1] < 1.5 * held[0]

@@ -3,15 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Clips", "Pipeline", "load", "load_config", "train"]
+__all__ = ["ClipStream", "Clips", "Pipeline", "load", "load_config", "train"]
 
 if TYPE_CHECKING:
+    from dvdgan.clips import Clips, ClipStream
     from dvdgan.config_files import load_config
-    from dvdgan.pipeline import Clips, Pipeline, load
+    from dvdgan.pipeline import Pipeline, load
     from dvdgan.training import train
 
 _HOMES = {
-    "Clips": "pipeline",
+    "ClipStream": "clips",
+    "Clips": "clips",
     "Pipeline": "pipeline",
     "load": "pipeline",
     "load_config": "config_files",

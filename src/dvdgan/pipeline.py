@@ -3,154 +3,22 @@
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dvdgan.data.write.encode import atomic_path, write_clip
-from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
+from dvdgan.clips import Batch, Clips, ClipStream
 from dvdgan.devices import pick_device
 from dvdgan.models import Model, load_model, save_model
 from dvdgan.networks.statistics import load_statistics
-from dvdgan.sampling import TruncationKind, latents, make_clips, settle_statistics
-
-SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
-_LARGEST = {".mp4": 8192, ".gif": 16_384, ".webp": 16_383, ".png": 65_535}  # pixels on a side; what players open
-_GAP = 4  # pixels between the clips of a mosaic
-_MEMORY = 0.5  # share of the machine's memory that clips and what is made of them may take
+from dvdgan.sampling import TruncationKind, largest_pass, latents, settle_statistics, stream_clips
 
 
 class PipelineError(ValueError):
     """A request that the model cannot fulfil; the message is one line and names the mend."""
-
-
-def output_kind(path: Path) -> str:
-    """What `Clips.save` writes at a path: its suffix in lower case, or nothing for a directory.
-
-    Raises:
-        PipelineError: no such kind of file is written.
-    """
-    suffix = "" if path.is_dir() else path.suffix.lower()
-    if suffix and suffix not in SUFFIXES:
-        raise PipelineError(f"{path}: cannot write {suffix} files; use {', '.join(SUFFIXES)}, or a directory")
-    return suffix
-
-
-def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1) -> None:
-    """Refuse what cannot be written or held, before any work.
-
-    Args:
-        path: where `Clips.save` is to write.
-        count: clips.
-        frames: of each.
-        size: height and width of a frame, in pixels.
-        scale: enlargement.
-
-    Raises:
-        PipelineError: the suffix is unknown, a mosaic or sheet is larger than its format holds, or the clips need more
-            than half of the machine's memory.
-    """
-    suffix = output_kind(path)
-    columns = 1 if suffix == "" else int(np.ceil(np.sqrt(count)))
-    side = columns * (size * scale + _GAP) + _GAP
-    tall = side if suffix != ".png" else count * (size * scale + _GAP)
-    most = _LARGEST.get(suffix)
-    if most is not None and max(side, tall) > most:
-        fewer = "write a directory, or lower --num or --scale"
-        raise PipelineError(
-            f"{path}: {count} clips in one {suffix} would be {max(side, tall)} pixels, over {most}; {fewer}"
-        )
-    drawn = 0 if suffix == ".npz" else (size * scale) ** 2 * frames if suffix == "" else side * side * frames
-    needed = 3 * (count * frames * size**2 + 2 * drawn)
-    memory = _machine_memory()
-    if memory is not None and needed > _MEMORY * memory:
-        raise PipelineError(
-            f"{count} clips of {frames} frames need {needed / 2**30:.1f} GiB of this machine's {memory / 2**30:.1f}; "
-            "make fewer at a time (--num, --frames), or draw them smaller (--scale)"
-        )
-
-
-def _machine_memory() -> int | None:
-    """Bytes of memory; None where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-@dataclass
-class Clips:
-    """Generated clips.
-
-    Attributes:
-        video: uint8 ``[N, T, H, W, 3]``, RGB.
-        labels: what each clip was asked to be, such as ``pen`` or ``pen 50%, flow 50%``.
-        seeds: the seed of each clip's noise.
-        fps: frames per second for files.
-    """
-
-    video: np.ndarray
-    labels: list[str]
-    seeds: list[int]
-    fps: float
-
-    def __len__(self) -> int:
-        return len(self.video)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.video[index]
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(self.video)
-
-    def save(self, path: str | Path, scale: int = 1) -> list[Path]:
-        """Write the clips.
-
-        Args:
-            path: ``.mp4``, ``.gif`` or ``.webp`` (several clips become a mosaic), ``.png`` (a sheet: a row per clip,
-                time to the right), ``.npz`` (arrays video, labels, seeds, fps), or a directory, which gets an
-                MP4 per clip.
-            scale: whole-number enlargement, except for npz.
-
-        Returns:
-            The files written.
-
-        Raises:
-            PipelineError: the suffix is none of these.
-        """
-        path = Path(path)
-        suffix = output_kind(path)
-        if suffix == "":
-            path.mkdir(parents=True, exist_ok=True)
-            names = [f"{index:04d}-{_file_name(label)}-seed{seed}" for index, (label, seed) in enumerate(self._names())]
-            return [
-                write_clip(path / f"{name}.mp4", clip_grid(clip[None], columns=1, scale=scale, gap=0), self.fps)
-                for name, clip in zip(names, self.video)
-            ]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if suffix == ".npz":
-            with atomic_path(path) as partial, open(partial, "wb") as file:
-                np.savez_compressed(
-                    file, video=self.video, labels=np.array(self.labels), seeds=np.array(self.seeds), fps=self.fps
-                )
-            return [path]
-        if suffix == ".png":
-            return [
-                write_image(
-                    path, clip_sheet(self.video, self.labels, columns=min(self.video.shape[1], 16), scale=scale)
-                )
-            ]
-        columns = int(np.ceil(np.sqrt(len(self))))
-        mosaic = clip_grid(self.video, columns=columns, scale=scale, gap=_GAP if len(self) > 1 else 0)
-        return [write_clip(path, mosaic, self.fps)]
-
-    def _names(self) -> Iterable[tuple[str, int]]:
-        return zip(self.labels, self.seeds)
 
 
 class Pipeline:
@@ -159,14 +27,10 @@ class Pipeline:
     Args:
         model: from `load_model`.
         precision: ``fp32``, in which a seed gives one clip whatever the batch, or ``bf16``, which is quicker.
-        batch_size: clips per forward pass.
-
-    Attributes:
-        progress: called with the clips made and the clips in all after every batch, if set.
+        batch_size: most clips per forward pass; large ones are fewer.
     """
 
     def __init__(self, model: Model, precision: str = "fp32", batch_size: int = 16) -> None:
-        self.progress: Callable[[int, int], None] | None = None
         self.model, self.precision, self.batch_size = model, precision, batch_size
         self._settled: tuple[float, TruncationKind] | None = None
 
@@ -184,7 +48,7 @@ class Pipeline:
             model: a model directory, a run's directory, or the name of a built-in model.
             device: such as ``cpu`` or ``cuda``; None takes the accelerator where there is one.
             precision: ``fp32`` or ``bf16``.
-            batch_size: clips per forward pass.
+            batch_size: most clips per forward pass; large ones are fewer.
 
         Raises:
             ModelError: the directory is no model, or is damaged.
@@ -219,7 +83,7 @@ class Pipeline:
         frames: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Clips:
-        """Make clips, each in one forward pass.
+        """Make clips, each in one forward pass, or by chunks of time where it is long or large.
 
         Args:
             labels: a class name or number, or one per clip; None goes through all classes in turn.
@@ -233,6 +97,23 @@ class Pipeline:
         Raises:
             PipelineError: an unknown class (near names are suggested) or a number out of its range.
         """
+        return self.stream(labels, num, seed, truncation, truncation_kind, frames, generator).read()
+
+    def stream(
+        self,
+        labels: str | int | Sequence[str | int] | None = None,
+        num: int | None = None,
+        seed: int = 0,
+        truncation: float = 1.0,
+        truncation_kind: TruncationKind = "scale",
+        frames: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> ClipStream:
+        """The same clips, made when they are saved or read, in the memory of one batch; arguments as of a call.
+
+        Raises:
+            PipelineError: as of a call, at once.
+        """
         if num is not None and num < 1:
             raise PipelineError(f"num must be 1 or more, not {num}")
         indices = self._label_indices(labels)
@@ -242,9 +123,13 @@ class Pipeline:
         if generator is not None:
             seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         seeds = list(range(seed, seed + count))
-        z = self._latents(seeds, truncation, truncation_kind)
-        y = torch.tensor(chosen) if chosen else None
-        return self._make(z, y, names, seeds, truncation, truncation_kind, frames)
+        self._latents(seeds[:1], truncation, truncation_kind)  # refuses what is out of range
+
+        def noise(part: slice) -> tuple[Tensor, Tensor | None]:
+            z = self._latents(seeds[part], truncation, truncation_kind)
+            return z, torch.tensor(chosen[part]) if chosen else None
+
+        return self._stream(noise, names, seeds, truncation, truncation_kind, frames)
 
     def interpolate(
         self,
@@ -267,6 +152,22 @@ class Pipeline:
 
         Raises:
             PipelineError: fewer than two seeds, or labels that are neither one nor as many as seeds.
+        """
+        return self.stream_interpolation(labels, seeds, steps, truncation, truncation_kind, frames).read()
+
+    def stream_interpolation(
+        self,
+        labels: str | int | Sequence[str | int] | None = None,
+        seeds: Sequence[int] = (0, 1),
+        steps: int = 8,
+        truncation: float = 1.0,
+        truncation_kind: TruncationKind = "scale",
+        frames: int | None = None,
+    ) -> ClipStream:
+        """The same clips, made when they are saved or read, in the memory of one batch; arguments as of `interpolate`.
+
+        Raises:
+            PipelineError: as `interpolate`, at once.
         """
         seeds = list(seeds)
         if len(seeds) < 2 or steps < 2:
@@ -294,25 +195,37 @@ class Pipeline:
                     names.append(self._mixture_name(mixture))
                 else:
                     names.append("clip")
-        y = torch.stack(mixtures) if mixtures else None
-        return self._make(torch.stack(z), y, names, nearest, truncation, truncation_kind, frames)
 
-    def _make(
+        def noise(part: slice) -> tuple[Tensor, Tensor | None]:
+            return torch.stack(z[part]), torch.stack(mixtures[part]) if mixtures else None
+
+        return self._stream(noise, names, nearest, truncation, truncation_kind, frames)
+
+    def _stream(
         self,
-        z: Tensor,
-        y: Tensor | None,
+        noise: Callable[[slice], tuple[Tensor, Tensor | None]],  # latents and labels of some of the clips
         names: list[str],
         seeds: list[int],
         truncation: float,
         kind: TruncationKind,
         frames: int | None,
-    ) -> Clips:
-        self._settle(truncation, kind)
+    ) -> ClipStream:
+        generator, config = self.model.generator, self.model.config
         try:
-            video = make_clips(self.model.generator, z, y, frames, self.batch_size, self.precision, self.progress)
+            length = generator.check_frames(frames)
         except ValueError as error:
             raise PipelineError(str(error)) from None
-        return Clips(video, names, seeds, self.model.config.data.fps)
+
+        def batches(most: int | None) -> Iterator[Batch]:
+            self._settle(truncation, kind)
+            largest = largest_pass(generator)
+            size = min(self.batch_size, most or self.batch_size, largest, len(names))
+            chunk = max(1, min(length, largest // size))
+            for start in range(0, len(names), size):
+                part = slice(start, min(start + size, len(names)))
+                yield range(part.start, part.stop), stream_clips(generator, *noise(part), length, chunk, self.precision)
+
+        return ClipStream(names, seeds, config.data.fps, length, config.network.size, batches)
 
     def _latents(self, seeds: Sequence[int], truncation: float, kind: TruncationKind) -> Tensor:
         if min(seeds) < 0:
@@ -383,7 +296,3 @@ def _spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:
         torch.sin((1 - fraction) * angle) * a / length_a + torch.sin(fraction * angle) * b / length_b
     ) / torch.sin(angle)
     return direction * torch.lerp(length_a, length_b, fraction)
-
-
-def _file_name(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -73,9 +73,8 @@ def make_clips(
     frames: int | None = None,
     batch_size: int = 16,
     precision: str = "fp32",
-    progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Run a generator over latents in batches.
+    """Run a generator over latents in batches, each in one forward pass.
 
     Args:
         network: a finished generator in evaluation mode.
@@ -84,7 +83,6 @@ def make_clips(
         frames: number of frames; by default the network's.
         batch_size: clips per forward pass.
         precision: ``fp32`` or ``bf16``.
-        progress: called with the clips made and the clips in all after every batch.
 
     Returns:
         uint8 ``[N, T, H, W, 3]``.
@@ -96,9 +94,44 @@ def make_clips(
             part = slice(start, start + batch_size)
             y = None if labels is None else labels[part].to(device)
             parts.append(to_uint8(network(z[part].to(device), y, frames)))
-            if progress is not None:
-                progress(min(start + batch_size, len(z)), len(z))
     return np.concatenate(parts)
+
+
+_PASS_BYTES = 1 << 30  # about what the widest activations of a forward pass may take
+_LIVE = 6  # tensors of the last block that are held at once
+
+
+def largest_pass(network: Generator) -> int:
+    """Frames that a forward pass may make within about a gibibyte of activations."""
+    config = network.config
+    return max(1, _PASS_BYTES // (4 * _LIVE * config.size**2 * config.generator.width))
+
+
+def stream_clips(
+    network: Generator, z: Tensor, labels: Tensor | None, frames: int, chunk: int, precision: str = "fp32"
+) -> Iterator[np.ndarray]:
+    """Run a generator over one batch of latents, some frames at a time.
+
+    Args:
+        network: a finished generator in evaluation mode.
+        z: latents ``[B, z_dim]``.
+        labels: ``[B]`` integers, ``[B, classes]`` mixtures, or None.
+        frames: T.
+        chunk: frames at a time; T makes the clips in one forward pass, as does a generator that attends over time.
+        precision: ``fp32`` or ``bf16``.
+
+    Yields:
+        The frames in order, uint8 ``[B, chunk, H, W, 3]``.
+    """
+    device = next(network.parameters()).device
+    y = None if labels is None else labels.to(device)
+    pieces = network.stream(z.to(device), y, frames, frames if network.attends_over_time else chunk)
+    while True:
+        with autocast(device, precision), full_fp32():  # entered anew, since another clip may be made in between
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield to_uint8(piece)
 
 
 def settle_statistics(

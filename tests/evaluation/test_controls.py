@@ -127,17 +127,20 @@ def test_every_corruption_is_expected_to_be_seen_or_not():
     assert not SEEN_BY.keys() & UNSEEN
 
 
+@pytest.mark.slow
 @needs_weights
 @pytest.mark.parametrize("name", [name for name, space in SEEN_BY.items() if space != "classifier"])
 def test_a_score_is_three_times_worse(name):
     assert effect(SEEN_BY[name], name) >= 3
 
 
+@pytest.mark.slow
 def test_a_classifier_knows_which_way_time_goes(classifier):
     assert SEEN_BY["reversed"] == "classifier"
     assert effect("classifier", "reversed", classifier) >= 3
 
 
+@pytest.mark.slow
 @needs_weights
 def test_what_no_score_sees(classifier):
     for name in UNSEEN:

@@ -202,3 +202,37 @@ def test_gradient_of_the_clip_arrives_whole_whatever_its_layout(layout):
     (found,) = torch.autograd.grad((clip * weights).sum(), network.to_rgb.bias)
     expected = ((1 - clip.square()) * weights).sum((0, 1, 3, 4))  # tanh' = 1 - tanh^2
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+STREAMED = {
+    "recurrent everywhere": {"generator": {"recurrent_at": "all"}},
+    "recurrent at 8 only": {"generator": {"recurrent_at": [8]}},
+    "time code": {"generator": {"time_code": 4}},
+    "statistics over all steps": {"generator": {"norm_statistics": "shared"}},
+    "attention within frames": {"generator": {"attention": "spatial", "attention_at": 16}},
+    "unconditional": {"classes": 0},
+}
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("name", STREAMED)
+def test_streamed_frames_are_those_of_the_whole_clip(name, chunk):
+    network = settled(tiny_network(**STREAMED[name]))
+    for parameter_name, parameter in network.named_parameters():
+        if parameter_name.endswith("gamma"):
+            parameter.data.fill_(1.0)
+    z, y = torch.randn(2, 8), torch.tensor([0, 2]) if network.classes else None
+    pieces = list(network.stream(z, y, 7, chunk))  # beyond the 4 frames that it was built for
+    assert [piece.shape[1] for piece in pieces] == ([1] * 7 if chunk == 1 else [3, 3, 1])
+    torch.testing.assert_close(torch.cat(pieces, 1), network(z, y, 7), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["full", "separable"])
+def test_attention_over_time_does_not_stream(attention):
+    network = settled(tiny_network(generator={"attention": attention, "attention_at": 16}))
+    z, y = torch.randn(1, 8), torch.tensor([0])
+    with pytest.raises(ValueError, match="attends over time"):
+        next(network.stream(z, y))
+    torch.testing.assert_close(next(network.stream(z, y, chunk=4)), network(z, y))
+    with pytest.raises(ValueError, match="training mode"):
+        next(network.train().stream(z, y, chunk=4))

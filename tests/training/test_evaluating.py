@@ -93,6 +93,7 @@ def test_the_classifier_chooses_the_best_checkpoint(store, tmp_path, classifier,
     assert by == {"with": {"evaluation.distance"}, "without": {"check.score"}}
 
 
+@pytest.mark.slow
 def test_an_evaluated_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp_path, classifier, monkeypatch):
     looked_at, look = [], ClassifierFeatures.__call__
     monkeypatch.setattr(

@@ -86,6 +86,7 @@ def test_run_directory_tells_how_it_went(store, tmp_path):
     assert "15 clips" in model.card
 
 
+@pytest.mark.slow
 def test_training_learns_a_colour(tmp_path):
     """Fakes of each class come to have more of their class's colour than those of other classes; no alarm is raised."""
     with StoreWriter(tmp_path / "store", 32, ["red", "green", "blue"], {}) as writer:

@@ -27,6 +27,7 @@ def kinds(run):
     return {(line["event"], line["about"]) for line in events_of(run) if line["state"] == "raised"}
 
 
+@pytest.mark.slow
 def test_a_generator_that_learns_nothing_is_found_out(store, tmp_path):
     """Steps of 1e-12 leave G's grey stills as they are, and D tells them apart at once."""
     rates = {"lr_g": 1e-12, "lr_d": 5e-3}
@@ -62,6 +63,7 @@ def test_a_generator_that_ignores_its_noise_is_found_out(store, tmp_path, monkey
     assert {("little variety within a class", name) for name in ("dot", "bar", "sky")} <= kinds(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_gradient_explosion_is_found_out(store, tmp_path, monkeypatch):
     def exploding(state, real, fake):
         metrics = generator_step(state, real, fake)
@@ -118,6 +120,7 @@ def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(
     assert_equal_runs(tmp_path / "whole", tmp_path / "run")  # the event went with the steps that were lost
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_loses_nothing(store, tmp_path, monkeypatch):
     config = tiny_config(store, steps=6, checkpoint_every=2, sample_every=3)
     train(config, tmp_path / "whole", say=quiet)

@@ -60,11 +60,13 @@ def test_every_point_is_tried():
     assert {kill.point for kill in KILLS} == set(POINTS)
 
 
+@pytest.mark.slow
 def test_killed_at_every_point_ends_equal(training):
     found = training.suffer(training.folder / "killed", KILLS)
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_killed_without_forks_ends_equal(training):
     """The program as a user starts it: a process of its own each time."""
     training = Training(training.folder, training.setting, start_process)

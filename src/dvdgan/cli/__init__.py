@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _explain(error: Exception) -> int:
     """Say on stderr, in one line, what went wrong; returns the exit code."""
+    from dvdgan.clips import ClipError
     from dvdgan.config_files import ConfigError
     from dvdgan.data.errors import DataError
     from dvdgan.devices import DeviceError
@@ -73,7 +74,7 @@ def _explain(error: Exception) -> int:
     from dvdgan.runs.directory import TrainingError
     from dvdgan.training import TrainingFailed
 
-    mistakes = (ConfigError, DataError, DeviceError, EvaluationError, ModelError, PipelineError, ReportError)
+    mistakes = (ClipError, ConfigError, DataError, DeviceError, EvaluationError, ModelError, PipelineError, ReportError)
     parser_error: Any = error  # typer's, whose classes have had several homes
     if hasattr(error, "format_message"):
         if not error.format_message() or "NoArgs" in type(error).__name__:

@@ -12,7 +12,8 @@ from dvdgan.cli.options import Device, Model
 from dvdgan.console import say
 
 if TYPE_CHECKING:
-    from dvdgan.pipeline import Clips, Pipeline
+    from dvdgan.clips import ClipStream
+    from dvdgan.pipeline import Pipeline
 
 
 class Precision(str, Enum):
@@ -59,7 +60,7 @@ def generate(
     ] = None,
     scale: Annotated[int, typer.Option(min=1, max=64, help="Whole-number enlargement of the pixels.")] = 1,
     fps: Annotated[Optional[float], typer.Option(min=0.1, max=1000, help="Frames per second of the files.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=65_536, help="Clips per forward pass.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, max=65_536, help="Most clips per forward pass.")] = 16,
     precision: Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")] = Precision.fp32,
     device: Device = None,
     list_classes: Annotated[bool, typer.Option("--list-classes", help="Print the class names and end.")] = False,
@@ -68,39 +69,36 @@ def generate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dvdgan.pipeline import check_output, load, output_kind
+    from dvdgan.clips import output_kind
+    from dvdgan.pipeline import load
 
     if not list_classes:
-        output_kind(out)  # refuses a wrong suffix before any work
+        output_kind(out)  # refuses a wrong suffix before the model is read
     if interpolate and num is not None:
         raise typer.BadParameter("--interpolate says how many clips are made: leave --num out")
     pipeline = load(model, device, precision.value, batch_size)
     if list_classes:
         say("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
         return
-    count = (
-        (max(len(class_ or []), 2) - 1) * interpolate if interpolate else num or len(class_ or pipeline.classes) or 1
-    )
-    network = pipeline.model.config.network
-    check_output(out, count, frames or network.frames, network.size, scale)
     options: dict[str, Any] = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
+    clips = _stream(pipeline, class_ or [], num, seed, interpolate, options)
+    clips.fps = fps or clips.fps
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("making clips", total=None)
-        pipeline.progress = lambda done, of: bar.update(task, completed=done, total=of)
-        clips = _make(pipeline, class_ or [], num, seed, interpolate, options)
-    clips.fps = fps or clips.fps
-    for path in clips.save(out, scale):
+        task = bar.add_task("making frames", total=None)
+        clips.progress = lambda done, of: bar.update(task, completed=done, total=of)
+        written = clips.save(out, scale)
+    for path in written:
         say(path)
 
 
-def _make(
+def _stream(
     pipeline: Pipeline, classes: list[str], num: int | None, seed: int, interpolate: int, options: dict[str, Any]
-) -> Clips:
+) -> ClipStream:
     if not interpolate:
-        return pipeline(classes or None, num, seed, **options)
+        return pipeline.stream(classes or None, num, seed, **options)
     seeds = [seed] * len(classes) if len(classes) > 1 else [seed, seed + 1]
-    return pipeline.interpolate(classes or None, seeds, interpolate, **options)
+    return pipeline.stream_interpolation(classes or None, seeds, interpolate, **options)
 
 
 def models(

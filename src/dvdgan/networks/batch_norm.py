@@ -53,8 +53,8 @@ class BatchNormReLU(nn.Module):
             return 1 + self.gain(condition), self.bias(condition)
         return self.gain[None], self.bias[None]  # type: ignore[index]
 
-    def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
-        """Normalise ``[T * B, C, H, W]``, apply the affine map of condition ``[B, D]``, clip at zero."""
+    def forward(self, x: Tensor, condition: Tensor, frames: int, start: int = 0) -> Tensor:
+        """Normalise frames from ``start`` on, ``[T * B, C, H, W]``, apply condition ``[B, D]``'s map, clip at zero."""
         with full_precision(x.device):
             gain, bias = self.affine(condition)
         if self.training:  # statistics of this batch
@@ -68,7 +68,7 @@ class BatchNormReLU(nn.Module):
                 self.observer.append((mean, var))
             return y
         # standing statistics of each step
-        steps = torch.arange(frames, device=x.device).clamp_(max=self.statistics_sets - 1)  # [T]
+        steps = torch.arange(start, start + frames, device=x.device).clamp_(max=self.statistics_sets - 1)  # [T]
         form = quick.normalise if kernels.enabled else normalise
         return form(x, self.mean[steps], self.var[steps], gain, bias, frames, NORM_EPS)
 

@@ -48,12 +48,12 @@ class GeneratorBlock(nn.Module):
         if learned_skip or in_channels != out_channels or upsample is not None:
             self.skip = Conv2d(in_channels, out_channels, kernel_size=1, spectral_norm=spectral_norm)
 
-    def forward(self, x: Tensor, condition: Tensor, frames: int) -> Tensor:
-        """``[T * B, in_channels, H, W]`` and condition ``[B, D]`` to ``[T * B, out_channels, H', W']``."""
+    def forward(self, x: Tensor, condition: Tensor, frames: int, start: int = 0) -> Tensor:
+        """Frames from ``start`` on, ``[T * B, in_channels, H, W]``, to ``[T * B, out_channels, H', W']``."""
         # main path
-        h = self.norm1(x, condition, frames)  # norm, ReLU
+        h = self.norm1(x, condition, frames, start)  # norm, ReLU
         h = self._upsample_and_convolve(h)
-        h = self.norm2(h, condition, frames)  # norm, ReLU
+        h = self.norm2(h, condition, frames, start)  # norm, ReLU
         h = self.conv2(h)
         # skip path
         skip = self._upsample(x if self.skip is None else self.skip(x))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -12,7 +13,7 @@ from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
-from dvdgan.networks.folding import repeat_over_batch, repeat_over_time, unfold_time
+from dvdgan.networks.folding import by_step, repeat_over_batch, repeat_over_time, unfold_time
 from dvdgan.networks.kernels.layout import gradient_like
 from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise
 from dvdgan.networks.recurrent import ConvGRU
@@ -103,13 +104,78 @@ class Generator(nn.Module):
         Raises:
             ValueError: labels are missing, or given to an unconditional network; frames on an image network.
         """
-        frames = self.frames if frames is None else frames
+        self._check_labels(labels)
+        return self._make_frames(z, labels, 0, self.check_frames(frames))
+
+    @torch.no_grad()
+    def stream(
+        self, z: Tensor, labels: Tensor | None = None, frames: int | None = None, chunk: int = 1
+    ) -> Iterator[Tensor]:
+        """Make clips some frames at a time, in order, with only the ConvGRUs' states kept: the frames of `forward`.
+
+        Args:
+            z: see `forward`.
+            labels: see `forward`.
+            frames: T.
+            chunk: frames at a time; memory grows with it.
+
+        Yields:
+            ``[B, chunk, 3, size, size]`` in [−1, 1]; the last one may have fewer frames.
+
+        Raises:
+            ValueError: as `forward`; chunk is below 1, the network is in training mode, whose batch norm sees whole
+                clips, or it attends over time.
+        """
+        self._check_labels(labels)
+        frames = self.check_frames(frames)
+        if chunk < 1:
+            raise ValueError(f"chunk must be 1 frame or more, not {chunk}")
+        if self.training:
+            raise ValueError("a generator in training mode cannot stream: call eval() first")
+        if self.attends_over_time and chunk < frames:
+            raise ValueError("this generator attends over time: its clips can only be made whole")
+        states: dict[str, Tensor] = {}
+        for start in range(0, frames, chunk):
+            yield self._make_frames(z, labels, start, min(chunk, frames - start), states)
+
+    @property
+    def attends_over_time(self) -> bool:
+        """Whether a frame depends on later ones, so that clips can only be made whole."""
+        return bool({"clip", "time"} & set(ATTENTION[self.config.generator.attention]))
+
+    def _check_labels(self, labels: Tensor | None) -> None:
         if (labels is None) != (self.classes == 0):
             raise ValueError(
                 "this generator is unconditional: pass no labels" if labels is not None else "labels are missing"
             )
+
+    def check_frames(self, frames: int | None) -> int:
+        """A number of frames, by default the configuration's, if this network can make so many.
+
+        Raises:
+            ValueError: below 1, or more than 1 from an image network.
+        """
+        frames = self.frames if frames is None else frames
         if frames < 1 or (self.frames == 1 and frames > 1):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
+        return frames
+
+    def _make_frames(
+        self, z: Tensor, labels: Tensor | None, start: int, frames: int, states: dict[str, Tensor] | None = None
+    ) -> Tensor:
+        """Frames ``start`` to ``start + frames`` of clips.
+
+        Args:
+            z: latents ``[B, z_dim]``.
+            labels: see `forward`.
+            start: number of the first frame.
+            frames: how many, T here.
+            states: of each stage's ConvGRU before the first frame, by the stage's name (absent ones are zero); those
+                after the last frame replace them.
+
+        Returns:
+            ``[B, T, 3, size, size]``.
+        """
         batch = len(z)
 
         # condition -> affine -> [ch0, 4, 4], the input of the first recurrence at every time step
@@ -119,12 +185,19 @@ class Generator(nn.Module):
 
         # stages: ConvGRU over time, then residual blocks on each frame
         per_stage = self.config.generator.blocks_per_stage
-        for index, stage in enumerate(self.stages.values()):
-            constant = x.shape[0] == batch  # x is [B, C, S, S] until a recurrence makes it [T * B, C, S, S]
-            x = stage(x, conditions[index * per_stage : (index + 1) * per_stage], frames, constant)
+        moving = False  # x is [B, C, S, S] until a recurrence makes it [T * B, C, S, S]
+        for index, (name, stage) in enumerate(self.stages.items()):
+            of_stage = conditions[index * per_stage : (index + 1) * per_stage]
+            before = None if states is None else states.get(name)
+            x, state = stage(x, of_stage, frames, constant=not moving, start=start, state=before)
+            moving = moving or state is not None
+            if states is not None and state is not None:
+                states[name] = state.clone()  # a view would keep all of the ConvGRU's output
+        if not moving:
+            frames = 1
 
         # norm, ReLU, conv3, tanh
-        x = self.to_rgb(self.norm(x, conditions[-1], frames))  # [T * B, 3, size, size]
+        x = self.to_rgb(self.norm(x, conditions[-1], frames, start))  # [T * B, 3, size, size]
         if kernels.enabled:
             x = gradient_like(x)
         return torch.tanh(unfold_time(x, frames))  # [B, T, 3, size, size]
@@ -185,7 +258,15 @@ class GeneratorStage(nn.Module):
             )
             self.blocks.append(block)
 
-    def forward(self, x: Tensor, conditions: list[Tensor], frames: int, constant: bool) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        conditions: list[Tensor],
+        frames: int,
+        constant: bool,
+        start: int = 0,
+        state: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
         """One resolution of clips.
 
         Args:
@@ -193,16 +274,20 @@ class GeneratorStage(nn.Module):
             conditions: ``[B, condition_dim]`` of each block.
             frames: T.
             constant: whether no recurrence has come before.
+            start: number of the first frame.
+            state: of the ConvGRU before it, ``[B, in_channels, S, S]``; None is zero.
 
         Returns:
-            ``[T * B, out_channels, 2S, 2S]``; ``[B, …]`` if constant and without a recurrence of its own.
+            ``[T * B, out_channels, 2S, 2S]``, or ``[B, …]`` if constant and without a recurrence of its own; and the
+            ConvGRU's state after the last frame, None without one.
         """
         # recurrence over time
         if self.gru is not None:
             if self.time_channels:
-                x = self._add_time_code(repeat_over_time(x, frames) if constant else x, frames)
+                x = self._add_time_code(repeat_over_time(x, frames) if constant else x, start, frames)
                 constant = False
-            x = self.gru(x, frames, constant=constant)
+            x = self.gru(x, frames, state, constant)
+            state = by_step(x, frames)[-1]
         elif constant:
             frames = 1
         # attention
@@ -210,19 +295,20 @@ class GeneratorStage(nn.Module):
             x = layer(x, frames)
         # residual blocks on each frame
         for block, condition in zip(self.blocks, conditions):
-            x = block(x, condition, frames)
-        return x
+            x = block(x, condition, frames, start)
+        return x, state
 
-    def _add_time_code(self, x: Tensor, frames: int) -> Tensor:
+    def _add_time_code(self, x: Tensor, start: int, frames: int) -> Tensor:
         """``[T * B, C, S, S]`` to ``[T * B, C + time_channels, S, S]``."""
-        code = time_code(frames, self.time_channels, self.time_period, x)  # [T, time_channels, 1, 1]
+        code = time_code(start, frames, self.time_channels, self.time_period, x)  # [T, time_channels, 1, 1]
         code = repeat_over_batch(code, len(x) // frames)  # [T * B, time_channels, 1, 1]
         return torch.cat([x, code.expand(-1, -1, *x.shape[2:])], 1)
 
 
-def time_code(frames: int, channels: int, period: int, like: Tensor) -> Tensor:
-    """Sines and cosines of the frame number, ``[T, channels, 1, 1]``, with periods from 4 to 4 * period frames."""
+def time_code(start: int, frames: int, channels: int, period: int, like: Tensor) -> Tensor:
+    """Sines and cosines of T frame numbers from start on, ``[T, channels, 1, 1]``; of periods from 4 to 4 * period."""
     half = channels // 2
     periods = torch.logspace(math.log10(4.0), math.log10(4.0 * max(period, 2)), half, device=like.device)
-    phase = 2 * math.pi * torch.arange(frames, device=like.device)[:, None] / periods  # [T, channels / 2]
+    numbers = torch.arange(start, start + frames, device=like.device)
+    phase = 2 * math.pi * numbers[:, None] / periods  # [T, channels / 2]
     return torch.cat([phase.sin(), phase.cos()], 1)[..., None, None].to(like.dtype)

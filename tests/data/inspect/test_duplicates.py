@@ -7,7 +7,7 @@ from PIL import Image
 from dvdgan.data import phenomena
 from dvdgan.data.inspect import duplicates
 from dvdgan.data.inspect.duplicates import NEAR_COPY, fingerprint, near_duplicates
-from dvdgan.data.write.encode import write_gif, write_mp4
+from dvdgan.data.write.encode import write_clip, write_mp4
 from support.clips import read_clip
 
 CLASSES = phenomena.CLASSES
@@ -42,7 +42,7 @@ def encoded(clip, path, crf=34):
 
 COPIES = {
     "low quality": lambda clip, tmp: encoded(clip, tmp / "a.mp4"),
-    "a small GIF": lambda clip, tmp: read_clip(write_gif(tmp / "a.gif", resized(clip[::2], 24, 24), 6))[0],
+    "a small GIF": lambda clip, tmp: read_clip(write_clip(tmp / "a.gif", resized(clip[::2], 24, 24), 6))[0],
     "smaller": lambda clip, tmp: resized(clip, 32, 32),
     "another aspect ratio": lambda clip, tmp: resized(clip, 64, 40),
     "cropped": lambda clip, tmp: clip[:, 1:-1, 2:-1],

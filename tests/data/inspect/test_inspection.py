@@ -15,7 +15,7 @@ from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
-from dvdgan.data.write.encode import write_gif, write_mp4
+from dvdgan.data.write.encode import write_clip, write_mp4
 from dvdgan.data.write.sheets import BACKGROUND
 
 
@@ -58,7 +58,7 @@ def listing(tmp_path_factory):
     add("wave/wide.mp4", 1, "train", lambda path: write_mp4(path, moving(20, 20, 48, 96), 24))
     add("wave/still.mp4", 1, "train", lambda path: write_mp4(path, moving(21)[[0] * 8], 8, crf=35))
     add("wave/clear.webp", 1, "test", lambda path: write_alpha(path, moving(22), 125))
-    add("wave/one.gif", 1, "train", lambda path: write_gif(path, moving(23, 1), 8))
+    add("wave/one.gif", 1, "train", lambda path: write_clip(path, moving(23, 1), 8))
     add("wave/wide.mp4#t=0.25-0.5", 1, "train", None, start=0.25, end=0.5)
     add("wave/wide.mp4#t=7-8", 1, "train", None, start=7, end=8)
     add("wave/void.mp4", 1, "train", lambda path: path.write_bytes(b""))

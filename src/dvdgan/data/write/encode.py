@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
+from itertools import count, pairwise
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,9 @@ from PIL import Image
 from dvdgan.data.errors import DataError
 
 _BT709 = 1  # the code point of BT.709 in ITU-T H.273, for matrix, primaries and transfer alike
+
+
+Write = Callable[[np.ndarray], None]
 
 
 def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
@@ -39,11 +43,39 @@ def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
         ValueError: an unknown suffix, or an array that is no clip.
         DataError: more frames per second than the format can time (100 in a GIF, 1000 in a WebP).
     """
-    writers = {".mp4": write_mp4, ".gif": write_gif, ".webp": write_webp, ".npz": write_npz}
+    if Path(path).suffix.lower() == ".npz":
+        return write_npz(path, clip, fps)
+    _check_clip(clip, fps)
+    _, height, width, _ = clip.shape
+    with clip_writer(path, height, width, fps) as write:
+        write(clip)
+    return Path(path)
+
+
+@contextmanager
+def clip_writer(path: str | Path, height: int, width: int, fps: float) -> Iterator[Write]:
+    """Write a clip some frames at a time, in the format that the suffix names: .mp4, .gif or .webp.
+
+    Args:
+        path: the file to write; it appears when all is written.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        fps: frames per second.
+
+    Yields:
+        A function that takes the next frames, uint8 ``[t, H, W, 3]``.
+
+    Raises:
+        ValueError: an unknown suffix.
+        DataError: more frames per second than the format can time (100 in a GIF, 1000 in a WebP).
+    """
+    writers = {".mp4": _mp4_writer, ".gif": _gif_writer, ".webp": _webp_writer}
     suffix = Path(path).suffix.lower()
     if suffix not in writers:
-        raise ValueError(f"{path}: clips are written as {', '.join(writers)}, not as {suffix or 'no suffix'}")
-    return writers[suffix](path, clip, fps)
+        known = ", ".join([*writers, ".npz"])
+        raise ValueError(f"{path}: clips are written as {known}, not as {suffix or 'no suffix'}")
+    with writers[suffix](Path(path), height, width, fps) as write:
+        yield write
 
 
 def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> Path:
@@ -60,59 +92,56 @@ def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> 
         crf: x264's constant rate factor; 0 is the best, 51 the worst.
     """
     _check_clip(clip, fps)
-    clip = np.pad(clip, ((0, 0), (0, clip.shape[1] % 2), (0, clip.shape[2] % 2), (0, 0)), mode="edge")
+    _, height, width, _ = clip.shape
+    with _mp4_writer(Path(path), height, width, fps, crf) as write:
+        write(clip)
+    return Path(path)
+
+
+@contextmanager
+def _mp4_writer(path: Path, height: int, width: int, fps: float, crf: int = 16) -> Iterator[Write]:
     rate = Fraction(fps).limit_denominator(1001)
     with (
         atomic_path(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container,
     ):
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
-        stream.height, stream.width = clip.shape[1:3]
+        stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
         codec = stream.codec_context
         codec.thread_count = 1  # x264's output depends on the number of threads
         codec.color_range = ColorRange.MPEG
         codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
-        for array in clip:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.AREA,  # a pair of pixels shares the mean of its colours
-            )
-            container.mux(stream.encode(frame))
+
+        def write(frames: np.ndarray) -> None:
+            for array in np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge"):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24").reformat(
+                    format="yuv420p",
+                    dst_colorspace=Colorspace.ITU709,
+                    dst_color_range=ColorRange.MPEG,
+                    interpolation=Interpolation.AREA,  # a pair of pixels shares the mean of its colours
+                )
+                container.mux(stream.encode(frame))
+
+        yield write
         container.mux(stream.encode(None))
-    return Path(path)
 
 
-def write_gif(path: str | Path, clip: np.ndarray, fps: float) -> Path:
-    """Write a GIF that loops for ever, with 256 colours chosen for each frame, without dithering.
+def _gif_writer(path: Path, height: int, width: int, fps: float) -> AbstractContextManager[Write]:
+    """A GIF that loops for ever, with 256 colours chosen for each frame, without dithering.
 
-    A GIF counts time in 1/100 s: at 12 fps its delays are 8, 9, 8, 8, 9 ... hundredths, right in the sum.
-
-    Args:
-        path: the file to write.
-        clip: uint8 ``[T, H, W, 3]``.
-        fps: frames per second, at most 100; browsers slow down what is above 50.
+    A GIF counts time in 1/100 s: at 12 fps its delays are 8, 9, 8, 8, 9 ... hundredths, right in the sum. Browsers slow
+    down what is above 50 frames per second.
     """
-    frames = (_to_palette(frame) for frame in clip)
-    return _write_animation(path, clip, fps, frames, codec="gif", pix_fmt="pal8", ticks=100, options={})
+    return _animation_writer(path, height, width, fps, _palette_frame, codec="gif", pix_fmt="pal8", ticks=100)
 
 
-def write_webp(path: str | Path, clip: np.ndarray, fps: float) -> Path:
-    """Write a lossless animated WebP that loops for ever; delays are whole milliseconds, right in the sum.
-
-    Args:
-        path: the file to write.
-        clip: uint8 ``[T, H, W, 3]``.
-        fps: frames per second.
-    """
-    alpha = np.full((*clip.shape[1:3], 1), 255, np.uint8)
-    frames = (
-        av.VideoFrame.from_ndarray(np.concatenate([frame[..., ::-1], alpha], axis=-1), format="bgra") for frame in clip
-    )
+def _webp_writer(path: Path, height: int, width: int, fps: float) -> AbstractContextManager[Write]:
+    """A lossless animated WebP that loops for ever; delays are whole milliseconds, right in the sum."""
     options = {"lossless": "1", "compression_level": "4", "quality": "75"}
-    return _write_animation(path, clip, fps, frames, codec="libwebp", pix_fmt="bgra", ticks=1000, options=options)
+    return _animation_writer(
+        path, height, width, fps, _bgra_frame, codec="libwebp", pix_fmt="bgra", ticks=1000, options=options
+    )
 
 
 def write_npz(path: str | Path, clip: np.ndarray, fps: float) -> Path:
@@ -129,46 +158,61 @@ def write_npz(path: str | Path, clip: np.ndarray, fps: float) -> Path:
     return Path(path)
 
 
-def _write_animation(
-    path: str | Path,
-    clip: np.ndarray,
+@contextmanager
+def _animation_writer(
+    path: Path,
+    height: int,
+    width: int,
     fps: float,
-    frames: Iterable[av.VideoFrame],
+    to_frame: Callable[[np.ndarray], av.VideoFrame],
     *,
     codec: str,
     pix_fmt: str,
     ticks: int,  # per second
-    options: dict[str, str],
-) -> Path:
+    options: dict[str, str] | None = None,
+) -> Iterator[Write]:
     """Write one packet per frame. (Pillow's writers merge equal frames, so a still clip would lose its length.)"""
-    _check_clip(clip, fps)
     if fps > ticks:
         raise DataError(
-            f"{path}: {fps:g} fps cannot be written, since {Path(path).suffix} counts time in 1/{ticks} s; "
+            f"{path}: {fps:g} fps cannot be written, since {path.suffix} counts time in 1/{ticks} s; "
             f"set fps to {ticks} or less, or write .mp4"
         )
-    starts = [round(index * ticks / fps) for index in range(len(clip) + 1)]
     container_format = "gif" if codec == "gif" else "webp"
     with (
         atomic_path(path) as temporary,
         av.open(str(temporary), "w", format=container_format, options={"loop": "0"}) as container,
     ):
-        stream = cast(VideoStream, container.add_stream(codec, rate=ticks, options=options))
-        stream.height, stream.width = clip.shape[1:3]
+        stream = cast(VideoStream, container.add_stream(codec, rate=ticks, options=options or {}))
+        stream.height, stream.width = height, width
         stream.pix_fmt = pix_fmt
-        durations = iter(np.diff(starts).tolist())
-        for start, frame in zip(starts, frames):
-            frame.pts, frame.time_base = start, Fraction(1, ticks)
-            for packet in stream.encode(frame):
-                packet.duration = next(durations)
+        starts = (round(index * ticks / fps) for index in count())
+        times = pairwise(starts)  # beginning and end of each packet, in ticks
+        frames_in = 0
+
+        def mux(packets: list[av.Packet]) -> None:
+            for packet in packets:
+                begin, end = next(times)
+                packet.duration = end - begin
                 container.mux(packet)
-        for packet in stream.encode(None):
-            packet.duration = next(durations)
-            container.mux(packet)
-    return Path(path)
+
+        def write(frames: np.ndarray) -> None:
+            nonlocal frames_in
+            for array in frames:
+                frame = to_frame(array)
+                frame.pts, frame.time_base = round(frames_in * ticks / fps), Fraction(1, ticks)
+                frames_in += 1
+                mux(stream.encode(frame))
+
+        yield write
+        mux(stream.encode(None))
 
 
-def _to_palette(frame: np.ndarray) -> av.VideoFrame:
+def _bgra_frame(array: np.ndarray) -> av.VideoFrame:
+    alpha = np.full((*array.shape[:2], 1), 255, np.uint8)
+    return av.VideoFrame.from_ndarray(np.concatenate([array[..., ::-1], alpha], axis=-1), format="bgra")
+
+
+def _palette_frame(frame: np.ndarray) -> av.VideoFrame:
     image = Image.fromarray(frame).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
     palette = np.zeros((256, 4), np.uint8)  # alpha, R, G, B

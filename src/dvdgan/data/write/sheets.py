@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ def clip_sheet(
     labels: list[str] | None = None,
     columns: int = 8,
     scale: int = 2,
+    times: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Lay clips out as rows and their frames as columns, evenly spaced from the first frame to the last.
 
@@ -36,6 +38,7 @@ def clip_sheet(
         labels: N texts for the left margin, or None; neighbouring rows with the same label form a group.
         columns: frames shown per clip, at most T.
         scale: how many times larger a frame is drawn, bicubically.
+        times: T frame numbers, from 0, where the clips hold only the frames to be shown (`sheet_times`).
 
     Returns:
         The image, uint8 ``[H', W', 3]``.
@@ -46,7 +49,7 @@ def clip_sheet(
     count, length, height, width = _check(clips)
     if labels is not None and len(labels) != count:
         raise ValueError(f"{count} clips need {count} labels, not {len(labels)}")
-    shown = np.linspace(0, length - 1, max(1, min(columns, length))).round().astype(int)
+    shown = sheet_times(length, columns) if times is None else range(length)
     cell_width, cell_height = width * scale, height * scale
     font, small = _font(_FONT_SIZE), _font(_SMALL_FONT_SIZE)
 
@@ -62,7 +65,7 @@ def clip_sheet(
     draw = ImageDraw.Draw(canvas)
 
     lefts = [left + column * (cell_width + _FRAME_GAP) for column in range(len(shown))]
-    for x, time in zip(lefts, shown):
+    for x, time in zip(lefts, shown if times is None else times):
         draw.text((x + 1, _MARGIN), str(time + 1), font=small, fill=FAINT_TEXT)
     for row, (clip, top) in enumerate(zip(clips, tops)):
         if labels is not None and (row == 0 or labels[row] != labels[row - 1]):
@@ -70,6 +73,11 @@ def clip_sheet(
         for x, time in zip(lefts, shown):
             canvas.paste(_enlarged(clip[time], scale), (x, top))
     return np.asarray(canvas)
+
+
+def sheet_times(length: int, columns: int) -> list[int]:
+    """Numbers of the frames that a sheet shows: evenly spaced from the first to the last, at most ``columns``."""
+    return np.linspace(0, length - 1, max(1, min(columns, length))).round().astype(int).tolist()
 
 
 def clip_grid(clips: np.ndarray, columns: int | None = None, scale: int = 1, gap: int = 4) -> np.ndarray:

@@ -1,0 +1,267 @@
+"""Generated clips on their way to memory or to files, a batch of frames at a time."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import ceil, sqrt
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from dvdgan.data.write.encode import atomic_path, clip_writer
+from dvdgan.data.write.sheets import clip_grid, clip_sheet, sheet_times, write_image
+
+SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
+_LARGEST = {"": 8192, ".mp4": 8192, ".gif": 16_384, ".webp": 16_383, ".png": 65_535}  # pixels a side; players' limits
+_GAP = 4  # pixels between the clips of a mosaic
+_SHEET_BYTES = 4 << 30  # of the pixels of a sheet, which is drawn whole
+_HELD = 1 << 30  # bytes of clips that are held at once where a file wants one clip after the other
+
+
+class ClipError(ValueError):
+    """Clips that cannot be written so; the message is one line and names the mend."""
+
+
+Batch = tuple[range, Iterator[np.ndarray]]
+"""Numbers of the clips of a batch, and their frames, some at a time: uint8 ``[b, t, H, W, 3]``, in order."""
+
+
+@dataclass
+class ClipStream:
+    """Clips that are made while they are written: memory holds some frames of one batch, however many there are.
+
+    Attributes:
+        labels: what each clip is asked to be, such as ``pen`` or ``pen 50%, flow 50%``.
+        seeds: the seed of each clip's noise.
+        fps: frames per second for files.
+        frames: T.
+        size: height and width of a frame, in pixels.
+        batches: makes the clips, from the first, given the most clips of a batch (None leaves it free).
+        progress: called with the frames made and the frames in all, if set.
+    """
+
+    labels: list[str]
+    seeds: list[int]
+    fps: float
+    frames: int
+    size: int
+    batches: Callable[[int | None], Iterator[Batch]]
+    progress: Callable[[int, int], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self) -> Clips:
+        """All clips, made and held in memory."""
+        video = np.empty((len(self), self.frames, self.size, self.size, 3), np.uint8)
+        for numbers, pieces in self._counted(None):
+            start = 0
+            for piece in pieces:
+                video[numbers.start : numbers.stop, start : start + piece.shape[1]] = piece
+                start += piece.shape[1]
+        return Clips(video, self.labels, self.seeds, self.fps)
+
+    def save(self, path: str | Path, scale: int = 1) -> list[Path]:
+        """Make the clips and write them.
+
+        Args:
+            path: ``.mp4``, ``.gif`` or ``.webp`` (several clips become a mosaic), ``.png`` (a sheet: a row per clip,
+                time to the right), ``.npz`` (arrays video, labels, seeds, fps), or a directory, which gets an
+                MP4 per clip.
+            scale: whole-number enlargement, except for npz.
+
+        Returns:
+            The files written.
+
+        Raises:
+            ClipError: the suffix is none of these, or the format cannot hold so many or so large clips; before any
+                clip is made.
+            OSError: a full disk and the like. Clips of a directory that are whole stay.
+        """
+        path = Path(path)
+        check_output(path, len(self), self.frames, self.size, scale)
+        suffix = output_kind(path)
+        if suffix == "":
+            return self._save_directory(path, scale)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".npz":
+            self._save_npz(path)
+        elif suffix == ".png":
+            self._save_sheet(path, scale)
+        else:
+            self._save_mosaic(path, scale)
+        return [path]
+
+    def _counted(self, most: int | None) -> Iterator[Batch]:
+        """The batches, reporting progress at each piece."""
+        made = 0
+
+        def reported(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+            nonlocal made
+            for piece in pieces:
+                made += piece.shape[0] * piece.shape[1]
+                if self.progress is not None:
+                    self.progress(made, len(self) * self.frames)
+                yield piece
+
+        for numbers, pieces in self.batches(most):
+            yield numbers, reported(pieces)
+
+    def _save_directory(self, path: Path, scale: int) -> list[Path]:
+        path.mkdir(parents=True, exist_ok=True)
+        digits = max(4, len(str(len(self) - 1)))
+        written: list[Path] = []
+        for numbers, pieces in self._counted(None):
+            files = [
+                path / f"{number:0{digits}}-{_file_name(self.labels[number])}-seed{self.seeds[number]}.mp4"
+                for number in numbers
+            ]
+            side = self.size * scale
+            with ExitStack() as stack:
+                writers = [stack.enter_context(clip_writer(file, side, side, self.fps)) for file in files]
+                for piece in pieces:
+                    for write, clip in zip(writers, piece):
+                        write(clip_grid(clip[None], columns=1, scale=scale, gap=0))
+            written += files
+        return written
+
+    def _save_mosaic(self, path: Path, scale: int) -> None:
+        columns = ceil(sqrt(len(self)))
+        gap = _GAP if len(self) > 1 else 0
+        batches = [pieces for _, pieces in self._counted(None)]  # all of them go on side by side
+        with ExitStack() as stack:
+            write: Callable[[np.ndarray], None] | None = None
+            for pieces in zip(*batches):
+                clips = np.concatenate(pieces)  # [N, t, H, W, 3]
+                for time in range(clips.shape[1]):
+                    mosaic = clip_grid(clips[:, time : time + 1], columns, scale, gap)
+                    if write is None:
+                        _, height, width, _ = mosaic.shape
+                        write = stack.enter_context(clip_writer(path, height, width, self.fps))
+                    write(mosaic)
+
+    def _save_sheet(self, path: Path, scale: int) -> None:
+        times = sheet_times(self.frames, 16)
+        shown = np.empty((len(self), len(times), self.size, self.size, 3), np.uint8)
+        for numbers, pieces in self._counted(None):
+            start = 0
+            for piece in pieces:
+                for column, time in enumerate(times):
+                    if start <= time < start + piece.shape[1]:
+                        shown[numbers.start : numbers.stop, column] = piece[:, time - start]
+                start += piece.shape[1]
+        write_image(path, clip_sheet(shown, self.labels, len(times), scale, times))
+
+    def _save_npz(self, path: Path) -> None:
+        shape = (len(self), self.frames, self.size, self.size, 3)
+        most = max(1, _HELD // (self.frames * self.size**2 * 3))
+        with atomic_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            with archive.open("video.npy", "w", force_zip64=True) as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(cast(BinaryIO, file), header)
+                for numbers, pieces in self._counted(most):
+                    # one clip goes out as it is made; of several, each wants all its frames in a row
+                    for piece in pieces if len(numbers) == 1 else [np.concatenate(list(pieces), axis=1)]:
+                        file.write(np.ascontiguousarray(piece).data)
+            arrays = {"labels": np.array(self.labels), "seeds": np.array(self.seeds), "fps": np.array(self.fps)}
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w") as file:
+                    np.lib.format.write_array(cast(BinaryIO, file), array, allow_pickle=False)
+
+
+@dataclass
+class Clips:
+    """Generated clips in memory.
+
+    Attributes:
+        video: uint8 ``[N, T, H, W, 3]``, RGB.
+        labels: see `ClipStream`.
+        seeds: see `ClipStream`.
+        fps: frames per second for files.
+    """
+
+    video: np.ndarray
+    labels: list[str]
+    seeds: list[int]
+    fps: float
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.video[index]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.video)
+
+    def save(self, path: str | Path, scale: int = 1) -> list[Path]:
+        """Write the clips; see `ClipStream.save`."""
+        frames, size = self.video.shape[1:3]
+        stream = ClipStream(
+            self.labels, self.seeds, self.fps, frames, size, lambda _: iter([(range(len(self)), iter([self.video]))])
+        )
+        return stream.save(path, scale)
+
+
+def output_kind(path: Path) -> str:
+    """What is written at a path: its suffix in lower case, or nothing for a directory.
+
+    Raises:
+        ClipError: no such kind of file is written.
+    """
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix and suffix not in SUFFIXES:
+        raise ClipError(f"{path}: cannot write {suffix} files; use {', '.join(SUFFIXES)}, or a directory")
+    return suffix
+
+
+def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1) -> None:
+    """Refuse what a format cannot hold, before any work.
+
+    Args:
+        path: where the clips are to be written.
+        count: clips.
+        frames: of each.
+        size: height and width of a frame, in pixels.
+        scale: enlargement.
+
+    Raises:
+        ClipError: the suffix is unknown, arrays are larger than what the disk has free, or a frame, mosaic or sheet is
+            larger than its format or a reader holds.
+    """
+    suffix = output_kind(path)
+    if suffix == ".npz":
+        needed, free = 3 * count * frames * size**2, _free_bytes(path)
+        if needed > free:
+            raise ClipError(
+                f"{path}: {count} clips of {frames} frames may take {needed / 2**30:.1f} GiB, and the disk has "
+                f"{free / 2**30:.1f} free; lower --num or --frames, or write .mp4"
+            )
+        return
+    cell, kind = size * scale + _GAP, suffix or "MP4"
+    columns = {"": 1, ".png": min(frames, 16)}.get(suffix, ceil(sqrt(count)))
+    rows = 1 if suffix == "" else ceil(count / columns) if suffix != ".png" else count
+    most = _LARGEST[suffix]
+    mend = "lower --scale" if suffix == "" else "write a directory, or lower --num or --scale"
+    if max(columns, rows) * cell > most:
+        raise ClipError(
+            f"{path}: {'a clip' if suffix == '' else f'{count} clips in one {kind}'} would be "
+            f"{max(columns, rows) * cell} pixels, over {most}; {mend}"
+        )
+    if suffix == ".png" and (needed := 3 * columns * rows * cell**2) > _SHEET_BYTES:
+        raise ClipError(f"{path}: the sheet would have {needed / 2**30:.1f} GiB of pixels; {mend}")
+
+
+def _free_bytes(path: Path) -> int:
+    """Free room on the disk where a path is, or will be."""
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    return shutil.disk_usage(there).free
+
+
+def _file_name(label: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)

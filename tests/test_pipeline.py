@@ -369,9 +369,8 @@ def test_a_full_disk_loses_only_what_could_not_be_written(pipeline, tmp_path, mo
     ]  # fmt: skip
 
 
-def test_long_clips_need_the_memory_of_a_few_frames(pipeline, tmp_path, monkeypatch):
+def test_long_clips_need_the_memory_of_a_few_frames(pipeline, tmp_path):
     """Ten times the frames, and no more memory of arrays at a time."""
-    monkeypatch.setattr("dvdgan.pipeline.largest_pass", lambda _: 50)
     held = []
     for frames in (300, 3000):
         tracemalloc.start()

@@ -220,7 +220,7 @@ class Pipeline:
             self._settle(truncation, kind)
             largest = largest_pass(generator)
             size = min(self.batch_size, most or self.batch_size, largest, len(names))
-            chunk = max(1, min(length, largest // size))
+            chunk = max(1, min(length, largest // size, generator.frames))  # a clip of trained length is one pass
             for start in range(0, len(names), size):
                 part = slice(start, min(start + size, len(names)))
                 yield range(part.start, part.stop), stream_clips(generator, *noise(part), length, chunk, self.precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -45,3 +46,13 @@ def full_fp32() -> Iterator[None]:
     finally:
         torch.backends.cudnn.allow_tf32 = before[0]
         torch.set_float32_matmul_precision(before[1])
+
+
+def memory_of(device: torch.device) -> int | None:
+    """Bytes of memory of a device, in all; None where neither the system nor PyTorch says."""
+    try:
+        if device.type == "cpu":
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return torch.accelerator.get_memory_info(device)[1]
+    except (AttributeError, ValueError, OSError, RuntimeError):
+        return None

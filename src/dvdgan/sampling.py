@@ -98,7 +98,7 @@ def make_clips(
 
 
 _PASS_BYTES = 1 << 30  # about what the widest activations of a forward pass may take
-_LIVE = 6  # tensors of the last block that are held at once
+_LIVE = 12  # times the last block's output in fp32, which a forward pass holds at its peak; counted by `dvdgan.plan`
 
 
 def largest_pass(network: Generator) -> int:

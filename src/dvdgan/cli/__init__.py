@@ -32,6 +32,7 @@ app.command()(evaluation.evaluate)
 app.command()(evaluation.train_classifier)
 app.command()(configuration.presets)
 app.command()(configuration.fields)
+app.command()(configuration.plan)
 app.add_typer(data.app, name="data")
 
 

@@ -35,6 +35,12 @@ def train(
     config = load_config(preset, fields or [])
     if data is not None:
         config = updated(config, data={"source": data})
+    if not (out / "run.json").exists():
+        from dvdgan.devices import pick_device
+        from dvdgan.plan import gib, require_memory
+
+        costs = require_memory(config, pick_device(device))
+        say(f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory")
     try:
         run(config, out, minutes, device, say=say, override=override)
     except Interrupted as stop:

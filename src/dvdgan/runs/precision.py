@@ -26,11 +26,12 @@ def quickest(choices: Sequence[Choice], work: Callable[[Choice], object], device
     """
     if len(choices) == 1:
         return choices[0]
-    rounds = [[_seconds(work, choice, device) for choice in choices] for _ in range(1 + _ROUNDS)][1:]
+    rounds = [[seconds_of(work, choice, device) for choice in choices] for _ in range(1 + _ROUNDS)][1:]
     return min(zip(choices, zip(*rounds)), key=lambda measured: min(measured[1]))[0]
 
 
-def _seconds(work: Callable[[Choice], object], choice: Choice, device: torch.device) -> float:
+def seconds_of(work: Callable[[Choice], object], choice: Choice, device: torch.device) -> float:
+    """Seconds that some work takes on a device, its end waited for."""
     start = time.perf_counter()
     work(choice)
     if device.type != "cpu":

@@ -1,0 +1,318 @@
+"""What a configuration costs, counted beforehand: parameters, floating-point operations, memory, disk, time.
+
+The networks run one training step, and make one clip, on PyTorch's meta device, which allocates nothing and computes
+nothing; PyTorch's counter adds up the operations, and every tensor's bytes are followed from its birth to its end.
+"""
+
+from __future__ import annotations
+
+import bisect
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from dvdgan.config import Config
+from dvdgan.config_files import ConfigError, updated
+from dvdgan.devices import autocast, memory_of, pick_device
+from dvdgan.network_config import NetworkConfig
+from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
+from dvdgan.runs.precision import seconds_of
+from dvdgan.sampling import largest_pass
+
+_WEIGHT, _ADAM, _GRADIENT = 4, 8, 4  # bytes per parameter, all in fp32
+_SHARE = 0.6  # of a convolution's speed, which training steps reach
+_PROCESS = 400 << 20  # bytes of a process that has loaded this program and done nothing yet; measured
+_CPU = 1.5  # times the tensors' bytes, which a process takes on a CPU: freed pieces, oneDNN's copies; measured
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a configuration costs. FLOPs count a multiplication and an addition as two, as PyTorch does.
+
+    Attributes:
+        parameters: by network: ``generator``, ``spatial``, ``temporal``.
+        flops_clip: to make one clip.
+        flops_step: of a training step, all discriminator steps and the generator's, of a batch on one process.
+        training_bytes: of memory at a training step's peak, PyTorch itself included.
+        sampling_bytes: of memory to make one clip in one forward pass.
+        streaming_bytes: of memory to make one clip by chunks of time; the same where the generator attends over time.
+        store_bytes: of the clips on disk, packed; None where their number is not known.
+        clips: how many they are.
+    """
+
+    parameters: dict[str, int]
+    flops_clip: int
+    flops_step: int
+    training_bytes: int
+    sampling_bytes: int
+    streaming_bytes: int
+    store_bytes: int | None
+    clips: int | None
+
+
+def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool = True) -> Plan:
+    """Count what a configuration costs; takes a second or a few.
+
+    Args:
+        config: the configuration, with its number of classes; rendered clips' is known.
+        clips: of the training data; None takes the rendered clips' number where they are the source.
+        devices: that share a batch, by whole groups of clips.
+        cpu: whether the devices are CPUs, whose processes take more memory than their tensors.
+
+    Raises:
+        ConfigError: so many devices cannot share the batch.
+    """
+    t, group = config.training, config.network.group
+    if t.batch_size % (devices * group):
+        raise ConfigError(
+            f"training.batch_size: {t.batch_size} clips cannot be shared by {devices} devices"
+            f"{f' in groups of {group}' if group > 1 else ''}; take another --devices"
+        )
+    if config.data.source == "phenomena":
+        from dvdgan.data.phenomena import CLASSES
+
+        config = updated(config, network={"classes": len(CLASSES)})
+        clips = config.data.clips_per_class * len(CLASSES) if clips is None else clips
+    network, dtype = config.network, torch.float32 if config.training.precision == "fp32" else torch.bfloat16
+    with torch.device("meta"):
+        nets: dict[str, torch.nn.Module] = {"generator": Generator(network)}
+        if network.spatial is not None:
+            nets["spatial"] = SpatialDiscriminator(network)
+        if network.temporal is not None:
+            nets["temporal"] = TemporalDiscriminator(network)
+    parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
+    for net in nets.values():
+        use_channels_last(net)
+        net.to(dtype)  # stands for autocast, which the meta device has not
+        for parameter in net.parameters():
+            parameter.grad = torch.empty_like(parameter)  # is kept from step to step
+
+    sampling, streaming = (_sampling(network, whole) for whole in (True, False))
+    with _counted(*nets.values()) as (flops, memory):
+        _training_step(config, t.batch_size // devices, nets, dtype)
+    kept = sum(parameters.values()) * (_WEIGHT + _ADAM + _GRADIENT) + parameters["generator"] * _WEIGHT  # EMA
+    share = _CPU if cpu else 1
+    model = _PROCESS + parameters["generator"] * _WEIGHT
+    return Plan(
+        parameters=parameters,
+        flops_clip=sampling[0],
+        flops_step=flops.get_total_flops(),
+        training_bytes=_PROCESS + kept + int(share * memory.peak),
+        sampling_bytes=model + int(share * sampling[1]),
+        streaming_bytes=model + int(share * streaming[1]),
+        store_bytes=None if clips is None else clips * network.frames * network.size**2 * 3,
+        clips=clips,
+    )
+
+
+def require_memory(config: Config, device: torch.device) -> Plan:
+    """Count what a training costs, and refuse it where its device has not the memory.
+
+    Raises:
+        ConfigError: naming the largest batch that fits, if any does.
+    """
+    found, there = plan(config, cpu=device.type == "cpu"), memory_of(device)
+    if there is None or found.training_bytes <= there:
+        return found
+    group = config.network.group
+
+    def too_large(groups: int) -> bool:
+        smaller = updated(config, training={"batch_size": groups * group})
+        return plan(smaller, cpu=device.type == "cpu").training_bytes > there
+
+    fits = bisect.bisect_left(range(1, config.training.batch_size // group), True, key=too_large) * group
+    mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"
+    raise ConfigError(
+        f"training.batch_size: a step of {config.training.batch_size} clips needs about {gib(found.training_bytes)}, "
+        f"and {device} has {gib(there)}; {mend}"
+    )
+
+
+def gib(size: int) -> str:
+    """Bytes in GiB, for people."""
+    return f"{size / 2**30:,.3g} GiB"
+
+
+def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module], dtype: torch.dtype) -> None:
+    """The work of `dvdgan.training.step`, without the optimisers, and without penalties, which few steps have."""
+    network, t = config.network, config.training
+    generator = nets["generator"]
+    discriminators = [net for name, net in nets.items() if name != "generator"]
+    real = torch.empty(batch, network.frames, 3, network.size, network.size, device="meta")
+    labels = torch.empty(batch, dtype=torch.long, device="meta") if network.classes else None
+    both = None if labels is None else torch.cat([labels, labels])
+    z = torch.empty(batch, network.generator.z_dim, dtype=dtype, device="meta")
+
+    def view(net: torch.nn.Module, clips: Tensor) -> Tensor:
+        if isinstance(net, SpatialDiscriminator):
+            return net.view(clips, torch.empty(batch, network.frames, device="meta"))
+        assert isinstance(net, TemporalDiscriminator)
+        return net.view(clips)
+
+    # discriminator steps
+    for index in range(t.d_steps):
+        reused = t.reuse_fakes and index == t.d_steps - 1
+        with torch.set_grad_enabled(reused):
+            fake = generator(z, labels)
+        shown = fake.detach().float()
+        views = [torch.cat([view(net, real), view(net, shown)]).to(dtype) for net in discriminators]
+        _sum_of([net(pair, both) for net, pair in zip(discriminators, views)]).backward()
+        del shown, views
+
+    # generator step
+    if not t.reuse_fakes:
+        del fake
+        fake = generator(z, labels)
+    for net in discriminators:
+        net.requires_grad_(False)
+    _sum_of([net(view(net, fake.float()).to(dtype), labels) for net in discriminators]).backward()
+
+
+def _sum_of(scores: list[Tensor]) -> Tensor:
+    """One loss of all scores."""
+    return torch.stack([score.float().sum() for score in scores]).sum()
+
+
+@torch.no_grad()
+def _sampling(config: NetworkConfig, whole: bool) -> tuple[int, int]:
+    """FLOPs and peak bytes of activations of one clip in fp32, whole or streamed."""
+    folded = config.generator.model_copy(update={"spectral_norm": False})  # as in a finished model
+    with torch.device("meta"):
+        generator = Generator(config.model_copy(update={"generator": folded})).eval()
+    use_channels_last(generator)
+    z = torch.empty(1, config.generator.z_dim, device="meta")
+    labels = torch.empty(1, dtype=torch.long, device="meta") if config.classes else None
+    whole = whole or generator.attends_over_time
+    chunk = config.frames if whole else max(1, min(config.frames, largest_pass(generator)))
+    with _counted(generator) as (flops, memory):
+        for frames in generator.stream(z, labels, chunk=chunk):
+            del frames
+    return flops.get_total_flops(), memory.peak
+
+
+@contextmanager
+def _counted(*networks: torch.nn.Module) -> Iterator[tuple[FlopCounterMode, _Memory]]:
+    """Count operations, and the bytes of what is made: not of the networks themselves."""
+    with _Memory(networks) as memory, FlopCounterMode(display=False) as flops:
+        yield flops, memory
+
+
+class _Memory(TorchDispatchMode):
+    """Follows the bytes of tensors that are made within it.
+
+    Args:
+        networks: whose weights, buffers and gradients were there before; views of them are nothing new.
+
+    Attributes:
+        now: bytes that are held.
+        peak: the most that were.
+    """
+
+    def __init__(self, networks: Iterable[torch.nn.Module]) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        there = [tensor for net in networks for tensor in (*net.parameters(), *net.buffers())]
+        gradients = [tensor.grad for tensor in there if tensor.grad is not None]
+        self._held = {tensor.untyped_storage()._cdata for tensor in (*there, *gradients)}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._hold(tensor.untyped_storage())
+        return made
+
+    def _hold(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._held:
+            self._held.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._release, key, size)
+
+    def _release(self, key: int, size: int) -> None:
+        self._held.discard(key)
+        self.now -= size
+
+
+def in_lines(config: Config, clips: int | None, devices: int, flops: float | None) -> str:
+    """A plan for people.
+
+    Args:
+        config: see `plan`.
+        clips: see `plan`.
+        devices: see `plan`.
+        flops: FLOP/s that each accelerator sustains; None plans for CPUs like this machine's, which is measured.
+    """
+    found, t = plan(config, clips, devices, cpu=flops is None), config.training
+    rate = flops or sustained_flops()
+    share = f"each of {devices} devices for" if devices > 1 else "for"
+    lines = {
+        "parameters": ", ".join(f"{name} {count:,}" for name, count in found.parameters.items()),
+        "a clip": f"{found.flops_clip / 1e9:,.3g} GFLOP; memory {gib(found.sampling_bytes)}, "
+        f"streamed {gib(found.streaming_bytes)}",
+        "a step": f"{found.flops_step / 1e12:,.3g} TFLOP; memory {gib(found.training_bytes)}; "
+        f"{share} {t.batch_size // devices} of a batch of {t.batch_size} clips",
+        "time": f"{found.flops_step / rate:.3g} s a step, {_duration(found.flops_step / rate * t.steps)} for "
+        f"{t.steps:,} steps, at {rate / 1e12:,.3g} TFLOP/s a device",
+    }
+    if found.store_bytes is not None:
+        lines["disk"] = f"{gib(found.store_bytes)} for {found.clips:,} clips, packed"
+    return "\n".join(f"{name:12}{text}" for name, text in lines.items())
+
+
+def table(configs: Mapping[str, Config], devices: int, flops: float | None) -> str:
+    """Plans of several configurations, as a table in Markdown; see `in_lines`."""
+    heading = ["preset", "parameters of G, D_S, D_T in M", "batch", "TFLOP a step and device", "memory", "GFLOP a clip"]
+    heading += ["memory", "streamed", "steps", "time"]
+    rows, rate = [heading, ["---"] * len(heading)], flops or sustained_flops()
+    for name, config in configs.items():
+        try:
+            found = plan(config, None, devices, cpu=flops is None)
+        except ConfigError:
+            rows.append([name, f"its batch cannot be shared by {devices} devices", *[""] * (len(heading) - 2)])
+            continue
+        rows.append(
+            [
+                name,
+                ", ".join(f"{count / 1e6:.3g}" for count in found.parameters.values()),
+                str(config.training.batch_size),
+                f"{found.flops_step / 1e12:,.3g}",
+                gib(found.training_bytes),
+                f"{found.flops_clip / 1e9:,.3g}",
+                gib(found.sampling_bytes),
+                gib(found.streaming_bytes),
+                f"{config.training.steps:,}",
+                _duration(found.flops_step / rate * config.training.steps),
+            ]
+        )
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def sustained_flops() -> float:
+    """FLOP/s that networks reach on this machine's device: a share of what a 3x3 convolution reaches, measured now."""
+    device = pick_device(None)
+    x = torch.randn(32, 64, 32, 32, device=device).to(memory_format=torch.channels_last)
+    weight = torch.randn(64, 64, 3, 3, device=device).to(memory_format=torch.channels_last)
+    with torch.no_grad(), autocast(device, "bf16"):
+
+        def work(_: None) -> None:
+            F.conv2d(x, weight, padding=1)
+
+        seconds = min(seconds_of(work, None, device) for _ in range(8))
+    return _SHARE * 2 * x.shape[0] * 32 * 32 * weight.numel() / seconds
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.3g} {unit}"
+    return f"{seconds:.3g} seconds"

@@ -7,16 +7,17 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dvdgan.data.decode.delays import delays
+from dvdgan.data.decode.delays import CutShort, delays
 from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
-from dvdgan.data.decode.timing import Header, Reader, TimedFrame, count, nominal_rate
+from dvdgan.data.decode.timing import LONGEST_GAP, Header, Length, Reader, TimedFrame, measure, nominal_rate
 from dvdgan.data.errors import ClipError
 
 ANIMATION_SUFFIXES = (".gif", ".webp", ".png", ".apng")
@@ -69,23 +70,27 @@ def open_image(path: Path, output: FrameFormat) -> Reader:
     if last == hidden:  # one picture
         kind = name.lower()
         header = Header(width, height, float(_STILL_RATE), 1, float(1 / _STILL_RATE), shape.alpha, kind, False)
-        return Reader(header, _STILL_RATE, lambda start: _one(path, shape, output, name), still=True)
+        length = Length(_STILL_RATE, 1 / _STILL_RATE, still=True)
+        return Reader(header, _STILL_RATE, lambda start: _one(path, shape, output, name), lambda beat: length, True)
     with clip_errors(_ERRORS, path, "not an animated image that can be read, or truncated"):
-        known = list(islice(delays(path, name), _FIRST_FRAMES + 1))
+        known = [delay for delay, _ in islice(delays(path, name), _FIRST_FRAMES + 1)]
     if not known:
         raise ClipError(path, "no frames")
-    times = [Fraction(0)]
-    for delay, _ in known[:-1]:
-        times.append(times[-1] + delay)
+    times = [Fraction(0), *accumulate(known[:-1])]
     tick = _TICKS[name]
     rate, variable = nominal_rate([time / tick for time in times], tick)
-    if len(known) <= _FIRST_FRAMES:
-        frames = count(times, known[-1][0], rate)
-    else:  # as many bytes again, as many frames again
-        frames = max(1, round((times[-1] + known[-1][0]) * rate * path.stat().st_size / known[-1][1]))
     kind = "apng" if name == "PNG" else name.lower()
-    header = Header(width, height, float(rate), frames, frames / float(rate), shape.alpha, kind, variable)
-    return Reader(header, rate, lambda start: _animation(path, shape, output, name, hidden))
+    header = Header(width, height, float(rate), 0, 0.0, shape.alpha, kind, variable)
+
+    def length(beat: Callable[[], None]) -> Length:
+        whole = list(known)
+        with suppress(CutShort):  # what is missing is told by those who read on to there
+            for delay, _ in islice(delays(path, name), len(known), None):
+                whole.append(delay)
+                beat()
+        return measure([Fraction(0), *accumulate(whole[:-1])], whole[-1], rate, LONGEST_GAP)
+
+    return Reader(header, rate, lambda start: _animation(path, shape, output, name, hidden), length)
 
 
 def open_folder(path: Path, output: FrameFormat, fps: float) -> Reader:
@@ -112,7 +117,8 @@ def open_folder(path: Path, output: FrameFormat, fps: float) -> Reader:
         for number in range(first, len(files)):
             yield TimedFrame(number / rate, 1 / rate, _numbered_picture(path, files[number], shape, output))
 
-    return Reader(header, rate, frames_from)
+    length = measure([number / rate for number in range(len(files))], 1 / rate, rate, LONGEST_GAP)
+    return Reader(header, rate, frames_from, lambda beat: length)
 
 
 def is_picture(path: Path) -> bool:

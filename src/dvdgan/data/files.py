@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dvdgan.data.decode.clip import EndedEarlier
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
@@ -163,10 +164,8 @@ def _frames(
     try:
         _, frames = reading.open(entry.path, numbers=(_number(numbers, first), _number(numbers, first + count - 1) + 1))
         return [frame[rows, columns].copy() for frame in frames]
-    except ClipError:
-        if first == 0:
-            raise
-        return []  # the window may begin beyond the last frame that is to be had
+    except EndedEarlier:
+        return []
 
 
 def _number(numbers: list[range], index: int) -> int:

@@ -32,6 +32,10 @@ CLIP_SUFFIXES = VIDEO_SUFFIXES + IMAGE_SUFFIXES
 _FOLDER_FPS = 12.0
 
 
+class EndedEarlier(ClipError):
+    """A clip ends before the window that was asked for."""
+
+
 def read_header(
     path: str | Path, *, folder_fps: float = _FOLDER_FPS, heartbeat: Callable[[], None] | None = None
 ) -> Header:
@@ -132,7 +136,7 @@ def _window(
         if seconds is None:
             raise ClipError(path, f"no frame at {start:g} s, where its timestamps jump")
         long = reader.header.begins + float(seconds)
-        raise ClipError(path, f"ends before {start:g} s: it is {long:.6g} s long")
+        raise EndedEarlier(path, f"ends before {start:g} s: it is {long:.6g} s long")
 
 
 def _nothing() -> None:

@@ -30,6 +30,12 @@ class DataConfig(FrozenModel):
     list_file: str | None = None
     """The list of clips: a CSV or JSON-lines file; UCF-101's folder of lists; Kinetics' CSV or the folder of its CSVs.
     null: it is looked for in the source."""
+    parts: bool = True
+    """Folders named train, test or val, also with something before or behind it (sky_train), at any level, are parts of
+    a split and no classes. false: they are folders like others."""
+    class_depth: int | None = Field(None, ge=1, le=100)
+    """Which folder names the class: 1 is the first below the source, parts not counted. null: the first that not all
+    clips share; folders of source videos are no classes."""
     fold: int = Field(1, ge=1, le=3)
     """Which of UCF-101's three official splits."""
     split: Literal["train", "test", "all"] = "train"

@@ -87,6 +87,7 @@ def open_dataset(
         store = packed_phenomena(cache, size, span, config.clips_per_class, config.seed, progress)
     else:
         listing = list_source(config, pictures=frames == 1)
+        _tell(listing, say)
         mirrored_classes(listing.classes, config.flip_labels)  # refused before anything is packed
         if listing.layout != "list" and cache.resolve().is_relative_to(listing.root.resolve()):
             raise DataError(
@@ -141,6 +142,7 @@ def pack_source(
         StoreError: `out` is something else than a store.
     """
     listing = list_source(config)
+    _tell(listing, say)
     return _pack(listing, config, size, describe(listing, config, size), out, progress, say)
 
 
@@ -156,6 +158,12 @@ def _pack(
     return pack(listing, out, reading(config, size), about, config.workers, limits(config), progress, say)
 
 
+def _tell(listing: Listing, say: Callable[[str], None] | None) -> None:
+    """Say how the source was understood, and what is left out."""
+    for note in listing.notes:
+        (say or _log.warning)(f"{listing.root}: {note}")
+
+
 def list_source(config: DataConfig, pictures: bool = False) -> Listing:
     """Find the clips that `config.source` names, their classes, groups, and parts of the split; nothing is decoded.
 
@@ -168,7 +176,9 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
     """
     if config.source is None or config.source == PHENOMENA:
         raise DataError("name a folder of clips, or a list of them")
-    listing = read_layout(config.source, config.layout, config.list_file, config.fold, folder_ok=not pictures)
+    listing = read_layout(
+        config.source, config.layout, config.list_file, config.fold, not pictures, config.parts, config.class_depth
+    )
     entries = listing.entries
     groups = _groups([entry.source for entry in entries], [entry.group for entry in entries], config)
     parts = [entry.split for entry in entries]

@@ -36,7 +36,19 @@ CHANGEABLE_SECTIONS = ("training.health.",)
 STORED_DATA = {  # that decide what a store holds
     f"data.{field}"
     for field in (
-        *("source", "seed", "clips_per_class", "stride", "layout", "list_file", "fold", "test_fraction", "group"),
+        *(
+            "source",
+            "seed",
+            "clips_per_class",
+            "stride",
+            "layout",
+            "list_file",
+            "fold",
+            "parts",
+            "class_depth",
+            "test_fraction",
+            "group",
+        ),
         *("split_seed", "target_fps", "folder_fps", "background", "max_seconds", "windows"),
     )
 }

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dvdgan.data.decode.sequences import find_sequences
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.discovery import read_layout
-from dvdgan.data.layouts.trees import are_one_sequence, natural
+from dvdgan.data.layouts.trees import natural
 from support.errors import refused
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs links and names that Windows does not allow")
@@ -216,7 +217,9 @@ def test_what_a_sequence_of_frames_is():
         ["0.png", "10.png", "20.png"],
         ["1.bmp", "2.bmp", "5.bmp"],
     ):
-        assert are_one_sequence(names), names
+        sequences, rest = find_sequences(names)
+        assert [sorted(sequence.names) for sequence in sequences] == [sorted(names)], names
+        assert rest == []
     for names in (
         ["0.png"],
         ["0.png", "1.jpg"],
@@ -226,7 +229,8 @@ def test_what_a_sequence_of_frames_is():
         ["0.png", "1.mp4"],
         ["1.png", "01.png"],
     ):
-        assert not are_one_sequence(names), names
+        sequences, rest = find_sequences(names)
+        assert not any(len(sequence.names) == len(names) for sequence in sequences), names
 
 
 def test_frames_takes_any_numbered_stills_and_nothing_else(tmp_path):

@@ -44,7 +44,8 @@ def read_header(
     What the file says of its length is not believed. (Where its packets have no times, it is decoded, to count.)
 
     Args:
-        path: a video, an animated image, a picture, or a folder of numbered frames.
+        path: a video, an animated image, a picture, a folder of numbered frames, or the common name of some in it, such
+            as img_*.png.
         folder_fps: frame rate of a folder, in frames per second.
         heartbeat: called every now and then.
 
@@ -153,6 +154,8 @@ def _reader(path: Path, output: FrameFormat, folder_fps: float) -> Reader:
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
+        if "*" in path.name and path.parent.is_dir():
+            return open_folder(path, output, folder_fps)
         if path.is_symlink():
             raise ClipError(path, f"broken link to {os.readlink(path)}") from None
         raise ClipError(path, "no such file" if isinstance(error, FileNotFoundError) else reason(error)) from None

@@ -73,7 +73,9 @@ def open_video(path: Path, output: FrameFormat) -> Reader:
         rate, variable = nominal_rate(start.times, tick, stream.base_rate, stream.average_rate)
         width, height = shape.shown()
         first = start.origin * tick - Fraction(max(0, container.start_time or 0), av.time_base)
-        begins = float(max(0, floor(first * rate + Fraction(1, 4))) / rate)  # whole frames: a coder's lead-in is no sound
+        begins = float(
+            max(0, floor(first * rate + Fraction(1, 4))) / rate
+        )  # whole frames: a coder's lead-in is no sound
         gap = LONGEST_GAP_OF_STREAMS if container.format.flags & _JUMPING else LONGEST_GAP
         kind = f"{_container_name(path, container)}/{stream.codec_context.codec.canonical_name}"
         header = Header(width, height, float(rate), 0, 0.0, shape.alpha, kind, variable, begins)

@@ -33,6 +33,8 @@ def as_text(inspection: Inspection) -> str:
     blocks = [_totals(inspection)]
     if inspection.classes:
         blocks.append(_table(inspection))
+    if inspection.notes:
+        blocks.append(["How the source was read:", *_bullets(inspection.notes)])
     if inspection.hints:
         blocks.append(["To know before training:", *_bullets(hint.text for hint in inspection.hints)])
     if inspection.problems:

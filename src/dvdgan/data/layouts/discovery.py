@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dvdgan.data.decode.clip import CLIP_SUFFIXES
-from dvdgan.data.decode.stills import STILL_SUFFIXES
+from dvdgan.data.decode.sequences import STILL_SUFFIXES
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Listing
 from dvdgan.data.layouts.lists import LIST_SUFFIXES, column_names, read_list
@@ -18,7 +19,13 @@ OWN_LISTS = tuple(f"clips{suffix}" for suffix in LIST_SUFFIXES)
 
 
 def read_layout(
-    root: str | Path, layout: str = "auto", list_file: str | Path | None = None, fold: int = 1, folder_ok: bool = True
+    root: str | Path,
+    layout: str = "auto",
+    list_file: str | Path | None = None,
+    fold: int = 1,
+    folder_ok: bool = True,
+    parts: bool = True,
+    class_depth: int | None = None,
 ) -> Listing:
     """Find the clips of a source, by names alone: no clip is opened.
 
@@ -52,6 +59,9 @@ def read_layout(
         layout: one of the above.
         list_file: the list; for UCF-101 the folder of its lists, for Kinetics a CSV or the folder of CSVs.
         fold: which of UCF-101's official splits, 1 to 3.
+        parts: False where folders named train and test are no parts of a split.
+        class_depth: which folder names the class, 1 being the first below the root, parts not counted; None: it is
+            looked for.
         folder_ok: False where pictures are wanted: then no folder of frames is a clip (but in ``frames``).
 
     Returns:
@@ -76,7 +86,7 @@ def read_layout(
             raise DataError(f"{root}: is a file; name its folder, or a list that ends in {', '.join(LIST_SUFFIXES)}")
         root, lists = root.parent, root
     layout, lists = _guess(root, lists) if layout == "auto" else (layout, lists)
-    listing = _read(root, layout, lists, fold, folder_ok)
+    listing = _read(root, layout, lists, fold, {"folder_ok": folder_ok, "parts": parts, "class_depth": class_depth})
     if not listing.entries:
         raise DataError(_nothing(listing, layout))
     return listing
@@ -100,7 +110,7 @@ def _guess(root: Path, lists: Path | None) -> tuple[str, Path | None]:
     return ("kinetics" if kinetics_lists(root) else "auto"), None
 
 
-def _read(root: Path, layout: str, lists: Path | None, fold: int, folder_ok: bool) -> Listing:
+def _read(root: Path, layout: str, lists: Path | None, fold: int, tree: dict[str, Any]) -> Listing:
     if layout == "list":
         if (file := lists or _own_list(root)) is None:
             raise DataError(f"{root}: has no {' or '.join(OWN_LISTS)}; name the list by data.list_file")
@@ -114,7 +124,7 @@ def _read(root: Path, layout: str, lists: Path | None, fold: int, folder_ok: boo
         if not (files := kinetics_lists(lists or root)):
             raise DataError(f"{lists or root}: no CSV with a column youtube_id; name Kinetics' lists by data.list_file")
         return read_kinetics(root, files)
-    return read_tree(root, layout, folder_ok)
+    return read_tree(root, layout, **tree)
 
 
 def _own_list(root: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class Listing:
         classes: names of the classes, in the order of the labels; empty if clips have none.
         entries: the clips, in a fixed order.
         problems: what is there, or was asked for, and cannot be used.
+        notes: a line for each decision that could have been another, and for what is left out.
     """
 
     root: Path
@@ -67,3 +69,10 @@ class Listing:
     classes: list[str]
     entries: list[Entry]
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -12,7 +12,7 @@ from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
 from dvdgan.data.layouts.lists import Row, RowError, column_names, read_rows, seconds, source_of, with_labels
 from dvdgan.data.layouts.splits import settle_validation, side
-from dvdgan.data.layouts.trees import are_one_sequence, clips_in, name_of, natural, parts_of, walk
+from dvdgan.data.layouts.trees import clips_in, frame_folder, name_of, natural, parts_of, walk
 
 _UCF101_FOLDER = "ucfTrainTestlist"
 _UCF101_CLASSES = "classInd.txt"
@@ -85,9 +85,10 @@ def read_ucf101(root: Path, lists: Path, fold: int) -> Listing:
 
 def _listed_clips(root: Path, listed: Container[str], lists: str) -> tuple[dict[str, Entry], list[Problem]]:
     """The listed clips that are there, by name, and what is there beside them."""
-    folders, problems = walk(root)
+    there = walk(root)
+    problems = there.problems
     clips: dict[str, Entry] = {}
-    for clip in clips_in(root, folders, lambda folder: are_one_sequence(folder.files)):
+    for clip in clips_in(root, there.folders, frame_folder)[0]:
         name = name_of(clip).casefold()
         if name not in listed:
             problems.append(Problem(clip.source, f"is not in {lists}"))
@@ -150,8 +151,9 @@ def read_kinetics(root: Path, lists: list[Path]) -> Listing:
     Raises:
         DataError: a list cannot be read, or lacks a column.
     """
-    folders, problems = walk(root)
-    clips = clips_in(root, folders, lambda folder: are_one_sequence(folder.files))
+    there = walk(root)
+    problems = there.problems
+    clips, _ = clips_in(root, there.folders, frame_folder)
     clips.sort(key=lambda clip: not any(_REPLACEMENT in name for name in parts_of(clip)))
     whole = {name_of(clip): clip for clip in reversed(clips)}
     timed = {_timed(name_of(clip)): clip for clip in reversed(clips)}

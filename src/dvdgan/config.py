@@ -23,12 +23,12 @@ class DataConfig(FrozenModel):
 
     source: str | None = None
     """`phenomena`, or the path of a folder of clips, of a list (.csv, .jsonl) or of a packed store. Set by --data."""
-    layout: Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics"] = "auto"
+    layout: Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics", "something-something"] = "auto"
     """How a folder is laid out: `folders` (one per class), `flat` (no classes), `frames` (folders of numbered frames,
-    like BAIR), `list` (CSV or JSON lines: path, label, start, end, split, group), `ucf101` (with its official
-    train/test lists), `kinetics` (CSVs and the usual file names). auto looks."""
+    like BAIR), `list` (CSV or JSON: path, label, start, end, split, group), `ucf101` (with its official train/test
+    lists), `kinetics` (CSVs and the usual file names), `something-something` (its JSON lists). auto looks."""
     list_file: str | None = None
-    """The list of clips: a CSV or JSON-lines file; UCF-101's folder of lists; Kinetics' CSV or the folder of its CSVs.
+    """The list of clips: CSV, JSON or JSON lines; UCF-101's folder of lists; Kinetics' CSV or the folder of its CSVs.
     null: it is looked for in the source."""
     parts: bool = True
     """Folders named train, test or val, also with something before or behind it (sky_train), at any level, are parts of

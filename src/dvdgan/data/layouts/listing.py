@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,11 @@ class Listing:
     entries: list[Entry]
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def composed(name: str) -> str:
+    """A name as it is compared with others: a Mac's disk composes accents otherwise."""
+    return unicodedata.normalize("NFC", name)
 
 
 def some_of(names: Sequence[str], most: int) -> str:

@@ -109,7 +109,7 @@ class Levels:
         if videos:
             folders = sorted(set(videos.values()))
             lines.append(
-                f"no classes: the {len(folders):,} folders such as {folders[0]} are source videos, and clips of one are "
+                f"no classes: the {len(folders):,} folders such as {folders[0]} are source videos, clips of one are "
                 f"a group; data.class_depth={self.depth + 1} makes them classes"
             )
         elif self.common and classes and not self.given:

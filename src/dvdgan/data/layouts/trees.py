@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from dvdgan.data.decode.clip import CLIP_SUFFIXES, VIDEO_SUFFIXES
 from dvdgan.data.decode.magic import is_clip
 from dvdgan.data.decode.sequences import STILL_SUFFIXES, FolderOfFrames, Sequence, frames_in
-from dvdgan.data.layouts.listing import Entry, Listing, Problem, some_of
+from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, some_of
 from dvdgan.data.layouts.parts import Levels, find_levels
 from dvdgan.data.layouts.splits import settle_validation
 
@@ -59,7 +58,7 @@ class Walk:
         if not (number := sum(map(len, self.others.values()))):
             return []
         kinds = sorted(self.others.items(), key=lambda item: -len(item[1]))
-        named = "; ".join(f"{len(sources):,} {kind} ({some_of(sources, 3)})" for kind, sources in kinds)
+        named = "; ".join(f"{kind}: {len(sources):,} ({some_of(sources, 3)})" for kind, sources in kinds)
         return [f"left out {number:,} file{'s that are no clips' if number > 1 else ' that is no clip'}: {named}"]
 
 
@@ -105,7 +104,7 @@ def _what_else(path: str) -> str:
     suffix = _suffix(path)
     if suffix in _SUFFIXES:
         return ""
-    name = f"{suffix} file" if suffix else "without a suffix"
+    name = suffix or "without a suffix"
     if suffix in _NO_CLIPS:
         return name
     try:
@@ -135,11 +134,6 @@ def _printable(name: str) -> str:
 
 def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
-
-
-def composed(name: str) -> str:
-    """A name as it is compared with others: a Mac's disk composes accents otherwise."""
-    return unicodedata.normalize("NFC", name)
 
 
 def natural(text: str) -> tuple[list[tuple[str, int]], str]:

@@ -180,4 +180,4 @@ def test_one_window_that_cannot_be_read_costs_no_other(tmp_path, here, caplog):
     with caplog.at_level(logging.WARNING):
         found = files.store.read([early, torn, late, torn, early])
     assert [clip is None for clip in found] == [False, True, False, True, False]
-    assert [record.message.partition(": ")[2][:23] for record in caplog.records] == ["skipped a window of a: "]
+    assert sum("skipped a window of a: " in record.message for record in caplog.records) == 1

@@ -622,7 +622,7 @@ def test_files_are_known_by_what_they_hold_and_what_is_left_out_is_named(tmp_pat
         assert numbers(read_clip(entry.path)[0]) == list(range(24)), entry.source
         assert read_header(entry.path).frames == 24, entry.source
     assert listing.notes == [
-        "left out 4 files that are no clips: 2 without a suffix (a/readme, a/words); 2 .txt file (a/x.txt, b/y.txt)"
+        "left out 4 files that are no clips: without a suffix: 2 (a/readme, a/words); .txt: 2 (a/x.txt, b/y.txt)"
     ]
 
 

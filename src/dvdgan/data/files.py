@@ -63,7 +63,8 @@ class FileSource:
         self.labels = np.array([entry.label for entry in entries], np.int64)
         self.lengths = np.array([sum(map(len, numbers)) for numbers in self._numbers], np.int64)
         self.heights, self.widths = np.array([reading.shape(header) for header, _ in measured], np.int64).T
-        self.identity = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()
+        known = sorted((name, value) for name, value in about.items() if name != "names")
+        self.identity = hashlib.sha256(repr(known).encode()).hexdigest()
         self._reported: set[int] = set()  # clips of which a window could not be read
         self._hopeless: set[int] = set()  # clips whose decoder had to be ended, which would take as long again
 

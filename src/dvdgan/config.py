@@ -7,10 +7,10 @@ value, the field's help says so; where it is silent, the help says what was chos
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dvdgan.mirroring import with_opposites
 from dvdgan.network_config import FrozenModel, NetworkConfig
@@ -79,7 +79,8 @@ class DataConfig(FrozenModel):
     flip_labels: dict[str, str | None] = Field(default_factory=dict)
     """Which class a mirrored clip of a class shows, such as {pan-left: pan-right}, which says the reverse as well.
     null: clips of this class are never mirrored. A class that is not named stays itself. The phenomena have such a map
-    built in, and entries here go over it. Only with flip."""
+    built in, and entries here go over it. Only with flip. Names that YAML reads as something else (yes, on, 01) go in
+    quotes: {"yes": "no"}."""
     sampling: Literal["by_clip", "by_class"] = "by_clip"
     """Draw each clip equally often, or each class. Fakes get their labels from the same distribution."""
     fps: float = Field(12.0, gt=0, le=1000)
@@ -88,6 +89,15 @@ class DataConfig(FrozenModel):
     """Seed of the rendered data (phenomena)."""
     clips_per_class: int = Field(400, ge=1, le=1_000_000)
     """How many clips of each class of the rendered data are made before training (phenomena)."""
+
+    @field_validator("flip_labels", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Refuse names that YAML has read as something else: yes, no, on, off, null, 01, 3.10."""
+        for name in (name for pair in value.items() for name in pair) if isinstance(value, dict) else ():
+            if not isinstance(name, str) and (name is not None or None in value):
+                raise ValueError(f'YAML reads a name here as {name}; put it in quotes, such as {{"yes": "no"}}')
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:

@@ -65,6 +65,8 @@ def test_a_constant_rate_file_gives_every_frame_once(tmp_path, name, codec, rate
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.apng"])
 def test_delays_that_are_rounded_are_an_even_rate(tmp_path, name, rate):
     unit = 10 if name == "a.gif" else 1
+    if rate == 60 and unit == 10:
+        pytest.skip("has delays of 10 ms, which are a tenth of a second")
     ends = [unit * round(1000 * k / rate / unit) for k in range(61)]
     path = write_animation(tmp_path / name, 60, [b - a for a, b in pairwise(ends)])
     clip, fps = read_clip(path)
@@ -169,9 +171,18 @@ def test_a_rate_that_is_asked_for_is_given(tmp_path, rate, wanted):
     assert np.abs(np.array(numbers(clip)) - list(wanted)).max() <= (0.5 if rate <= 60 else 1)
 
 
-def test_a_delay_of_zero_counts_a_tenth_of_a_second(tmp_path):
-    clip, fps = read_clip(write_animation(tmp_path / "a.gif", 5, 0))
-    assert (len(clip), fps) == (5, 10)
+@pytest.mark.parametrize(
+    ("name", "delay"), [("a.gif", 0), ("a.gif", 10), ("a.webp", 10), ("a.webp", 4), ("a.apng", 10)]
+)
+def test_delays_of_ten_milliseconds_and_less_are_a_tenth_of_a_second(tmp_path, name, delay):
+    path = write_animation(tmp_path / name, 20, delay)
+    clip, _ = read_clip(path, fps=10)
+    assert (numbers(clip), read_header(path).fps) == (list(range(20)), 10)
+
+
+@pytest.mark.parametrize(("name", "delay"), [("a.gif", 20), ("a.webp", 11)])
+def test_delays_of_more_are_what_they_are(tmp_path, name, delay):
+    assert read_header(write_animation(tmp_path / name, 20, delay)).fps == pytest.approx(1000 / delay)
 
 
 def test_reordered_frames_in_avi_come_in_order(tmp_path):
@@ -455,6 +466,91 @@ def test_colours_follow_the_tags_and_the_depth(tmp_path, codec, pix_fmt, bits, s
     frames = [_plain(colour, pix_fmt, matrix, full, bits) for colour in COLOURS]
     clip, _ = read_clip(write_video(tmp_path / f"a{suffix}", frames, 24, codec, pix_fmt, options, tag=tag))
     assert np.abs(clip[:, 16, 16].astype(int) - COLOURS).max() <= (2 if bits == 8 else 1)
+
+
+SCENE = np.array([(255,) * 3, (180,) * 3, (64,) * 3, (0,) * 3, (200, 40, 40), (40, 160, 40), (40, 60, 200)]) / 255
+TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])  # BT.2087
+
+
+def _as_pq(light):
+    """Light in units of diffuse white, 203 nits, as a signal: BT.2100, table 4."""
+    power = np.clip(203 * light / 10000, 0, 1) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+
+
+def _as_hlg(light):
+    """The same for a display of 1000 nits: BT.2100, table 5."""
+    display = 0.203 * light
+    luminance = display @ np.array([0.2627, 0.6780, 0.0593])
+    scene = display * np.where(luminance > 0, luminance, 1)[:, None] ** (-0.2 / 1.2)
+    upper = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), upper)
+
+
+@pytest.mark.parametrize(
+    ("name", "signal", "matrix", "primaries", "transfer"),
+    [
+        ("HLG", lambda light: _as_hlg(light @ TO_2020.T), 9, 9, 18),
+        ("PQ", lambda light: _as_pq(light @ TO_2020.T), 9, 9, 16),
+        ("BT.2020", lambda light: (light @ TO_2020.T) ** (1 / 2.4), 9, 9, 14),
+        ("linear", lambda light: light, 1, 1, 8),
+        ("SDR", lambda light: light ** (1 / 2.4), 1, 1, 1),
+        ("sRGB", lambda light: light ** (1 / 2.4), 1, 1, 13),
+        ("no matrix", lambda light: _as_pq(light @ TO_2020.T), 2, 9, 16),
+    ],
+)
+def test_transfer_and_primaries_are_followed(tmp_path, name, signal, matrix, primaries, transfer):
+    """One scene, however it is coded, has the colours of its recording in standard range."""
+
+    def tag(stream):
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+        context.color_range = 1
+
+    frames = [_plain(255 * rgb, "yuv420p10le", 9 if matrix == 2 else matrix, False, 10) for rgb in signal(SCENE**2.4)]
+    for frame in frames:
+        frame.colorspace = matrix
+    path = write_video(tmp_path / "a.mkv", frames, 24, "ffv1", "yuv420p10le", tag=tag)
+    shown = read_clip(path)[0][:, 16, 16].astype(int)
+    wrong = np.abs(shown - 255 * SCENE).max(axis=1)
+    assert wrong[:4].max() <= 6, shown
+    assert wrong[4:].max() <= 10, shown
+    assert np.abs(read_clip(path, 16)[0][:, 8, 8].astype(int) - shown).max() <= 1
+    assert read_header(path).hdr == (name if name in ("HLG", "PQ") else "PQ" if name == "no matrix" else "")
+
+
+def test_highlights_keep_some_detail(tmp_path):
+    light = np.array([[1.0] * 3, [1.5] * 3, [4.0] * 3])
+    frames = [_plain(255 * rgb, "yuv420p10le", 9, False, 10) for rgb in _as_pq(light)]
+    path = write_video(tmp_path / "a.mkv", frames, 24, "ffv1", "yuv420p10le", tag=_tagged(9, 9, 16))
+    white, bright, brightest = read_clip(path)[0][:, 16, 16, 1].tolist()
+    assert 245 <= white < bright < brightest <= 255
+
+
+def _tagged(matrix, primaries, transfer):
+    def tag(stream):
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+
+    return tag
+
+
+@pytest.mark.parametrize(
+    ("size", "matrix"), [((720, 576), 6), ((1024, 576), 6), ((1280, 544), 1), ((640, 640), 1), ((576, 1024), 1)]
+)
+def test_files_without_tags_have_the_matrix_that_players_take(tmp_path, size, matrix):
+    y, u, v = _in_yuv((200, 60, 40), matrix, False, 8)
+    frame = av.VideoFrame(*size, "yuv420p")
+    for plane, value in zip(frame.planes, (y, u, v)):
+        plane.update(bytes([value]) * plane.buffer_size)
+    path = write_video(tmp_path / "a.mkv", [frame] * 2, 24, "ffv1")
+    assert np.abs(read_clip(path)[0][0, 16, 16].astype(int) - (200, 60, 40)).max() <= 2
+
+
+def test_colours_that_cannot_be_converted_are_refused(tmp_path):
+    frames = [_plain((200, 60, 40), "yuv420p", 1, False, 8)] * 2
+    path = write_video(tmp_path / "a.mp4", frames, tag=_tagged(8, 1, 1))
+    assert "coded as YCgCo, which cannot be read" in refusal(path)
 
 
 def test_colours_of_frames_as_graphics_cards_decode_them(tmp_path):

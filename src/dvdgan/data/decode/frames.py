@@ -279,7 +279,8 @@ def _pull(graph: Graph, waiting: deque[DecodedFrame | None]) -> Iterator[Decoded
             return
         shown = waiting.popleft()
         if shown is not None:
-            whole.colorspace, whole.color_range = shown.frame.colorspace, shown.frame.color_range
+            for tag in ("colorspace", "color_range", "color_trc", "color_primaries"):
+                setattr(whole, tag, getattr(shown.frame, tag))
             yield shown._replace(frame=whole)
 
 

@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
+from dvdgan.data.decode.colour import BT2020, HDR, UNREADABLE, to_display
 from dvdgan.data.decode.frames import (
     AV_ERRORS,
     MID_STREAM,
@@ -45,6 +46,7 @@ _FIRST_PACKETS, _FIRST_BYTES = 256, 2**26  # of a stream, read to learn its rate
 _FEW = 16
 _JUMPING = 0x0200  # AVFMT_TS_DISCONT: containers whose clock may jump
 _UNSPECIFIED = 2  # matrix, in ITU-T H.273
+_HD_WIDTH, _SD_HEIGHT = 1280, 576  # pixels: what is as wide or higher has the matrix of BT.709 unless it says otherwise
 _BILINEAR_FULL_CHROMA = 0x2002  # SWS_BILINEAR | SWS_FULL_CHR_H_INT; without the latter 10 bits lose two codes of 8
 
 
@@ -69,6 +71,8 @@ def open_video(path: Path, output: FrameFormat) -> Reader:
             start = _read_first_packets(path, container, stream)
         shape = _shape(container, stream, start.first)
         shape.check(path, output.size)
+        if (matrix := UNREADABLE.get(start.first.colorspace)) is not None:
+            raise ClipError(path, f"its colours are coded as {matrix}, which cannot be read; convert it to BT.709")
         tick = tick_of(stream)
         rate, variable = nominal_rate(start.times, tick, stream.base_rate, stream.average_rate)
         width, height = shape.shown()
@@ -78,7 +82,8 @@ def open_video(path: Path, output: FrameFormat) -> Reader:
         )  # whole frames: a coder's lead-in is no sound
         gap = LONGEST_GAP_OF_STREAMS if container.format.flags & _JUMPING else LONGEST_GAP
         kind = f"{_container_name(path, container)}/{stream.codec_context.codec.canonical_name}"
-        header = Header(width, height, float(rate), 0, 0.0, shape.alpha, kind, variable, begins)
+        hdr = HDR.get(start.first.color_trc, "")
+        header = Header(width, height, float(rate), 0, 0.0, shape.alpha, kind, variable, begins, hdr)
         source = VideoFrames(path, start.origin, 1 / rate, (start.first.width, start.first.height))
         show = _converter(path, shape, output)
 
@@ -154,16 +159,29 @@ def _converter(path: Path, shape: Shape, output: FrameFormat) -> Callable[[av.Vi
     reformatter = VideoReformatter()
 
     def show(frame: av.VideoFrame) -> np.ndarray:
-        """Full-range RGB by the file's range and matrix; where it names none, BT.709 from 720 lines on, else BT.601."""
-        hd = frame.colorspace == _UNSPECIFIED and min(frame.width, frame.height) >= 720
+        """RGB by the file's range, matrix, transfer and primaries, as a display of standard range shows it."""
+        transfer, primaries = frame.color_trc, frame.color_primaries
+        display = to_display(transfer, primaries)
         with clip_errors(AV_ERRORS, path, "pixels that cannot be converted"):
             rgb = reformatter.reformat(
                 frame,
                 format="rgba" if shape.alpha and _has_alpha(frame) else "rgb24",
-                src_colorspace=Colorspace.ITU709 if hd else None,
+                src_colorspace=_guessed_matrix(frame) if frame.colorspace == _UNSPECIFIED else None,
                 interpolation=_BILINEAR_FULL_CHROMA,
                 threads=1,
             )
-            return shape.finish(rgb.to_ndarray(), output)
+            pixels = rgb.to_ndarray()
+            if display is None:
+                return shape.finish(pixels, output)
+            if shape.alpha:  # the background is of standard range
+                return shape.finish(display(pixels), output)
+            return display(shape.finish(pixels, output))
 
     return show
+
+
+def _guessed_matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """The matrix of a file that names none, as players guess it; None is BT.601."""
+    if frame.color_primaries == BT2020 or frame.color_trc in HDR:
+        return Colorspace(BT2020)
+    return Colorspace.ITU709 if frame.width >= _HD_WIDTH or frame.height > _SD_HEIGHT else None

@@ -68,6 +68,7 @@ class Summary:
         largest: the size of the most pixels.
         formats: how many clips there are of each container and codec.
         alpha: how many clips can be transparent.
+        hdr: how many clips have high dynamic range.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Summary:
     largest: str
     formats: dict[str, int]
     alpha: int
+    hdr: int
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,7 @@ def _summary(name: str, clips: Sequence[InspectedClip], problems: int) -> Summar
         largest=_size(by_pixels[-1].header) if clips else "",
         formats=_tally(clip.header.kind for clip in clips),
         alpha=sum(clip.header.alpha for clip in clips),
+        hdr=sum(bool(clip.header.hdr) for clip in clips),
     )
 
 

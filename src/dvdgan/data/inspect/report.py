@@ -96,6 +96,7 @@ def _totals(inspection: Inspection) -> list[str]:
             ("size", f"{_tally(total.sizes)}{span}"),
             ("rate", f"{_tally(total.rates, ' fps') or 'none'}{varying}"),
             ("format", _tally(total.formats) + (f"; {total.alpha:,} with transparency" if total.alpha else "")),
+            *([("colour", f"{total.hdr:,} in HDR, which are read in standard range")] if total.hdr else []),
             ("packed", f"{decimal(inspection.packed_bytes)} at {inspection.size} pixels"),
         ]
     if inspection.check == "headers":

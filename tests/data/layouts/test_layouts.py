@@ -362,7 +362,7 @@ def test_json_lines_that_cannot_be_used_name_line_and_field(tmp_path):
         "list.jsonl:3:",
         "list.jsonl:4: path:",
         "list.jsonl:5: path:",
-        "list.jsonl:6: end: 'NaN'",
+        "list.jsonl:6:",
     ]
 
 

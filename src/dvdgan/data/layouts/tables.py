@@ -5,16 +5,17 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Problem
+from dvdgan.documents import DocumentError, parse_json
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 LIST_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES, ".txt")
@@ -25,6 +26,7 @@ COLUMNS = ("path", "label", "start", "end", "split", "group")
 
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SEPARATOR = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # the first line of a CSV that Excel wrote
+_MOST_BYTES = 1 << 29  # of a list
 _QUOTED = 120  # characters of a list that a message shows at most
 
 
@@ -127,6 +129,8 @@ def column_names(path: Path) -> set[str]:
 
 def _text(path: Path) -> str:
     try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise DataError(f"{path}: is no file of up to {_MOST_BYTES >> 20} MiB, as a list must be")
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
@@ -208,34 +212,42 @@ def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
             yield Row(place, {name.strip().lower(): _cell(name, value) for name, value in values.items()})
         except RowError as error:
             problems.append(Problem(place, f"{place}: {error}"))
-        except (ValueError, RecursionError) as error:
-            problems.append(Problem(place, f"{place}: is not JSON ({shortened(str(error))})"))
+        except DocumentError as error:
+            problems.append(Problem(place, f"{place}: is {shortened(str(error).partition(': ')[2])}"))
 
 
 def _json_values(path: Path, text: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The values in a JSON array, or in JSON lines, each with its place."""
-    if text.lstrip().startswith("["):
+    """The values in a JSON array, alone or in an object, or in JSON lines, each with its place."""
+    first, _, rest = text.strip().partition("\n")
+    whole = None
+    if not rest or not _is_json(first):
         try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            values = None
-        if isinstance(values, list) and not (values and all(isinstance(value, int | float) for value in values)):
-            for number, value in enumerate(values, 1):
-                yield f"{path.name}: item {number}", lambda value=value: value  # type: ignore[misc]
-            return
-    elif text.lstrip().startswith("{"):
-        try:
-            whole = json.loads(text)
-        except (ValueError, RecursionError):
-            whole = None  # lines
-        lists = [value for value in whole.values() if isinstance(value, list)] if isinstance(whole, dict) else []
-        if len(lists) == 1 and all(isinstance(value, dict) for value in lists[0]):  # {"clips": [...]}
-            for number, value in enumerate(lists[0], 1):
-                yield f"{path.name}: item {number}", lambda value=value: value  # type: ignore[misc]
-            return
+            whole = parse_json(text, path.name)
+        except DocumentError as error:
+            if not rest or first.startswith("["):
+                raise DataError(f"{path}: {str(error).removeprefix(f'{path.name}: ')}") from None
+    lists = [value for value in whole.values() if isinstance(value, list)] if isinstance(whole, dict) else []
+    if len(lists) == 1 and lists[0] and all(isinstance(value, dict) for value in lists[0]):  # {"clips": [...]}
+        whole = lists[0]
+    if isinstance(whole, list):
+        for number, value in enumerate(whole, 1):
+            yield f"{path.name}: item {number}", partial(_same, value)
+        return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield f"{path.name}:{number}", lambda line=line: json.loads(line)  # type: ignore[misc]
+            yield f"{path.name}:{number}", partial(parse_json, line, "the line")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parse_json(text, "")
+    except DocumentError:
+        return False
+    return True
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _cell(name: str, value: Any) -> str:

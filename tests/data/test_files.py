@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from dvdgan.config import DataConfig
+from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.windows import Window
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
-from support.clips import smooth, write_animation, write_frames, write_video
+from support.clips import numbers, read_clip, smooth, write_animation, write_frames, write_late, write_video
 from support.errors import refused
 
 SIZE = 16
@@ -181,3 +182,21 @@ def test_one_window_that_cannot_be_read_costs_no_other(tmp_path, here, caplog):
         found = files.store.read([early, torn, late, torn, early])
     assert [clip is None for clip in found] == [False, True, False, True, False]
     assert sum("skipped a window of a: " in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts"])
+@pytest.mark.parametrize("pack", [True, False])
+def test_times_of_a_list_are_those_of_players(tmp_path, here, name, pack):
+    """A picture that begins two seconds after the sound."""
+    write_late(tmp_path / name, 150, late=2)
+    (tmp_path / "clips.csv").write_text(f"path,label,start,end\n{name},a,4,5\n{name},a,0:02.5,3\n{name},a,0,1\n")
+    data = opened(tmp_path / "clips.csv", tmp_path, pack=pack)
+    assert data.store.lengths.tolist() == [30, 15]
+    assert [problem.source for problem in data.store.skipped] == [f"{name}#t=0-1"]
+    assert "its picture begins at 2 s" in data.store.skipped[0].reason
+    rate, frames = open_clip(tmp_path / name, start=4, end=5)
+    assert (rate, numbers(list(frames))) == (30, list(range(60, 90)))
+    windows = [Window(0, np.arange(0, 5), 0, 0), Window(1, np.arange(10, 15), 0, 0)]
+    whole = read_clip(tmp_path / name, SIZE)[0][:, :, :SIZE]
+    for clip, first in zip(data.store.read(windows), (60, 25)):
+        assert np.array_equal(clip, whole[first : first + 5])

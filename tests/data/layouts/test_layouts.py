@@ -591,6 +591,18 @@ def test_a_folder_of_frames_may_hold_more_than_frames(tmp_path, names, clips):
         assert [entry.group for entry in read_layout(flat).entries] == [""] * 4  # not the group of a whole class
 
 
+def test_folders_of_flow_beside_pictures_are_left_out(tmp_path):
+    tree(
+        tmp_path,
+        *(f"{clip}/{kind}/{{10..25}}.jpg" for clip in ("run/a", "jump/b") for kind in ("rgb", "flow_x", "mask")),
+    )
+    listing = read_layout(tmp_path)
+    assert [entry.source for entry in listing.entries] == ["jump/b/rgb", "run/a/rgb"]
+    assert any("flow_x (in 2 folders), mask (in 2 folders)" in note for note in listing.notes)
+    kinds = read_layout(tree(tmp_path / "kinds", "flow/a/{10..25}.jpg", "mask/a/{10..25}.jpg"))
+    assert kinds.classes == ["flow", "mask"]
+
+
 def test_frames_can_be_read_by_their_common_name(tmp_path):
     (tmp_path / "s").mkdir()
     for number in range(12):

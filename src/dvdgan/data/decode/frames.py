@@ -6,7 +6,7 @@ A file is searched for the keyframe before that time only where what comes then 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import av
 from av.container import InputContainer
-from av.filter import Graph
 from av.video.stream import VideoStream
 
 from dvdgan.data.decode.pixels import MOST_PIXELS, check_size, clip_errors, reason
@@ -235,53 +234,6 @@ class _Clock:
         if self._end is not None and mark is not None:
             duration = max(0, self._end - mark)
         return self._last, duration * self._tick
-
-
-def deinterlaced(frames: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:
-    """Interlaced frames become whole ones, as many, by their neighbours; others stay as they are."""
-    graph: Graph | None = None
-    waiting: deque[DecodedFrame | None] = deque()  # what is in the filter; None is not to be given
-    before: DecodedFrame | None = None
-    for shown in frames:
-        frame = shown.frame
-        if graph is None and (not frame.interlaced_frame or frame.width < 3 or frame.height < 4):
-            yield shown
-            before = shown
-            continue
-        if graph is None:
-            graph = _deinterlacer(frame)
-            for neighbour in (frame, frame, frame if before is None else before.frame):
-                graph.vpush(neighbour)  # bwdif treats the first interlaced frame otherwise than all that follow
-                waiting.append(None)
-        graph.vpush(frame)
-        waiting.append(shown)
-        yield from _pull(graph, waiting)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pull(graph, waiting)
-
-
-def _deinterlacer(frame: av.VideoFrame) -> Graph:
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
-    )
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
-def _pull(graph: Graph, waiting: deque[DecodedFrame | None]) -> Iterator[DecodedFrame]:
-    while waiting:
-        try:
-            whole = graph.vpull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        shown = waiting.popleft()
-        if shown is not None:
-            for tag in ("colorspace", "color_range", "color_trc", "color_primaries"):
-                setattr(whole, tag, getattr(shown.frame, tag))
-            yield shown._replace(frame=whole)
 
 
 def open_container(path: Path) -> InputContainer:

@@ -37,10 +37,10 @@ class Sequence:
     names: tuple[str, ...]
     numbers: tuple[int, ...]
 
-    @property
-    def is_picture(self) -> bool:
-        """Whether the name says nothing of optical flow, depth, previews and the like."""
-        return _NOT_RGB.isdisjoint(word.lower() for word in _WORD.findall(os.path.splitext(self.pattern)[0]))
+
+def says_picture(name: str) -> bool:
+    """Whether a name says nothing of optical flow, depth, previews and the like."""
+    return _NOT_RGB.isdisjoint(word.lower() for word in _WORD.findall(name))
 
 
 def find_sequences(names: Iterable[str]) -> tuple[list[Sequence], list[str]]:
@@ -131,7 +131,7 @@ def frames_in(names: Iterable[str]) -> FolderOfFrames:
     """
     names = list(names)
     sequences, rest = find_sequences(names)
-    clips = [sequence for sequence in sequences if sequence.is_picture] or sequences
+    clips = [one for one in sequences if says_picture(os.path.splitext(one.pattern)[0])] or sequences
     frames = sum(len(sequence.names) for sequence in clips)
     films = [name for name in rest if os.path.splitext(name)[1].lower() not in STILL_SUFFIXES]
     if frames <= len(rest) - len(films) or frames < 8 * len(films):

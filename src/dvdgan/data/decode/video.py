@@ -16,12 +16,12 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from dvdgan.data.decode.colour import BT2020, HDR, UNREADABLE, to_display
+from dvdgan.data.decode.deinterlace import deinterlaced
 from dvdgan.data.decode.frames import (
     AV_ERRORS,
     MID_STREAM,
     VideoFrames,
     decoder_of,
-    deinterlaced,
     in_dts_order,
     is_flush,
     is_hidden,

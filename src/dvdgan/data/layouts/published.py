@@ -13,7 +13,8 @@ from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
 from dvdgan.data.layouts.lists import seconds, source_of, with_labels
 from dvdgan.data.layouts.splits import settle_validation, side
 from dvdgan.data.layouts.tables import Row, RowError, column_names, quoted, read_table
-from dvdgan.data.layouts.trees import clips_in, frame_folder, name_of, natural, parts_of, walk
+from dvdgan.data.layouts.trees import clips_in, frame_folder, name_of, natural, parts_of
+from dvdgan.data.layouts.walk import walk
 
 _UCF101_FOLDER = "ucfTrainTestlist"
 _UCF101_CLASSES = "classInd.txt"

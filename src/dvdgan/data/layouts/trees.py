@@ -6,134 +6,21 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from dvdgan.data.decode.clip import CLIP_SUFFIXES, VIDEO_SUFFIXES
-from dvdgan.data.decode.magic import is_clip
-from dvdgan.data.decode.sequences import STILL_SUFFIXES, FolderOfFrames, Sequence, frames_in
+from dvdgan.data.decode.clip import VIDEO_SUFFIXES
+from dvdgan.data.decode.sequences import STILL_SUFFIXES, FolderOfFrames, Sequence, frames_in, says_picture
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, some_of
 from dvdgan.data.layouts.parts import Levels, find_levels
 from dvdgan.data.layouts.splits import settle_validation
+from dvdgan.data.layouts.walk import SUFFIXES, Folder, Parts, suffix_of, walk
 
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
-_SUFFIXES = frozenset(CLIP_SUFFIXES)
-_CLUTTER = ("__MACOSX", "@eaDir")  # what macOS and Synology leave behind, with files named like the real ones
-_NO_CLIPS = {
-    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".md", ".yaml", ".yml", ".py", ".pdf", ".log"),
-    *(".zip", ".gz", ".npz", ".npy", ".h5", ".mat", ".srt", ".vtt"),
-}
-"""Suffixes of files that need not be opened to know that they are no clips."""
+_PICTURES = {"rgb", "img", "imgs", "image", "images", "frame", "frames", "color", "colour"}
+"""Names of folders of a clip's pictures, which may lie beside others with its optical flow, depth or masks."""
+
 _BAIR_SHARD = re.compile(r"traj_\d+_to_\d+")  # BAIR's folders of some hundred clips, which are no classes
-
-Parts = tuple[str, ...]
-"""A path below the root, as its names."""
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder of a source, by the names in it: files that may be clips or frames, and subfolders."""
-
-    parts: Parts
-    files: tuple[str, ...]
-    subfolders: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Walk:
-    """What lies in a source.
-
-    Attributes:
-        folders: all of them, the root first.
-        problems: what cannot be read.
-        others: files that are no clips, by what they are.
-    """
-
-    folders: list[Folder]
-    problems: list[Problem]
-    others: Mapping[str, list[str]]
-
-    def left_out(self) -> list[str]:
-        """A line that counts and names the files that are no clips; nothing if there are none."""
-        if not (number := sum(map(len, self.others.values()))):
-            return []
-        kinds = sorted(self.others.items(), key=lambda item: -len(item[1]))
-        named = "; ".join(f"{kind}: {len(sources):,} ({some_of(sources, 3)})" for kind, sources in kinds)
-        return [f"left out {number:,} file{'s that are no clips' if number > 1 else ' that is no clip'}: {named}"]
-
-
-def walk(root: Path) -> Walk:
-    """Look through all folders of a source. Files whose names do not say what they are are known by their first bytes.
-
-    Links are followed, but never into a folder that they lie in. Hidden files are left out.
-    """
-    folders: list[Folder] = []
-    others: dict[str, list[str]] = defaultdict(list)
-    problems: list[Problem] = []
-    todo: list[tuple[Parts, frozenset[tuple[int, int]]]] = [((), frozenset())]
-    while todo:
-        parts, above = todo.pop()
-        where = os.path.join(root, *parts)
-        try:
-            status = os.stat(where)
-            if (place := (status.st_dev, status.st_ino)) in above:
-                continue
-            with os.scandir(where) as items:
-                inside = sorted((item.name, _kind(item)) for item in items if item.name[0] != ".")
-        except OSError as error:
-            problems.append(Problem("/".join(parts) or ".", f"the folder cannot be read ({error.strerror})"))
-            continue
-        subfolders = tuple(name for name, kind in inside if kind == "folder" and name not in _CLUTTER)
-        files = []
-        for name in (name for name, kind in inside if not kind):
-            if what := _what_else(os.path.join(where, name)):
-                others[what].append("/".join((*parts, name)))
-            else:
-                files.append(name)
-        wrong = [
-            (name, kind) for name, kind in inside if kind not in ("", "folder") and _suffix(name) in ("", *_SUFFIXES)
-        ]
-        problems += [Problem(_printable("/".join((*parts, name))), kind) for name, kind in wrong]
-        folders.append(Folder(parts, tuple(files), subfolders))
-        todo += [((*parts, name), above | {place}) for name in reversed(subfolders)]
-    return Walk(folders, problems, others)
-
-
-def _what_else(path: str) -> str:
-    """What a file is that is no clip; empty for a clip."""
-    suffix = _suffix(path)
-    if suffix in _SUFFIXES:
-        return ""
-    name = suffix or "without a suffix"
-    if suffix in _NO_CLIPS:
-        return name
-    try:
-        return "" if is_clip(Path(path)) else name
-    except OSError as error:
-        return f"that cannot be read ({error.strerror})"
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    """``folder``, nothing for a file that can be opened, or what is wrong with it."""
-    try:
-        entry.name.encode()
-        if entry.is_dir():
-            return "folder"
-        if entry.is_file():
-            return ""
-    except UnicodeEncodeError:
-        return "its name is not UTF-8; rename it"
-    except OSError:  # a link to itself
-        return "a broken link"
-    return "a broken link" if entry.is_symlink() else "is not a file"
-
-
-def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
 
 
 def natural(text: str) -> tuple[list[tuple[str, int]], str]:
@@ -158,7 +45,7 @@ def clips_in(
         folders: as `walk` gives them.
         frames: the sequences of a folder, which are clips; none where its files are clips each, or animated WebP.
     """
-    videos = any(_suffix(name) in VIDEO_SUFFIXES for folder in folders for name in folder.files)
+    videos = any(suffix_of(name) in VIDEO_SUFFIXES for folder in folders for name in folder.files)
     entries: list[Entry] = []
     aside: Counter[str] = Counter()
     thumbnails: list[str] = []
@@ -167,7 +54,7 @@ def clips_in(
         found = frames(folder) if folder.files else FolderOfFrames([], [])
         if not found.clips or _is_animated(place / found.clips[0].names[0]):
             for name in folder.files:
-                if videos and _suffix(name) in _ONLY_STILL:
+                if videos and suffix_of(name) in _ONLY_STILL:
                     thumbnails.append("/".join((*folder.parts, name)))
                 else:
                     entries.append(Entry(place / name, "/".join((*folder.parts, name))))
@@ -197,7 +84,7 @@ def parts_of(entry: Entry) -> Parts:
 def name_of(entry: Entry) -> str:
     """The file's name without its suffix, or the folder's name."""
     stem, suffix = os.path.splitext(entry.source.rpartition("/")[2])
-    return stem if suffix.lower() in _SUFFIXES else stem + suffix
+    return stem if suffix.lower() in SUFFIXES else stem + suffix
 
 
 def _is_animated(path: Path) -> bool:
@@ -232,10 +119,11 @@ def read_tree(
     there = walk(root)
     problems = list(there.problems)
     found = {folder.parts: _frames_of(folder, layout, folder_ok) for folder in there.folders}
-    holding = [folder.parts for folder in there.folders if folder.files]
-    levels = find_levels(holding, [*_places(there.folders, found)], parts, class_depth)
-    ambiguous = _settle_frames(there.folders, found, layout, levels)
-    clips, notes = clips_in(root, there.folders, lambda folder: found[folder.parts])
+    folders, aside = _without_flow(there.folders, found)
+    holding = [folder.parts for folder in folders if folder.files]
+    levels = find_levels(holding, [*_places(folders, found)], parts, class_depth)
+    ambiguous = _settle_frames(folders, found, layout, levels)
+    clips, notes = clips_in(root, folders, lambda folder: found[folder.parts])
     places = [parts_of(clip) for clip in clips]
     in_frames = {place for place, clip in zip(places, clips) if _is_of_frames(place, found)}
     usable = [place for place in places if layout != "frames" or place in in_frames]
@@ -259,9 +147,9 @@ def read_tree(
             group = "" if classes and group == "/".join(levels.class_folder(place)) else group
             entries.append(replace(clip, label=label, split=levels.side_of(place), group=group))
     if classes:
-        empty = levels.empty_classes([folder.parts for folder in there.folders], places)
+        empty = levels.empty_classes([folder.parts for folder in folders], places)
         problems += [Problem("/".join(folder), "the folder holds no clips") for folder in empty]
-    notes = [*levels.notes(classes, videos), *ambiguous, *_alike(classes), *notes, *there.left_out()]
+    notes = [*levels.notes(classes, videos), *ambiguous, *_alike(classes), *notes, *aside, *there.left_out()]
     entries, left_out = settle_validation(entries)
     entries.sort(key=lambda entry: entry.label)
     if layout == "auto":
@@ -292,11 +180,31 @@ def _frames_of(folder: Folder, layout: str, folder_ok: bool) -> FolderOfFrames:
     if not folder.parts:
         return none
     numbered = [
-        name for name in folder.files if _suffix(name) in STILL_SUFFIXES and re.search("[0-9]$", Path(name).stem)
+        name for name in folder.files if suffix_of(name) in STILL_SUFFIXES and re.search("[0-9]$", Path(name).stem)
     ]
     if not found.clips and len(numbered) == len(folder.files) > 1:  # read, and refused with what is wrong with it
         return FolderOfFrames([Sequence("", folder.files, ())], [])
     return found
+
+
+def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> tuple[list[Folder], list[str]]:
+    """Leave out folders of optical flow and the like beside a folder of the clip's pictures, and say so."""
+    beside = defaultdict(set)
+    for folder in folders:
+        if found[folder.parts].clips and len(folder.parts) > 1:
+            beside[folder.parts[:-1]].add(folder.parts[-1])
+    aside = {
+        (*parent, name)
+        for parent, names in beside.items()
+        if any(name.lower() in _PICTURES for name in names)
+        for name in names
+        if not says_picture(name)
+    }
+    if not aside:
+        return folders, []
+    named = [f"{name} (in {count:,} folders)" for name, count in Counter(parts[-1] for parts in aside).most_common()]
+    line = f"left out beside the folders of pictures: {some_of(named, 6)}; to read them instead, name them in a list"
+    return [folder for folder in folders if folder.parts not in aside], [f"{line} (data.list_file)"]
 
 
 def _places(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> Iterator[Parts]:

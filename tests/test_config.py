@@ -123,7 +123,13 @@ def test_override_brings_a_discriminator_back():
         (["data.flip=true", "data.flip_labels={a: b, b: c}"], "mirrored, a shows b, but b shows c.* say b: a, or null"),
         (["data.flip=true", "data.flip_labels={a: b, c: b}"], "mirrored, c shows b, but b shows a.* say b: c, or null"),
         (["data.flip=true", "data.flip_labels={a: b, b: b}"], "mirrored, a shows b, but b shows b"),
-        (["data.flip=true", "data.flip_labels={a: 3}"], r"data\.flip_labels\.a: .*valid string \(found 3\)"),
+        *[
+            (
+                ["data.flip=true", f"data.flip_labels={{{pair}}}"],
+                r"data\.flip_labels: YAML reads a name .* put it in quotes",
+            )
+            for pair in ("a: 3", "yes: no", "on: off", "01: 02", "3.10: a", "null: a", "~: a")
+        ],
         (["data.flip_label={a: b}"], r"did you mean data\.flip_labels"),
     ],
 )

@@ -7,10 +7,10 @@ value, the field's help says so; where it is silent, the help says what was chos
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dvdgan.mirroring import with_opposites
 from dvdgan.network_config import FrozenModel, NetworkConfig
@@ -23,13 +23,19 @@ class DataConfig(FrozenModel):
 
     source: str | None = None
     """`phenomena`, or the path of a folder of clips, of a list (.csv, .jsonl) or of a packed store. Set by --data."""
-    layout: Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics"] = "auto"
+    layout: Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics", "something-something"] = "auto"
     """How a folder is laid out: `folders` (one per class), `flat` (no classes), `frames` (folders of numbered frames,
-    like BAIR), `list` (CSV or JSON lines: path, label, start, end, split, group), `ucf101` (with its official
-    train/test lists), `kinetics` (CSVs and the usual file names). auto looks."""
+    like BAIR), `list` (CSV or JSON: path, label, start, end, split, group), `ucf101` (with its official train/test
+    lists), `kinetics` (CSVs and the usual file names), `something-something` (its JSON lists). auto looks."""
     list_file: str | None = None
-    """The list of clips: a CSV or JSON-lines file; UCF-101's folder of lists; Kinetics' CSV or the folder of its CSVs.
+    """The list of clips: CSV, JSON or JSON lines; UCF-101's folder of lists; Kinetics' CSV or the folder of its CSVs.
     null: it is looked for in the source."""
+    parts: bool = True
+    """Folders named train, test or val, also with something before or behind it (sky_train), at any level, are parts of
+    a split and no classes. false: they are folders like others."""
+    class_depth: int | None = Field(None, ge=1, le=100)
+    """Which folder names the class: 1 is the first below the source, parts not counted. null: the first that not all
+    clips share; folders of source videos are no classes."""
     fold: int = Field(1, ge=1, le=3)
     """Which of UCF-101's three official splits."""
     split: Literal["train", "test", "all"] = "train"
@@ -73,7 +79,8 @@ class DataConfig(FrozenModel):
     flip_labels: dict[str, str | None] = Field(default_factory=dict)
     """Which class a mirrored clip of a class shows, such as {pan-left: pan-right}, which says the reverse as well.
     null: clips of this class are never mirrored. A class that is not named stays itself. The phenomena have such a map
-    built in, and entries here go over it. Only with flip."""
+    built in, and entries here go over it. Only with flip. Names that YAML reads as something else (yes, on, 01) go in
+    quotes: {"yes": "no"}."""
     sampling: Literal["by_clip", "by_class"] = "by_clip"
     """Draw each clip equally often, or each class. Fakes get their labels from the same distribution."""
     fps: float = Field(12.0, gt=0, le=1000)
@@ -82,6 +89,15 @@ class DataConfig(FrozenModel):
     """Seed of the rendered data (phenomena)."""
     clips_per_class: int = Field(400, ge=1, le=1_000_000)
     """How many clips of each class of the rendered data are made before training (phenomena)."""
+
+    @field_validator("flip_labels", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Refuse names that YAML has read as something else: yes, no, on, off, null, 01, 3.10."""
+        for name in (name for pair in value.items() for name in pair) if isinstance(value, dict) else ():
+            if not isinstance(name, str) and (name is not None or None in value):
+                raise ValueError(f'YAML reads a name here as {name}; put it in quotes, such as {{"yes": "no"}}')
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:

@@ -447,6 +447,9 @@ def test_packed_folder_is_used_again_until_a_file_or_the_size_changes(folder, tm
     assert len(opened()) == 5
     os.utime(folder / "dog/new.mp4", ns=(1, 1))
     opened()
+    assert len(packed) == 2  # what a file holds counts, not when it was written
+    clip_file(folder / "dog/new.mp4", seed=7)
+    opened()
     assert len(packed) == 3
     assert opened(20).store.size == 20
     os.truncate(tmp_path / "cache" / "frames.u8", 10)

@@ -1,19 +1,22 @@
 import logging
 import os
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from dvdgan.config import DataConfig
+from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.windows import Window
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
-from support.clips import smooth
+from support.clips import numbers, read_clip, smooth, write_animation, write_frames, write_late, write_video
 from support.errors import refused
 
 SIZE = 16
+MS = Fraction(1, 1000)
 
 
 @pytest.fixture
@@ -118,3 +121,82 @@ def test_windows_of_a_long_file_are_packed_as_clips(folder, tmp_path, here):
     assert len(parts) == 2
     assert {store.groups[store.sources.index(part)] for part in parts} == {"b/3.mp4"}
     assert set(store.lengths.tolist()) == {12}
+
+
+RECORDED = [
+    "mp4",
+    "mkv",
+    "webm",
+    "live.webm",
+    "avi",
+    "h264.avi",
+    "ts",
+    "mpg",
+    "flv",
+    "wmv",
+    "mov",
+    "h264",
+    "gif",
+    "webp",
+]
+
+
+@pytest.mark.parametrize("kind", RECORDED)
+def test_packed_and_unpacked_agree_frame_by_frame(kind, tmp_path, here):
+    """Whatever a container says of its length, or does not."""
+    path = tmp_path / "clips" / f"clip.{kind}"
+    path.parent.mkdir()
+    jittered = np.cumsum(np.random.default_rng(0).integers(25, 42, 400)).tolist()
+    codecs = {"webm": "libvpx-vp9", "live.webm": "libvpx", "avi": "mpeg4", "mpg": "mpeg2video", "flv": "flv"}
+    codec = codecs.get(kind, {"wmv": "wmv2"}.get(kind, "libx264"))
+    if kind in ("gif", "webp"):
+        write_animation(path, 300, [40, 40, 20, 1000] * 75)
+    elif kind == "live.webm":  # as a browser's MediaRecorder writes it: no duration, no index, jittered times
+        jittered[300:] = [time + 8000 for time in jittered[300:]]  # and the screen stands still
+        options = {"deadline": "realtime", "cpu-used": "8", "auto-alt-ref": "1", "lag-in-frames": "16"}
+        live = {"live": "1"}
+        write_video(path, 400, 30, codec, "yuv420p", options, 60, 0, jittered, MS, container_options=live)
+    elif kind in ("mkv", "mp4", "mov"):
+        write_video(path, 400, 30, codec, gop=50, b_frames=2, ticks=jittered, time_base=MS)
+    else:
+        fast = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx-vp9" else {}
+        write_video(path, 400, 25, codec, options=fast, gop=50)
+    files, store = opened(path.parent, tmp_path, pack=False), opened(path.parent, tmp_path)
+    whole = store.store.clip(0)
+    assert files.store.lengths.tolist() == store.store.lengths.tolist() == [len(whole)]
+    starts = np.linspace(0, len(whole) - 5, 9).astype(int)
+    windows = [Window(0, np.arange(start, start + 5), 0, 0) for start in starts]
+    for window, clip in zip(windows, files.store.read(windows)):
+        assert np.array_equal(clip, whole[window.times, :SIZE, :SIZE])
+
+
+def test_one_window_that_cannot_be_read_costs_no_other(tmp_path, here, caplog):
+    folder = tmp_path / "clips" / "a"
+    folder.parent.mkdir()
+    write_frames(folder, 60)
+    write_frames(folder.with_name("b"), 60)
+    files = opened(tmp_path / "clips", tmp_path, pack=False)
+    os.truncate(folder / "frame_0031.png", 60)
+    early, torn, late = [Window(0, np.arange(start, start + 5), 0, 0) for start in (3, 28, 50)]
+    with caplog.at_level(logging.WARNING):
+        found = files.store.read([early, torn, late, torn, early])
+    assert [clip is None for clip in found] == [False, True, False, True, False]
+    assert sum("skipped a window of a: " in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts"])
+@pytest.mark.parametrize("pack", [True, False])
+def test_times_of_a_list_are_those_of_players(tmp_path, here, name, pack):
+    """A picture that begins two seconds after the sound."""
+    write_late(tmp_path / name, 150, late=2)
+    (tmp_path / "clips.csv").write_text(f"path,label,start,end\n{name},a,4,5\n{name},a,0:02.5,3\n{name},a,0,1\n")
+    data = opened(tmp_path / "clips.csv", tmp_path, pack=pack)
+    assert data.store.lengths.tolist() == [30, 15]
+    assert [problem.source for problem in data.store.skipped] == [f"{name}#t=0-1"]
+    assert "its picture begins at 2 s" in data.store.skipped[0].reason
+    rate, frames = open_clip(tmp_path / name, start=4, end=5)
+    assert (rate, numbers(list(frames))) == (30, list(range(60, 90)))
+    windows = [Window(0, np.arange(0, 5), 0, 0), Window(1, np.arange(10, 15), 0, 0)]
+    whole = read_clip(tmp_path / name, SIZE)[0][:, :, :SIZE]
+    for clip, first in zip(data.store.read(windows), (60, 25)):
+        assert np.array_equal(clip, whole[first : first + 5])

@@ -139,7 +139,7 @@ def test_a_class_that_only_mirrored_clips_show_is_there(tmp_path, sampling):
     clips, labels = data.samples(range(120))
     assert set(labels) == set(data.fake_labels(0, 0, 120)) == {0, 1, 2}
     assert all(origin(clip)[5] and origin(clip)[0] < 3 for clip in clips[labels == 1])
-    assert "long enough: pen, up, classes that only mirrored clips show: right" in data.summary()
+    assert "in this part: pen, up, classes that only mirrored clips show: right" in data.summary()
     shown = data.reference(1, 2)
     assert [origin(clip)[::5] for clip in shown] == [(0, True), (1, True)]
     assert np.array_equal(shown, data.reference(0, 2)[:, :, :, ::-1])

@@ -92,6 +92,29 @@ def write_video(
     return path
 
 
+def write_late(path, frames, late, rate=30):
+    """Coded frames at a rate, H.264, that begin so many seconds after a tone."""
+    second = 48000
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt, video.gop_size = 64, 48, "yuv420p", 30
+        audio = container.add_stream("aac", rate=second)
+        audio.layout = "mono"
+        packets = []
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(coded(number), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = late * rate + number, Fraction(1, rate)
+            packets += video.encode(frame)
+        for block in range((late + frames // rate) * second // 1024):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = second, 1024 * block, Fraction(1, second)
+            packets += audio.encode(frame)
+        packets += video.encode(None) + audio.encode(None)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            container.mux(packet)
+    return path
+
+
 def write_animation(path, frames=12, delays=80, **options):
     """An animated GIF, WebP or PNG by Pillow; `frames` is a count of coded ones, or arrays; delays in milliseconds."""
     frames = [coded(number) for number in range(frames)] if isinstance(frames, int) else frames

@@ -1,5 +1,6 @@
 """Going on under other settings, and leftovers."""
 
+import os
 import shutil
 
 import numpy as np
@@ -164,3 +165,32 @@ def test_leftovers_of_a_killed_run_are_removed(store, tmp_path):
     assert not any(path.exists() for path in leftovers)
     assert not (run / ".model-abc").exists()
     assert (run / "samples" / "mine.md").exists()
+
+
+@pytest.mark.parametrize("pack", [True, False])
+def test_clips_that_were_moved_copied_or_touched_are_the_same(tmp_path, pack):
+    source, run = tmp_path / "clips", tmp_path / "run"
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        write_clip(source / f"{index}.mp4", rng.integers(0, 255, (5, 32, 32, 3), np.uint8), 12)
+
+    def go_on(data, steps):
+        config = updated(tiny_config(data, steps=steps), data={"pack": pack, "workers": 1})
+        train(config, run, say=quiet)
+
+    go_on(source, 1)
+    for path in source.iterdir():
+        os.utime(path, ns=(1, 1))
+    go_on(f"{source}/", 2)
+    shutil.copytree(source, tmp_path / "copies")
+    go_on(tmp_path / "copies", 3)
+    source.rename(tmp_path / "moved")
+    go_on(tmp_path / "moved", 4)
+    assert metadata_of(run)["overrides"] == []
+    write_clip(tmp_path / "moved" / "0.mp4", rng.integers(0, 255, (5, 32, 32, 3), np.uint8), 12)
+    if not pack:  # a packed store stays as it is
+        with pytest.raises(TrainingError, match="started with other clips"):
+            go_on(tmp_path / "moved", 5)
+    (tmp_path / "moved").rename(tmp_path / "others")
+    with pytest.raises(TrainingError, match=r"started with other clips|data\.source"):
+        go_on(tmp_path / "others", 5)

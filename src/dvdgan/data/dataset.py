@@ -116,6 +116,7 @@ class ClipDataset:
         self.other_part = len(store) - int(inside.sum())
         self.replaced = 0
         self._kept = kept
+        self._there = set(store.labels[inside].tolist())  # classes with clips in the part, however short
         self._span = span
         self._least = least
         self._members = self._find_members()
@@ -265,8 +266,11 @@ class ClipDataset:
             parts.append(f"{self.other_part} clips of the other part")
         if self.left_out:
             parts.append(f"{self.left_out} clips left out (shorter than {self._least} frames)")
-        if empty := [name for label, name in enumerate(self.classes) if label not in self._members]:
-            parts.append(f"classes without a clip that is long enough: {', '.join(empty)}")
+        empty = [label for label in range(len(self.classes)) if label not in self._members]
+        if short := [self.classes[label] for label in empty if label in self._there]:
+            parts.append(f"classes without a clip that is long enough: {_some(short)}")
+        if others := [self.classes[label] for label in empty if label not in self._there]:
+            parts.append(f"classes without a clip in this part: {_some(others)}")
         if borrowed := sorted(self._members.keys() - set(self.labels.tolist())):
             names = ", ".join(self.classes[label] for label in borrowed)
             parts.append(f"classes that only mirrored clips show: {names}")

@@ -7,14 +7,14 @@ frames fit on the disk.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from dvdgan.data.decode.clip import read_header
+from dvdgan.data.decode.clip import EndedEarlier
+from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.progress import with_progress
@@ -55,33 +55,40 @@ class FileSource:
         self._reading = reading
         self._pool = Workers(workers, limits or Limits())
         self.workers = self._pool.count
-        entries, shapes = self._read_headers(listing.entries, progress)
-        self._entries, self._rates = entries, [rate for rate, _, _, _ in shapes]
+        entries, measured = self._read_headers(listing.entries, progress)
+        self._entries, self._numbers = entries, [numbers for _, numbers in measured]
         self.sources = [entry.source for entry in entries]
         self.splits = [entry.split for entry in entries]
         self.groups = [entry.group for entry in entries]
         self.labels = np.array([entry.label for entry in entries], np.int64)
-        self.lengths, self.heights, self.widths = (
-            np.array([shape[k] for shape in shapes], np.int64) for k in (1, 2, 3)
-        )
-        self.identity = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()
-        self._broken: set[int] = set()
+        self.lengths = np.array([sum(map(len, numbers)) for numbers in self._numbers], np.int64)
+        self.heights, self.widths = np.array([reading.shape(header) for header, _ in measured], np.int64).T
+        known = sorted((name, value) for name, value in about.items() if name != "names")
+        self.identity = hashlib.sha256(repr(known).encode()).hexdigest()
+        self._reported: set[int] = set()  # clips of which a window could not be read
+        self._hopeless: set[int] = set()  # clips whose decoder had to be ended, which would take as long again
 
     def __len__(self) -> int:
         """How many clips there are."""
         return len(self._entries)
 
     def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
-        """Decode windows, uint8 ``[T, size, size, 3 or 4]`` each; None where a file cannot be read, which is logged."""
-        todo = [(row, window) for row, window in enumerate(windows) if window.clip not in self._broken]
+        """Decode windows, uint8 ``[T, size, size, 3 or 4]`` each; None where one cannot be read.
+
+        The first such window of a file is logged. Others of the file are read all the same, unless its decoder hung or
+        crashed.
+        """
+        todo = [row for row, window in enumerate(windows) if window.clip not in self._hopeless]
         clips: list[np.ndarray | None] = [None] * len(windows)
-        tasks = [(self._entries[window.clip], self._reading, self._rates[window.clip], window) for _, window in todo]
-        for (row, window), result in zip(todo, self._pool.run(decode_window, tasks)):
-            if result.reason is None:
-                clips[row] = result.value
-            elif window.clip not in self._broken:
-                self._broken.add(window.clip)
-                _log.warning("%s: skipped %s: %s", self.path, self.sources[window.clip], result.reason)
+        drawn = [(windows[row].clip, windows[row]) for row in todo]
+        tasks = [(self._entries[clip], self._reading, self._numbers[clip], window) for clip, window in drawn]
+        for row, (clip, _), result in zip(todo, drawn, self._pool.run(decode_window, tasks)):
+            clips[row] = result.value
+            if result.reason is not None and clip not in self._reported:
+                self._reported.add(clip)
+                _log.warning("%s: skipped a window of %s: %s", self.path, self.sources[clip], result.reason)
+            if result.ended:
+                self._hopeless.add(clip)
         return clips
 
     def close(self) -> None:
@@ -90,15 +97,15 @@ class FileSource:
 
     def _read_headers(
         self, entries: list[Entry], progress: bool
-    ) -> tuple[list[Entry], list[tuple[float, int, int, int]]]:
-        """The entries whose header can be read, and rate, frames, height and width of each."""
-        usable, shapes = [], []
+    ) -> tuple[list[Entry], list[tuple[Header, list[range]]]]:
+        """The entries whose header can be read, and what `measure_clip` says of each."""
+        usable, measured = [], []
         tasks = [(entry, self._reading) for entry in entries]
-        results = with_progress(self._pool.run(shape_of, tasks), "reading headers", progress, len(tasks))
+        results = with_progress(self._pool.run(measure_clip, tasks), "reading headers", progress, len(tasks))
         for entry, result in zip(entries, results):
             if result.reason is None:
                 usable.append(entry)
-                shapes.append(result.value)
+                measured.append(result.value)
             else:
                 self.skipped.append(Problem(entry.source, result.reason))
                 _log.warning("%s: skipped %s: %s", self.path, entry.source, result.reason)
@@ -108,56 +115,64 @@ class FileSource:
             raise DataError(
                 f"{self.path}: none of its {number} clips can be used; the first, {first.source}: {first.reason}"
             )
-        return usable, shapes
+        return usable, measured
 
 
-def shape_of(entry: Entry, reading: Reading) -> tuple[float, int, int, int]:
-    """Rate in frames per second, number of frames, height and width of a clip as it is read, by its header.
+def measure_clip(entry: Entry, reading: Reading) -> tuple[Header, list[range]]:
+    """What a clip's file says of itself, and the numbers of the clip's frames on the even grid of time.
 
     Raises:
         ClipError: the header cannot be read, or the clip begins beyond its end.
     """
-    header = read_header(entry.path, folder_fps=reading.folder_fps)
-    if (frames := reading.frames(entry, header)) < 1:
-        raise ClipError(entry.path, f"begins at {entry.start:g} s, but is {header.seconds:.6g} s long")
-    return reading.rate(header), frames, *reading.shape(header)
+    header = reading.header(entry.path)
+    if not (numbers := reading.numbers(entry, header)):
+        raise ClipError(entry.path, header.nothing_at(entry.start, entry.end))
+    return header, numbers
 
 
-def decode_window(entry: Entry, reading: Reading, rate: float, window: Window) -> np.ndarray:
+def decode_window(entry: Entry, reading: Reading, numbers: list[range], window: Window) -> np.ndarray:
     """Decode the frames of a window, and nothing beyond it.
 
-    A file that has fewer frames than its header says gives its last ones.
+    A file with packets that no picture comes from gives its last frames.
 
     Args:
         entry: the clip.
         reading: how it is read.
-        rate: its frames per second as it is read.
+        numbers: of the clip's frames, from `measure_clip`.
         window: of that clip.
 
     Returns:
         uint8 ``[T, size, size, 3 or 4]``.
 
     Raises:
-        ClipError: it cannot be read, or has fewer frames than a window.
+        ClipError: it cannot be read.
     """
     first, count = int(window.times.min()), int(np.ptp(window.times)) + 1
-    frames = _frames(entry, reading, rate, first, count, window)
-    if len(frames) < count and first > 0:
+    frames = _frames(entry, reading, numbers, first, count, window)
+    if len(frames) < count and first > 0:  # some packets give no picture
         earlier = max(0, first - (count - len(frames)))
-        frames = _frames(entry, reading, rate, earlier, count, window)
+        frames = _frames(entry, reading, numbers, earlier, count, window)
     if len(frames) < count:
-        raise ClipError(entry.path, f"has fewer frames than its header says: {count} were wanted, {len(frames)} came")
+        raise ClipError(entry.path, f"has fewer frames than packets: {count} were wanted, {len(frames)} came")
     return np.stack([frames[time] for time in window.times - first])
 
 
-def _frames(entry: Entry, reading: Reading, rate: float, first: int, count: int, window: Window) -> list[np.ndarray]:
-    """The window's square, cut from `count` frames from number `first` on; fewer where the clip ends."""
-    start = round(entry.start * rate) + first
+def _frames(
+    entry: Entry, reading: Reading, numbers: list[range], first: int, count: int, window: Window
+) -> list[np.ndarray]:
+    """The window's square, cut from `count` frames from the clip's frame `first` on; fewer where the file ends."""
     rows, columns = (slice(begin, begin + reading.size) for begin in (window.top, window.left))
     try:
-        _, frames = reading.open(entry.path, start / rate, (start + count) / rate)
-        return [frame[rows, columns].copy() for frame in itertools.islice(frames, count)]
-    except ClipError:
-        if first == 0:
-            raise
-        return []  # the window may begin beyond an end that comes earlier than the header says
+        _, frames = reading.open(entry.path, numbers=(_number(numbers, first), _number(numbers, first + count - 1) + 1))
+        return [frame[rows, columns].copy() for frame in frames]
+    except EndedEarlier:
+        return []
+
+
+def _number(numbers: list[range], index: int) -> int:
+    """The number on the grid of a clip's frame; beyond its end it goes on."""
+    for run in numbers:
+        if index < len(run):
+            return run[index]
+        index -= len(run)
+    return numbers[-1].stop + index

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from dvdgan.data.decode.clip import open_clip
-from dvdgan.data.decode.timing import Header
+from dvdgan.data.decode.clip import open_clip, read_header
+from dvdgan.data.decode.timing import Header, window_numbers
 from dvdgan.data.layouts.listing import Entry
 from dvdgan.data.worker_process import heartbeat
 
@@ -34,7 +35,13 @@ class Reading:
     max_seconds: float | None = None
     windows: int = 1
 
-    def open(self, path: Path, start: float, end: float | None) -> tuple[float, Iterator[np.ndarray]]:
+    def header(self, path: Path) -> Header:
+        """`dvdgan.data.decode.clip.read_header`, with heartbeats of this process."""
+        return read_header(path, folder_fps=self.folder_fps, heartbeat=heartbeat)
+
+    def open(
+        self, path: Path, start: float = 0.0, end: float | None = None, numbers: tuple[int, int] | None = None
+    ) -> tuple[float, Iterator[np.ndarray]]:
         """`dvdgan.data.decode.clip.open_clip`, with a heartbeat of this process at each frame."""
         return open_clip(
             path,
@@ -45,18 +52,18 @@ class Reading:
             background=self.background,
             folder_fps=self.folder_fps,
             heartbeat=heartbeat,
+            numbers=numbers,
         )
 
-    def rate(self, header: Header) -> float:
-        """Frames per second at which a file is read."""
-        return self.fps or header.fps
+    def numbers(self, entry: Entry, header: Header) -> list[range]:
+        """The numbers, on the even grid of time, of a clip's frames; none if it begins beyond the file's end."""
+        assert header.length is not None
+        rate = header.length.rate if self.fps is None else Fraction(self.fps)
+        return header.length.numbers(rate, *window_numbers(entry.start, entry.end, header.begins, rate))
 
     def frames(self, entry: Entry, header: Header) -> int:
-        """How many frames a clip has by its file's header; 0 if it begins beyond the file's end."""
-        rate = self.rate(header)
-        frames = header.frames if self.fps is None else max(1, round(header.seconds * rate))
-        stop = frames if entry.end is None else min(frames, round(entry.end * rate))
-        return max(0, stop - round(entry.start * rate))
+        """How many frames a clip has; 0 if it begins beyond the file's end."""
+        return sum(map(len, self.numbers(entry, header)))
 
     def shape(self, header: Header) -> tuple[int, int]:
         """Height and width of the frames, in pixels."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
+from dvdgan.data.contents import content_of
 from dvdgan.data.dataset import ClipDataset, mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.files import FileSource
@@ -30,7 +31,7 @@ from dvdgan.mirroring import with_opposites
 VERIFIED_BYTES = 4 << 30
 """Packed stores up to this size, in bytes, are read whole and checked before they are used."""
 
-_READ_VERSION = 2  # raised when files that were packed before must be packed again
+_READ_VERSION = 3  # raised when files that were packed before must be packed again
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def open_dataset(
         store = packed_phenomena(cache, size, span, config.clips_per_class, config.seed, progress)
     else:
         listing = list_source(config, pictures=frames == 1)
+        _tell(listing, say)
         mirrored_classes(listing.classes, config.flip_labels)  # refused before anything is packed
         if listing.layout != "list" and cache.resolve().is_relative_to(listing.root.resolve()):
             raise DataError(
@@ -141,6 +143,7 @@ def pack_source(
         StoreError: `out` is something else than a store.
     """
     listing = list_source(config)
+    _tell(listing, say)
     return _pack(listing, config, size, describe(listing, config, size), out, progress, say)
 
 
@@ -156,6 +159,12 @@ def _pack(
     return pack(listing, out, reading(config, size), about, config.workers, limits(config), progress, say)
 
 
+def _tell(listing: Listing, say: Callable[[str], None] | None) -> None:
+    """Say how the source was understood, and what is left out."""
+    for note in listing.notes:
+        (say or _log.warning)(f"{listing.root}: {note}")
+
+
 def list_source(config: DataConfig, pictures: bool = False) -> Listing:
     """Find the clips that `config.source` names, their classes, groups, and parts of the split; nothing is decoded.
 
@@ -168,7 +177,9 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
     """
     if config.source is None or config.source == PHENOMENA:
         raise DataError("name a folder of clips, or a list of them")
-    listing = read_layout(config.source, config.layout, config.list_file, config.fold, folder_ok=not pictures)
+    listing = read_layout(
+        config.source, config.layout, config.list_file, config.fold, not pictures, config.parts, config.class_depth
+    )
     entries = listing.entries
     groups = _groups([entry.source for entry in entries], [entry.group for entry in entries], config)
     parts = [entry.split for entry in entries]
@@ -198,26 +209,40 @@ def limits(config: DataConfig) -> Limits:
 
 
 def describe(listing: Listing, config: DataConfig, size: int) -> dict[str, Any]:
-    """What packed clips are known by: how they are read, and names, sizes and times of their files."""
-    digest = hashlib.sha256()
+    """What packed clips are known by: what their files hold, and how they are read.
+
+    ``names`` tells apart packings that go on from others, and is no part of what the clips are.
+    """
+    digest, names = hashlib.sha256(), hashlib.sha256()
     for entry in listing.entries:
-        try:
-            status = entry.path.stat()
-            state = [status.st_size, status.st_mtime_ns]
-        except OSError:  # a dangling link, or a file that was just removed
-            state = []
-        known = [entry.source, entry.label, entry.start, entry.end, entry.split, entry.group, *state]
+        known = [content_of(entry.path), entry.label, entry.start, entry.end, entry.split]
         digest.update(json.dumps(known).encode() + b"\n")
+        names.update(json.dumps([entry.source, entry.group]).encode() + b"\n")
     return {
         "source": "files",
-        "root": str(listing.root.resolve()),
         "layout": listing.layout,
         "classes": listing.classes,
         "reading": asdict(reading(config, size)),
         "clips": len(listing.entries),
         "digest": digest.hexdigest(),
+        "names": names.hexdigest(),
         "version": _READ_VERSION,
     }
+
+
+def are_packed(config: DataConfig, size: int, frames: int, store: str | Path) -> bool:
+    """Whether a packed store holds the clips that `config.source` names, wherever these lie now.
+
+    Args:
+        config: the source, and how files are read.
+        size: height and width of a window, in pixels.
+        frames: frames per window.
+        store: the store's directory.
+
+    Raises:
+        DataError: there is no such source, or nothing in it can be used.
+    """
+    return same_store(store, describe(list_source(config, pictures=frames == 1), config, size)) is not None
 
 
 def _checked(store: ClipStore, progress: bool) -> ClipStore:

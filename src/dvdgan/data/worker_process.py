@@ -55,10 +55,12 @@ class Result:
     Attributes:
         value: what its function returned.
         reason: why there is no value, in one line; None if there is one.
+        ended: whether its process was ended for it, or crashed.
     """
 
     value: Any = None
     reason: str | None = None
+    ended: bool = False
 
 
 def heartbeat() -> None:

@@ -191,13 +191,13 @@ class Pending:
                 self._result = self._wait()
             except ProcessExpired as error:
                 if self._tries > 1 or not _may_be_chance(error.exitcode):
-                    self._result = Result(reason=_how_it_ended(error.exitcode, self._workers.limits))
+                    self._result = Result(None, _how_it_ended(error.exitcode, self._workers.limits), ended=True)
                     break
                 self._again()
             except BrokenProcessPool:
                 self._workers._drop(self._pool)
                 if self._tries == _TRIES:
-                    self._result = Result(reason="the decoder crashed")
+                    self._result = Result(None, "the decoder crashed", ended=True)
                     break
                 self._again()
         return self._result

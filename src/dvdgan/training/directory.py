@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 from dvdgan.config import Config
 from dvdgan.config_files import load_config, parse_config
 from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.rendering import PHENOMENA
+from dvdgan.data.sources import are_packed
+from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
 from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_of
 from dvdgan.runs.directory import RunDirectory, TrainingError, replace_text
@@ -36,7 +40,8 @@ CHANGEABLE_SECTIONS = ("training.health.",)
 STORED_DATA = {  # that decide what a store holds
     f"data.{field}"
     for field in (
-        *("source", "seed", "clips_per_class", "stride", "layout", "list_file", "fold", "test_fraction", "group"),
+        *("source", "seed", "clips_per_class", "stride", "layout", "list_file", "fold", "parts", "class_depth"),
+        *("test_fraction", "group"),
         *("split_seed", "target_fps", "folder_fps", "background", "max_seconds", "windows"),
     )
 }
@@ -87,8 +92,11 @@ class TrainingDirectory(RunDirectory):
         Raises:
             TrainingError: a field that decides what is learned differs and may not; each difference is named.
         """
-        before, after = _leaves(self._started_with().model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
+        started = self._started_with()
+        before, after = _leaves(started.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
         ignored = CHANGEABLE | FROM_THE_DATA
+        if started.data.source != config.data.source and self._same_source(started.data.source, config):
+            ignored = ignored | {"data.source"}  # which clips they are counts, not where
         if config.training.lr_decay != "none":
             ignored = ignored - {"training.steps"}  # the decay is planned over all the steps
         names = sorted(
@@ -111,6 +119,23 @@ class TrainingDirectory(RunDirectory):
                 "Use the old settings, another --out, or --override to go on with the new ones"
             )
         return changes
+
+    def _same_source(self, before: str | None, config: Config) -> bool:
+        """Whether another path names the clips that the run was started with, as far as they are not compared later.
+
+        Raises:
+            DataError: there is no such source, or nothing in it can be used.
+        """
+        source, network = config.data.source, config.network
+        if before is None or source is None or PHENOMENA in (before, source):
+            return False
+        if os.path.abspath(before) == os.path.abspath(source):
+            return True
+        if is_store(source):
+            return ClipStore.open(source).identity == self.decided()["data"]
+        if not config.data.pack:
+            return True  # `other_clips` compares them
+        return are_packed(config.data, network.size, network.frames, self.store())
 
     def other_clips(self, dataset: ClipDataset, override: bool) -> Changes:
         """Whether the clips differ from those that the run was started with.

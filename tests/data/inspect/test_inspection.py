@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dvdgan.config import DataConfig
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import DataError
 from dvdgan.data.inspect.clip import InspectedClip, scan
 from dvdgan.data.inspect.hints import find_hints
-from dvdgan.data.inspect.inspection import inspect_listing, inspect_store
+from dvdgan.data.inspect.inspection import inspect_listing, inspect_source, inspect_store
 from dvdgan.data.inspect.report import as_json, as_text, contact_sheet
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.store.clip_store import ClipStore
@@ -17,6 +18,7 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip, write_mp4
 from dvdgan.data.write.sheets import BACKGROUND
+from support.clips import write_video
 
 
 def moving(seed, frames=8, height=48, width=48):
@@ -105,6 +107,23 @@ def test_each_class_and_all_clips_are_summed_up(inspection):
         4,
         96 + 20 + 8 + 8 + 1 + 6,
     )
+
+
+def test_it_is_told_how_many_clips_are_in_hdr_and_how_the_source_was_read(tmp_path):
+    def tag(stream):
+        stream.codec_context.color_trc, stream.codec_context.color_primaries = 18, 9
+
+    for name, tagged in (("run/a", tag), ("run/b", tag), ("jump/c", None)):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(tmp_path / "in" / f"{name}.mp4", 24, tag=tagged)
+    (tmp_path / "in" / "notes.txt").touch()
+    found = inspect_source(DataConfig(source=str(tmp_path), workers=1), headers_only=True, progress=False)
+    assert (found.total.hdr, [summary.hdr for summary in found.classes]) == (2, [0, 2])
+    text = " ".join(as_text(found).split())
+    assert "2 in HDR" in text
+    assert "the classes are the folders in in (jump, run); data.class_depth=1" in text
+    assert "left out 1 file that is no clip: .txt: 1 (in/notes.txt)" in text
+    assert len(json.loads(as_json(found))["notes"]) == 2
 
 
 def test_a_packed_store_has_the_size_that_is_told(inspection):

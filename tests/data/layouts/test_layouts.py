@@ -6,10 +6,14 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from dvdgan.data.errors import DataError
+from dvdgan.data.decode.clip import read_header
+from dvdgan.data.decode.sequences import find_sequences
+from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.layouts.discovery import read_layout
-from dvdgan.data.layouts.trees import are_one_sequence, natural
+from dvdgan.data.layouts.trees import natural
+from support.clips import coded, numbers, read_clip, write_video
 from support.errors import refused
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs links and names that Windows does not allow")
@@ -216,7 +220,9 @@ def test_what_a_sequence_of_frames_is():
         ["0.png", "10.png", "20.png"],
         ["1.bmp", "2.bmp", "5.bmp"],
     ):
-        assert are_one_sequence(names), names
+        sequences, rest = find_sequences(names)
+        assert [sorted(sequence.names) for sequence in sequences] == [sorted(names)], names
+        assert rest == []
     for names in (
         ["0.png"],
         ["0.png", "1.jpg"],
@@ -226,7 +232,8 @@ def test_what_a_sequence_of_frames_is():
         ["0.png", "1.mp4"],
         ["1.png", "01.png"],
     ):
-        assert not are_one_sequence(names), names
+        sequences, rest = find_sequences(names)
+        assert not any(len(sequence.names) == len(names) for sequence in sequences), names
 
 
 def test_frames_takes_any_numbered_stills_and_nothing_else(tmp_path):
@@ -355,7 +362,7 @@ def test_json_lines_that_cannot_be_used_name_line_and_field(tmp_path):
         "list.jsonl:3:",
         "list.jsonl:4: path:",
         "list.jsonl:5: path:",
-        "list.jsonl:6: end: 'NaN'",
+        "list.jsonl:6:",
     ]
 
 
@@ -498,6 +505,238 @@ def test_kinetics_leaves_validation_out_beside_a_labelled_test_part(tmp_path):
         assert "validation" in reasons(listing)["b_000000_000010.mp4"]
     with pytest.raises(DataError, match=r"youtube_id.*data\.list_file"):
         read_layout(tmp_path / "clips", "kinetics")
+
+
+def test_a_folder_in_a_folder_is_no_class(tmp_path):
+    """An archive's own folder: in/UCF-101/Archery/…"""
+    tree(tmp_path, "UCF-101/Archery/{1..3}.avi", "UCF-101/Biking/{1..3}.avi", "UCF-101/read.me", "notes/x.txt")
+    listing = read_layout(tmp_path)
+    assert (listing.layout, listing.classes) == ("folders", ["Archery", "Biking"])
+    assert any("in UCF-101 (Archery, Biking); data.class_depth=1" in note for note in listing.notes)
+    assert read_layout(tmp_path, class_depth=1).classes == ["UCF-101"]
+    deeper = read_layout(
+        tree(tmp_path / "deeper", "a/b/train/run/{1..2}.avi", "a/b/test/run/3.avi", "a/b/train/x/1.avi")
+    )
+    assert (deeper.classes, {*split_of(deeper).values()}) == (["run", "x"], {"train", "test"})
+    single = read_layout(tree(tmp_path / "single", "run/0.mp4"))
+    assert (single.classes, single.notes) == (["run"], [])
+
+
+@pytest.mark.parametrize("names", [("sky_train", "sky_test"), ("train", "test"), ("TrainVideos", "Train"), ("a", "b")])
+def test_source_videos_are_groups_and_no_classes(tmp_path, names):
+    """Sky Timelapse: part / source video / piece / frames."""
+    parts = names if names[1] != "Train" else ("train_videos", "val_videos")
+    for part, videos in zip(parts, (("07sLzFGbWjs", "0kz1Y3-CjGU", "1B8aVmU4QkM"), ("3uKpsWNeWtI", "4-R9ZYrZ9nk"))):
+        for video in videos:
+            tree(tmp_path, *(f"{part}/{video}/{video}_{k}/{video}_frames_{{10..25}}.jpg" for k in (1, 2)))
+    listing = read_layout(tmp_path)
+    assert (listing.layout, len(listing.entries)) == ("frames", 10)
+    if names == ("a", "b"):  # no parts: YouTube's names, in classes a and b
+        assert listing.classes == ["a", "b"]
+        return
+    assert (listing.classes, listing.problems) == ([], [])
+    assert {entry.split for entry in listing.entries} == {"train", "test"}
+    assert len({entry.group for entry in listing.entries}) == 5
+    assert any("data.parts=false" in note for note in listing.notes)
+    assert any("data.class_depth=1" in note for note in listing.notes)
+    assert len(read_layout(tmp_path, class_depth=1).classes) == 5
+    assert read_layout(tmp_path, parts=False).classes == sorted(parts)
+
+
+def test_folders_named_as_videos_of_youtube_are_no_classes(tmp_path):
+    ids = ("07sLzFGbWjs", "0kz1Y3-CjGU")
+    listing = read_layout(tree(tmp_path, *(f"{name}/{name}_{{1..3}}.mp4" for name in ids)))
+    assert (listing.classes, {entry.group for entry in listing.entries}) == ([], set(ids))
+    assert "data.class_depth=1 makes them classes" in listing.notes[0]
+
+
+def test_parts_below_classes_are_parts(tmp_path):
+    tree(tmp_path, "boxing/train/{0..3}.mp4", "boxing/test/{4..5}.mp4", "running/train/{0..3}.mp4", "running/loose.mp4")
+    listing = read_layout(tmp_path)
+    assert listing.classes == ["boxing", "running"]
+    assert {source: part for source, part in split_of(listing).items() if part == "test"} == {
+        "boxing/test/4.mp4": "test",
+        "boxing/test/5.mp4": "test",
+    }
+    assert list(reasons(listing)) == ["running/loose.mp4"]
+    assert read_layout(tmp_path, parts=False).notes == []
+
+
+@pytest.mark.parametrize(
+    ("names", "clips"),
+    [
+        (["frame-{0..15}.color.png", "frame-{0..15}.depth.png", "frame-{0..15}.pose.txt"], ["s"]),
+        (["img_{10..25}.jpg", "flow_x_{10..25}.jpg", "flow_y_{10..25}.jpg"], ["s"]),
+        (["{10..25}.png", "thumb.jpg", "preview.mp4", "times.txt"], ["s"]),
+        (["{1..12}_leftImg8bit.png"], ["s"]),
+        (
+            ["a_000000_0000{10..25}_leftImg8bit.png", "a_000001_0000{10..25}_leftImg8bit.png"],
+            ["s/a_000000_*_leftImg8bit.png", "s/a_000001_*_leftImg8bit.png"],
+        ),
+        (["walk_{10..25}.png", "run_{10..25}.png"], ["s/run_*.png", "s/walk_*.png"]),
+    ],
+)
+def test_a_folder_of_frames_may_hold_more_than_frames(tmp_path, names, clips):
+    for name in ("x", "y"):
+        tree(tmp_path, *(f"{name}/s/{file}" for file in names))
+    listing = read_layout(tmp_path)
+    assert (listing.layout, listing.classes) == ("frames", ["x", "y"])
+    assert [entry.source for entry in listing.entries] == [f"{name}/{clip}" for name in ("x", "y") for clip in clips]
+    notes = "; ".join(listing.notes)
+    for aside in ("depth", "flow_x_*.jpg (in 2 folders)", "thumb.jpg", "preview.mp4", ".txt"):
+        assert (aside in notes) == any(aside.split(" ")[0].replace("*", "{10..25}") in file for file in names), aside
+    if len(clips) > 1:
+        assert {entry.group for entry in listing.entries} == {"x/s", "y/s"}
+        flat = tree(tmp_path / "flat", *(f"{name}/{file}" for name in ("x", "y") for file in names))
+        assert [entry.group for entry in read_layout(flat).entries] == [""] * 4  # not the group of a whole class
+
+
+def test_folders_of_flow_beside_pictures_are_left_out(tmp_path):
+    tree(
+        tmp_path,
+        *(f"{clip}/{kind}/{{10..25}}.jpg" for clip in ("run/a", "jump/b") for kind in ("rgb", "flow_x", "mask")),
+    )
+    listing = read_layout(tmp_path)
+    assert [entry.source for entry in listing.entries] == ["jump/b/rgb", "run/a/rgb"]
+    assert any("flow_x (in 2 folders), mask (in 2 folders)" in note for note in listing.notes)
+    kinds = read_layout(tree(tmp_path / "kinds", "flow/a/{10..25}.jpg", "mask/a/{10..25}.jpg"))
+    assert kinds.classes == ["flow", "mask"]
+
+
+def test_frames_can_be_read_by_their_common_name(tmp_path):
+    (tmp_path / "s").mkdir()
+    for number in range(12):
+        Image.fromarray(coded(number)).save(tmp_path / "s" / f"a_{number:03}_leftImg8bit.png")
+        Image.fromarray(coded(99)).save(tmp_path / "s" / f"flow_{number:03}.png")
+    listing = read_layout(listed(tmp_path, "path,label\ns,x\ns/flow_*.png,y\n"))
+    assert [numbers(read_clip(entry.path)[0]) for entry in listing.entries] == [list(range(12)), [99] * 12]
+
+
+def test_files_are_known_by_what_they_hold_and_what_is_left_out_is_named(tmp_path):
+    film = write_video(tmp_path / "film.mp4", 24).read_bytes()
+    for name in ("a/dQw4w9WgXcQ", "a/1.qt", "a/2.mp4.1", "b/3.divx"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clips" / name).write_bytes(film)
+    for name, codec in (
+        ("4.ts", "libx264"),
+        ("5.mpg", "mpeg2video"),
+        ("6.wmv", "wmv2"),
+        ("7.flv", "flv"),
+        ("8.avi", "mpeg4"),
+    ):
+        write_video(tmp_path / name, 24, 25, codec).rename(tmp_path / "clips" / "b" / f"{name}.download")
+    write_video(tmp_path / "clips" / "b" / "9.h264", 24)
+    tree(tmp_path / "clips", "a/readme", "a/x.txt", "b/y.txt", "b/.hidden")
+    (tmp_path / "clips" / "a" / "words").write_text("no clip at all " * 100)
+    listing = read_layout(tmp_path / "clips")
+    assert (listing.classes, len(listing.entries), listing.problems) == (["a", "b"], 10, [])
+    for entry in listing.entries:
+        assert numbers(read_clip(entry.path)[0]) == list(range(24)), entry.source
+        assert read_header(entry.path).frames == 24, entry.source
+    assert listing.notes == [
+        "left out 4 files that are no clips: without a suffix: 2 (a/readme, a/words); .txt: 2 (a/x.txt, b/y.txt)"
+    ]
+
+
+def test_stills_of_microscopes_are_frames(tmp_path):
+    for cell in ("cell0", "cell1"):
+        (tmp_path / cell).mkdir()
+        for number in range(12):
+            Image.fromarray(coded(number)).save(tmp_path / cell / f"t{number:03}.tif")
+    listing = read_layout(tmp_path)
+    assert numbers(read_clip(listing.entries[0].path)[0]) == list(range(12))
+    Image.fromarray(coded(0)).save(tmp_path / "stack.tif", save_all=True, append_images=[Image.fromarray(coded(1))])
+    with refused(ClipError, "holds 2 pictures; save them as numbered files"):
+        read_clip(tmp_path / "stack.tif")
+
+
+ROWS = [{"path": f"{k}.mp4", "label": ("push", "pull")[k % 2]} for k in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("clips.json", json.dumps(ROWS, indent=1)),
+        ("clips.json", json.dumps(ROWS)),
+        ("clips.json", json.dumps({"version": 2, "videos": ROWS}, indent=1)),
+        ("clips.jsonl", "\n".join(map(json.dumps, ROWS))),
+        ("x.csv", "".join(f"{row['path']} {row['label']}\n" for row in ROWS)),
+        ("x.txt", "".join(f"{row['path']}\t{row['label']}\n" for row in ROWS)),
+        ("x.txt", "".join(f"{row['path']} 24 {row['label']}\n" for row in ROWS)),
+        ("x.csv", "".join(f"{row['path']},{row['label']}\n" for row in ROWS)),
+        ("x.csv", "sep=;\npath;label\n" + "".join(f"{row['path']};{row['label']}\n" for row in ROWS)),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+def test_lists_as_people_have_them(tmp_path, name, content, encoding):
+    tree(tmp_path, "{0..3}.mp4")
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    listing = read_layout(tmp_path / name)
+    assert (listing.layout, listing.classes, listing.problems) == ("list", ["pull", "push"], [])
+    assert [(entry.source, entry.label) for entry in listing.entries] == [(f"{k}.mp4", 1 - k % 2) for k in range(4)]
+    assert len(listing.notes) == (name[0] == "x" and "sep" not in content)
+
+
+def test_messages_quote_little_of_a_list(tmp_path):
+    tree(tmp_path, "a.mp4")
+    long = "x" * 5000
+    for name, text in {
+        "a.json": json.dumps([{"file": long, long: 1}]),
+        "b.csv": f"{long},file\n1,2\n",
+        "c.txt": long,
+        "d.csv": f"path,start,split,end\na.mp4,{long},,\na.mp4,,{long},\na.mp4,,,{long}\n{long},,,\n",
+    }.items():
+        with pytest.raises(DataError) as caught:
+            read_layout(listed(tmp_path, text, name))
+        assert len(str(caught.value)) < 200 + 2 * len(str(tmp_path)) + 200
+        assert "\n" not in str(caught.value)
+    with refused(DataError, r"no column named path; .* let its first line be path,label"):
+        read_layout(tmp_path / "b.csv")
+
+
+def test_a_table_that_is_no_list_stops_no_source(tmp_path):
+    for kind, content in {
+        "cp1252": "Nr;Name;Größe\r\n1;Jörg;1,80\r\n".encode("cp1252"),
+        "utf-16": "id\tname\r\n1\tfoo\r\n".encode("utf-16"),
+        "json": b'{"made": "today"}',
+    }.items():
+        root = tree(tmp_path / kind, "run/{0..1}.mp4", "jump/{0..1}.mp4")
+        for name in ("Teilnehmer.csv", "clips.json" if kind == "json" else "clips.csv"):
+            (root / name).write_bytes(content)
+        listing = read_layout(root)
+        assert (listing.classes, len(listing.entries)) == (["jump", "run"], 4)
+        assert sum("read without it" in note for note in listing.notes) == 1
+        assert sum("Teilnehmer.csv" in note for note in listing.notes) == 1
+
+
+def test_something_something_is_known(tmp_path):
+    tree(tmp_path, "20bn-something-something-v2/{0..5}.webm")
+    for part, ids in {"train": (0, 1, 2), "validation": (3, 4, 9)}.items():
+        rows = [
+            {"id": str(k), "label": f"pushing {k}", "template": "Pushing [something]", "placeholders": [str(k)]}
+            for k in ids
+        ]
+        (tmp_path / f"something-something-v2-{part}.json").write_text(json.dumps(rows))
+    (tmp_path / "something-something-v2-test.json").write_text(json.dumps([{"id": "5"}]))
+    (tmp_path / "something-something-v2-labels.json").write_text(json.dumps({"Pushing something": "0"}))
+    listing = read_layout(tmp_path)
+    assert (listing.layout, listing.classes) == ("something-something", ["Pushing something"])
+    assert list(split_of(listing).values()) == ["train"] * 3 + ["test"] * 2
+    assert len(listing.problems) == 2  # one is listed and not there, one is in no list with labels
+    only = read_layout(tmp_path / "something-something-v2-train.json")
+    assert [entry.source[-6:] for entry in only.entries] == ["0.webm", "1.webm", "2.webm"]
+
+
+@posix
+def test_class_names_are_compared_as_they_look(tmp_path):
+    for form in ("NFC", "NFD"):
+        tree(tmp_path / form, *(unicodedata.normalize(form, f"{name}/0.mp4") for name in ("Café", "Zürich")))
+    assert read_layout(tmp_path / "NFC").classes == read_layout(tmp_path / "NFD").classes
+    both = tree(tmp_path / "both", *(unicodedata.normalize(form, f"Café/{form}.mp4") for form in ("NFC", "NFD")))
+    assert len(read_layout(tree(both, "x/0.mp4")).classes) == 2
+    cases = read_layout(tree(tmp_path / "cases", "Run/0.mp4", "run/1.mp4"))
+    assert cases.classes == ["Run", "run"]
+    assert "classes Run and run differ in upper and lower case only" in cases.notes[0]
 
 
 def test_finding_nothing_says_what_was_looked_for_and_what_to_set(tmp_path):

@@ -326,3 +326,13 @@ def test_mp4_cut_between_two_frames_is_truncated(tmp_path):
     os.truncate(path, positions[30])
     with pytest.raises(ClipError, match="truncated"):
         read_clip(path)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_what_viewers_play_slower_is_told(tmp_path, clip, suffix, caplog):
+    write_clip(tmp_path / f"a{suffix}", clip, 50)
+    write_clip(tmp_path / "a.mp4", clip, 60)
+    assert not caplog.records
+    write_clip(tmp_path / f"b{suffix}", clip, 60)
+    assert "b" + suffix in caplog.text
+    assert "set fps to 50 or less" in caplog.text

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from dvdgan.data.decode.pixels import WHITE, Colour, FrameFormat, reason
 from dvdgan.data.decode.stills import IMAGE_SUFFIXES, is_picture, open_folder, open_image
-from dvdgan.data.decode.timing import Header, Reader, TimedFrame, on_grid
+from dvdgan.data.decode.timing import LATEST, Header, Reader, TimedFrame, on_grid, window_numbers
 from dvdgan.data.decode.video import open_video
 from dvdgan.data.errors import ClipError
 
@@ -29,20 +30,32 @@ CLIP_SUFFIXES = VIDEO_SUFFIXES + IMAGE_SUFFIXES
 """Suffixes of the files that are taken for clips."""
 
 _FOLDER_FPS = 12.0
-_LATEST = 1e9  # seconds; no clip is so long
 
 
-def read_header(path: str | Path, *, folder_fps: float = _FOLDER_FPS) -> Header:
-    """Read a file's header and its first timestamps; quick, whatever the length of the file.
+class EndedEarlier(ClipError):
+    """A clip ends before the window that was asked for."""
+
+
+def read_header(
+    path: str | Path, *, folder_fps: float = _FOLDER_FPS, heartbeat: Callable[[], None] | None = None
+) -> Header:
+    """Read what a file says of itself, and the times of all its frames; nothing but its first frame is decoded.
+
+    What the file says of its length is not believed. (Where its packets have no times, it is decoded, to count.)
 
     Args:
-        path: a video, an animated image, a picture, or a folder of numbered frames.
+        path: a video, an animated image, a picture, a folder of numbered frames, or the common name of some in it, such
+            as img_*.png.
         folder_fps: frame rate of a folder, in frames per second.
+        heartbeat: called every now and then.
 
     Raises:
         ClipError: there is no clip at the path, or it is of a size that is refused.
     """
-    return _reader(Path(path), FrameFormat(), folder_fps).header
+    reader = _reader(Path(path), FrameFormat(), folder_fps)
+    length = reader.length(heartbeat or _nothing)
+    frames = length.frames(reader.rate)
+    return replace(reader.header, frames=frames, seconds=float(length.seconds), length=length)
 
 
 def open_clip(
@@ -55,6 +68,7 @@ def open_clip(
     background: Colour | None = WHITE,
     folder_fps: float = _FOLDER_FPS,
     heartbeat: Callable[[], None] | None = None,
+    numbers: tuple[int, int] | None = None,
 ) -> tuple[float, Iterator[np.ndarray]]:
     """Begin to read a clip, one frame at a time, so that a long video is never held in memory at full size.
 
@@ -68,11 +82,13 @@ def open_clip(
         size: if given, every frame's short side is resized to this many pixels.
         fps: frames per second of the output; None is the file's nominal rate, at which a file of constant rate gives
             each of its frames once.
-        start: of the window, in seconds after the first frame: it begins with frame number ``round(start * rate)``.
-        end: of the window, before frame number ``round(end * rate)``; None, or later than the clip, is the clip's end.
+        start: of the window, in seconds on the container's clock, as players show it; where the picture begins
+            (`Header.begins`, nearly always 0) is frame number 0.
+        end: of the window, likewise; None, or later than the clip, is the clip's end.
         background: colour that transparent pixels are laid on; None keeps transparency.
         folder_fps: frame rate of a folder, in frames per second.
         heartbeat: called after each frame that is decoded, also for those before the window.
+        numbers: of the window's first frame and of the one that ends it, instead of start and end.
 
     Returns:
         The rate of the frames in frames per second, and an iterator of them (at least one): uint8 ``[H, W, 3]``, or
@@ -89,14 +105,17 @@ def open_clip(
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} must be a number above 0, not {value}")
     path = Path(path)
-    if not 0 <= start < _LATEST or (end is not None and not end > start):
+    if not 0 <= start < LATEST or (end is not None and not end > start):
         raise ClipError(path, f"no clip lies from {start} to {end} seconds")
     reader = _reader(path, FrameFormat(size, background), folder_fps)
     rate = reader.rate if fps is None else Fraction(float(fps))
-    first = round(start * float(rate))
-    last = None if end is None or end > _LATEST else round(end * float(rate))
+    begins = reader.header.begins
+    first, last = numbers or window_numbers(start, end, begins, rate)
     if last is not None and last <= first:
+        if end is not None and end <= begins:
+            raise ClipError(path, reader.header.nothing_at(start, end))
         raise ClipError(path, f"from {start:g} to {end:g} s is less than a frame at {float(rate):g} fps")
+    start = start if numbers is None else begins + first / float(rate)
     return float(rate), _window(path, reader, rate, first, last, start, heartbeat)
 
 
@@ -113,11 +132,16 @@ def _window(
     frames = reader.frames(first / rate)
     if heartbeat is not None:
         frames = _with_heartbeat(frames, heartbeat)
-    given, seconds = yield from on_grid(frames, rate, own_rate, first, last)
+    given, seconds = yield from on_grid(frames, rate, own_rate, first, last, reader.longest_gap)
     if not given:
         if seconds is None:
             raise ClipError(path, f"no frame at {start:g} s, where its timestamps jump")
-        raise ClipError(path, f"ends before {start:g} s: it is {float(seconds):.6g} s long")
+        long = reader.header.begins + float(seconds)
+        raise EndedEarlier(path, f"ends before {start:g} s: it is {long:.6g} s long")
+
+
+def _nothing() -> None:
+    pass
 
 
 def _with_heartbeat(frames: Iterator[TimedFrame], heartbeat: Callable[[], None]) -> Iterator[TimedFrame]:
@@ -130,6 +154,8 @@ def _reader(path: Path, output: FrameFormat, folder_fps: float) -> Reader:
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
+        if "*" in path.name and path.parent.is_dir():
+            return open_folder(path, output, folder_fps)
         if path.is_symlink():
             raise ClipError(path, f"broken link to {os.readlink(path)}") from None
         raise ClipError(path, "no such file" if isinstance(error, FileNotFoundError) else reason(error)) from None

@@ -12,7 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-_UNTIMED = Fraction(1, 10)  # seconds; what browsers give a frame whose delay is 0
+SHORTEST = Fraction(1, 100)
+"""Seconds: a frame of an animation whose delay is no longer than this is shown for 1/10 s, as browsers do."""
+
+_UNTIMED = Fraction(1, 10)
 
 
 class CutShort(ValueError):
@@ -20,7 +23,7 @@ class CutShort(ValueError):
 
 
 def delays(path: Path, format: str) -> Iterator[tuple[Fraction, int]]:
-    """What each frame lasts, in seconds, and where in the file its block begins; the file is read as far as asked for.
+    """What each frame lasts, in seconds, and where in the file its block ends; the file is read as far as asked for.
 
     Args:
         path: the file.
@@ -31,7 +34,7 @@ def delays(path: Path, format: str) -> Iterator[tuple[Fraction, int]]:
     """
     with open(path, "rb") as file:
         for delay in {"GIF": _of_gif, "WEBP": _of_webp, "PNG": _of_png}[format](file):
-            yield (delay or _UNTIMED), file.tell()
+            yield (delay if delay > SHORTEST else _UNTIMED), file.tell()
 
 
 def _read(file: BinaryIO, size: int) -> bytes:

@@ -6,15 +6,16 @@ A file is searched for the keyframe before that time only where what comes then 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import dropwhile
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 from av.container import InputContainer
-from av.filter import Graph
 from av.video.stream import VideoStream
 
 from dvdgan.data.decode.pixels import MOST_PIXELS, check_size, clip_errors, reason
@@ -72,6 +73,53 @@ class VideoFrames:
             back = 4 * back + max(Fraction(1), self.interval)
         with open_container(self.path) as container:
             yield from self._decoded(container, video_stream(self.path, container), None)
+
+    def times(self, heartbeat: Callable[[], None]) -> tuple[list[Fraction], Fraction]:
+        """The times of all frames in order, and how long the last one is shown, in seconds; none is decoded.
+
+        What cannot be read ends them. Where packets have no times, the frames are decoded after all.
+        """
+        with open_container(self.path) as container:
+            stream = video_stream(self.path, container)
+            marks = self._marks(container, stream, heartbeat)
+            clock = _Clock(container, stream, self.origin, self.interval)
+            told = [clock.tell(*mark) for mark in dropwhile(lambda mark: mark[0] < self.origin, marks or [])]
+            if told:
+                return [time for time, _ in told], told[-1][1]
+        shown = []
+        for frame in self.read(Fraction(0)):
+            heartbeat()
+            shown.append((frame.time, frame.duration))
+        return [time for time, _ in shown], shown[-1][1]
+
+    def _marks(
+        self, container: InputContainer, stream: VideoStream, heartbeat: Callable[[], None]
+    ) -> list[tuple[int, int]] | None:
+        """When frames are shown, in order, and their durations, in ticks; None where packets do not say."""
+        by_dts = in_dts_order(container, stream)
+        marks: list[tuple[int, int]] = []
+        stretch: list[tuple[int, int]] = []  # of an unbroken clock
+        begun, last = container.format.name not in MID_STREAM, -(2**63)
+        back = 2 * self.interval / tick_of(stream)
+        with suppress(av.FFmpegError):
+            for number, packet in enumerate(container.demux(stream)):
+                if number % 256 == 0:
+                    heartbeat()
+                begun = begun or packet.is_keyframe
+                if is_flush(packet):
+                    break
+                if packet.size == 0 or not begun or packet.is_discard or is_hidden(packet, stream):
+                    continue
+                mark = packet.dts if by_dts else packet.pts
+                if mark is None:
+                    return None
+                if packet.dts is not None:
+                    if packet.dts < last - back:  # the clock was set back
+                        marks += sorted(stretch)
+                        stretch = []
+                    last = packet.dts
+                stretch.append((mark, packet.duration or 0))
+        return marks + sorted(stretch)
 
     def _after_seek(self, container: InputContainer, goal: Fraction) -> Generator[DecodedFrame, None, None] | None:
         """Frames from the keyframe before a time on; None if there is no way to get there."""
@@ -170,6 +218,10 @@ class _Clock:
         mark = frame.pts
         if self._expected is not None:
             mark = self._expected.popleft() if self._expected else None
+        return DecodedFrame(*self.tell(mark, frame.duration or 0), frame)
+
+    def tell(self, mark: int | None, duration: int) -> tuple[Fraction, Fraction]:
+        """When a frame is shown, and how long if it is the last one, by its mark and its duration in ticks."""
         last = self._last
         if mark is None:
             time = Fraction(0) if last is None else last + self._interval
@@ -179,56 +231,9 @@ class _Clock:
             self._shift += last + self._interval - time
             time = last + self._interval
         self._last = time if last is None else max(last, time)
-        duration = frame.duration or 0
         if self._end is not None and mark is not None:
             duration = max(0, self._end - mark)
-        return DecodedFrame(self._last, duration * self._tick, frame)
-
-
-def deinterlaced(frames: Iterable[DecodedFrame]) -> Iterator[DecodedFrame]:
-    """Interlaced frames become whole ones, as many, by their neighbours; others stay as they are."""
-    graph: Graph | None = None
-    waiting: deque[DecodedFrame | None] = deque()  # what is in the filter; None is not to be given
-    before: DecodedFrame | None = None
-    for shown in frames:
-        frame = shown.frame
-        if graph is None and (not frame.interlaced_frame or frame.width < 3 or frame.height < 4):
-            yield shown
-            before = shown
-            continue
-        if graph is None:
-            graph = _deinterlacer(frame)
-            for neighbour in (frame, frame, frame if before is None else before.frame):
-                graph.vpush(neighbour)  # bwdif treats the first interlaced frame otherwise than all that follow
-                waiting.append(None)
-        graph.vpush(frame)
-        waiting.append(shown)
-        yield from _pull(graph, waiting)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pull(graph, waiting)
-
-
-def _deinterlacer(frame: av.VideoFrame) -> Graph:
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 1000)
-    )
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
-def _pull(graph: Graph, waiting: deque[DecodedFrame | None]) -> Iterator[DecodedFrame]:
-    while waiting:
-        try:
-            whole = graph.vpull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        shown = waiting.popleft()
-        if shown is not None:
-            whole.colorspace, whole.color_range = shown.frame.colorspace, shown.frame.color_range
-            yield shown._replace(frame=whole)
+        return self._last, duration * self._tick
 
 
 def open_container(path: Path) -> InputContainer:
@@ -253,6 +258,11 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     streams[0].thread_type = "AUTO"
     streams[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return streams[0]
+
+
+def is_hidden(packet: av.Packet, stream: VideoStream) -> bool:
+    """Whether it is a frame of VP8 that others refer to and nobody sees."""
+    return stream.codec_context.codec.canonical_name == "vp8" and not memoryview(packet)[0] & 0x10
 
 
 def is_flush(packet: av.Packet) -> bool:

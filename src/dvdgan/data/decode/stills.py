@@ -7,29 +7,28 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dvdgan.data.decode.delays import delays
+from dvdgan.data.decode.delays import CutShort, delays
+from dvdgan.data.decode.magic import PICTURES
 from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
-from dvdgan.data.decode.timing import Header, Reader, TimedFrame, count, nominal_rate
+from dvdgan.data.decode.sequences import STILL_SUFFIXES, find_sequences, matches
+from dvdgan.data.decode.timing import LONGEST_GAP, Header, Length, Reader, TimedFrame, measure, nominal_rate
 from dvdgan.data.errors import ClipError
 
 ANIMATION_SUFFIXES = (".gif", ".webp", ".png", ".apng")
 """Files of one picture or more."""
 
-STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-"""Files of one picture, also as numbered frames in a folder."""
-
 IMAGE_SUFFIXES = tuple(dict.fromkeys(ANIMATION_SUFFIXES + STILL_SUFFIXES))
 """Files that Pillow reads: animations, and single pictures, which are clips of one frame."""
 
-_MAGIC = (b"GIF87a", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-_FORMATS = ("GIF", "WEBP", "PNG", "JPEG", "BMP")
+_FORMATS = ("GIF", "WEBP", "PNG", "JPEG", "BMP", "TIFF")
 _ANIMATED = ("GIF", "WEBP", "PNG")
 _STILL_RATE = Fraction(10)  # frames per second; a picture lasts as long as a frame without a delay
 _FIRST_FRAMES = 256  # whose delays are read to learn the rate of an animation
@@ -64,35 +63,42 @@ def open_image(path: Path, output: FrameFormat) -> Reader:
         shape.check(path, output.size)
         name = image.format or ""
         name = "JPEG" if name == "MPO" else name  # with a second picture, for depth
+        if name == "TIFF" and (pages := getattr(image, "n_frames", 1)) > 1:
+            raise ClipError(path, f"holds {pages} pictures; save them as numbered files in a folder")
         last, hidden = _numbers(image)
     width, height = shape.shown()
     if last == hidden:  # one picture
         kind = name.lower()
         header = Header(width, height, float(_STILL_RATE), 1, float(1 / _STILL_RATE), shape.alpha, kind, False)
-        return Reader(header, _STILL_RATE, lambda start: _one(path, shape, output, name), still=True)
+        one = Length(_STILL_RATE, 1 / _STILL_RATE, still=True)
+        return Reader(header, _STILL_RATE, lambda start: _one(path, shape, output, name), lambda beat: one, True)
     with clip_errors(_ERRORS, path, "not an animated image that can be read, or truncated"):
-        known = list(islice(delays(path, name), _FIRST_FRAMES + 1))
+        known = [delay for delay, _ in islice(delays(path, name), _FIRST_FRAMES + 1)]
     if not known:
         raise ClipError(path, "no frames")
-    times = [Fraction(0)]
-    for delay, _ in known[:-1]:
-        times.append(times[-1] + delay)
+    times = [Fraction(0), *accumulate(known[:-1])]
     tick = _TICKS[name]
     rate, variable = nominal_rate([time / tick for time in times], tick)
-    if len(known) <= _FIRST_FRAMES:
-        frames = count(times, known[-1][0], rate)
-    else:  # as many bytes again, as many frames again
-        frames = max(1, round((times[-1] + known[-1][0]) * rate * path.stat().st_size / known[-1][1]))
     kind = "apng" if name == "PNG" else name.lower()
-    header = Header(width, height, float(rate), frames, frames / float(rate), shape.alpha, kind, variable)
-    return Reader(header, rate, lambda start: _animation(path, shape, output, name, hidden))
+    header = Header(width, height, float(rate), 0, 0.0, shape.alpha, kind, variable)
+
+    def length(beat: Callable[[], None]) -> Length:
+        whole = list(known)
+        with suppress(CutShort):  # what is missing is told by those who read on to there
+            for delay, _ in islice(delays(path, name), len(known), None):
+                whole.append(delay)
+                beat()
+        return measure([Fraction(0), *accumulate(whole[:-1])], whole[-1], rate, LONGEST_GAP)
+
+    return Reader(header, rate, lambda start: _animation(path, shape, output, name, hidden), length)
 
 
 def open_folder(path: Path, output: FrameFormat, fps: float) -> Reader:
     """List a folder of numbered frames and read the size of the first.
 
     Args:
-        path: the folder; hidden files and files that are no pictures are passed over.
+        path: the folder, or a `dvdgan.data.decode.sequences.Sequence.pattern` in it; hidden files and files that are no
+            pictures are passed over.
         output: how frames are to come out.
         fps: the frame rate, in frames per second.
 
@@ -112,14 +118,15 @@ def open_folder(path: Path, output: FrameFormat, fps: float) -> Reader:
         for number in range(first, len(files)):
             yield TimedFrame(number / rate, 1 / rate, _numbered_picture(path, files[number], shape, output))
 
-    return Reader(header, rate, frames_from)
+    length = measure([number / rate for number in range(len(files))], 1 / rate, rate, LONGEST_GAP)
+    return Reader(header, rate, frames_from, lambda beat: length)
 
 
 def is_picture(path: Path) -> bool:
     """Whether a file is for Pillow to read: by its first bytes, for pages serve MP4 as .gif and WebP as .jpg."""
     with clip_errors((OSError,), path, "cannot be read"), open(path, "rb") as file:
         head = file.read(12)
-    if head.startswith(_MAGIC) or head[:4] + head[8:] == b"RIFFWEBP":
+    if head.startswith(PICTURES) or head[:4] + head[8:] == b"RIFFWEBP":
         return True
     video = head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3")  # MP4 and Matroska
     return not video and path.suffix.lower() in IMAGE_SUFFIXES
@@ -188,6 +195,8 @@ def _copy(image: Image.Image, shape: Shape, output: FrameFormat) -> Callable[[],
 
 def _pixels(image: Image.Image) -> np.ndarray:
     """uint8 ``[H, W, 3]``, or ``[H, W, 4]`` where the picture has transparency."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels; save them as 8 or 16 bits")
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip at 255
         codes = np.clip(np.asarray(image, np.float64) / 257, 0, 255).round()
         return np.repeat(codes[..., None].astype(np.uint8), 3, axis=-1)
@@ -210,27 +219,39 @@ def _numbered_picture(folder: Path, file: Path, shape: Shape, output: FrameForma
     return show
 
 
-def _numbered(folder: Path) -> list[Path]:
-    """The folder's pictures in the order of the last number in their names, which must go on in even steps."""
+def _numbered(path: Path) -> list[Path]:
+    """The pictures of a folder, or of a sequence in it, in the order of their numbers, which go on in even steps."""
+    folder, wanted = (path, None) if path.is_dir() else (path.parent, path.name)
     with clip_errors((OSError,), folder, "cannot be listed"):
         names = [name for name in os.listdir(folder) if name[0] != "." and Path(name).suffix.lower() in STILL_SUFFIXES]
+    names = names if wanted is None else matches(wanted, names)
     if not names:
-        raise ClipError(folder, "is a folder without frames (pictures such as frame_0001.png)")
+        raise ClipError(path, "is a folder without frames (pictures such as frame_0001.png)")
+    sequences, rest = find_sequences(names)
+    if len(sequences) == 1 and not rest:
+        by_number = dict(zip(sequences[0].numbers, sequences[0].names))
+    else:
+        by_number = _by_last_number(path, names)
+    numbers = sorted(by_number)
+    step = min((b - a for a, b in pairwise(numbers)), default=1)
+    for a, b in pairwise(numbers):
+        if b - a != step:
+            raise ClipError(path, f"number {a + step} is missing, between {by_number[a]} and {by_number[b]}")
+    return [folder / by_number[number] for number in numbers]
+
+
+def _by_last_number(path: Path, names: list[str]) -> dict[int, str]:
+    """Pictures by the last number in their names; ClipError where that makes no sequence."""
     by_number: dict[int, str] = {}
     series: tuple[str, str] | None = None
     for name in sorted(names):
         match = re.fullmatch(r"(.*?)(\d+)(\D*)", Path(name).stem, re.ASCII | re.DOTALL)
         if match is None:
-            raise ClipError(folder, f"{name} has no number in its name, as frames of a clip must")
+            raise ClipError(path, f"{name} has no number in its name, as frames of a clip must")
         before, number, after = match[1], int(match[2]), match[3]
         if series is not None and series != (before, after):
-            raise ClipError(folder, f"{by_number[min(by_number)]} and {name} belong to different series of frames")
+            raise ClipError(path, f"{by_number[min(by_number)]} and {name} belong to different series of frames")
         if number in by_number:
-            raise ClipError(folder, f"{by_number[number]} and {name} have the same number")
+            raise ClipError(path, f"{by_number[number]} and {name} have the same number")
         series, by_number[number] = (before, after), name
-    numbers = sorted(by_number)
-    step = min((b - a for a, b in pairwise(numbers)), default=1)
-    for a, b in pairwise(numbers):
-        if b - a != step:
-            raise ClipError(folder, f"number {a + step} is missing, between {by_number[a]} and {by_number[b]}")
-    return [folder / by_number[number] for number in numbers]
+    return by_number

@@ -1,8 +1,9 @@
 """Frames on an even grid of time: the rate of a file from its timestamps, and which frame belongs to which time.
 
-Output frame k belongs to time k / rate after the first frame, and is the frame of the file that is nearest in time (the
-earlier of two that are equally near). So a file of constant rate gives every frame once, frames that a variable-rate
-file holds are repeated, and a window of a clip is the same frames whether or not what lies before it is read.
+Output frame k belongs to time k / rate after the first frame, and is the frame of the file that is shown then, or comes
+within half of the file's usual interval. So a file of constant rate gives every frame once, however its times are
+rounded, frames that a variable-rate file holds are repeated, and a window of a clip is the same frames whether or not
+what lies before it is read.
 """
 
 from __future__ import annotations
@@ -16,18 +17,61 @@ from typing import NamedTuple
 
 import numpy as np
 
-LONGEST_GAP = Fraction(5)
+LONGEST_GAP = Fraction(900)
 """Seconds. Frames further apart are a jump of the file's clock, not a still: the time between them is left out, and
-each of the two is held for the file's usual interval."""
+each of the two is held for the file's usual interval. No GIF can hold a frame for so long."""
+
+LONGEST_GAP_OF_STREAMS = Fraction(10)
+"""The same for containers whose clock may jump where recordings were joined, such as MPEG-TS; FFmpeg has it, too."""
 
 FASTEST, SLOWEST = 1000, Fraction(1, 3600)
 """Frame rates that are believed, in frames per second."""
+
+LATEST = 1e9
+"""Seconds; no clip is so long."""
 
 _DEFAULT_RATE = Fraction(25)  # frames per second of a file that says nothing
 _LOOSE = 0.25  # of a frame: how far timestamps may lie from an even grid that is said to be theirs
 _WIDEST = (
     0.45  # of a frame: the same where that is less than their rounding; at half a frame, grid times lie between two
 )
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a clip is, from the times of all its frames.
+
+    Attributes:
+        rate: its nominal rate, in frames per second.
+        seconds: from the first frame to the end of the last one, jumps included.
+        change: when the last frame takes the place of the one before it, in seconds.
+        jumps: times before and after each jump of its clock, in seconds.
+        still: a single picture, which is one frame at any rate.
+    """
+
+    rate: Fraction
+    seconds: Fraction
+    change: Fraction = Fraction(0)
+    jumps: tuple[tuple[Fraction, Fraction], ...] = ()
+    still: bool = False
+
+    def numbers(self, rate: Fraction, first: int = 0, last: int | None = None) -> list[range]:
+        """The numbers of the frames that `on_grid` gives from `first` up to but not including `last`, without jumps."""
+        if self.still:
+            return [range(first, min(1, 1 if last is None else last))]
+        end = max(1, round(self.seconds * rate), floor(self.change * rate) + 1)
+        end = end if last is None else min(end, last)
+        runs, begin = [], first
+        for before, after in self.jumps:
+            reach = _reach(rate, self.rate)
+            stop, go_on = floor((before + reach) * rate) + 1, ceil((after - reach) * rate)
+            runs.append(range(begin, min(max(stop, begin), end)))
+            begin = max(begin, stop, go_on)
+        return [run for run in (*runs, range(begin, end)) if run]
+
+    def frames(self, rate: Fraction, first: int = 0, last: int | None = None) -> int:
+        """How many frames `on_grid` gives."""
+        return sum(map(len, self.numbers(rate, first, last)))
 
 
 @dataclass(frozen=True)
@@ -38,12 +82,16 @@ class Header:
         width: of a frame as displayed, in pixels: after rotation and with square pixels.
         height: of a frame as displayed, in pixels.
         fps: nominal frame rate, in frames per second.
-        frames: how many frames `open_clip` is expected to give at that rate; an estimate for long files.
-        seconds: length of the clip; an estimate where `frames` is.
+        frames: how many frames `open_clip` gives at that rate, counted.
+        seconds: length of the clip, from its first frame to the end of the last one.
         alpha: whether frames can be transparent.
         kind: container and codec for people, such as ``mp4/h264``; ``gif``, ``webp``, ``apng``, ``png``, ``jpeg``,
             ``bmp``, or ``frames`` for a folder.
         variable: whether the frame rate varies.
+        begins: when the first frame is shown on the container's own clock, in seconds: later than 0 where sound begins
+            earlier.
+        hdr: ``HLG`` or ``PQ`` for high dynamic range, else empty.
+        length: what `frames` and `seconds` are counted from; None for a clip that is packed.
     """
 
     width: int
@@ -54,6 +102,18 @@ class Header:
     alpha: bool
     kind: str
     variable: bool
+    begins: float = 0.0
+    hdr: str = ""
+    length: Length | None = None
+
+    def nothing_at(self, start: float, end: float | None) -> str:
+        """Why a window, in seconds on the container's clock, has no frame."""
+        if end is not None and end <= self.begins + 1 / self.fps:
+            return f"its picture begins at {self.begins:.6g} s, and nothing is to be seen before {end:g} s"
+        stop = self.begins + self.seconds
+        if start < stop:
+            return f"no frame at {start:g} s, where its timestamps jump"
+        return f"begins at {start:g} s, but is {stop:.6g} s long"
 
 
 class TimedFrame(NamedTuple):
@@ -72,17 +132,34 @@ class Reader:
     """A clip that can be read.
 
     Attributes:
-        header: what is known before it is read.
+        header: what is known before it is read, but for its length.
         rate: the nominal rate of `header`, exactly.
         frames: given a time in seconds, an iterator of the frames in order, from the first one or from one at least two
             usual intervals before that time. The file is open only while it runs.
+        length: goes through the whole file without decoding it; calls what it is given every now and then.
         still: a single picture, which is one frame at any rate.
+        longest_gap: between two frames, in seconds; a longer one is a jump of the clock.
     """
 
     header: Header
     rate: Fraction
     frames: Callable[[Fraction], Iterator[TimedFrame]]
+    length: Callable[[Callable[[], None]], Length]
     still: bool = False
+    longest_gap: Fraction = LONGEST_GAP
+
+
+def window_numbers(start: float, end: float | None, begins: float, rate: Fraction) -> tuple[int, int | None]:
+    """The numbers of the first frame of a window and of the one that ends it (None is the end of the clip).
+
+    Args:
+        start: of the window, in seconds on the container's clock.
+        end: likewise.
+        begins: when the first frame is shown on that clock.
+        rate: of the frames.
+    """
+    first = max(0, round((start - begins) * float(rate)))
+    return first, None if end is None or end > LATEST else round((end - begins) * float(rate))
 
 
 def nominal_rate(
@@ -119,7 +196,12 @@ def nominal_rate(
 
 
 def on_grid(
-    frames: Iterable[TimedFrame], rate: Fraction, nominal: Fraction, first: int = 0, last: int | None = None
+    frames: Iterable[TimedFrame],
+    rate: Fraction,
+    nominal: Fraction,
+    first: int = 0,
+    last: int | None = None,
+    longest_gap: Fraction = LONGEST_GAP,
 ) -> Generator[np.ndarray, None, tuple[int, Fraction | None]]:
     """Give output frames number `first` up to but not including `last` (None is the end).
 
@@ -131,20 +213,20 @@ def on_grid(
         nominal: the file's own rate, by which its last frame lasts where the file says less or nothing.
         first: number of the first output frame.
         last: number that ends the output.
+        longest_gap: between two frames, in seconds; a longer one is a jump, and numbers in it are left out.
 
     Returns:
         How many frames were given, and the length of the clip in seconds (None if the output ended before it did).
     """
     given = 0
     number = first
-    reach = 1 / (2 * min(rate, nominal))  # seconds that a frame counts for on either side of it, at a jump
-    reach = min(reach, LONGEST_GAP / 2)
+    reach = _reach(rate, nominal)
     before: TimedFrame | None = None
     for after in frames:
         if before is not None:
             gap = after.time - before.time
-            jump = gap > LONGEST_GAP
-            until = floor((before.time + (reach if jump else gap / 2)) * rate) + 1
+            jump = gap > longest_gap
+            until = floor((before.time + reach if jump else _change(before.time, after.time, nominal)) * rate) + 1
             until = until if last is None else min(until, last)
             if number < until:
                 yield from repeat(before.pixels(), until - number)
@@ -156,8 +238,7 @@ def on_grid(
         before = after
     if before is None:
         return 0, Fraction(0)
-    hold = max(before.duration, 1 / nominal)
-    seconds = before.time + (hold if hold <= LONGEST_GAP else 2 * reach)
+    seconds = before.time + _hold(before.duration, nominal, longest_gap)
     end = max(1, round(seconds * rate))
     end = end if last is None else min(end, last)
     if number < end:
@@ -166,11 +247,36 @@ def on_grid(
     return given, seconds
 
 
-def count(times: Sequence[Fraction], hold: Fraction, rate: Fraction) -> int:
-    """How many frames a file gives at its own rate, from all its timestamps and what its last frame lasts."""
-    none = np.empty(0)
-    timed = [TimedFrame(time, hold, lambda: none) for time in times]
-    return sum(1 for _ in on_grid(timed, rate, rate))
+def measure(times: Sequence[Fraction], duration: Fraction, rate: Fraction, longest_gap: Fraction) -> Length:
+    """The length of a clip.
+
+    Args:
+        times: of all its frames in order, in seconds after the first one.
+        duration: of the last one, in seconds; 0 where the file does not say.
+        rate: its nominal rate, in frames per second.
+        longest_gap: as for `on_grid`.
+    """
+    jumps = tuple((a, b) for a, b in pairwise(times) if b - a > longest_gap)
+    change = Fraction(0)
+    if len(times) > 1 and times[-1] - times[-2] <= longest_gap:
+        change = _change(times[-2], times[-1], rate)
+    return Length(rate, times[-1] + _hold(duration, rate, longest_gap), change, jumps)
+
+
+def _change(before: Fraction, after: Fraction, nominal: Fraction) -> Fraction:
+    """When one frame takes another's place on the grid: at its time, or a little earlier, as times are rounded."""
+    return after - min(after - before, 1 / nominal) / 2
+
+
+def _hold(duration: Fraction, rate: Fraction, longest_gap: Fraction) -> Fraction:
+    """Seconds that the last frame is shown."""
+    hold = max(duration, 1 / rate)
+    return hold if hold <= longest_gap else 1 / rate
+
+
+def _reach(rate: Fraction, nominal: Fraction) -> Fraction:
+    """Seconds that a frame counts for on either side of it, at a jump."""
+    return min(1 / (2 * min(rate, nominal)), LONGEST_GAP_OF_STREAMS / 2)
 
 
 def _rate_of(gaps: list[int | Fraction], tick: Fraction) -> Fraction:

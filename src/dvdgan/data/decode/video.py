@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from math import floor
 from pathlib import Path
 
 import av
@@ -14,27 +15,38 @@ from av.container import InputContainer
 from av.video.reformatter import Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
+from dvdgan.data.decode.colour import BT2020, HDR, UNREADABLE, to_display
+from dvdgan.data.decode.deinterlace import deinterlaced
 from dvdgan.data.decode.frames import (
     AV_ERRORS,
     MID_STREAM,
     VideoFrames,
-    declared_end,
     decoder_of,
-    deinterlaced,
     in_dts_order,
     is_flush,
+    is_hidden,
     open_container,
-    tagged_seconds,
     tick_of,
     video_stream,
 )
 from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
-from dvdgan.data.decode.timing import Header, Reader, TimedFrame, count, nominal_rate
+from dvdgan.data.decode.timing import (
+    LONGEST_GAP,
+    LONGEST_GAP_OF_STREAMS,
+    Header,
+    Length,
+    Reader,
+    TimedFrame,
+    measure,
+    nominal_rate,
+)
 from dvdgan.data.errors import ClipError
 
 _FIRST_PACKETS, _FIRST_BYTES = 256, 2**26  # of a stream, read to learn its rate; at least `_FEW` packets are
 _FEW = 16
+_JUMPING = 0x0200  # AVFMT_TS_DISCONT: containers whose clock may jump
 _UNSPECIFIED = 2  # matrix, in ITU-T H.273
+_HD_WIDTH, _SD_HEIGHT = 1280, 576  # pixels: what is as wide or higher has the matrix of BT.709 unless it says otherwise
 _BILINEAR_FULL_CHROMA = 0x2002  # SWS_BILINEAR | SWS_FULL_CHR_H_INT; without the latter 10 bits lose two codes of 8
 
 
@@ -44,10 +56,7 @@ class _FirstPackets:
 
     first: av.VideoFrame
     origin: int  # of the first frame, in ticks
-    times: list[int] = field(default_factory=list)  # of all frames that are known, in ticks after the first, sorted
-    hold: int = 0  # ticks that the last of them lasts
-    whole: bool = False  # the file has no other frames
-    size: int = 0  # bytes of those packets
+    times: list[int] = field(default_factory=list)  # of the frames that are known, in ticks after the first, sorted
 
 
 def open_video(path: Path, output: FrameFormat) -> Reader:
@@ -62,17 +71,19 @@ def open_video(path: Path, output: FrameFormat) -> Reader:
             start = _read_first_packets(path, container, stream)
         shape = _shape(container, stream, start.first)
         shape.check(path, output.size)
+        if (matrix := UNREADABLE.get(start.first.colorspace)) is not None:
+            raise ClipError(path, f"its colours are coded as {matrix}, which cannot be read; convert it to BT.709")
         tick = tick_of(stream)
         rate, variable = nominal_rate(start.times, tick, stream.base_rate, stream.average_rate)
         width, height = shape.shown()
-        if start.whole:
-            frames = count([time * tick for time in start.times], start.hold * tick, rate)
-            seconds = Fraction(frames) / rate
-        else:
-            seconds = max(_length(container, stream, start, path), start.times[-1] * tick + 1 / rate)
-            frames = max(1, round(seconds * rate))
+        first = start.origin * tick - Fraction(max(0, container.start_time or 0), av.time_base)
+        begins = float(
+            max(0, floor(first * rate + Fraction(1, 4))) / rate
+        )  # whole frames: a coder's lead-in is no sound
+        gap = LONGEST_GAP_OF_STREAMS if container.format.flags & _JUMPING else LONGEST_GAP
         kind = f"{_container_name(path, container)}/{stream.codec_context.codec.canonical_name}"
-        header = Header(width, height, float(rate), frames, float(seconds), shape.alpha, kind, variable)
+        hdr = HDR.get(start.first.color_trc, "")
+        header = Header(width, height, float(rate), 0, 0.0, shape.alpha, kind, variable, begins, hdr)
         source = VideoFrames(path, start.origin, 1 / rate, (start.first.width, start.first.height))
         show = _converter(path, shape, output)
 
@@ -81,7 +92,12 @@ def open_video(path: Path, output: FrameFormat) -> Reader:
             for shown in deinterlaced(source.read(time)):
                 yield TimedFrame(shown.time, shown.duration, partial(show, shown.frame))
 
-    return Reader(header, rate, frames_from)
+    def length(beat: Callable[[], None]) -> Length:
+        with clip_errors(AV_ERRORS, path, "damaged"):
+            times, duration = source.times(beat)
+        return measure(times, duration, rate, gap)
+
+    return Reader(header, rate, frames_from, length, longest_gap=gap)
 
 
 def _container_name(path: Path, container: InputContainer) -> str:
@@ -94,7 +110,7 @@ def _read_first_packets(path: Path, container: InputContainer, stream: VideoStre
     decode, by_dts = decoder_of(stream), in_dts_order(container, stream)
     late = container.format.name in MID_STREAM
     start: _FirstPackets | None = None
-    marks: list[tuple[int, int]] = []  # when packets are shown and how long they last, in ticks
+    marks: list[int] = []  # when packets are shown, in ticks
     packets, size, decoded, whole = 0, 0, -(2**63), False
     for packet in container.demux(stream):
         if is_flush(packet):
@@ -104,12 +120,12 @@ def _read_first_packets(path: Path, container: InputContainer, stream: VideoStre
         else:
             packets, size = packets + 1, size + packet.size
             mark = packet.dts if by_dts else packet.pts
-            if mark is not None and not packet.is_discard:
-                marks.append((mark, packet.duration or 0))
+            if mark is not None and not packet.is_discard and not is_hidden(packet, stream):
+                marks.append(mark)
             decoded = max(decoded, packet.dts if packet.dts is not None else -(2**63))
         if start is None:
             for frame in (frame for frame in decode(packet) if not frame.is_corrupt):
-                origin = min(marks)[0] if by_dts and marks else frame.pts
+                origin = min(marks) if by_dts and marks else frame.pts
                 start = _FirstPackets(frame, 0 if origin is None else origin)
                 break
         if whole or (start is not None and (packets >= _FIRST_PACKETS or (size >= _FIRST_BYTES and packets >= _FEW))):
@@ -118,12 +134,8 @@ def _read_first_packets(path: Path, container: InputContainer, stream: VideoStre
             raise ClipError(path, f"no whole frame in its first {packets} packets")
     if start is None:
         raise ClipError(path, "no frames" if packets == 0 else "truncated or damaged after 0 frames")
-    marks = sorted(mark for mark in marks if mark[0] >= start.origin and (whole or mark[0] <= decoded))
-    marks = marks or [(start.origin, 0)]
-    start.times = [mark - start.origin for mark, _ in marks]
-    end = declared_end(container, stream)
-    start.hold = marks[-1][1] if end is None else max(0, end - marks[-1][0])
-    start.whole, start.size = whole, size
+    known = sorted(mark for mark in marks if mark >= start.origin and (whole or mark <= decoded))
+    start.times = [mark - start.origin for mark in known or [start.origin]]
     return start
 
 
@@ -143,31 +155,33 @@ def _has_alpha(frame: av.VideoFrame) -> bool:
     return any(component.is_alpha for component in frame.format.components)
 
 
-def _length(container: InputContainer, stream: VideoStream, start: _FirstPackets, path: Path) -> Fraction:
-    """Seconds that a file says it lasts; where it does not, by its bytes."""
-    if stream.duration:
-        return stream.duration * tick_of(stream)
-    if tagged := tagged_seconds(stream):
-        return Fraction(tagged)
-    if container.duration:
-        return Fraction(container.duration, av.time_base)
-    return start.times[-1] * tick_of(stream) * Fraction(path.stat().st_size, max(1, start.size))
-
-
 def _converter(path: Path, shape: Shape, output: FrameFormat) -> Callable[[av.VideoFrame], np.ndarray]:
     reformatter = VideoReformatter()
 
     def show(frame: av.VideoFrame) -> np.ndarray:
-        """Full-range RGB by the file's range and matrix; where it names none, BT.709 from 720 lines on, else BT.601."""
-        hd = frame.colorspace == _UNSPECIFIED and min(frame.width, frame.height) >= 720
+        """RGB by the file's range, matrix, transfer and primaries, as a display of standard range shows it."""
+        transfer, primaries = frame.color_trc, frame.color_primaries
+        display = to_display(transfer, primaries)
         with clip_errors(AV_ERRORS, path, "pixels that cannot be converted"):
             rgb = reformatter.reformat(
                 frame,
                 format="rgba" if shape.alpha and _has_alpha(frame) else "rgb24",
-                src_colorspace=Colorspace.ITU709 if hd else None,
+                src_colorspace=_guessed_matrix(frame) if frame.colorspace == _UNSPECIFIED else None,
                 interpolation=_BILINEAR_FULL_CHROMA,
                 threads=1,
             )
-            return shape.finish(rgb.to_ndarray(), output)
+            pixels = rgb.to_ndarray()
+            if display is None:
+                return shape.finish(pixels, output)
+            if shape.alpha:  # the background is of standard range
+                return shape.finish(display(pixels), output)
+            return display(shape.finish(pixels, output))
 
     return show
+
+
+def _guessed_matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """The matrix of a file that names none, as players guess it; None is BT.601."""
+    if frame.color_primaries == BT2020 or frame.color_trc in HDR:
+        return Colorspace(BT2020)
+    return Colorspace.ITU709 if frame.width >= _HD_WIDTH or frame.height > _SD_HEIGHT else None

@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageOps
 
-from dvdgan.data.decode.clip import read_header
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError
 from dvdgan.data.inspect.duplicates import fingerprint
 from dvdgan.data.layouts.listing import Entry
 from dvdgan.data.reading import Reading
-from dvdgan.data.worker_process import heartbeat
 from dvdgan.data.write.sheets import BACKGROUND
 
 SIDE = 64
@@ -60,10 +58,10 @@ def inspect_clip(entry: Entry, folder_fps: float, whole: bool, thumbnails: bool)
     Raises:
         ClipError: it cannot be read.
     """
-    header, reading = read_header(entry.path, folder_fps=folder_fps), Reading(SIDE, folder_fps=folder_fps)
-    heartbeat()
+    reading = Reading(SIDE, folder_fps=folder_fps)
+    header = reading.header(entry.path)
     if (count := reading.frames(entry, header)) < 1:
-        raise ClipError(entry.path, f"begins at {entry.start:g} s, but is {header.seconds:.6g} s long")
+        raise ClipError(entry.path, header.nothing_at(entry.start, entry.end))
     still, sample = None, None
     if whole or thumbnails:
         end = math.inf if entry.end is None else entry.end

@@ -69,6 +69,7 @@ def find_hints(
         *_shapes(clips),
         *_small(clips, size),
         *_alpha(clips),
+        *_hdr(clips),
     ]
 
 
@@ -233,6 +234,15 @@ def _alpha(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
             "otherwise; random draws another colour each time."
         )
         yield Hint("transparent", text, clear)
+
+
+def _hdr(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+    if bright := [clip.entry.source for clip in clips if clip.header.hdr]:
+        text = (
+            f"High dynamic range (HLG or PQ): {_of(bright, clips)} ({_listed(bright)}). They are tone-mapped to "
+            "standard range: white stays white, and what is brighter is nearly so."
+        )
+        yield Hint("hdr", text, bright)
 
 
 def rate_name(fps: float) -> str:

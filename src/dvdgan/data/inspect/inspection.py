@@ -68,6 +68,7 @@ class Summary:
         largest: the size of the most pixels.
         formats: how many clips there are of each container and codec.
         alpha: how many clips can be transparent.
+        hdr: how many clips have high dynamic range.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Summary:
     largest: str
     formats: dict[str, int]
     alpha: int
+    hdr: int
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Inspection:
             store itself, if it is one.
         hints: what to know before training.
         problems: what cannot be used, and why.
+        notes: how the source was understood, and which field changes it; what is left out.
         near_copies: groups of clips that are near copies, by their sources; None: not known.
         near_copies_across: those of them with clips on both sides of the split.
         thumbnails: of some clips: name of the class, source, and uint8 ``[6, 64, 64, 3]``.
@@ -119,6 +122,7 @@ class Inspection:
     packed_bytes: int
     hints: list[Hint]
     problems: list[Problem]
+    notes: list[str]
     near_copies: list[list[str]] | None
     near_copies_across: list[list[str]]
     thumbnails: list[tuple[str, str, np.ndarray]] = field(default_factory=list, repr=False)
@@ -191,6 +195,7 @@ def inspect_listing(
         check="headers" if headers_only else "all",
         size=size,
         packed_bytes=sum(_packed_bytes(clip.header, size) for clip in clips),
+        notes=listing.notes,
     )
 
 
@@ -220,6 +225,7 @@ def inspect_store(store: ClipStore, progress: bool = True) -> Inspection:
         check="all",
         size=store.size,
         packed_bytes=store.bytes,
+        notes=[],
     )
 
 
@@ -274,6 +280,7 @@ def _summary(name: str, clips: Sequence[InspectedClip], problems: int) -> Summar
         largest=_size(by_pixels[-1].header) if clips else "",
         formats=_tally(clip.header.kind for clip in clips),
         alpha=sum(clip.header.alpha for clip in clips),
+        hdr=sum(bool(clip.header.hdr) for clip in clips),
     )
 
 

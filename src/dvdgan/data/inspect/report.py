@@ -33,6 +33,8 @@ def as_text(inspection: Inspection) -> str:
     blocks = [_totals(inspection)]
     if inspection.classes:
         blocks.append(_table(inspection))
+    if inspection.notes:
+        blocks.append(["How the source was read:", *_bullets(inspection.notes)])
     if inspection.hints:
         blocks.append(["To know before training:", *_bullets(hint.text for hint in inspection.hints)])
     if inspection.problems:
@@ -94,6 +96,7 @@ def _totals(inspection: Inspection) -> list[str]:
             ("size", f"{_tally(total.sizes)}{span}"),
             ("rate", f"{_tally(total.rates, ' fps') or 'none'}{varying}"),
             ("format", _tally(total.formats) + (f"; {total.alpha:,} with transparency" if total.alpha else "")),
+            *([("colour", f"{total.hdr:,} in HDR, which are read in standard range")] if total.hdr else []),
             ("packed", f"{decimal(inspection.packed_bytes)} at {inspection.size} pixels"),
         ]
     if inspection.check == "headers":

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dvdgan.data.decode.clip import CLIP_SUFFIXES
-from dvdgan.data.decode.stills import STILL_SUFFIXES
+from dvdgan.data.decode.sequences import STILL_SUFFIXES
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Listing
-from dvdgan.data.layouts.lists import LIST_SUFFIXES, column_names, read_list
-from dvdgan.data.layouts.published import has_classes, kinetics_lists, read_kinetics, read_ucf101, ucf101_lists
+from dvdgan.data.layouts.lists import read_list
+from dvdgan.data.layouts.published import (
+    has_classes,
+    kinetics_lists,
+    read_kinetics,
+    read_something,
+    read_ucf101,
+    something_lists,
+    ucf101_lists,
+)
+from dvdgan.data.layouts.tables import LIST_SUFFIXES, column_names
 from dvdgan.data.layouts.trees import read_tree
 
-LAYOUTS = ("auto", "folders", "flat", "frames", "list", "ucf101", "kinetics")
-OWN_LISTS = tuple(f"clips{suffix}" for suffix in LIST_SUFFIXES)
+LAYOUTS = ("auto", "folders", "flat", "frames", "list", "ucf101", "kinetics", "something-something")
+_FOLDERS_ONLY = ("folders", "flat", "frames", "ucf101")
+OWN_LISTS = tuple(f"clips{suffix}" for suffix in LIST_SUFFIXES if suffix != ".txt")
 """Names of the list that may lie in the folder of the clips."""
 
 
 def read_layout(
-    root: str | Path, layout: str = "auto", list_file: str | Path | None = None, fold: int = 1, folder_ok: bool = True
+    root: str | Path,
+    layout: str = "auto",
+    list_file: str | Path | None = None,
+    fold: int = 1,
+    folder_ok: bool = True,
+    parts: bool = True,
+    class_depth: int | None = None,
 ) -> Listing:
     """Find the clips of a source, by names alone: no clip is opened.
 
@@ -29,29 +47,36 @@ def read_layout(
     - ``flat``: clips without classes, at any depth.
     - ``frames``: each folder of two or more stills whose names end in numbers is a clip. CLASS/clip/0001.png gives
       classes; clip/0001.png does not, nor do BAIR's folders traj_0_to_255.
-    - ``list``: a CSV (comma, semicolon or tab) or JSON-lines file with the columns path and, as you like, label, start,
-      end, split and group; see `dvdgan.data.layouts.lists.read_list`.
+    - ``list``: a CSV (comma, semicolon or tab), a JSON array of objects, or JSON lines, with the columns path and, as
+      you like, label, start, end, split and group; see `dvdgan.data.layouts.lists.read_list`. A text file of paths, or
+      of paths and labels, needs no header.
     - ``ucf101``: class folders, and the folder ucfTrainTestlist with the three official splits.
     - ``kinetics``: CSVs with label, youtube_id, time_start, time_end and split, and files with the usual names; see
       `dvdgan.data.layouts.published.read_kinetics`.
+    - ``something-something``: its JSON lists, and files named by their ids; see
+      `dvdgan.data.layouts.published.read_something`.
     - ``auto``: the list, if `list_file` or the root is one, or if there is a clips.csv or clips.jsonl in the root;
-      UCF-101 or Kinetics, if their lists are in the root, or UCF-101's beside it and clips of it in it; else one of the
-      first three.
+      UCF-101, Kinetics or Something-Something, if their lists are in the root, or UCF-101's beside it and clips of it
+      in it; else one of the first three.
 
-    In ``folders``, ``flat`` and ``auto``, a folder is a clip of frames if its stills share the text before their
-    numbers, and the numbers follow each other. In ``auto``, folders right below the root (or below train and test) are
-    so only if all of them are: class folders of pictures that are numbered without gaps look the same, and need
-    ``folders``.
+    In ``folders``, ``flat`` and ``auto``, stills are frames of a clip if their names differ in one number, wherever it
+    stands, and the numbers follow each other. A folder may hold several such sequences, optical flow and previews,
+    which are left out, and a few other files. In ``auto``, stills right in a class folder are frames only if that is so
+    in all class folders: pictures that are numbered without gaps look the same, and need ``folders``.
 
-    In the first three, folders train and test (or val, validation) right below the root are parts of a split, not
-    classes, if there is one for training and one for testing, or no other folder with clips. Validation is the test
-    part where there is no other.
+    In the first three, folders train and test (or val, validation, also sky_train or train_videos) beside each other
+    are parts of a split, not classes, on whatever level they lie. Validation is the test part where there is no other.
+    The class is the first folder that not all clips share. Folders of source videos (none of them in two parts, or
+    named as YouTube's) are no classes: their clips are groups. Each such decision is among the listing's notes.
 
     Args:
         root: the folder, or a list.
         layout: one of the above.
         list_file: the list; for UCF-101 the folder of its lists, for Kinetics a CSV or the folder of CSVs.
         fold: which of UCF-101's official splits, 1 to 3.
+        parts: False where folders named train and test are no parts of a split.
+        class_depth: which folder names the class, 1 being the first below the root, parts not counted; None: it is
+            looked for.
         folder_ok: False where pictures are wanted: then no folder of frames is a clip (but in ``frames``).
 
     Returns:
@@ -72,14 +97,25 @@ def read_layout(
     if not root.exists():
         raise DataError(f"{root}: no such folder")
     if root.is_file():
-        if lists is not None or layout not in ("auto", "list", "kinetics") or root.suffix.lower() not in LIST_SUFFIXES:
+        if lists is not None or layout in _FOLDERS_ONLY or root.suffix.lower() not in LIST_SUFFIXES:
             raise DataError(f"{root}: is a file; name its folder, or a list that ends in {', '.join(LIST_SUFFIXES)}")
         root, lists = root.parent, root
-    layout, lists = _guess(root, lists) if layout == "auto" else (layout, lists)
-    listing = _read(root, layout, lists, fold, folder_ok)
+    asked, own = (layout, lists), _own_list(root)
+    tree = {"folder_ok": folder_ok, "parts": parts, "class_depth": class_depth}
+    note = ""
+    try:
+        layout, lists = _guess(root, lists) if layout == "auto" else asked
+        listing = _read(root, layout, lists, fold, tree)
+    except DataError as error:
+        if own is None or asked != ("auto", None):
+            raise
+        layout, note = "auto", f"{error}; the folder was read without it"  # a table that has the name of a list
+        listing = _read(root, layout, None, fold, tree)
+        if not listing.entries:
+            raise
     if not listing.entries:
         raise DataError(_nothing(listing, layout))
-    return listing
+    return replace(listing, notes=[note, *listing.notes]) if note else listing
 
 
 def _guess(root: Path, lists: Path | None) -> tuple[str, Path | None]:
@@ -90,17 +126,26 @@ def _guess(root: Path, lists: Path | None) -> tuple[str, Path | None]:
         if kinetics_lists(lists):
             return "kinetics", lists
         raise DataError(f"{lists}: has neither UCF-101's trainlist01.txt nor Kinetics' CSVs; mend data.list_file")
-    if lists is None:
-        lists = _own_list(root)
     if lists is not None:
-        names = column_names(lists)
-        return ("kinetics" if "youtube_id" in names and "path" not in names else "list"), lists
+        return _kind_of(lists), lists
+    if (own := _own_list(root)) is not None:
+        return _kind_of(own), own
     if (folder := ucf101_lists(root, beside=True)) and (root in (folder, folder.parent) or has_classes(root, folder)):
         return "ucf101", folder
-    return ("kinetics" if kinetics_lists(root) else "auto"), None
+    if kinetics_lists(root):
+        return "kinetics", None
+    return ("something-something" if something_lists(root) else "auto"), None
 
 
-def _read(root: Path, layout: str, lists: Path | None, fold: int, folder_ok: bool) -> Listing:
+def _kind_of(lists: Path) -> str:
+    """The layout of a list."""
+    names = column_names(lists)
+    if "path" not in names and {"id", "template"} <= names:
+        return "something-something"
+    return "kinetics" if "youtube_id" in names and "path" not in names else "list"
+
+
+def _read(root: Path, layout: str, lists: Path | None, fold: int, tree: dict[str, Any]) -> Listing:
     if layout == "list":
         if (file := lists or _own_list(root)) is None:
             raise DataError(f"{root}: has no {' or '.join(OWN_LISTS)}; name the list by data.list_file")
@@ -114,7 +159,11 @@ def _read(root: Path, layout: str, lists: Path | None, fold: int, folder_ok: boo
         if not (files := kinetics_lists(lists or root)):
             raise DataError(f"{lists or root}: no CSV with a column youtube_id; name Kinetics' lists by data.list_file")
         return read_kinetics(root, files)
-    return read_tree(root, layout, folder_ok)
+    if layout == "something-something":
+        if not (files := something_lists(lists or root)):
+            raise DataError(f"{lists or root}: no JSON with id and template; name the lists by data.list_file")
+        return read_something(root, files)
+    return read_tree(root, layout, **tree)
 
 
 def _own_list(root: Path) -> Path | None:

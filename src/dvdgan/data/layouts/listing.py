@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +62,7 @@ class Listing:
         classes: names of the classes, in the order of the labels; empty if clips have none.
         entries: the clips, in a fixed order.
         problems: what is there, or was asked for, and cannot be used.
+        notes: a line for each decision that could have been another, and for what is left out.
     """
 
     root: Path
@@ -67,3 +70,15 @@ class Listing:
     classes: list[str]
     entries: list[Entry]
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def composed(name: str) -> str:
+    """A name as it is compared with others: a Mac's disk composes accents otherwise."""
+    return unicodedata.normalize("NFC", name)
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

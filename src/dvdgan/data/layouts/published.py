@@ -1,4 +1,4 @@
-"""Clips of published data sets, found by their official lists: UCF-101 and Kinetics."""
+"""Clips of published data sets, found by their official lists: UCF-101, Kinetics and Something-Something."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
-from dvdgan.data.layouts.lists import Row, RowError, column_names, read_rows, seconds, source_of, with_labels
+from dvdgan.data.layouts.lists import seconds, source_of, with_labels
 from dvdgan.data.layouts.splits import settle_validation, side
-from dvdgan.data.layouts.trees import are_one_sequence, clips_in, name_of, natural, parts_of, walk
+from dvdgan.data.layouts.tables import Row, RowError, column_names, quoted, read_table
+from dvdgan.data.layouts.trees import clips_in, frame_folder, name_of, natural, parts_of
+from dvdgan.data.layouts.walk import walk
 
 _UCF101_FOLDER = "ucfTrainTestlist"
 _UCF101_CLASSES = "classInd.txt"
@@ -85,9 +87,10 @@ def read_ucf101(root: Path, lists: Path, fold: int) -> Listing:
 
 def _listed_clips(root: Path, listed: Container[str], lists: str) -> tuple[dict[str, Entry], list[Problem]]:
     """The listed clips that are there, by name, and what is there beside them."""
-    folders, problems = walk(root)
+    there = walk(root)
+    problems = there.problems
     clips: dict[str, Entry] = {}
-    for clip in clips_in(root, folders, lambda folder: are_one_sequence(folder.files)):
+    for clip in clips_in(root, there.folders, frame_folder)[0]:
         name = name_of(clip).casefold()
         if name not in listed:
             problems.append(Problem(clip.source, f"is not in {lists}"))
@@ -127,7 +130,76 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 def kinetics_lists(place: Path) -> list[Path]:
     """Kinetics' lists: the CSV itself, or those in the folder; empty if there is none."""
     files = [place] if place.is_file() else sorted(place.glob("*.csv"))
-    return [file for file in files if set(_KINETICS_COLUMNS) <= column_names(file)]
+    return [file for file in files if set(_KINETICS_COLUMNS) <= _columns(file)]
+
+
+def _columns(file: Path) -> set[str]:
+    """The names of a file's columns; none if it is no list."""
+    try:
+        return column_names(file)
+    except DataError:  # a table that has nothing to do with clips
+        return set()
+
+
+def something_lists(place: Path) -> list[Path]:
+    """Something-Something's lists of clips: the JSON itself, or those in the folder or its folder labels."""
+    files = [place] if place.is_file() else sorted([*place.glob("*.json"), *place.glob("labels/*.json")])
+    return [file for file in files if file.suffix == ".json" and {"id", "template"} <= _columns(file)]
+
+
+def read_something(root: Path, lists: list[Path]) -> Listing:
+    """The clips of Something-Something's lists that are there.
+
+    A clip is ID.webm, or with any other suffix, or a folder of frames, anywhere below the root. The class is the
+    template, without its brackets; the part is in the name of the list. Validation is the test part, as the labels of
+    the test part were not published.
+
+    Args:
+        root: the folder.
+        lists: JSON files with id and template.
+
+    Returns:
+        The listing, with the classes that have clips, sorted. What is missing is counted in one problem, as are files
+        that no list names. It may have no entries.
+
+    Raises:
+        DataError: a list cannot be read.
+    """
+    there = walk(root)
+    problems = list(there.problems)
+    clips, notes = clips_in(root, there.folders, frame_folder)
+    by_name = {name_of(clip): clip for clip in reversed(clips)}
+    labels: dict[str, str] = {}
+    entries: list[Entry] = []
+    missing = []
+    for file in lists:
+        table = read_table(file, ("id", "template"))
+        problems += table.problems
+        part = _part_of(file)
+        for row in table.rows:
+            if (clip := by_name.pop(row["id"], None)) is None:
+                missing.append(f"{row.place}: {row['id']}")
+            else:
+                entries.append(replace(clip, split=part))
+                labels[clip.source] = row["template"].replace("[", "").replace("]", "")
+    problems += _counted(missing, "listed, but not there, or listed twice")
+    problems += _counted([clip.source for clip in by_name.values()], "in no list")
+    entries, left_out = settle_validation(entries)
+    entries, classes = with_labels(entries, labels)
+    entries.sort(key=lambda entry: (entry.label, natural(entry.source)))
+    return Listing(root, "something-something", classes, entries, problems + left_out, notes)
+
+
+def _part_of(file: Path) -> str:
+    """The part that the name of a list says; empty if it says none."""
+    return next(filter(None, map(side, re.split("[^a-z]+", file.stem.lower()))), "")
+
+
+def _counted(which: list[str], what: str) -> list[Problem]:
+    """One problem for all of them."""
+    if not which:
+        return []
+    return [Problem(which[0].rpartition(" ")[2], f"{len(which)} clips are {what}; the first is {which[0]}")]
 
 
 def read_kinetics(root: Path, lists: list[Path]) -> Listing:
@@ -150,8 +222,9 @@ def read_kinetics(root: Path, lists: list[Path]) -> Listing:
     Raises:
         DataError: a list cannot be read, or lacks a column.
     """
-    folders, problems = walk(root)
-    clips = clips_in(root, folders, lambda folder: are_one_sequence(folder.files))
+    there = walk(root)
+    problems = there.problems
+    clips, _ = clips_in(root, there.folders, frame_folder)
     clips.sort(key=lambda clip: not any(_REPLACEMENT in name for name in parts_of(clip)))
     whole = {name_of(clip): clip for clip in reversed(clips)}
     timed = {_timed(name_of(clip)): clip for clip in reversed(clips)}
@@ -183,10 +256,7 @@ def read_kinetics(root: Path, lists: list[Path]) -> Listing:
                 labels[source] = row["label"]
     extra = [clip.source for clip in clips if clip not in used]
     for which, what in ((missing, "listed, but not there"), (unlabelled, "without a label"), (extra, "in no list")):
-        if which:
-            problems.append(
-                Problem(which[0].rpartition(" ")[2], f"{len(which)} clips are {what}; the first is {which[0]}")
-            )
+        problems += _counted(which, what)
     used_entries, left_out = settle_validation(list(entries.values()))
     used_entries, classes = with_labels(used_entries, labels)
     used_entries.sort(key=lambda entry: (entry.label, natural(entry.source)))
@@ -202,14 +272,13 @@ def _timed(name: str) -> tuple[str, int, int]:
 def _kinetics_rows(lists: list[Path], problems: list[Problem]) -> Iterator[tuple[Row, str]]:
     """The rows of all lists, each with its part; to the problems go those that cannot be read."""
     for file in lists:
-        rows, unread = read_rows(file, (*_KINETICS_COLUMNS, "label"))
-        problems += unread
-        words = re.split("[^a-z]+", file.stem.lower())
-        part = next(filter(None, map(side, words)), "")
-        for row in rows:
+        table = read_table(file, (*_KINETICS_COLUMNS, "label"))
+        problems += table.problems
+        part = _part_of(file)
+        for row in table.rows:
             own = side(row["split"]) if row["split"] else part
             if own is None:
-                reason = f"{row.place}: split: {row['split']!r} is neither train, validate nor test"
+                reason = f"{row.place}: split: {quoted(row['split'])} is neither train, validate nor test"
                 problems.append(Problem(row["youtube_id"], reason))
             else:
                 yield row, own

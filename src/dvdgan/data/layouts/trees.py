@@ -2,90 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from dvdgan.data.decode.clip import CLIP_SUFFIXES, VIDEO_SUFFIXES
-from dvdgan.data.decode.stills import STILL_SUFFIXES
-from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
-from dvdgan.data.layouts.splits import VALIDATION, settle_validation, side
+from dvdgan.data.decode.clip import VIDEO_SUFFIXES
+from dvdgan.data.decode.sequences import STILL_SUFFIXES, FolderOfFrames, Sequence, frames_in, says_picture
+from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, some_of
+from dvdgan.data.layouts.parts import Levels, find_levels
+from dvdgan.data.layouts.splits import settle_validation
+from dvdgan.data.layouts.walk import SUFFIXES, Folder, Parts, suffix_of, walk
 
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
-_SUFFIXES = frozenset(CLIP_SUFFIXES)
-_CLUTTER = ("__MACOSX", "@eaDir")  # what macOS and Synology leave behind, with files named like the real ones
-_NUMBERED = re.compile(r"(.*?)([0-9]+)", re.DOTALL)
+_PICTURES = {"rgb", "img", "imgs", "image", "images", "frame", "frames", "color", "colour"}
+"""Names of folders of a clip's pictures, which may lie beside others with its optical flow, depth or masks."""
+
 _BAIR_SHARD = re.compile(r"traj_\d+_to_\d+")  # BAIR's folders of some hundred clips, which are no classes
-
-Parts = tuple[str, ...]
-"""A path below the root, as its names."""
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder of a source, by the names in it: files that may be clips or frames, and subfolders."""
-
-    parts: Parts
-    files: tuple[str, ...]
-    subfolders: tuple[str, ...]
-
-
-def walk(root: Path) -> tuple[list[Folder], list[Problem]]:
-    """All folders of a source, the root first, and what cannot be read. No file is opened.
-
-    Links are followed, but never into a folder that they lie in. Hidden files and files of other kinds are left out.
-    """
-    folders: list[Folder] = []
-    problems: list[Problem] = []
-    todo: list[tuple[Parts, frozenset[tuple[int, int]]]] = [((), frozenset())]
-    while todo:
-        parts, above = todo.pop()
-        where = os.path.join(root, *parts)
-        try:
-            status = os.stat(where)
-            if (place := (status.st_dev, status.st_ino)) in above:
-                continue
-            with os.scandir(where) as items:
-                inside = sorted((item.name, _kind(item)) for item in items if item.name[0] != ".")
-        except OSError as error:
-            problems.append(Problem("/".join(parts) or ".", f"the folder cannot be read ({error.strerror})"))
-            continue
-        subfolders = tuple(name for name, kind in inside if kind == "folder" and name not in _CLUTTER)
-        files = tuple(name for name, kind in inside if not kind and _suffix(name) in _SUFFIXES)
-        wrong = [
-            (name, kind) for name, kind in inside if kind not in ("", "folder") and _suffix(name) in ("", *_SUFFIXES)
-        ]
-        problems += [Problem(_printable("/".join((*parts, name))), kind) for name, kind in wrong]
-        folders.append(Folder(parts, files, subfolders))
-        todo += [((*parts, name), above | {place}) for name in reversed(subfolders)]
-    return folders, problems
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    """``folder``, nothing for a file that can be opened, or what is wrong with it."""
-    try:
-        entry.name.encode()
-        if entry.is_dir():
-            return "folder"
-        if entry.is_file():
-            return ""
-    except UnicodeEncodeError:
-        return "its name is not UTF-8; rename it"
-    except OSError:  # a link to itself
-        return "a broken link"
-    return "a broken link" if entry.is_symlink() else "is not a file"
-
-
-def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
 
 
 def natural(text: str) -> tuple[list[tuple[str, int]], str]:
@@ -93,54 +28,52 @@ def natural(text: str) -> tuple[list[tuple[str, int]], str]:
     return [(words, int(number or 0)) for words, number in re.findall(r"([^0-9]*)([0-9]*)", text)], text
 
 
-def are_numbered(names: Iterable[str]) -> bool:
-    """Whether files are stills, two or more, whose stems end in numbers."""
-    names = list(names)
-    return len(names) > 1 and all(_is_numbered_still(name) for name in names)
+def frame_folder(folder: Folder) -> FolderOfFrames:
+    """The sequences of a folder, if it is one of frames."""
+    return frames_in(folder.files)
 
 
-def _is_numbered_still(name: str) -> bool:
-    stem, suffix = os.path.splitext(name)
-    return suffix.lower() in STILL_SUFFIXES and _NUMBERED.fullmatch(stem) is not None
-
-
-def are_one_sequence(names: Iterable[str]) -> bool:
-    """Whether numbered stills look like the frames of one clip, rather than like pictures that happen to have numbers.
-
-    They have one suffix and one text before their numbers, and their numbers follow each other, in steps of any size
-    and with gaps, as long as no more numbers are missing than are there.
-    """
-    names = list(names)
-    if not are_numbered(names) or len({_suffix(name) for name in names}) > 1:
-        return False
-    split = [match.groups() for name in names if (match := _NUMBERED.fullmatch(os.path.splitext(name)[0]))]
-    numbers = sorted({int(number) for _, number in split})
-    steps = [after - before for before, after in itertools.pairwise(numbers)]
-    if len({before for before, _ in split}) > 1 or len(numbers) < len(names):
-        return False
-    return (numbers[-1] - numbers[0]) // math.gcd(*steps) < 2 * len(numbers)
-
-
-def clips_in(root: Path, folders: list[Folder], is_clip: Callable[[Folder], bool]) -> list[Entry]:
-    """The clips of folders, in natural order, without class, part and group.
+def clips_in(
+    root: Path, folders: list[Folder], frames: Callable[[Folder], FolderOfFrames]
+) -> tuple[list[Entry], list[str]]:
+    """The clips of folders, in natural order, without class, part and group, and lines that say what is left out.
 
     Pictures that cannot move (.jpg, .bmp) are clips only where there is no video: beside videos they are thumbnails.
 
     Args:
         root: what the folders' parts are relative to.
         folders: as `walk` gives them.
-        is_clip: which folders are to be taken for one clip each, by their names; a folder of animated WebP is not.
+        frames: the sequences of a folder, which are clips; none where its files are clips each, or animated WebP.
     """
-    videos = any(_suffix(name) in VIDEO_SUFFIXES for folder in folders for name in folder.files)
-    clips: list[Parts] = []
+    videos = any(suffix_of(name) in VIDEO_SUFFIXES for folder in folders for name in folder.files)
+    entries: list[Entry] = []
+    aside: Counter[str] = Counter()
+    thumbnails: list[str] = []
     for folder in folders:
-        if is_clip(folder) and not _is_animated(root.joinpath(*folder.parts, folder.files[0])):
-            clips.append(folder.parts)
+        place, source = root.joinpath(*folder.parts), "/".join(folder.parts)
+        found = frames(folder) if folder.files else FolderOfFrames([], [])
+        if not found.clips or _is_animated(place / found.clips[0].names[0]):
+            for name in folder.files:
+                if videos and suffix_of(name) in _ONLY_STILL:
+                    thumbnails.append("/".join((*folder.parts, name)))
+                else:
+                    entries.append(Entry(place / name, "/".join((*folder.parts, name))))
+        elif found.apart or len(found.clips) > 1:
+            names = [sequence.pattern for sequence in found.clips]
+            entries += [Entry(place / name, f"{source}/{name}", group=source) for name in names]
         else:
-            names = (name for name in folder.files if not (videos and _suffix(name) in _ONLY_STILL))
-            clips += [(*folder.parts, name) for name in names]
-    entries = [Entry(root.joinpath(*parts), "/".join(parts)) for parts in clips]
-    return sorted(entries, key=lambda entry: natural(entry.source))
+            entries.append(Entry(place / found.clips[0].pattern if found.aside else place, source))
+        aside.update(found.aside)
+    notes = []
+    if thumbnails:
+        notes.append(f"left out {len(thumbnails):,} stills beside videos, as thumbnails: {some_of(thumbnails, 3)}")
+    if aside:
+        named = [f"{name} (in {count:,} folders)" if count > 1 else name for name, count in aside.most_common()]
+        notes.append(
+            f"left out beside the frames that are read: {some_of(named, 6)}; to read them instead, name them in a list "
+            "(data.list_file)"
+        )
+    return sorted(entries, key=lambda entry: natural(entry.source)), notes
 
 
 def parts_of(entry: Entry) -> Parts:
@@ -150,8 +83,8 @@ def parts_of(entry: Entry) -> Parts:
 
 def name_of(entry: Entry) -> str:
     """The file's name without its suffix, or the folder's name."""
-    stem, suffix = os.path.splitext(entry.path.name)
-    return stem if suffix.lower() in _SUFFIXES else entry.path.name
+    stem, suffix = os.path.splitext(entry.source.rpartition("/")[2])
+    return stem if suffix.lower() in SUFFIXES else stem + suffix
 
 
 def _is_animated(path: Path) -> bool:
@@ -166,7 +99,9 @@ def _is_animated(path: Path) -> bool:
     return head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
-def read_tree(root: Path, layout: str, folder_ok: bool = True) -> Listing:
+def read_tree(
+    root: Path, layout: str, folder_ok: bool = True, parts: bool = True, class_depth: int | None = None
+) -> Listing:
     """The clips of class folders, of a flat folder, or of folders of frames.
 
     Args:
@@ -174,82 +109,142 @@ def read_tree(root: Path, layout: str, folder_ok: bool = True) -> Listing:
         layout: ``folders``, ``flat``, ``frames``, or ``auto``, as `dvdgan.data.layouts.discovery.read_layout`
         describes them.
         folder_ok: whether folders of frames are clips in the other layouts than ``frames``.
+        parts: whether folders named train and test are parts of a split.
+        class_depth: which folder names the class, 1 being the first below the root, parts not counted; None: it is
+            looked for.
 
     Returns:
         The listing; its layout is the one that was recognised. It may have no entries.
     """
-    folders, problems = walk(root)
-    sides = _sides_of(folders)
-    depth = 1 if sides else 0  # names in a path before its class
-    frames = _frame_folders(folders, layout, folder_ok, depth)
-    clips = clips_in(root, folders, lambda folder: folder.parts in frames)
+    there = walk(root)
+    problems = list(there.problems)
+    found = {folder.parts: _frames_of(folder, layout, folder_ok) for folder in there.folders}
+    folders, aside = _without_flow(there.folders, found)
+    holding = [folder.parts for folder in folders if folder.files]
+    levels = find_levels(holding, [*_places(folders, found)], parts, class_depth)
+    ambiguous = _settle_frames(folders, found, layout, levels)
+    clips, notes = clips_in(root, folders, lambda folder: found[folder.parts])
     places = [parts_of(clip) for clip in clips]
-    classes = _classes([parts for parts in places if layout != "frames" or parts in frames], layout, depth)
-    number = {name: index for index, name in enumerate(classes)}
+    in_frames = {place for place, clip in zip(places, clips) if _is_of_frames(place, found)}
+    usable = [place for place in places if layout != "frames" or place in in_frames]
+    of_class = {place: levels.class_of(place) for place in usable if not levels.belongs_nowhere(place)}
+    names = {composed(name) for name in of_class.values() if name}
+    videos = levels.source_videos(places) if layout in ("auto", "frames") and class_depth is None else None
+    if layout == "flat" or videos is not None or all(_BAIR_SHARD.fullmatch(name) for name in names):
+        names = set()
+    classes = sorted(names)
     entries = []
-    for clip, parts in zip(clips, places):
-        if layout == "frames" and parts not in frames:
+    for clip, place in zip(clips, places):
+        if layout == "frames" and place not in in_frames:
             problems.append(Problem(clip.source, "is no folder of two or more stills whose names end in numbers"))
-        elif reason := _misplaced(parts, layout, sides, classes, depth):
-            problems.append(Problem(clip.source, reason))
+        elif levels.belongs_nowhere(place):
+            problems.append(Problem(clip.source, levels.why_nowhere()))
+        elif (classes or layout == "folders") and not of_class[place]:
+            problems.append(Problem(clip.source, "lies beside the class folders, so it has no class"))
         else:
-            label = number[parts[depth]] if classes else 0
-            entries.append(replace(clip, label=label, split=sides.get(parts[0], "")))
+            label = classes.index(composed(of_class[place])) if classes else 0
+            group = (videos or {}).get(place, clip.group)
+            group = "" if classes and group == "/".join(levels.class_folder(place)) else group
+            entries.append(replace(clip, label=label, split=levels.side_of(place), group=group))
     if classes:
-        problems += _empty_classes(folders, places, sides, depth)
+        empty = levels.empty_classes([folder.parts for folder in folders], places)
+        problems += [Problem("/".join(folder), "the folder holds no clips") for folder in empty]
+    notes = [*levels.notes(classes, videos), *ambiguous, *_alike(classes), *notes, *aside, *there.left_out()]
     entries, left_out = settle_validation(entries)
     entries.sort(key=lambda entry: entry.label)
     if layout == "auto":
-        all_frames = bool(clips) and frames.issuperset(places)
-        layout = "frames" if all_frames else "folders" if classes else "flat"
-    return Listing(root, layout, classes, entries, problems + left_out)
+        layout = "frames" if clips and len(in_frames) == len(places) else "folders" if classes else "flat"
+    return Listing(root, layout, classes, entries, problems + left_out, notes)
 
 
-def _sides_of(folders: list[Folder]) -> dict[str, str]:
-    """The folders right below the root that are parts of a split, and which.
+def _alike(classes: list[str]) -> list[str]:
+    """A line for classes whose names differ in case only."""
+    same = defaultdict(list)
+    for name in classes:
+        same[name.casefold()].append(name)
+    return [
+        f"classes {' and '.join(names)} differ in upper and lower case only, and are told apart; rename one to join"
+        for names in same.values()
+        if len(names) > 1
+    ]
 
-    They are if there is one for training and one for testing, or if no other folder there holds clips.
+
+def _frames_of(folder: Folder, layout: str, folder_ok: bool) -> FolderOfFrames:
+    """The sequences of a folder that may be frames; the root never is one clip."""
+    none = FolderOfFrames([], [])
+    if not folder.files or (layout != "frames" and not folder_ok):
+        return none
+    found = frame_folder(folder)
+    if layout != "frames":
+        return none if not folder.parts and len(found.clips) == 1 else found
+    if not folder.parts:
+        return none
+    numbered = [
+        name for name in folder.files if suffix_of(name) in STILL_SUFFIXES and re.search("[0-9]$", Path(name).stem)
+    ]
+    if not found.clips and len(numbered) == len(folder.files) > 1:  # read, and refused with what is wrong with it
+        return FolderOfFrames([Sequence("", folder.files, ())], [])
+    return found
+
+
+def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> tuple[list[Folder], list[str]]:
+    """Leave out folders of optical flow and the like beside a folder of the clip's pictures, and say so."""
+    beside = defaultdict(set)
+    for folder in folders:
+        if found[folder.parts].clips and len(folder.parts) > 1:
+            beside[folder.parts[:-1]].add(folder.parts[-1])
+    aside = {
+        (*parent, name)
+        for parent, names in beside.items()
+        if any(name.lower() in _PICTURES for name in names)
+        for name in names
+        if not says_picture(name)
+    }
+    if not aside:
+        return folders, []
+    named = [f"{name} (in {count:,} folders)" for name, count in Counter(parts[-1] for parts in aside).most_common()]
+    line = f"left out beside the folders of pictures: {some_of(named, 6)}; to read them instead, name them in a list"
+    return [folder for folder in folders if folder.parts not in aside], [f"{line} (data.list_file)"]
+
+
+def _places(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> Iterator[Parts]:
+    """The paths that clips would have, as far as it is known."""
+    for folder in folders:
+        clips = found[folder.parts].clips
+        if len(clips) == 1:
+            yield folder.parts
+        else:
+            yield from ((*folder.parts, name) for name in [clip.pattern for clip in clips] or folder.files)
+
+
+def _settle_frames(
+    folders: list[Folder], found: dict[Parts, FolderOfFrames], layout: str, levels: Levels
+) -> Iterable[str]:
+    """Decide on stills right in a part (pictures) or in a class folder: pictures, unless all class folders have frames.
+
+    Returns:
+        A line where this could be otherwise.
     """
-    holding = {folder.parts[0] for folder in folders if folder.parts and folder.files}
-    sides = {name: part for name in holding if (part := side(name))}
-    both = TRAIN in sides.values() and {TEST, VALIDATION} & set(sides.values())
-    return sides if both or len(sides) == len(holding) else {}
-
-
-def _frame_folders(folders: list[Folder], layout: str, folder_ok: bool, depth: int) -> set[Parts]:
-    """The folders that are one clip each. The root and the parts of a split never are."""
+    none = FolderOfFrames([], [])
+    for folder in folders:
+        if levels.is_part(folder.parts):
+            found[folder.parts] = none
     if layout == "frames":
-        return {f.parts for f in folders if len(f.parts) > depth and are_numbered(f.files)}
-    if not folder_ok:
-        return set()
-    inside = [f for f in folders if len(f.parts) > depth]
-    sequences = {f.parts for f in inside if not f.subfolders and are_one_sequence(f.files)}
-    classless = {f.parts for f in inside if len(f.parts) == depth + 1}
-    holding = {f.parts[: depth + 1] for f in inside if f.files}
-    if layout == "folders" or (layout == "auto" and not holding <= sequences):
-        sequences -= classless  # pictures of a class
-    return sequences
-
-
-def _classes(clips: list[Parts], layout: str, depth: int) -> list[str]:
-    """Names of the classes, sorted; none if no clip lies in a class folder."""
-    names = {parts[depth] for parts in clips if len(parts) > depth + 1}
-    if layout == "flat" or all(_BAIR_SHARD.fullmatch(name) for name in names):
         return []
-    return sorted(names)
+    inside = [folder.parts for folder in folders if folder.files and len(levels.inner(folder.parts)) > levels.depth]
+    holding = {levels.class_folder(parts) for parts in inside}
+    right = {parts for parts in holding if found[parts].clips}
+    if layout == "folders" or not holding <= right:
+        found.update(dict.fromkeys(right, none))
+        return []
+    if any(len(found[parts].clips) > 1 for parts in right):  # then these folders are classes
+        found.update({parts: replace(found[parts], apart=True) for parts in right})
+    clips = sum(len(found[parts].clips) for parts in right)
+    line = (
+        f"the stills in {len(right):,} folders are frames of {clips:,} clips; data.layout=folders makes them pictures"
+    )
+    return [line] if right else []
 
 
-def _misplaced(clip: Parts, layout: str, sides: dict[str, str], classes: list[str], depth: int) -> str | None:
-    """Why a clip cannot be used where it lies, if so."""
-    if sides and clip[0] not in sides:
-        return f"lies beside the folders {' and '.join(sorted(sides))}, so it belongs to no part"
-    if (classes or layout == "folders") and len(clip) == depth + 1:
-        return "lies beside the class folders, so it has no class"
-    return None
-
-
-def _empty_classes(folders: list[Folder], clips: Iterable[Parts], sides: dict[str, str], depth: int) -> list[Problem]:
-    """Folders that stand where classes do and hold no clip."""
-    holding = {parts[: depth + 1] for parts in clips}
-    there = [f.parts for f in folders if len(f.parts) == depth + 1 and (not sides or f.parts[0] in sides)]
-    return [Problem("/".join(parts), "the folder holds no clips") for parts in there if parts not in holding]
+def _is_of_frames(place: Parts, found: dict[Parts, FolderOfFrames]) -> bool:
+    return bool((found[place] if place in found else found[place[:-1]]).clips)

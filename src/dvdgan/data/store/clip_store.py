@@ -110,9 +110,15 @@ class ClipStore:
 
 
 def same_store(path: str | Path, about: dict[str, Any]) -> ClipStore | None:
-    """The store at `path` if it is whole and was made from the same things; `about` is to have JSON values."""
+    """The store at `path` if it is whole and was made from the same things, whatever their names are (``names``).
+
+    Args:
+        path: the store's directory.
+        about: what it is to be made from, as JSON values.
+    """
     try:
         store = ClipStore.open(path)
     except StoreError:
         return None
-    return store if store.about == json.loads(json.dumps(about)) else None
+    known, wanted = ({**one, "names": None} for one in (store.about, json.loads(json.dumps(about))))
+    return store if known == wanted else None

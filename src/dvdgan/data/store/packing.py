@@ -14,14 +14,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.filesize import decimal
 
-from dvdgan.data.decode.clip import read_header
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, with_times
@@ -53,15 +51,16 @@ def parts(entry: Entry, header: Header, reading: Reading) -> list[Entry]:
         header: of its file.
         reading: says how long a clip may be, and how many parts are wanted at most.
     """
-    stop = header.seconds if entry.end is None else min(entry.end, header.seconds)
-    length, most = stop - entry.start, reading.max_seconds
+    begin, stop = max(entry.start, header.begins), header.begins + header.seconds
+    stop = stop if entry.end is None else min(entry.end, stop)
+    length, most = stop - begin, reading.max_seconds
     if most is None or length <= most:
         return [entry]
     number = max(1, min(reading.windows, int(length // most)))
     name = entry.source.rpartition("#t=")[0] if entry.start or entry.end is not None else entry.source
     cut = []
     for index in range(number):
-        start = round(entry.start + (index + 0.5) * length / number - most / 2, 3)
+        start = round(begin + (index + 0.5) * length / number - most / 2, 3)
         end = round(start + most, 3)
         source, group = with_times(name, start, end), entry.group or entry.source
         cut.append(replace(entry, source=source, start=start, end=end, group=group))
@@ -182,7 +181,7 @@ def _plan(
 ) -> list[Entry | Problem]:
     """The clips that are still to be packed, in their order, and what cannot be; DataError if they do not fit."""
     entries = [entry for entry in listing.entries if entry.source not in writer.done]
-    headers = pool.run(partial(read_header, folder_fps=reading.folder_fps), ((entry.path,) for entry in entries))
+    headers = pool.run(reading.header, ((entry.path,) for entry in entries))
     clips: dict[str, Entry | Problem] = {}
     sizes = []
     for entry, result in with_progress(

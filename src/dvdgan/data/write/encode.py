@@ -5,6 +5,7 @@ A write goes to a temporary file beside its target, which is then renamed: a fil
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -21,6 +22,10 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from dvdgan.data.errors import DataError
+
+_SHOWN_FPS = 50  # frames per second up to which all viewers play a GIF or WebP as it is meant
+
+_log = logging.getLogger(__name__)
 
 _BT709 = 1  # the code point of BT.709 in ITU-T H.273, for matrix, primaries and transfer alike
 
@@ -176,6 +181,14 @@ def _animation_writer(
         raise DataError(
             f"{path}: {fps:g} fps cannot be written, since {path.suffix} counts time in 1/{ticks} s; "
             f"set fps to {ticks} or less, or write .mp4"
+        )
+    if fps > _SHOWN_FPS:
+        _log.warning(
+            "%s: at %g fps, viewers may play it slower, for browsers show a frame of 10 ms or less for 100 ms; write "
+            ".mp4, or set fps to %d or less",
+            path,
+            fps,
+            _SHOWN_FPS,
         )
     container_format = "gif" if codec == "gif" else "webp"
     with (

@@ -1,0 +1,139 @@
+"""Numbered stills in a folder: which of them are the frames of one clip, and which show something else of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+"""Files of one picture, also as numbered frames in a folder."""
+
+_NUMBER = re.compile(r"([0-9]+)")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_NOT_RGB = {
+    *("flow", "depth", "disp", "disparity", "pose", "normal", "normals", "edges", "confidence", "infrared", "ir"),
+    *("mask", "masks", "seg", "segm", "segmentation", "semantic", "label", "labels", "instance", "instances", "gt"),
+    *("thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "alpha", "matte"),
+}
+"""Words in names of stills that show something else than the picture: optical flow, depth, previews and the like."""
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Stills that are the frames of one clip.
+
+    Attributes:
+        pattern: their common name, with ``*`` where their numbers stand.
+        names: the files, in the order of their numbers.
+        numbers: of the files.
+    """
+
+    pattern: str
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+
+def says_picture(name: str) -> bool:
+    """Whether a name says nothing of optical flow, depth, previews and the like."""
+    return _NOT_RGB.isdisjoint(word.lower() for word in _WORD.findall(name))
+
+
+def find_sequences(names: Iterable[str]) -> tuple[list[Sequence], list[str]]:
+    """Sort a folder's files into sequences.
+
+    The frames of a sequence have names that differ in one number only, wherever in the name that stands, or also in
+    what follows from it, such as a time behind it. Their numbers follow each other, in steps of any size and with gaps,
+    as long as no more numbers are missing than are there.
+
+    Returns:
+        The sequences, and the files that are in none.
+    """
+    alike: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
+    rest: list[str] = []
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        parts = _NUMBER.split(stem)
+        if suffix.lower() in STILL_SUFFIXES and len(parts) > 1 and "*" not in name:
+            alike[(*parts[::2], suffix.lower())].append((name, parts))
+        else:
+            rest.append(name)
+    found: list[Sequence] = []
+    for files in alike.values():
+        for group, at in _divided(files):
+            numbers = [int(parts[at]) for _, parts in group]
+            if _follow_each_other(numbers):
+                order = sorted(range(len(group)), key=numbers.__getitem__)
+                pattern = _pattern([parts for _, parts in group], os.path.splitext(group[0][0])[1])
+                found.append(Sequence(pattern, tuple(group[k][0] for k in order), tuple(numbers[k] for k in order)))
+            else:
+                rest += [name for name, _ in group]
+    return sorted(found, key=lambda sequence: sequence.pattern), sorted(rest)
+
+
+def _divided(files: list[tuple[str, list[str]]]) -> list[tuple[list[tuple[str, list[str]]], int]]:
+    """Files of alike names in groups that share all numbers before the one that counts, and where that stands."""
+    places = range(1, len(files[0][1]), 2)
+    varying = [at for at in places if len({parts[at] for _, parts in files}) > 1]
+    for at in reversed(varying):
+        groups: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
+        for file in files:
+            groups[tuple(file[1][:at])].append(file)
+        distinct = all(len({int(parts[at]) for _, parts in group}) == len(group) for group in groups.values())
+        if distinct and 2 * len(groups) <= len(files):
+            return [(group, at) for group in groups.values()]
+    return [(files, places[0])]
+
+
+def _follow_each_other(numbers: list[int]) -> bool:
+    ordered = sorted(set(numbers))
+    steps = [after - before for before, after in itertools.pairwise(ordered)]
+    return 1 < len(ordered) == len(numbers) and (ordered[-1] - ordered[0]) // math.gcd(*steps) < 2 * len(ordered)
+
+
+def _pattern(names: list[list[str]], suffix: str) -> str:
+    columns = zip(*names)
+    return "".join(column[0] if len(set(column)) == 1 else "*" for column in columns) + suffix
+
+
+def matches(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a `Sequence.pattern` stands for."""
+    stem, suffix = os.path.splitext(pattern)
+    wanted = re.compile("[0-9]+".join(map(re.escape, stem.split("*"))))
+    split = ((name, *os.path.splitext(name)) for name in names)
+    return [name for name, own, kind in split if kind.lower() == suffix.lower() and wanted.fullmatch(own)]
+
+
+@dataclass(frozen=True)
+class FolderOfFrames:
+    """What a folder with frames holds.
+
+    Attributes:
+        clips: the sequences to be read.
+        aside: common names of other sequences, and files that are in none, which are left out.
+        apart: whether a single sequence is known by its common name, and not by the folder's, which is a class.
+    """
+
+    clips: list[Sequence]
+    aside: list[str]
+    apart: bool = False
+
+
+def frames_in(names: Iterable[str]) -> FolderOfFrames:
+    """The clips that a folder's stills are, if it is a folder of frames.
+
+    It is one if there are more frames than other stills in it, and eight for each film. Where some sequences show
+    optical flow, depth or the like by their names, the others are the clips.
+    """
+    names = list(names)
+    sequences, rest = find_sequences(names)
+    clips = [one for one in sequences if says_picture(os.path.splitext(one.pattern)[0])] or sequences
+    frames = sum(len(sequence.names) for sequence in clips)
+    films = [name for name in rest if os.path.splitext(name)[1].lower() not in STILL_SUFFIXES]
+    if frames <= len(rest) - len(films) or frames < 8 * len(films):
+        return FolderOfFrames([], [])
+    return FolderOfFrames(clips, [sequence.pattern for sequence in sequences if sequence not in clips] + rest)

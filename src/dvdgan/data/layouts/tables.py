@@ -1,0 +1,260 @@
+"""The rows of a list: CSV, JSON or JSON lines, with a header or without one, in the encodings that programs write."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dvdgan.data.errors import DataError
+from dvdgan.data.layouts.listing import Problem
+from dvdgan.documents import DocumentError, parse_json
+
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+LIST_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES, ".txt")
+"""Suffixes of the files that are taken for lists."""
+
+COLUMNS = ("path", "label", "start", "end", "split", "group")
+"""The columns of a list of clips; lists of published data sets have others."""
+
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_SEPARATOR = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # the first line of a CSV that Excel wrote
+_MOST_BYTES = 1 << 29  # of a list
+_QUOTED = 120  # characters of a list that a message shows at most
+
+
+class RowError(ValueError):
+    """What is wrong with a row, in one line that names the field."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a list."""
+
+    place: str
+    """File and line: ``clips.csv:12``."""
+    values: dict[str, str]
+    """By the column's name in lower case; stripped; empty where the row has none."""
+
+    def __getitem__(self, column: str) -> str:
+        """The value of a column, empty if there is none."""
+        return self.values.get(column, "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a list holds.
+
+    Attributes:
+        rows: those that can be read.
+        problems: those that cannot.
+        columns: the names of all columns, in lower case.
+        note: a line on how it was read, if it was not plain; else empty.
+    """
+
+    rows: list[Row]
+    problems: list[Problem]
+    columns: set[str]
+    note: str = ""
+
+
+def quoted(text: str) -> str:
+    """Text from a list as a message shows it: in quotes, and not without end."""
+    return repr(shortened(text))
+
+
+def shortened(text: str) -> str:
+    """The beginning of a long text."""
+    return text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
+
+
+def read_table(path: Path, needed: Iterable[str], is_there: Callable[[str], bool] | None = None) -> Table:
+    """Read a CSV (or text) file, a JSON array of objects, or JSON lines.
+
+    A CSV without a header is read if its first column names clips: path; path, label; or path, number of frames, label.
+
+    Args:
+        path: the list.
+        needed: columns that it must have.
+        is_there: whether a text is the path of a clip, by which a list without a header is known; None: it has one.
+
+    Raises:
+        DataError: the file cannot be read, or it lacks a column that is needed.
+    """
+    text = _text(path)
+    problems: list[Problem] = []
+    note = ""
+    if path.suffix.lower() in JSON_SUFFIXES or text.lstrip()[:2] in ("[{", "[\n", "[\r"):
+        rows = list(_json_rows(path, text, problems))
+        columns = {name for row in rows for name in row.values}
+    else:
+        lines, delimiter = _lines(path, text, problems)
+        columns = {name.lower() for name in lines[0][1]} - {""} if lines else set()
+        named = None
+        if lines and is_there is not None and "path" not in columns:
+            named = _without_header(lines, text, delimiter, is_there)
+        if named is not None:
+            rows = [Row(f"{path.name}:{number}", values) for number, values in named]
+            columns = {name for row in rows for name in row.values}
+            order = ", ".join(rows[0].values)
+            note = (
+                f"{path.name} has no header: its columns are taken for {order}; a first line that names them changes it"
+            )
+        else:
+            rows = list(_headed(path, lines, problems))
+    if missing := [name for name in needed if name not in columns]:
+        there = f"its columns are {shortened(', '.join(sorted(columns)))}" if columns else "it names no columns"
+        mend = f"; let its first line be {','.join(needed)}" + (",label" if "path" in needed else "")
+        if path.suffix.lower() in JSON_SUFFIXES:
+            mend = '; a list is [{"path": "a.mp4", "label": "x"}, …], or one such object in each line'
+        raise DataError(f"{path}:1: no column named {' or '.join(missing)}; {there}{mend}")
+    return Table(rows, problems, columns, note)
+
+
+def column_names(path: Path) -> set[str]:
+    """The names of a list's columns in lower case; none where it is no list that can be read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return read_table(path, ()).columns
+
+
+def _text(path: Path) -> str:
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise DataError(f"{path}: is no file of up to {_MOST_BYTES >> 20} MiB, as a list must be")
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
+    if encoding == "utf-8" and b"\0" in content[:400]:  # UTF-16 that does not say so
+        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: is not UTF-8 text; save the list as UTF-8") from None
+
+
+def _lines(path: Path, text: str, problems: list[Problem]) -> tuple[list[tuple[int, list[str]]], str]:
+    """The lines of a CSV that are not empty, by their numbers, as cells; and what splits them."""
+    skipped = 0
+    first, _, rest = text.partition("\n")
+    if match := _SEPARATOR.fullmatch(first.strip('"\r ')):
+        text, skipped = rest, 1
+    first = next(filter(str.strip, text.splitlines()), "")
+    delimiter = match[1] if match else max(",;\t", key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = []
+    while True:
+        number = reader.line_num + 1 + skipped
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            break
+        except csv.Error as error:
+            place = f"{path.name}:{number}"
+            problems.append(Problem(place, f"{place}: is not CSV ({error}); it and what follows is left out"))
+            break
+        if any(cells):
+            lines.append((number, cells))
+    return lines, delimiter
+
+
+def _headed(path: Path, lines: list[tuple[int, list[str]]], problems: list[Problem]) -> Iterator[Row]:
+    header = [name.lower() for name in lines[0][1]] if lines else []
+    for number, cells in lines[1:]:
+        place = f"{path.name}:{number}"
+        if any(cells[len(header) :]):
+            reason = f"has {len(cells)} fields, but the header has {len(header)}; put paths with commas in quotes"
+            problems.append(Problem(place, f"{place}: {reason}"))
+        else:
+            yield Row(place, dict(zip(header, cells)))
+
+
+def _without_header(
+    lines: list[tuple[int, list[str]]], text: str, delimiter: str, is_there: Callable[[str], bool]
+) -> list[tuple[int, dict[str, str]]] | None:
+    """The values of a list without a header; None where it does not look like one."""
+    whole = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    for found in (
+        lines,
+        [(number, line.split()) for number, line in whole],
+        [(number, line.rsplit(None, 1)) for number, line in whole],
+        [(number, [line]) for number, line in whole],
+    ):
+        width = {len(cells) for _, cells in found}
+        if len(width) != 1 or not is_there(found[0][1][0]):
+            continue
+        counts = {1: ("path",), 2: ("path", "label"), 3: ("path", "frames", "label")}
+        names = counts.get(len(found[0][1]), ())
+        if not names or (len(names) == 3 and not all(cells[1].isdecimal() for _, cells in found)):
+            continue
+        if 2 * sum(is_there(cells[0]) for _, cells in found) > len(found):
+            return [(number, dict(zip(names, cells))) for number, cells in found]
+    return None
+
+
+def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
+    for place, load in _json_values(path, text):
+        try:
+            values = load()
+            if not isinstance(values, dict):
+                raise RowError('is no object such as {"path": "a.mp4"}')
+            yield Row(place, {name.strip().lower(): _cell(name, value) for name, value in values.items()})
+        except RowError as error:
+            problems.append(Problem(place, f"{place}: {error}"))
+        except DocumentError as error:
+            problems.append(Problem(place, f"{place}: is {shortened(str(error).partition(': ')[2])}"))
+
+
+def _json_values(path: Path, text: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The values in a JSON array, alone or in an object, or in JSON lines, each with its place."""
+    first, _, rest = text.strip().partition("\n")
+    whole = None
+    if not rest or not _is_json(first):
+        try:
+            whole = parse_json(text, path.name)
+        except DocumentError as error:
+            if not rest or first.startswith("["):
+                raise DataError(f"{path}: {str(error).removeprefix(f'{path.name}: ')}") from None
+    lists = [value for value in whole.values() if isinstance(value, list)] if isinstance(whole, dict) else []
+    if len(lists) == 1 and lists[0] and all(isinstance(value, dict) for value in lists[0]):  # {"clips": [...]}
+        whole = lists[0]
+    if isinstance(whole, list):
+        for number, value in enumerate(whole, 1):
+            yield f"{path.name}: item {number}", partial(_same, value)
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path.name}:{number}", partial(parse_json, line, "the line")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parse_json(text, "")
+    except DocumentError:
+        return False
+    return True
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool | list | dict):
+        if name.strip().lower() in COLUMNS:
+            raise RowError(f"{name}: is neither text nor a number")
+        return ""
+    return value.strip() if isinstance(value, str) else format(Decimal(str(value)), "f")

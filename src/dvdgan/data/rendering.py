@@ -18,6 +18,7 @@ from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import atomic_path, write_mp4
+from dvdgan.documents import DocumentError, read_json
 
 PHENOMENA = "phenomena"
 """The source that dvdgan renders itself."""
@@ -122,8 +123,8 @@ def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        there = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        there = read_json(folder / _SETTINGS)
+    except (FileNotFoundError, DocumentError):
         there = None
     if not isinstance(there, dict):
         raise DataError(f"{folder}: is no folder of rendered clips (no {_SETTINGS} in it); choose a new or empty one")

@@ -99,6 +99,8 @@ def evaluate(
 
     # Inputs: the clips, and the networks that look at them.
     known = None if classifier is None else Classifier.load(classifier, where)
+    if known is not None:
+        known.require_measured()
     with stages.timed("data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
         given = open_inputs(model, clips, data, fields, known, settings, folder, device, progress, say)

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from dvdgan.data.write.encode import atomic_path
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.metrics.intervals import wilson
 
@@ -433,20 +434,23 @@ def load(path: Path) -> Evaluation:
     """
     again = "make it again with dvdgan evaluate"
     try:
-        tree = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror}); give the JSON of an evaluation") from None
-    except ValueError as error:
-        raise EvaluationError(f"{path}: not valid JSON ({error}); {again}") from None
+        tree = read_json(path, MOST_TABLE_BYTES, finite=False)
+    except FileNotFoundError:
+        raise EvaluationError(
+            f"{path}: cannot be read (No such file or directory); give the JSON of an evaluation"
+        ) from None
+    except DocumentError as error:
+        raise EvaluationError(f"{error}; {again}") from None
     if not isinstance(tree, dict) or "version" not in tree:
         raise EvaluationError(f"{path}: not the JSON of an evaluation: it has no field version; {again}")
     if tree["version"] != VERSION:
         mend = "use a newer dvdgan" if isinstance(tree["version"], int) and tree["version"] > VERSION else again
-        raise EvaluationError(f"{path}: version {tree['version']!r}, but this dvdgan reads version {VERSION}; {mend}")
+        version = shortened(repr(tree["version"]))
+        raise EvaluationError(f"{path}: version {version}, but this dvdgan reads version {VERSION}; {mend}")
     try:
         return Evaluation.model_validate_json(json.dumps(tree))
     except ValidationError as error:
         fault, *more = error.errors()
-        where = ".".join(str(part) for part in fault["loc"])
+        where = shortened(".".join(str(part) for part in fault["loc"]))
         others = f" (and {len(more)} more)" if more else ""
         raise EvaluationError(f"{path}: {where}: {fault['msg']}{others}; {again}") from None

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
 from dvdgan.config import DataConfig
+from dvdgan.documents import DocumentError, parse_yaml, shortened
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.network_config import FrozenModel
 
@@ -148,9 +148,9 @@ def parse_settings(
             raise EvaluationError(f"{text!r} is no setting: write FIELD=VALUE, such as seed=1")
         if name in model.model_fields:
             try:
-                values[name] = yaml.safe_load(value)
-            except (yaml.YAMLError, ValueError):
-                raise EvaluationError(f"{text!r}: the value is not valid YAML (a number, text, list or null)") from None
+                values[name] = parse_yaml(value, shortened(repr(text)))
+            except DocumentError as error:
+                raise EvaluationError(f"{error}: write a number, text, list or null") from None
         elif name.startswith("data.") or name in DataConfig.model_fields:
             of_data.append(text if name.startswith("data.") else f"data.{text}")
         else:
@@ -163,7 +163,7 @@ def parse_settings(
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        raise EvaluationError(f"{where}: {fault['msg']} (found {fault['input']!r})") from None
+        raise EvaluationError(f"{where}: {fault['msg']} (found {shortened(repr(fault['input']))})") from None
 
 
 def settings_help(model: type[FrozenModel]) -> str:

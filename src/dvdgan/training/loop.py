@@ -131,6 +131,7 @@ def _train_in(
     store = directory.store() if resuming else directory.path / "data"
     if STORED_DATA & set(changes):
         store = directory.new_store()  # the old one stays until the new clips are accepted
+    directory.note_packed(store)
     dataset = open_dataset(
         config.data,
         config.network.size,

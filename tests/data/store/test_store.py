@@ -109,11 +109,19 @@ def test_a_store_in_the_working_directory(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["here"]
 
 
-def test_clips_are_views_of_the_file(tmp_path):
-    clip = ClipStore.open(pack(tmp_path / "store")).clip(2)
-    assert np.array_equal(clip, CLIPS[2])
-    assert not clip.flags.owndata
-    assert not clip.flags.writeable
+def test_clips_are_read_whole_or_in_part(tmp_path):
+    store = ClipStore.open(pack(tmp_path / "store"))
+    for index, clip in enumerate(CLIPS):
+        assert np.array_equal(store.clip(index), clip)
+        assert np.array_equal(store.clip(index, 1, 2), clip[1:2])
+
+
+def test_a_store_that_shrinks_while_it_is_open_is_an_error(tmp_path):
+    store = ClipStore.open(pack(tmp_path / "store"))
+    os.truncate(tmp_path / "store" / "frames.u8", store.bytes - 1)
+    assert np.array_equal(store.clip(0), CLIPS[0])
+    with refused(StoreError, "has become shorter"):
+        store.read([Window(len(store) - 1, np.array([0, store.lengths[-1] - 1]), 0, 0)])
 
 
 def test_an_exception_leaves_nothing(tmp_path):
@@ -177,7 +185,7 @@ def test_replacing_a_store(tmp_path):
     old = ClipStore.open(tmp_path / "store")
     pack(tmp_path / "store", n=2)
     assert ClipStore.open(tmp_path / "store").about == {"n": 2}
-    assert np.array_equal(old.clip(0), CLIPS[0])  # a reader keeps what it has mapped
+    assert np.array_equal(old.clip(0), CLIPS[0])  # a reader keeps the file that it has opened
     assert os.listdir(tmp_path) == ["store"]
 
 
@@ -198,8 +206,8 @@ def test_a_store_that_cannot_be_put_in_its_place_leaves_the_old_one(tmp_path, mo
 
 
 def test_a_store_that_was_moved_aside_comes_back(tmp_path):
-    os.rename(pack(tmp_path / "store", n=1), tmp_path / ".store.0a0a.old")
-    os.rename(pack(tmp_path / "other"), tmp_path / ".store.0b0b.old")
+    os.rename(pack(tmp_path / "store", n=1), tmp_path / ".store.0a0a0a0a.old")
+    os.rename(pack(tmp_path / "other"), tmp_path / ".store.0b0b0b0b.old")
     with pytest.raises(StoreError, match="no clips to pack"), StoreWriter(tmp_path / "store", 16, [], {}):
         pass
     assert len(ClipStore.open(tmp_path / "store")) == 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 import unicodedata
@@ -18,6 +17,7 @@ from typing import Any
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, with_times
 from dvdgan.data.layouts.splits import settle_validation, side
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, parse_json, read_bytes
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 LIST_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES)
@@ -132,7 +132,7 @@ def column_names(path: Path) -> set[str]:
     if path.suffix.lower() not in JSON_SUFFIXES:
         return {name.strip().lower() for name in first.replace('"', "").split(_delimiter(first))} - {""}
     try:
-        return {str(name).strip().lower() for name in json.loads(first)}
+        return {str(name).strip().lower() for name in parse_json(first, "the first row")}
     except (ValueError, TypeError):
         return set()
 
@@ -183,9 +183,11 @@ def _find(text: str, folders: Iterable[Path]) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        content = read_bytes(path, MOST_TABLE_BYTES)
+    except FileNotFoundError:
+        raise DataError(f"{path}: cannot be read (no such file)") from None
+    except DocumentError as error:
+        raise DataError(str(error)) from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -228,14 +230,14 @@ def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = parse_json(line, place, finite=False)
             if not isinstance(values, dict):
                 raise RowError('is no object such as {"path": "a.mp4"}')
             yield Row(place, {name.strip().lower(): _cell(name, value) for name, value in values.items()})
         except RowError as error:
             problems.append(Problem(place, f"{place}: {error}"))
-        except ValueError as error:
-            problems.append(Problem(place, f"{place}: is not JSON ({error})"))
+        except DocumentError as error:
+            problems.append(Problem(place, f"{place}: is {error.reason}"))
 
 
 def _cell(name: str, value: Any) -> str:

@@ -13,6 +13,7 @@ from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
 from dvdgan.data.layouts.lists import Row, RowError, column_names, read_rows, seconds, source_of, with_labels
 from dvdgan.data.layouts.splits import settle_validation, side
 from dvdgan.data.layouts.trees import are_one_sequence, clips_in, name_of, natural, parts_of, walk
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_text
 
 _UCF101_FOLDER = "ucfTrainTestlist"
 _UCF101_CLASSES = "classInd.txt"
@@ -117,10 +118,11 @@ def _class_order(lists: Path) -> list[str]:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """The lines that are not empty, each with its place."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: cannot be read ({reason}); mend data.list_file or data.fold") from None
+        lines = read_text(path, MOST_TABLE_BYTES).removeprefix("\ufeff").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: cannot be read (no such file); mend data.list_file or data.fold") from None
+    except DocumentError as error:
+        raise DataError(f"{error}; mend data.list_file or data.fold") from None
     return ((f"{path.name}:{number}", line.strip()) for number, line in enumerate(lines, 1) if line.strip())
 
 

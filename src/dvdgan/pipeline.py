@@ -22,6 +22,7 @@ from dvdgan.sampling import TruncationKind, latents, make_clips, settle_statisti
 SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
 _LARGEST = {".mp4": 8192, ".gif": 16_384, ".webp": 16_383, ".png": 65_535}  # pixels on a side; what players open
 _GAP = 4  # pixels between the clips of a mosaic
+_MOST_NAME = 120  # bytes of a file's name that a label may take: file systems end at 255
 _MEMORY = 0.5  # share of the machine's memory that clips and what is made of them may take
 
 
@@ -386,4 +387,5 @@ def _spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:
 
 
 def _file_name(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in label)
+    return name.encode()[:_MOST_NAME].decode(errors="ignore")

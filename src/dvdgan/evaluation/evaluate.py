@@ -6,6 +6,7 @@ another evaluation of the same clips finds what is there.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -94,6 +95,10 @@ def evaluate(
     settings, out = settings or EvaluationSettings(), Path(out)
     if out.exists() and not out.is_dir():
         raise EvaluationError(f"{out}: is a file; name a directory for the report")
+    if os.path.lexists(out / JSON) and not record.is_record(out / JSON):
+        raise EvaluationError(f"{out / JSON}: is no record of an evaluation; choose another --out")
+    if (out / CACHE).is_symlink():
+        raise EvaluationError(f"{out / CACHE}: is a link; name the place that it leads to with cache=FOLDER")
     folder = settings.cache or out / CACHE
     cache, where, stages = Cache(folder), pick_device(device), Stages(progress)
 

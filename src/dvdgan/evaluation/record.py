@@ -426,6 +426,15 @@ class Evaluation(Part):
         return Path(path)
 
 
+def is_record(path: Path) -> bool:
+    """Whether a file has what `Evaluation.save` writes, of any version, by some of its fields."""
+    try:
+        tree = read_json(path, MOST_TABLE_BYTES, finite=False)
+    except (FileNotFoundError, DocumentError):
+        return False
+    return isinstance(tree, dict) and {"version", "evaluated", "reference"} <= tree.keys()
+
+
 def load(path: Path) -> Evaluation:
     """Read what `Evaluation.save` wrote.
 

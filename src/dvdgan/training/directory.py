@@ -59,6 +59,10 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and set(map(type, value)) <= {str}
 
 
+def _is_weight(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
 _DECIDED: dict[str, tuple[Callable[[Any], bool], bool]] = {  # what run.json's fields may be, and which are needed
     "precision": (lambda value: value in ("fp32", "bf16"), True),
     "memory_format": (lambda value: value in ("contiguous", "channels_last"), True),

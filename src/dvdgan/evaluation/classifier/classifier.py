@@ -47,6 +47,15 @@ _MOST_WEIGHTS = 2 << 30  # bytes
 _CHUNK_BYTES = 1 << 27  # of fp32 activations of the widest layer, about, that one pass through the network makes
 
 
+def is_classifier(directory: Path) -> bool:
+    """Whether a directory has what says that it is a classifier, of any version."""
+    try:
+        about = read_json(directory / ABOUT, MOST_TABLE_BYTES, finite=False)
+    except (FileNotFoundError, DocumentError):
+        return False
+    return isinstance(about, dict) and about.get("format") == FORMAT
+
+
 @dataclass
 class Classifier:
     """A classifier of clips. Use `load`, or train one.

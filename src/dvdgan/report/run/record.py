@@ -236,7 +236,7 @@ def _speed(recent: list[tuple[int, float | None, float | None]]) -> float | None
 
 def _list_files(record: Record) -> None:
     samples = record.run / "samples"
-    found = {path.name: path for path in samples.glob("*.*")} if samples.is_dir() else {}
+    found = {path.name: path for path in samples.glob("*.*") if path.is_file()}
     stems = sorted({name.rsplit(".", 1)[0] for name in found if name.endswith((".png", ".mp4"))})
     for stem in stems:
         sheet, clip = found.get(f"{stem}.png"), found.get(f"{stem}.mp4")

@@ -31,7 +31,13 @@ import numpy as np
 import torch
 import yaml
 
-from dvdgan.cli import main as dvdgan
+import dvdgan.data.inspect.inspection
+import dvdgan.evaluation.evaluate
+import dvdgan.pipeline
+import dvdgan.report
+import dvdgan.report.evaluation.page
+import dvdgan.training.export  # noqa: F401 (what commands import late is imported once, here)
+from dvdgan.cli import main as dvdgan_command
 from dvdgan.config import Config
 from dvdgan.config_files import parse_config
 from dvdgan.data.store.writer import StoreWriter
@@ -206,7 +212,7 @@ def run_here(arguments: list[str]) -> None:
     if not child:
         status = 1
         try:
-            dvdgan(arguments)
+            dvdgan_command(arguments)
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 0
         finally:
@@ -382,7 +388,7 @@ def status_of(command: list[str] | Callable[[], object]) -> int:
         if callable(command):
             command()
         else:
-            dvdgan(command)
+            dvdgan_command(command)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except EvaluationError as error:

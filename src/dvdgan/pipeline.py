@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dvdgan.capacity import gib, machine_memory
 from dvdgan.data.write.encode import atomic_path, write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.devices import pick_device
@@ -23,6 +23,7 @@ SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
 _LARGEST = {".mp4": 8192, ".gif": 16_384, ".webp": 16_383, ".png": 65_535}  # pixels on a side; what players open
 _GAP = 4  # pixels between the clips of a mosaic
 _MOST_NAME = 120  # bytes of a file's name that a label may take: file systems end at 255
+_MOST_SETTLED = 64  # clips of a batch by which statistics are estimated
 _MEMORY = 0.5  # share of the machine's memory that clips and what is made of them may take
 
 
@@ -68,20 +69,11 @@ def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1)
         )
     drawn = 0 if suffix == ".npz" else (size * scale) ** 2 * frames if suffix == "" else side * side * frames
     needed = 3 * (count * frames * size**2 + 2 * drawn)
-    memory = _machine_memory()
-    if memory is not None and needed > _MEMORY * memory:
+    if needed > _MEMORY * machine_memory():
         raise PipelineError(
-            f"{count} clips of {frames} frames need {needed / 2**30:.1f} GiB of this machine's {memory / 2**30:.1f}; "
+            f"{count} clips of {frames} frames need {gib(needed)} of this machine's {gib(machine_memory())}; "
             "make fewer at a time (--num, --frames), or draw them smaller (--scale)"
         )
-
-
-def _machine_memory() -> int | None:
-    """Bytes of memory; None where the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 @dataclass
@@ -308,12 +300,23 @@ class Pipeline:
         kind: TruncationKind,
         frames: int | None,
     ) -> Clips:
+        self._check_memory(min(self.batch_size, len(z)), frames)
         self._settle(truncation, kind)
         try:
             video = make_clips(self.model.generator, z, y, frames, self.batch_size, self.precision, self.progress)
         except ValueError as error:
             raise PipelineError(str(error)) from None
         return Clips(video, names, seeds, self.model.config.data.fps)
+
+    def _check_memory(self, batch: int, frames: int | None) -> None:
+        """Refuse batches whose largest feature maps, in and out of the last layer, cannot fit."""
+        network = self.model.config.network
+        needed = 8 * batch * (frames or network.frames) * network.size**2 * network.last_channels
+        if self.model.generator.to_rgb.weight.device.type == "cpu" and needed > machine_memory():
+            raise PipelineError(
+                f"{batch} clips of {frames or network.frames} frames at once need more than {gib(needed)} of this "
+                f"machine's {gib(machine_memory())}; lower --batch-size, or --frames"
+            )
 
     def _latents(self, seeds: Sequence[int], truncation: float, kind: TruncationKind) -> Tensor:
         if min(seeds) < 0:
@@ -332,7 +335,8 @@ class Pipeline:
             load_statistics(self.model.generator, known)
         else:
             weights = self.model.class_weights or None
-            batches, size = self.model.config.training.statistics_batches, self.batch_size
+            batches, size = self.model.config.training.statistics_batches, min(self.batch_size, _MOST_SETTLED)
+            self._check_memory(size, None)
             settle_statistics(self.model.generator, weights, truncation, kind, batches, size, precision=self.precision)
         self._settled = (truncation, kind)
 

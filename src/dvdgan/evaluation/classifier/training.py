@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dvdgan.capacity import gib, machine_memory
 from dvdgan.config import DataConfig
 from dvdgan.data.prefetch import Prefetcher
 from dvdgan.devices import autocast, pick_device
@@ -102,6 +103,12 @@ def train_classifier(
         raise EvaluationError(f"{out / ABOUT}: is no classifier's; choose another --out")
     if (out / TRAINING).is_symlink():
         raise EvaluationError(f"{out / TRAINING}: is a link, and nothing is written elsewhere; choose another --out")
+    needed = settings.batch_size * settings.frames * settings.size**2 * 12
+    if needed > machine_memory():
+        raise EvaluationError(
+            f"batch_size: {settings.batch_size} clips of {settings.frames} frames of {settings.size} px need more than "
+            f"{gib(needed)} at once, and there are {gib(machine_memory())}; set it, frames or size lower"
+        )
     torch.set_flush_denormal(True)
     keep_freed_memory()
     folder = out / TRAINING

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from dvdgan.data.write.encode import atomic_path
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
@@ -191,8 +191,14 @@ class Confusion(Part):
     """What the classifier takes clips of each class for."""
 
     classes: list[str]
-    counts: list[list[int]]
+    counts: list[list[Annotated[int, Field(ge=0, le=10**12)]]]
     """Rows: the class that the clips have or were asked to have. Columns: what the classifier says."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Confusion:
+        if [len(row) for row in self.counts] != [len(self.classes)] * len(self.classes):
+            raise ValueError("counts has not a row and a column for each class")
+        return self
 
 
 class Classifier(Part):
@@ -226,6 +232,12 @@ class Histogram(Part):
     edges: list[float] = Field(min_length=2)
     generated: list[int]
     held_out: list[int]
+
+    @model_validator(mode="after")
+    def _check(self) -> Histogram:
+        if not len(self.generated) == len(self.held_out) == len(self.edges) - 1:
+            raise ValueError("there is not a count between each edge and the next")
+        return self
 
 
 class Nearness(Part):

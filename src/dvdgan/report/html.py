@@ -50,11 +50,11 @@ def check_path(out: Path) -> None:
     """
     if out.is_dir():
         raise ReportError(f"{out}: is a directory; name a file, such as {out / 'report.html'}")
+    if not out.exists():
+        return
     try:
         with open_regular(out) as file:
             head = file.read(2048)
-    except FileNotFoundError:
-        return
     except DocumentError as error:
         raise ReportError(f"{error}; name another file") from None
     if head and _GENERATOR not in head:

@@ -91,15 +91,19 @@ def read_text(path: Path | str, most: int = MOST_BYTES) -> str:
 
 
 def read_lines(path: Path | str) -> Iterator[bytes]:
-    """The lines of a regular file, each with its end; what is longer than `MOST_LINE` comes in pieces of that length.
+    """The lines of a regular file, each with its end.
 
     Raises:
         FileNotFoundError: there is no such file.
-        DocumentError: it is no regular file, or unreadable.
+        DocumentError: it is no regular file, unreadable, or a line is longer than `MOST_LINE`.
     """
+    number = 0
     with open_regular(path) as file:
         try:
             while line := file.readline(MOST_LINE):
+                number += 1
+                if len(line) == MOST_LINE:
+                    raise DocumentError(path, f"line {number} is longer than {MOST_LINE} bytes; remove it")
                 yield line
         except OSError as error:
             raise DocumentError(path, f"cannot be read ({error.strerror})") from None

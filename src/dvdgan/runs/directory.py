@@ -102,6 +102,8 @@ class RunDirectory:
             raise TrainingError(
                 f"{self.path}: is neither empty nor a run of dvdgan; choose another --out, such as {self.path / 'run'}"
             )
+        if "log.jsonl" in names and not (self.path / "log.jsonl").is_file():
+            raise TrainingError(f"{self.path / 'log.jsonl'}: is no regular file; move it away")
         for name in sorted(names & self.WRITTEN):
             if (self.path / name).is_symlink():
                 raise TrainingError(

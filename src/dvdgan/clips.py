@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,12 +12,14 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from dvdgan.capacity import free_disk, gib
 from dvdgan.data.write.encode import atomic_path, clip_writer
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, sheet_times, write_image
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
 _LARGEST = {"": 8192, ".mp4": 8192, ".gif": 16_384, ".webp": 16_383, ".png": 65_535}  # pixels a side; players' limits
 _GAP = 4  # pixels between the clips of a mosaic
+_MOST_NAME = 120  # bytes of a file's name that a label may take: file systems end at 255
 _SHEET_BYTES = 4 << 30  # of the pixels of a sheet, which is drawn whole
 _HELD = 1 << 30  # bytes of clips that are held at once where a file wants one clip after the other
 
@@ -236,11 +237,11 @@ def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1)
     """
     suffix = output_kind(path)
     if suffix == ".npz":
-        needed, free = 3 * count * frames * size**2, _free_bytes(path)
+        needed, free = 3 * count * frames * size**2, free_disk(path)
         if needed > free:
             raise ClipError(
-                f"{path}: {count} clips of {frames} frames may take {needed / 2**30:.1f} GiB, and the disk has "
-                f"{free / 2**30:.1f} free; lower --num or --frames, or write .mp4"
+                f"{path}: {count} clips of {frames} frames may take {gib(needed)}, and the disk has {gib(free)} "
+                f"free; lower --num or --frames, or write .mp4"
             )
         return
     cell, kind = size * scale + _GAP, suffix or "MP4"
@@ -254,14 +255,9 @@ def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1)
             f"{max(columns, rows) * cell} pixels, over {most}; {mend}"
         )
     if suffix == ".png" and (needed := 3 * columns * rows * cell**2) > _SHEET_BYTES:
-        raise ClipError(f"{path}: the sheet would have {needed / 2**30:.1f} GiB of pixels; {mend}")
-
-
-def _free_bytes(path: Path) -> int:
-    """Free room on the disk where a path is, or will be."""
-    there = next(parent for parent in path.absolute().parents if parent.exists())
-    return shutil.disk_usage(there).free
+        raise ClipError(f"{path}: the sheet would have {gib(needed)} of pixels; {mend}")
 
 
 def _file_name(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in label)
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in label)
+    return name.encode()[:_MOST_NAME].decode(errors="ignore")

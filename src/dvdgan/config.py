@@ -161,17 +161,17 @@ class HealthConfig(FrozenModel):
     """G steps before alarms, but for gradients: young clips are still, blurred and all alike."""
     window: int = Field(100, ge=1, le=10**6)
     """G steps over which logged values are averaged before they are compared with the thresholds."""
-    motion: float = Field(0.5, ge=0)
+    motion: float = Field(0.5, ge=0, le=1e6)
     """Alarm when the frame difference of a class's generated clips is below this share of its real clips'."""
-    first_frame: float = Field(2.0, gt=0)
+    first_frame: float = Field(2.0, gt=0, le=1e6)
     """Alarm when the step from frame 0 to 1, in units of a clip's median step, is this many times the real clips'."""
-    diversity: float = Field(0.5, ge=0)
+    diversity: float = Field(0.5, ge=0, le=1e6)
     """Alarm when the layouts of generated clips differ less than this share of how much real clips' do."""
     saturated: float = Field(0.998, gt=0.5, le=1)
     """Alarm when a discriminator ranks this share of real clips above generated ones, and its loss is near 0."""
     equal: float = Field(0.52, ge=0.5, lt=1)
     """Alarm when a discriminator ranks only this share of real clips above generated ones (0.5 is chance)."""
-    explosion: float = Field(30.0, gt=1)
+    explosion: float = Field(30.0, gt=1, le=1e9)
     """Alarm when a gradient's norm is this many times its mean over the last hundred steps."""
     never_right: float = Field(0.05, ge=0, lt=1)
     """Alarm when no more than this share of a class's clips is taken for that class, over three checks. With more

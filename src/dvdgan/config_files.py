@@ -9,11 +9,13 @@ from typing import Any, get_origin
 from pydantic import BaseModel, ValidationError
 
 from dvdgan.config import Config
-from dvdgan.documents import DocumentError, parse_yaml, read_text
+from dvdgan.documents import MOST_QUOTED, DocumentError, parse_yaml, read_text, shortened
+
+_MOST_FAULTS = 3  # that a message names
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message is one line per fault and names the field and the mend."""
+    """A configuration that cannot be used; the message is one line and names each field and the mend."""
 
 
 def parse_config(tree: Any, where: str = "configuration") -> Config:
@@ -31,7 +33,9 @@ def parse_config(tree: Any, where: str = "configuration") -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{where}: {_explain(fault)}" for fault in error.errors())) from None
+        faults = [_explain(fault) for fault in error.errors()[:_MOST_FAULTS]]
+        more = error.error_count() - len(faults)
+        raise ConfigError(f"{where}: {'; '.join(faults)}" + (f"; and {more} more" if more else "")) from None
 
 
 def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Config:
@@ -78,9 +82,11 @@ def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
     for text in overrides:
         path, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(f"{text!r} is not an override: write field=value, such as training.batch_size=8")
+            raise ConfigError(
+                f"{shortened(repr(text))} is not an override: write field=value, such as training.batch_size=8"
+            )
         try:
-            parsed = parse_yaml(value, repr(text))
+            parsed = parse_yaml(value, shortened(repr(text)))
         except DocumentError as error:
             raise ConfigError(f"{error}: write a number, text, list, true, false or null") from None
         if parsed is None and value.strip().startswith("#"):  # a colour, not a comment
@@ -133,7 +139,7 @@ def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
         same_leaf = [p for p in known if p.rsplit(".", 1)[-1] == leaf]
         near = same_leaf or difflib.get_close_matches(path, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`dvdgan fields` lists them all"
-        raise ConfigError(f"there is no field {path!r}; {hint}")
+        raise ConfigError(f"there is no field {shortened(repr(path))}; {hint}")
     node = tree
     for parent in parents:
         if node.get(parent) is None:  # a discriminator that the preset leaves out
@@ -145,13 +151,14 @@ def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _explain(fault: Any) -> str:
-    path = ".".join(str(part) for part in fault["loc"])
+    path = shortened(".".join(str(part) for part in fault["loc"]))
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(path, field_paths(), n=1, cutoff=0.5)
         message = "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
     elif fault["type"] != "value_error":
-        message += f" (found {fault['input']!r})"
+        message += f" (found {shortened(repr(fault['input']))})"
+    message = shortened(message) if len(message) > 4 * MOST_QUOTED else message
     return f"{path}: {message}" if path else message
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
+
+from dvdgan.capacity import machine_memory
 
 
 class DeviceError(ValueError):
@@ -48,11 +49,11 @@ def full_fp32() -> Iterator[None]:
         torch.set_float32_matmul_precision(before[1])
 
 
-def memory_of(device: torch.device) -> int | None:
-    """Bytes of memory of a device, in all; None where neither the system nor PyTorch says."""
+def memory_of(device: torch.device) -> float:
+    """Bytes of memory of a device, in all; infinite where neither the system nor PyTorch says."""
+    if device.type == "cpu":
+        return machine_memory()
     try:
-        if device.type == "cpu":
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return torch.accelerator.get_memory_info(device)[1]
-    except (AttributeError, ValueError, OSError, RuntimeError):
-        return None
+    except (AttributeError, RuntimeError):  # not before PyTorch 2.9
+        return float("inf")

@@ -9,14 +9,17 @@ Some models come with the package, in ``dvdgan/builtin``; they are named by thei
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import math
 import os
-import shutil
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,7 +28,7 @@ from torch import Tensor
 
 from dvdgan.config import Config
 from dvdgan.config_files import ConfigError, parse_config
-from dvdgan.documents import DocumentError, parse_json, parse_yaml, read_text
+from dvdgan.documents import DocumentError, open_regular, parse_yaml, read_json, read_text
 from dvdgan.networks import Generator
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.statistics import STATISTICS
@@ -102,23 +105,57 @@ def save_model(model: Model, directory: Path | str) -> None:
             except OSError:
                 os.replace(retired, directory)
                 raise
-            shutil.rmtree(retired)
+            _remove_files(retired)
         else:
             os.replace(staging, directory)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        _remove_files(staging)
 
 
 def check_model_place(directory: Path) -> None:
     """Refuse a place where a model cannot be written, before any work.
 
     Raises:
-        ModelError: the path is a file, or a directory with other files than a model's.
+        ModelError: the path is a file, a link, or a directory with other files than a model's.
     """
-    if directory.exists() and not (directory.is_dir() and set(os.listdir(directory)) <= set(FILES)):
+    if directory.is_symlink():
+        raise ModelError(f"{directory}: is a link; name the place that it leads to, or choose another one")
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    if not directory.is_dir() or not set(os.listdir(directory)) <= set(FILES) or not _is_ours(directory):
         raise ModelError(
             f"{directory}: exists and is not a model directory; move what is in it, or choose another place"
         )
+
+
+def remove_staging(place: Path) -> None:
+    """Remove what killed writers of a model left beside its place; what was moved aside for one goes back first."""
+    name = re.escape(place.name)
+    for left in place.parent.glob(f".{glob.escape(place.name)}-*"):
+        if re.fullmatch(rf"\.{name}-old-[a-z0-9_]{{8}}", left.name) and _is_ours(left) and not place.exists():
+            left.rename(place)
+        elif re.fullmatch(rf"\.{name}-(old-)?[a-z0-9_]{{8}}", left.name):
+            _remove_files(left)
+
+
+def _is_ours(directory: Path) -> bool:
+    """Whether the weights in it are a model's, of any version."""
+    try:
+        with open_regular(directory / "model.safetensors") as file:
+            length = int.from_bytes(file.read(8), "little")
+            return f'"{FORMAT} '.encode() in file.read(min(length, 1 << 24))
+    except (OSError, DocumentError):
+        return False
+
+
+def _remove_files(directory: Path) -> None:
+    """Remove a model's files, and the directory unless there is more in it."""
+    if directory.is_symlink():
+        return
+    with contextlib.suppress(OSError):
+        for name in FILES:
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
 
 
 def builtin_models() -> list[str]:
@@ -238,26 +275,31 @@ def _read_config(path: Path) -> Config:
 
 
 def _read_classes(path: Path, count: int) -> tuple[list[str], list[float]]:
-    text = _read_text(path)
     try:
-        content: Mapping = parse_json(text, str(path))
-        classes, weights = [str(name) for name in content["classes"]], [float(w) for w in content["weights"]]
+        content = read_json(path, finite=False)
+    except FileNotFoundError:
+        raise _missing(path) from None
     except DocumentError as error:
         raise ModelError(str(error)) from None
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise ModelError(f'{path}: damaged; expected {{"classes": [names], "weights": [numbers]}}') from None
-    if not all(0 <= weight < math.inf for weight in weights) or (weights and not sum(weights)):
+    classes: Any = content.get("classes") if isinstance(content, dict) else None
+    weights: Any = content.get("weights") if isinstance(content, dict) else None
+    if not (_all_are(classes, str) and _all_are(weights, int, float)):
+        raise ModelError(f'{path}: damaged; expected {{"classes": [names], "weights": [numbers]}}')
+    if not all(weight >= 0 for weight in weights) or (weights and not 0 < sum(weights) < math.inf):
         raise ModelError(f"{path}: weights are the classes' frequencies: 0 or more, and not all of them 0")
     if len(classes) != count or len(weights) != count:
         raise ModelError(f"{path}: has {len(classes)} classes, but config.yaml says {count}")
-    return classes, weights
+    return classes, [float(weight) for weight in weights]
+
+
+def _all_are(values: Any, *kinds: type) -> bool:
+    """Whether it is a list of values of these types; true and false are no numbers."""
+    return isinstance(values, list) and set(map(type, values)) <= set(kinds)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ModelError(f"{path}: missing; {path.parent} is not a model directory")
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_regular(path), safe_open(path, framework="pt") as file:
             found, _, version = (file.metadata() or {}).get("format", "").partition(" ")
             if found != FORMAT:
                 raise ModelError(f"{path}: not a dvdgan model (its format is {found or 'not named'})")
@@ -267,14 +309,22 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
                     "or train the model again"
                 )
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except DocumentError as error:
+        raise ModelError(str(error)) from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: damaged or not a safetensors file ({error})") from None
+
+
+def _missing(path: Path) -> ModelError:
+    return ModelError(f"{path}: missing; {path.parent} is not a model directory")
 
 
 def _read_text(path: Path) -> str:
     try:
         return read_text(path)
     except FileNotFoundError:
-        raise ModelError(f"{path}: missing; {path.parent} is not a model directory") from None
+        raise _missing(path) from None
     except DocumentError as error:
         raise ModelError(str(error)) from None

@@ -255,6 +255,11 @@ class NetworkConfig(FrozenModel):
         return self.generator.multipliers or GENERATOR_MULTIPLIERS[self.size]
 
     @property
+    def last_channels(self) -> int:
+        """Channels of G's last feature map, which has the clip's size: what takes most memory."""
+        return self.generator.width * self.generator_multipliers[-1]
+
+    @property
     def spatial_multipliers(self) -> list[int]:
         """Output channels of each of D_S's blocks, in units of its width."""
         assert self.spatial is not None

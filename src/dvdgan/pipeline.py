@@ -16,6 +16,8 @@ from dvdgan.models import Model, load_model, save_model
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.sampling import TruncationKind, largest_pass, latents, settle_statistics, stream_clips
 
+_MOST_SETTLED = 64  # clips of a batch by which statistics are estimated
+
 
 class PipelineError(ValueError):
     """A request that the model cannot fulfil; the message is one line and names the mend."""
@@ -244,7 +246,7 @@ class Pipeline:
             load_statistics(self.model.generator, known)
         else:
             weights = self.model.class_weights or None
-            batches, size = self.model.config.training.statistics_batches, self.batch_size
+            batches, size = self.model.config.training.statistics_batches, min(self.batch_size, _MOST_SETTLED)
             settle_statistics(self.model.generator, weights, truncation, kind, batches, size, precision=self.precision)
         self._settled = (truncation, kind)
 

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from dvdgan.capacity import gib
 from dvdgan.config import Config
 from dvdgan.config_files import ConfigError, updated
 from dvdgan.devices import autocast, memory_of, pick_device
@@ -26,6 +27,7 @@ from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
 from dvdgan.runs.precision import seconds_of
 from dvdgan.sampling import largest_pass
+from dvdgan.training.memory import check_memory
 
 _WEIGHT, _ADAM, _GRADIENT = 4, 8, 4  # bytes per parameter, all in fp32
 _SHARE = 0.6  # of a convolution's speed, which training steps reach
@@ -118,9 +120,11 @@ def require_memory(config: Config, device: torch.device) -> Plan:
 
     Raises:
         ConfigError: naming the largest batch that fits, if any does.
+        TrainingError: not even the networks fit.
     """
+    check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
     found, there = plan(config, cpu=device.type == "cpu"), memory_of(device)
-    if there is None or found.training_bytes <= there:
+    if found.training_bytes <= there:
         return found
     group = config.network.group
 
@@ -134,11 +138,6 @@ def require_memory(config: Config, device: torch.device) -> Plan:
         f"training.batch_size: a step of {config.training.batch_size} clips needs about {gib(found.training_bytes)}, "
         f"and {device} has {gib(there)}; {mend}"
     )
-
-
-def gib(size: int) -> str:
-    """Bytes in GiB, for people."""
-    return f"{size / 2**30:,.3g} GiB"
 
 
 def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module], dtype: torch.dtype) -> None:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import Baseline, Control, Measured, Score, Share, load, times_worse
+from dvdgan.evaluation.record import Baseline, Control, Measured, Score, Share, is_record, load, times_worse
 from support.records import bare, example
 
 
@@ -103,3 +103,10 @@ def test_share():
     assert (Share.make(0, 9).low, Share.make(9, 9).high) == (0.0, 1.0)
     nothing = Share.make(0, 0, "clips have no classes")
     assert (nothing.value, nothing.low, nothing.missing) == (None, None, "clips have no classes")
+
+
+def test_a_record_is_told_from_other_json(tmp_path):
+    assert is_record(bare().save(tmp_path / "evaluation.json"))
+    (tmp_path / "coco.json").write_text('{"version": 2, "images": []}')
+    assert not is_record(tmp_path / "coco.json")
+    assert not is_record(tmp_path / "nowhere.json")

@@ -457,3 +457,11 @@ def test_page_imports_no_torch():
     source = Path(sys.modules["dvdgan.report"].__file__).parent
     imports = re.compile(r"import torch|dvdgan\.(training|networks)\b.*import")
     assert not any(imports.search(path.read_text()) for path in [*source.glob("*.py"), *source.glob("run/*.py")])
+
+
+def test_a_file_of_the_users_is_no_place_for_a_page(run, tmp_path):
+    for name in ("page.html", "notes.txt"):
+        (tmp_path / name).write_text("<html>dear</html>")
+        with pytest.raises(ReportError, match="is no page of dvdgan; name another file"):
+            write_run_page(run, tmp_path / name)
+        assert (tmp_path / name).read_text() == "<html>dear</html>"

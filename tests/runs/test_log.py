@@ -1,3 +1,5 @@
+import os
+
 from dvdgan.runs.log import Log
 
 
@@ -24,3 +26,12 @@ def test_missing_lines_are_told(tmp_path):
     log.close()
     assert path.read_bytes() == b'{"step": 1}\n\xff\xfe garbage\n'
     assert "3 lines" in said[0]
+
+
+def test_a_copy_by_hard_links_keeps_what_a_resumed_log_loses(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": 2}\n')
+    os.link(path, tmp_path / "backup")
+    Log(path, 1, str).close()
+    assert path.read_bytes() == b'{"step": 1}\n'
+    assert (tmp_path / "backup").read_bytes() == b'{"step": 1}\n{"step": 2}\n'

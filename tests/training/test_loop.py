@@ -182,6 +182,8 @@ def test_training_works_outside_the_main_thread(store, tmp_path):
 
 
 def test_a_place_that_cannot_hold_the_model_is_refused_first(store, tmp_path):
+    with RunDirectory(tmp_path / "run").locked():
+        pass
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "run" / "model" / "mine.mp4").write_bytes(b"x")
     with pytest.raises(ValueError, match="not a model directory"):

@@ -154,8 +154,8 @@ def test_leftovers_of_a_killed_run_are_removed(store, tmp_path):
     leftovers = [
         run / "checkpoints" / ".step-00000002.partial",
         run / ".config.yaml.partial",
-        run / "samples" / ".step-00000001.12-ab.partial.png",
-        run / ".model-abc" / "config.yaml",
+        run / "samples" / ".step-00000001.12-0a1b2c3d.partial.png",
+        run / ".model-abc_1234" / "config.yaml",
     ]
     for path in leftovers:
         path.parent.mkdir(exist_ok=True)
@@ -163,7 +163,7 @@ def test_leftovers_of_a_killed_run_are_removed(store, tmp_path):
     shutil.copy(run / "model" / "card.md", run / "samples" / "mine.md")
     train(tiny_config(store, steps=2), run, say=quiet)
     assert not any(path.exists() for path in leftovers)
-    assert not (run / ".model-abc").exists()
+    assert not (run / ".model-abc_1234").exists()
     assert (run / "samples" / "mine.md").exists()
 
 

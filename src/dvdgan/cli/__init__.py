@@ -67,6 +67,7 @@ def _explain(error: Exception) -> int:
     from dvdgan.config_files import ConfigError
     from dvdgan.data.errors import DataError
     from dvdgan.devices import DeviceError
+    from dvdgan.documents import DocumentError
     from dvdgan.evaluation.errors import EvaluationError
     from dvdgan.models import ModelError
     from dvdgan.pipeline import PipelineError
@@ -86,7 +87,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, (TrainingFailed, CheckpointError, OSError)):
         say(f"error: {error}", err=True)
         return 1
-    if isinstance(error, (*mistakes, TrainingError)):
+    if isinstance(error, (*mistakes, DocumentError, TrainingError)):
         say(f"error: {error}", err=True)
         return 2
     with tempfile.NamedTemporaryFile("w", prefix="dvdgan-", suffix=".txt", delete=False, encoding="utf-8") as file:

@@ -28,9 +28,9 @@ class Split(str, Enum):
 def render(
     out: Annotated[Path, typer.Option(help="Folder to write; a subfolder per class.")],
     size: Annotated[int, typer.Option(min=32, max=256, help="Height and width, in pixels.")] = 64,
-    frames: Annotated[int, typer.Option(min=2, help="Frames per clip.")] = 16,
-    clips_per_class: Annotated[int, typer.Option(min=1, help="Clips of each class.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="The data set's seed.")] = 0,
+    frames: Annotated[int, typer.Option(min=2, max=4096, help="Frames per clip.")] = 16,
+    clips_per_class: Annotated[int, typer.Option(min=1, max=1_000_000, help="Clips of each class.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="The data set's seed.")] = 0,
     split: Annotated[Split, typer.Option(help="Which scenes; the two splits share none.")] = Split.train,
 ) -> None:
     """Write the rendered data set, phenomena, as labelled MP4 files, with the truth of each beside it."""

@@ -11,6 +11,7 @@ import typer
 
 from dvdgan.cli.options import Device, Minutes, Source
 from dvdgan.console import say
+from dvdgan.documents import DocumentError
 from dvdgan.evaluation.settings import QUICK, ClassifierSettings, EvaluationSettings, parse_settings, settings_help
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def publish(results: Evaluation, shown: ShownClips, out: Path) -> None:
         card = Path(results.evaluated.path) / "card.md"
         try:
             write_scores(card, results)
-        except OSError as error:
-            say(f"{card}: not changed ({error.strerror}); the scores are in evaluation.html only")
+        except (OSError, DocumentError) as error:
+            say(f"{card}: not changed ({getattr(error, 'strerror', error)}); the scores are in evaluation.html only")
         else:
             say(f"{card}: has the main scores")
 

@@ -1,9 +1,18 @@
 """Options that several commands have: their help is written here, once."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
+
+def a_number(value: Optional[float]) -> Optional[float]:
+    """Refuse NaN, which no bound refuses."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
+
 
 Model = Annotated[
     str, typer.Option(help="A model directory, a run's directory, or the name of a built-in model (`dvdgan models`).")
@@ -14,7 +23,10 @@ Device = Annotated[
     Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator where there is one.")
 ]
 Minutes = Annotated[
-    Optional[float], typer.Option(min=0, help="Stop after so many minutes of training, interruptions not counted.")
+    Optional[float],
+    typer.Option(
+        min=0, max=1e8, callback=a_number, help="Stop after so many minutes of training, interruptions not counted."
+    ),
 ]
 Fields = Annotated[
     Optional[list[str]], typer.Argument(metavar="[FIELD=VALUE]...", help="Settings to change; see `dvdgan fields`.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from dvdgan.cli.options import Device, Model
+from dvdgan.cli.options import Device, Model, a_number
 from dvdgan.console import say
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def generate(
     out: Annotated[
         Path, typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip).")
     ] = Path("clips.mp4"),
-    truncation: Annotated[float, typer.Option(help="Below 1: less variety, better looks.")] = 1.0,
+    truncation: Annotated[
+        float, typer.Option(min=0, max=1000, callback=a_number, help="Below 1: less variety, better looks.")
+    ] = 1.0,
     truncation_kind: Annotated[
         Truncation, typer.Option(help="scale: standard deviation of z; resample: threshold on z.")
     ] = Truncation.scale,
@@ -59,7 +61,9 @@ def generate(
         Optional[int], typer.Option(min=1, max=100_000, help="Frames per clip; by default the model's.")
     ] = None,
     scale: Annotated[int, typer.Option(min=1, max=64, help="Whole-number enlargement of the pixels.")] = 1,
-    fps: Annotated[Optional[float], typer.Option(min=0.1, max=1000, help="Frames per second of the files.")] = None,
+    fps: Annotated[
+        Optional[float], typer.Option(min=0.1, max=1000, callback=a_number, help="Frames per second of the files.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=65_536, help="Most clips per forward pass.")] = 16,
     precision: Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")] = Precision.fp32,
     device: Device = None,

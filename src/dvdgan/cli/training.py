@@ -36,8 +36,9 @@ def train(
     if data is not None:
         config = updated(config, data={"source": data})
     if not (out / "run.json").exists():
+        from dvdgan.capacity import gib
         from dvdgan.devices import pick_device
-        from dvdgan.plan import gib, require_memory
+        from dvdgan.plan import require_memory
 
         costs = require_memory(config, pick_device(device))
         say(f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dvdgan.capacity import free_disk, gib
 from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
 from dvdgan.data.progress import with_progress
@@ -18,6 +19,7 @@ from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import atomic_path, write_mp4
+from dvdgan.documents import DocumentError, read_json
 
 PHENOMENA = "phenomena"
 """The source that dvdgan renders itself."""
@@ -27,6 +29,7 @@ RENDER_VERSION = 1
 
 _FEW_CLIPS = 48  # below this, starting processes costs more than they save
 _LIMITS = Limits(seconds=600.0, gib=16.0)  # a large clip takes its time
+_LEAST_FILES = 8192  # bytes that a clip's two files take at least, in blocks of the disk
 _FPS = 12.0  # what the scenes' speeds are made for
 _SETTINGS = "phenomena.json"
 
@@ -63,6 +66,7 @@ def render_phenomena(
     out = Path(out_folder)
     settings = {**_about(size, frames, clips_per_class, seed, split), "fps": _FPS}
     _check_rendered_folder(out, settings)
+    _check_disk(out, _count(clips_per_class) * _LEAST_FILES)
     rendered = _render_all(size, frames, clips_per_class, seed, split)
     for (label, index), clip in with_progress(rendered, f"rendering at {size} px", progress, _count(clips_per_class)):
         if not (out / _SETTINGS).exists():
@@ -96,6 +100,7 @@ def packed_phenomena(
     if (store := same_store(cache, about)) is not None:
         return store
     classes = list(phenomena.CLASSES)
+    _check_disk(cache, _count(clips_per_class) * frames * size**2 * 3)
     rendered = _render_all(size, frames, clips_per_class, seed, split)
     title = f"rendering {'held-out ' if split == 'heldout' else ''}{PHENOMENA} at {size} px"
     with StoreWriter(cache, size, classes, about) as writer:
@@ -122,13 +127,21 @@ def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        there = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        there = read_json(folder / _SETTINGS)
+    except (FileNotFoundError, DocumentError):
         there = None
     if not isinstance(there, dict):
         raise DataError(f"{folder}: is no folder of rendered clips (no {_SETTINGS} in it); choose a new or empty one")
     if other := [name for name in {**settings, **there} if there.get(name) != settings.get(name)]:
         raise DataError(f"{folder}: its clips were rendered with another {', '.join(other)}; choose a new folder")
+
+
+def _check_disk(place: Path, needed: int) -> None:
+    """Refuse what does not fit, before it is rendered."""
+    if needed > (free := free_disk(place)):
+        raise DataError(
+            f"{place}: the clips need {gib(needed)}, and the disk has {gib(free)} free; set clips_per_class lower"
+        )
 
 
 def _digest() -> str:

@@ -24,9 +24,12 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from dvdgan.capacity import gib, machine_memory
+from dvdgan.data.errors import DataError
 from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, nothing, work
 
 _MOST_WORKERS = 61  # Windows waits for no more
+_PROCESS_BYTES = 80 << 20  # of memory that a process has of its own, with nothing decoded yet
 _AHEAD = 4  # tasks per process that are sent to the pool, running ones included
 _SLOTS = 4096  # more than ever wait
 _POLL = 1.0  # seconds after which it is checked whether the process of an awaited task still lives
@@ -74,8 +77,17 @@ class Workers:
     """
 
     def __init__(self, count: int | None, limits: Limits) -> None:
-        """Start nothing yet."""
+        """Start nothing yet.
+
+        Raises:
+            DataError: so many processes do not fit into memory.
+        """
         self.count = usable_cores() if count is None else count
+        if (needed := self.count * _PROCESS_BYTES) > machine_memory():
+            raise DataError(
+                f"data.workers: {self.count} processes need about {gib(needed)} of this machine's "
+                f"{gib(machine_memory())}; set it lower"
+            )
         self.limits = limits
         self.ahead = _AHEAD * self.count
         self._pool: ProcessPool | None = None

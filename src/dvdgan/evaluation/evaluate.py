@@ -6,6 +6,7 @@ another evaluation of the same clips finds what is there.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -94,11 +95,17 @@ def evaluate(
     settings, out = settings or EvaluationSettings(), Path(out)
     if out.exists() and not out.is_dir():
         raise EvaluationError(f"{out}: is a file; name a directory for the report")
+    if os.path.lexists(out / JSON) and not record.is_record(out / JSON):
+        raise EvaluationError(f"{out / JSON}: is no record of an evaluation; choose another --out")
+    if (out / CACHE).is_symlink():
+        raise EvaluationError(f"{out / CACHE}: is a link; name the place that it leads to with cache=FOLDER")
     folder = settings.cache or out / CACHE
     cache, where, stages = Cache(folder), pick_device(device), Stages(progress)
 
     # Inputs: the clips, and the networks that look at them.
     known = None if classifier is None else Classifier.load(classifier, where)
+    if known is not None:
+        known.require_measured()
     with stages.timed("data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
         given = open_inputs(model, clips, data, fields, known, settings, folder, device, progress, say)

@@ -15,6 +15,7 @@ from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.windows import Window
+from dvdgan.documents import read_json
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
@@ -153,7 +154,7 @@ def readable(clips: RealClips, cache: Cache) -> np.ndarray:
     found = cache.entry(
         f"readable-{clips.key}.json",
         look,
-        lambda path: json.loads(path.read_text(encoding="utf-8")),
+        read_json,
         lambda path, rows: path.write_text(json.dumps(rows), encoding="utf-8"),
     )
     return np.array(found, np.int64)

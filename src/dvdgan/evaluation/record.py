@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from dvdgan.data.write.encode import atomic_path
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.metrics.intervals import wilson
 
@@ -190,8 +191,14 @@ class Confusion(Part):
     """What the classifier takes clips of each class for."""
 
     classes: list[str]
-    counts: list[list[int]]
+    counts: list[list[Annotated[int, Field(ge=0, le=10**12)]]]
     """Rows: the class that the clips have or were asked to have. Columns: what the classifier says."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Confusion:
+        if [len(row) for row in self.counts] != [len(self.classes)] * len(self.classes):
+            raise ValueError("counts has not a row and a column for each class")
+        return self
 
 
 class Classifier(Part):
@@ -225,6 +232,12 @@ class Histogram(Part):
     edges: list[float] = Field(min_length=2)
     generated: list[int]
     held_out: list[int]
+
+    @model_validator(mode="after")
+    def _check(self) -> Histogram:
+        if not len(self.generated) == len(self.held_out) == len(self.edges) - 1:
+            raise ValueError("there is not a count between each edge and the next")
+        return self
 
 
 class Nearness(Part):
@@ -425,6 +438,15 @@ class Evaluation(Part):
         return Path(path)
 
 
+def is_record(path: Path) -> bool:
+    """Whether a file has what `Evaluation.save` writes, of any version, by some of its fields."""
+    try:
+        tree = read_json(path, MOST_TABLE_BYTES, finite=False)
+    except (FileNotFoundError, DocumentError):
+        return False
+    return isinstance(tree, dict) and {"version", "evaluated", "reference"} <= tree.keys()
+
+
 def load(path: Path) -> Evaluation:
     """Read what `Evaluation.save` wrote.
 
@@ -433,20 +455,23 @@ def load(path: Path) -> Evaluation:
     """
     again = "make it again with dvdgan evaluate"
     try:
-        tree = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EvaluationError(f"{path}: cannot be read ({error.strerror}); give the JSON of an evaluation") from None
-    except ValueError as error:
-        raise EvaluationError(f"{path}: not valid JSON ({error}); {again}") from None
+        tree = read_json(path, MOST_TABLE_BYTES, finite=False)
+    except FileNotFoundError:
+        raise EvaluationError(
+            f"{path}: cannot be read (No such file or directory); give the JSON of an evaluation"
+        ) from None
+    except DocumentError as error:
+        raise EvaluationError(f"{error}; {again}") from None
     if not isinstance(tree, dict) or "version" not in tree:
         raise EvaluationError(f"{path}: not the JSON of an evaluation: it has no field version; {again}")
     if tree["version"] != VERSION:
         mend = "use a newer dvdgan" if isinstance(tree["version"], int) and tree["version"] > VERSION else again
-        raise EvaluationError(f"{path}: version {tree['version']!r}, but this dvdgan reads version {VERSION}; {mend}")
+        version = shortened(repr(tree["version"]))
+        raise EvaluationError(f"{path}: version {version}, but this dvdgan reads version {VERSION}; {mend}")
     try:
         return Evaluation.model_validate_json(json.dumps(tree))
     except ValidationError as error:
         fault, *more = error.errors()
-        where = ".".join(str(part) for part in fault["loc"])
+        where = shortened(".".join(str(part) for part in fault["loc"]))
         others = f" (and {len(more)} more)" if more else ""
         raise EvaluationError(f"{path}: {where}: {fault['msg']}{others}; {again}") from None

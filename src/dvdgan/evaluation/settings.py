@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
 from dvdgan.config import DataConfig
+from dvdgan.documents import DocumentError, parse_yaml, shortened
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.network_config import FrozenModel
 
@@ -32,7 +32,9 @@ def _listed(value: Any) -> Any:
     return () if value is None else [value] if isinstance(value, (int, float)) else value
 
 
-Truncations = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], BeforeValidator(_listed)]
+Truncations = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(max_length=100), BeforeValidator(_listed)
+]
 
 
 class EvaluationSettings(FrozenModel):
@@ -41,32 +43,32 @@ class EvaluationSettings(FrozenModel):
     num: int | None = Field(None, ge=2, le=SEEDS_APART)
     """Generated clips of each set, and held-out clips in their place in baselines and controls. null: per_class of each
     class (of 9, where there are fewer), at most 500, and half of the held-out clips at most."""
-    per_class: int = Field(20, ge=1)
+    per_class: int = Field(20, ge=1, le=100_000)
     """Clips of each class, see num; 10 with --quick."""
-    seeds: int = Field(3, ge=1)
+    seeds: int = Field(3, ge=1, le=100)
     """Sets of generated clips, each of other seeds; scores are their mean, with the deviation over them; 2 with
     --quick."""
     truncation: float = Field(1.0, gt=0, le=1)
     """Of the model's noise; 1 is none."""
     truncations: Truncations = (1.0, 0.8, 0.6, 0.44)
     """Points of the curve over truncation, such as 1,0.8,0.6; fewer than two leave it out, as --quick does."""
-    size: int | None = Field(None, ge=16)
+    size: int | None = Field(None, ge=16, le=1024)
     """Height and width of the clips in a folder, in pixels. null: the data's, then the classifier's, else 64."""
-    frames: int | None = Field(None, ge=1)
+    frames: int | None = Field(None, ge=1, le=4096)
     """Frames per clip. null: the model's, then the classifier's, else 12."""
     controls: bool = True
     """Score corrupted real clips; false with --quick."""
-    frame_size: int | None = Field(None, ge=32)
+    frame_size: int | None = Field(None, ge=32, le=1024)
     """Height and width at which EfficientNet sees frames, in pixels. null: 128 for clips below 96 px, else 224."""
-    windows: int = Field(10_000, ge=1)
+    windows: int = Field(10_000, ge=1, le=10_000_000)
     """Training clips are looked up in at most so many windows, in each of the spaces; 3000 with --quick."""
-    baseline_repeats: int = Field(10, ge=1)
+    baseline_repeats: int = Field(10, ge=1, le=1000)
     """Repeats of real against real; 5 with --quick."""
-    shown: int = Field(4, ge=0)
+    shown: int = Field(4, ge=0, le=1000)
     """Clips of each class that the page shows on each side."""
-    pairs: int = Field(5, ge=0)
+    pairs: int = Field(5, ge=0, le=1000)
     """Nearest pairs that the page shows of each kind, in each of the spaces."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**53)
     """Of the choice of clips, of corruptions and of everything random."""
     cache: Path | None = None
     """Folder in which clips and features are kept. null: cache, in the folder of the report."""
@@ -91,25 +93,25 @@ class EvaluationSettings(FrozenModel):
 class ClassifierSettings(FrozenModel):
     """How a classifier is trained. The same settings and clips give the same classifier, on one machine."""
 
-    size: int = Field(64, ge=32)
+    size: int = Field(64, ge=32, le=1024)
     """Height and width of its clips, in pixels. By default a packed store's, else 64."""
-    frames: int = Field(12, ge=1)
+    frames: int = Field(12, ge=1, le=4096)
     """Frames of its clips."""
-    steps: int = Field(1000, ge=1)
+    steps: int = Field(1000, ge=1, le=10**9)
     """Optimiser steps, over which the learning rate falls to 0 as a cosine."""
-    batch_size: int = Field(32, ge=2)
+    batch_size: int = Field(32, ge=2, le=65_536)
     """Clips per step."""
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(3e-3, gt=0, le=1)
     """Of AdamW, at the start, after a rise over the first steps."""
-    weight_decay: float = Field(0.02, ge=0)
+    weight_decay: float = Field(0.02, ge=0, le=1)
     """Of AdamW."""
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field((), max_length=16)
     """Channels of each stage of the network; [] follows from the size."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**53)
     """Of the initial weights and everything random."""
     held_out_fraction: float = Field(0.2, gt=0, lt=1)
     """Share of each class that is held out of a source that has no test part."""
-    held_out_clips: int = Field(1000, ge=1)
+    held_out_clips: int = Field(1000, ge=1, le=1_000_000)
     """Held-out clips that accuracy is measured on, at most, about."""
 
 
@@ -148,9 +150,9 @@ def parse_settings(
             raise EvaluationError(f"{text!r} is no setting: write FIELD=VALUE, such as seed=1")
         if name in model.model_fields:
             try:
-                values[name] = yaml.safe_load(value)
-            except (yaml.YAMLError, ValueError):
-                raise EvaluationError(f"{text!r}: the value is not valid YAML (a number, text, list or null)") from None
+                values[name] = parse_yaml(value, shortened(repr(text)))
+            except DocumentError as error:
+                raise EvaluationError(f"{error}: write a number, text, list or null") from None
         elif name.startswith("data.") or name in DataConfig.model_fields:
             of_data.append(text if name.startswith("data.") else f"data.{text}")
         else:
@@ -163,7 +165,7 @@ def parse_settings(
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        raise EvaluationError(f"{where}: {fault['msg']} (found {fault['input']!r})") from None
+        raise EvaluationError(f"{where}: {fault['msg']} (found {shortened(repr(fault['input']))})") from None
 
 
 def settings_help(model: type[FrozenModel]) -> str:

@@ -12,11 +12,13 @@ from markupsafe import Markup
 
 from dvdgan import __version__
 from dvdgan.data.write.encode import atomic_path
+from dvdgan.documents import DocumentError, open_regular
 from dvdgan.report import words
 
 if TYPE_CHECKING:
     from dvdgan.report.charts import Chart
 
+_GENERATOR = b'<meta name="generator" content="dvdgan '  # as base.html.j2 has it
 _FILTERS = ("number", "percent", "share", "share_interval", "clips", "moment", "setting")
 
 
@@ -41,13 +43,22 @@ def plotly_js(page: Path) -> str:
 
 
 def check_path(out: Path) -> None:
-    """Refuse a directory as the place of a page.
+    """Refuse a place where something else than a page of this program is.
 
     Raises:
-        ReportError: it is a directory.
+        ReportError: it is a directory, or a file of another kind.
     """
     if out.is_dir():
         raise ReportError(f"{out}: is a directory; name a file, such as {out / 'report.html'}")
+    if not out.exists():
+        return
+    try:
+        with open_regular(out) as file:
+            head = file.read(2048)
+    except DocumentError as error:
+        raise ReportError(f"{error}; name another file") from None
+    if head and _GENERATOR not in head:
+        raise ReportError(f"{out}: exists and is no page of dvdgan; name another file")
 
 
 def write_page(out: Path, template: str, charts: Sequence[Chart], **values: Any) -> Path:

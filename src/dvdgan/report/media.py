@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
 from dvdgan.data.write.encode import write_mp4
+from dvdgan.documents import DocumentError, read_bytes
 
 SHOWN_STEPS = 16
 BUDGET = 9_000_000
@@ -26,6 +27,8 @@ _SHEET_SHARE = 0.35  # of the budget; clips take the rest
 _SHEET_WIDTH = 1600  # pixels, as are the next two
 _SHEET_HEIGHT = 16000  # WebP ends at 16383
 _THUMBNAIL = 168
+_MOST_BYTES = 256 << 20  # of a clip
+_MOST_PIXELS = 1 << 27  # of a sheet
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -87,6 +90,8 @@ def _shot(sample: Sample, sheet_limit: int, clip_limit: int) -> Shot:
             with warnings.catch_warnings():  # large sheets are ours, no attack
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 with Image.open(sample.sheet) as file:
+                    if file.width * file.height > _MOST_PIXELS:
+                        raise OSError("too large")
                     image = file.convert("RGB")
             sheet = _sheet(image, sheet_limit)
             if thumbnail is None:
@@ -128,7 +133,7 @@ def _webp(image: Image.Image, quality: int) -> tuple[Media, int]:
 def clip_media(path: Path, limit: int) -> tuple[Media | None, Media | None]:
     """A file's clip in at most ``limit`` bytes, encoded anew only if it is larger, and its middle frame, made small."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, _MOST_BYTES)
         count = sum(1 for _ in open_clip(path)[1])  # decodes all of it: a clip that is shown can be played
         middle = next(islice(open_clip(path)[1], count // 2, None))
         thumbnail, _ = _webp(_scaled(Image.fromarray(middle), _THUMBNAIL / min(middle.shape[:2])), 70)
@@ -138,7 +143,7 @@ def clip_media(path: Path, limit: int) -> tuple[Media | None, Media | None]:
             if smaller is None:
                 return None, thumbnail
             data, height, width = smaller
-    except (OSError, DataError):
+    except (OSError, DataError, DocumentError):
         return None, None
     return Media(_data_uri("video/mp4", data), width, height), thumbnail
 

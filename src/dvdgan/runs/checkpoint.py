@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -17,10 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dvdgan.documents import DocumentError, open_regular, parse_json, shortened
 from dvdgan.runs.retention import Retention, SavedCheckpoint
 
 FORMAT = "dvdgan-checkpoint"
-_NAME = re.compile(r"step-(\d+)\.safetensors")
+_NAME = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})\.safetensors")  # as written here; others are the user's
 _FULL = re.compile(r"No space left on device|os error (28|112|122)\b")  # ENOSPC, Windows' disk full, EDQUOT
 
 
@@ -46,6 +48,7 @@ def save_checkpoint(directory: Path, step: int, tensors: dict[str, Tensor], numb
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(numbers)
     about = {"format": FORMAT, "step": str(step), "numbers": text, "sha256": _digest(contiguous, text)}
+    partial.unlink(missing_ok=True)  # what a killed training left; a link would be written through
     try:
         save_file(contiguous, partial, about)
         _sync(partial)
@@ -70,15 +73,26 @@ def list_checkpoints(directory: Path) -> list[Path]:
     return sorted((path for path in directory.glob("step-*") if _NAME.fullmatch(path.name)), key=step_of)
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint by its header."""
+    try:
+        with open_regular(path), safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (SafetensorError, OSError, DocumentError):
+        return False
+
+
 def saved_checkpoints(directory: Path) -> list[SavedCheckpoint]:
     """Checkpoints of a run with their sizes and scores, oldest first; only headers are read."""
     saved = []
     for path in list_checkpoints(directory):
         try:
-            with safe_open(path, framework="pt") as file:
-                score = json.loads((file.metadata() or {})["numbers"]).get("score")
-        except (SafetensorError, OSError, KeyError, ValueError):
+            with open_regular(path), safe_open(path, framework="pt") as file:
+                score = parse_json((file.metadata() or {})["numbers"], str(path)).get("score")
+        except (SafetensorError, OSError, KeyError, ValueError, AttributeError):
             score = None  # damaged; it goes when newer ones are there
+        if type(score) not in (int, float) or not math.isfinite(score):
+            score = None
         saved.append(SavedCheckpoint(path, step_of(path), path.stat().st_size, score))
     return saved
 
@@ -98,12 +112,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         OSError: it cannot be read at all.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_regular(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise CheckpointError(f"{path}: not a dvdgan checkpoint; move it out of the run's directory")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-        numbers = json.loads(metadata["numbers"])
+        numbers = parse_json(metadata["numbers"], "its numbers", finite=False)
         if _digest(tensors, metadata["numbers"]) != metadata["sha256"]:
             raise ValueError("its checksum differs")
         return tensors, numbers
@@ -181,18 +195,37 @@ def restore_newest(
             say(f"warning: {error}")
             damaged.append(path)
             continue
-        try:
-            restore(tensors, numbers)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}; use another --out") from None
+        restore_from(path, restore, tensors, numbers)
         for broken in damaged:
-            aside = broken.with_name(broken.name + ".damaged")
+            aside, number = broken.with_name(f"{broken.name}.damaged"), 2
+            while os.path.lexists(aside):  # one that was moved aside before
+                aside, number = broken.with_name(f"{broken.name}.damaged-{number}"), number + 1
             broken.rename(aside)
             say(f"warning: renamed it to {aside.name}; going on from {path.name}")
         return numbers
     if damaged:
         raise CheckpointError(f"{directory}: every checkpoint is damaged; delete them to start anew")
     return None
+
+
+def restore_from(
+    path: Path,
+    restore: Callable[[dict[str, Tensor], dict[str, Any]], None],
+    tensors: dict[str, Tensor],
+    numbers: dict[str, Any],
+) -> None:
+    """Restore what was loaded from a checkpoint.
+
+    Raises:
+        CheckpointError: it is another network's, or holds something else than a training's state.
+    """
+    try:
+        restore(tensors, numbers)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; use another --out") from None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        reason = shortened(f"{type(error).__name__}: {error}")
+        raise CheckpointError(f"{path}: holds no state of this training ({reason}); use another --out") from None
 
 
 def _digest(tensors: dict[str, Tensor], numbers: str) -> str:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from dvdgan.documents import read_lines
 
 
 class Log:
@@ -23,13 +27,15 @@ class Log:
     """
 
     def __init__(self, path: Path, lines: int, say: Callable[[str], None]) -> None:
-        self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by close; unbuffered: lines are whole or last)
         self.lines, end = 0, 0
-        with open(path, "rb") as file:
-            for line in islice(file, lines):
+        with suppress(FileNotFoundError):
+            for line in islice(read_lines(path), lines):
                 if not line.endswith(b"\n"):
                     break
                 self.lines, end = self.lines + 1, end + len(line)
+            if path.stat().st_nlink > 1:  # a copy by links keeps what this file is about to lose
+                _unlinked_copy(path)
+        self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by close; unbuffered: lines are whole or last)
         self._file.truncate(end)
         if self.lines < lines:
             say(f"warning: {path}: {lines - self.lines} lines that were written before the last checkpoint are missing")
@@ -52,6 +58,13 @@ class Log:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _unlinked_copy(path: Path) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    shutil.copyfile(path, partial)
+    os.replace(partial, path)
 
 
 class Means:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,18 @@ from torch import Tensor, nn
 
 from dvdgan.runs.checkpoint import CheckpointError
 from dvdgan.runs.log import Means
+
+
+def number_of(numbers: Mapping[str, Any], name: str, *kinds: type, least: float = 0) -> Any:
+    """A checkpoint's field of one of these types; a number is finite and not below `least`.
+
+    Raises:
+        CheckpointError: it is missing, of another type, or out of its range.
+    """
+    value = numbers.get(name)
+    if type(value) not in kinds or (isinstance(value, (int, float)) and not least <= value < math.inf):
+        raise CheckpointError(f"has no {name} as a training writes it")
+    return value
 
 
 class RunState:
@@ -70,15 +83,21 @@ class RunState:
             parameters = [p for group in optimiser.param_groups for p in group["params"]]
             for index, state in states.items():
                 like = parameters[index]
+                if any(value.shape != like.shape and value.numel() > 1 for value in state.values()):
+                    raise CheckpointError(f"is another network's ({name}/{index} has another shape)")
                 optimiser.state[like] = {
                     entry: torch.empty_like(like, memory_format=torch.preserve_format).copy_(value)
                     if value.shape == like.shape
                     else value.to(like.device, copy=True)
                     for entry, value in state.items()
                 }
-        if not all(isinstance(group, dict) for group in numbers["means"].values()):
+        if not all(isinstance(group, dict) for group in number_of(numbers, "means", dict).values()):
             raise CheckpointError("was written by an earlier version of dvdgan, between two lines of the log")
-        self.step, self.seconds, self.lines = numbers["step"], numbers["seconds"], numbers["lines"]
+        entries = [entry for group in numbers["means"].values() for entry in group.values()]
+        if not all(type(total) in (int, float) and type(count) is int and count > 0 for total, count in entries):
+            raise CheckpointError("has means that are none")
+        self.step, self.lines = number_of(numbers, "step", int), number_of(numbers, "lines", int)
+        self.seconds = number_of(numbers, "seconds", int, float)
         self.means = Means(numbers["means"])
 
     def _live(self) -> dict[str, Tensor]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.sources import are_packed
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
+from dvdgan.data.store.partial import is_packing, remove_abandoned, remove_own
+from dvdgan.documents import DocumentError, read_json, read_text, shortened
+from dvdgan.models import remove_staging
 from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_of
 from dvdgan.runs.directory import RunDirectory, TrainingError, replace_text
 
@@ -45,10 +49,48 @@ STORED_DATA = {  # that decide what a store holds
         *("split_seed", "target_fps", "folder_fps", "background", "max_seconds", "windows"),
     )
 }
-_STORE = re.compile(r"data(-\d+)?")
-_PACKING = re.compile(r"\.data(-\d+)?\.partial")
+_STORE = re.compile(r"data(-[0-9]{1,9})?")
+_PACKING = re.compile(r"\.data(-[0-9]{1,9})?\.partial")
+_ASIDE = re.compile(r"\.(data(?:-[0-9]{1,9})?)\.[0-9a-f]{8}\.(?:old|partial)")
+_LEFT = re.compile(  # by `replace_text`, `save_checkpoint` and `atomic_path`
+    r"\.(run\.json|config\.yaml|log\.jsonl|step-[0-9]{8,18})\.partial|\..+\.[0-9]+-[0-9a-f]{8}\.partial(\.\w+)?"
+)
 _ABSENT = "(none)"
 FROM_THE_DATA = {"network.classes"}  # filled in once the data is open
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and set(map(type, value)) <= {str}
+
+
+def _is_weight(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
+
+
+_DECIDED: dict[str, tuple[Callable[[Any], bool], bool]] = {  # what run.json's fields may be, and which are needed
+    "precision": (lambda value: value in ("fp32", "bf16"), True),
+    "memory_format": (lambda value: value in ("contiguous", "channels_last"), True),
+    "threads": (lambda value: type(value) is int and 1 <= value <= 4096, True),
+    "data": (lambda value: isinstance(value, str), True),
+    "store": (lambda value: isinstance(value, str) and _STORE.fullmatch(value) is not None, False),
+    "classes": (_is_names, False),
+    "class_weights": (
+        lambda value: (
+            isinstance(value, list) and set(map(type, value)) <= {int, float} and all(0 <= w < math.inf for w in value)
+        ),
+        False,
+    ),
+    "clips": (lambda value: type(value) is int, False),
+    "config": (lambda value: isinstance(value, dict), False),
+    "overrides": (lambda value: isinstance(value, list) and all(map(_is_override, value)), False),
+    "evaluation": (lambda value: isinstance(value, dict), False),
+    "started_from": (lambda value: isinstance(value, dict), False),
+}
+
+
+def _is_override(entry: Any) -> bool:
+    changes = entry.get("changes") if isinstance(entry, dict) else None
+    return isinstance(changes, dict) and all(isinstance(pair, list) and len(pair) == 2 for pair in changes.values())
 
 
 Changes = dict[str, tuple[Any, Any]]  # old and new value by what changed
@@ -61,9 +103,22 @@ class TrainingDirectory(RunDirectory):
         path: the directory; made by `locked` and `write`.
     """
 
+    WRITTEN = RunDirectory.WRITTEN | {"run.json", "config.yaml", "samples", "evaluation", "model"}
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._config, self._decided = path / "config.yaml", path / "run.json"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a training of this program has worked in the directory."""
+        return super().is_run or self._is_decided()
+
+    def _is_decided(self) -> bool:  # a run that was begun before directories were marked
+        try:
+            return bool(self.decided())
+        except TrainingError:
+            return False
 
     @property
     def started(self) -> bool:
@@ -212,9 +267,20 @@ class TrainingDirectory(RunDirectory):
     def new_store(self) -> Path:
         """A place for another store, beside the one that the run was started with."""
         number = 2
-        while (self.path / f"data-{number}").exists():
+        while os.path.lexists(self.path / f"data-{number}") and f"data-{number}" not in self.packed:
             number += 1
         return self.path / f"data-{number}"
+
+    @property
+    def packed(self) -> list[str]:
+        """Names of the stores that this run packed, or was about to."""
+        return read_text(self._lock).splitlines()[1:]
+
+    def note_packed(self, store: Path) -> None:
+        """Note, where nothing is there yet, that what comes to be at a place is this run's."""
+        if not os.path.lexists(store) and store.name not in self.packed:
+            with open(self._lock, "a", encoding="utf-8") as file:
+                file.write(f"{store.name}\n")
 
     def write(self, config: Config, metadata: dict[str, Any]) -> None:
         """Write the configuration, in which a resumed run may have changed what may change, and what goes with it.
@@ -228,11 +294,12 @@ class TrainingDirectory(RunDirectory):
         self.path.mkdir(parents=True, exist_ok=True)
         replace_text(self._decided, json.dumps(metadata | {"config": config.model_dump(mode="json")}, indent=1))
         replace_text(self._config, config.to_yaml())
-        for old in self.path.glob("data*"):  # stores that an override replaced, or that were never taken
-            if old.name != metadata.get("store", "data") and _STORE.fullmatch(old.name) and is_store(old):
-                shutil.rmtree(old)
+        for name in self.packed:  # stores that an override replaced, or that were never taken
+            if name != metadata.get("store", "data") and _STORE.fullmatch(name) and is_store(self.path / name):
+                remove_own(self.path / name)
         for left in self.path.glob(".data*.partial"):  # a packing that was given up
-            shutil.rmtree(left)
+            if _PACKING.fullmatch(left.name) and is_packing(left):
+                remove_own(left)
 
     def decided(self) -> dict[str, Any]:
         """What was decided when the run started: precision, memory_format, threads, and the data's identity.
@@ -241,10 +308,17 @@ class TrainingDirectory(RunDirectory):
             TrainingError: run.json is damaged.
         """
         try:
-            decided: dict[str, Any] = json.loads(self._decided.read_text(encoding="utf-8"))
-            _ = [decided[name] for name in ("precision", "memory_format", "threads", "data")]
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise TrainingError(f"{self._decided}: damaged ({error!r}); start anew in another --out") from None
+            decided = read_json(self._decided, finite=False)
+        except FileNotFoundError:
+            raise TrainingError(f"{self._decided}: missing; start anew in another --out") from None
+        except DocumentError as error:
+            raise TrainingError(f"{error}; start anew in another --out") from None
+        if not isinstance(decided, dict):
+            decided = {}
+        for name, (fits, needed) in _DECIDED.items():
+            if not fits(decided[name]) if name in decided else needed:
+                what = f"has {shortened(repr(decided[name]))}" if name in decided else "is missing"
+                raise TrainingError(f"{self._decided}: damaged ({name} {what}); start anew in another --out")
         return decided
 
     def _started_with(self) -> Config:
@@ -257,19 +331,16 @@ class TrainingDirectory(RunDirectory):
     def remove_leftovers(self) -> None:
         """Remove what a killed training left half-written; call it while `locked`.
 
-        What was moved aside for a new one that never came goes back first.
+        What was moved aside for a new one that never came goes back first. Names tell what the program left: others,
+        and what is in a directory beside it, are the user's.
         """
-        for name in ("model", "data"):
-            for old in sorted(self.path.glob(f".{name}-old-*")) + sorted(self.path.glob(f".{name}.*.old")):
-                if not (self.path / name).exists() and any(old.iterdir()):
-                    old.rename(self.path / name)
+        remove_staging(self.path / "model")
+        for path in sorted(self.path.glob(".data*")):
+            if aside := _ASIDE.fullmatch(path.name):
+                remove_abandoned(self.path / aside[1], is_store, resume=True)
         for folder in (self.path, *(self.path / name for name in ("checkpoints", "samples", "evaluation"))):
             for path in folder.glob(".*"):
-                if _PACKING.fullmatch(path.name):
-                    continue  # a packing that goes on where it was
-                if path.name.startswith((".model-", ".data")) and path.is_dir():
-                    shutil.rmtree(path)
-                elif ".partial" in path.name and path.is_file():
+                if _LEFT.fullmatch(path.name) and not path.is_dir():
                     path.unlink()
 
 

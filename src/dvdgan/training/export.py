@@ -9,7 +9,7 @@ import torch
 from dvdgan.config_files import load_config
 from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
-from dvdgan.runs.checkpoint import load_checkpoint, saved_checkpoints
+from dvdgan.runs.checkpoint import load_checkpoint, restore_from, saved_checkpoints
 from dvdgan.runs.directory import TrainingError
 from dvdgan.runs.retention import SavedCheckpoint
 from dvdgan.training.directory import TrainingDirectory
@@ -49,13 +49,13 @@ def export_model(
     if not directory.started:
         raise TrainingError(f"{run}: there is no run with a checkpoint here")
     decided, config = directory.decided(), load_config(str(run / "config.yaml"))
-    if "class_weights" not in decided:
+    if not decided.keys() >= {"class_weights", "classes", "clips"}:
         raise TrainingError(f"{run / 'run.json'}: does not name the classes; resume the run once, which writes them")
     chosen = choose(saved_checkpoints(run / "checkpoints"), checkpoint, run)
     torch.set_flush_denormal(True)
     torch.set_num_threads(decided["threads"])
     state = TrainingState(config, where, decided["precision"], decided["memory_format"])
-    state.restore(*load_checkpoint(chosen.path))
+    restore_from(chosen.path, state.restore, *load_checkpoint(chosen.path))
     classes, weights = decided["classes"], decided["class_weights"]
     summary = training_summary(state, decided["clips"], decided.get("started_from"))
     write_model(finished_generator(state, weights), state, classes, weights, out, summary, with_discriminators)

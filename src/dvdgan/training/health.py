@@ -94,22 +94,38 @@ def in_lines(events: Sequence[Event]) -> list[str]:
     return lines
 
 
+def _numbers(state: Mapping[str, Any], name: str, length: int | None) -> dict[str, list[float]]:
+    """A part of a monitor's state: lists of so many numbers (None: any), by name."""
+    lists = {key: list(values) for key, values in state.get(name, {}).items()}
+    for values in lists.values():
+        if not set(map(type, values)) <= {int, float} or len(values) != (length or len(values)):
+            raise ValueError(f"health.{name} is not what is written there")
+    return lists
+
+
 class Monitor:
     """Watches a run. All methods return the events that they bring about.
 
     Args:
         config: thresholds.
         state: from `state`, of a run that goes on.
+
+    Raises:
+        ValueError: the state is none.
     """
 
     def __init__(self, config: HealthConfig, state: Mapping[str, Any] | None = None) -> None:
         self.config = config
         state = state or {}
-        self._means: dict[str, list[float]] = {name: list(mean) for name, mean in state.get("means", {}).items()}
-        self._norms: dict[str, list[float]] = {name: list(norm) for name, norm in state.get("norms", {}).items()}
-        self._motion: dict[str, list[float]] = {name: list(sums) for name, sums in state.get("motion", {}).items()}
-        self._checks: dict[str, list[float]] = {name: list(past) for name, past in state.get("checks", {}).items()}
+        self._means = _numbers(state, "means", 2)
+        self._norms = _numbers(state, "norms", 2)
+        self._motion = _numbers(state, "motion", 4)
+        self._checks = _numbers(state, "checks", None)
         self._raised: set[tuple[str, str | None]] = {(event, about) for event, about in state.get("raised", [])}
+        if not all(
+            isinstance(event, str) and (about is None or isinstance(about, str)) for event, about in self._raised
+        ):
+            raise ValueError("health.raised is not what is written there")
 
     def state(self) -> dict[str, Any]:
         """Everything that it remembers, JSON-serialisable."""

@@ -35,6 +35,7 @@ from dvdgan.training.data_stalls import DataStallNotice
 from dvdgan.training.directory import STORED_DATA, Changes, TrainingDirectory, in_words
 from dvdgan.training.evaluating import Evaluator, classifier_errors, open_classifier
 from dvdgan.training.health import Event, in_lines
+from dvdgan.training.memory import check_memory
 from dvdgan.training.metrics import (
     DiscriminatorUpdate,
     GeneratorMetrics,
@@ -125,12 +126,14 @@ def _train_in(
     check_model_place(directory.path / "model")
     directory.remove_leftovers()
     changes = directory.changes(config, override) if resuming else {}
+    check_memory(config, device)
     classifier = open_classifier(config.training.classifier, device)
 
     # Open the clips.
     store = directory.store() if resuming else directory.path / "data"
     if STORED_DATA & set(changes):
         store = directory.new_store()  # the old one stays until the new clips are accepted
+    directory.note_packed(store)
     dataset = open_dataset(
         config.data,
         config.network.size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dvdgan.sampling import latents, make_clips, settle_statistics
 from dvdgan.training.state import TrainingState
 
 SHOWN_CLASSES = 32
+_WRITTEN = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})\.(png|mp4)")
 CHECKED_PER_CLASS = 8  # at least, where there are so many classes that only some can be checked
 CHECK_SEED = 1_000_000_000  # far from the seeds of sheets and of evaluations
 TRUNCATIONS = (1.0, 0.8, 0.6, 0.44)  # those whose statistics a model keeps; 0.44 is the paper's figure's
@@ -107,8 +109,8 @@ def shown_clips(dataset: ClipDataset, watched: np.ndarray, per_class: int) -> tu
 def remove_samples_after(folder: Path, step: int) -> None:
     """Remove sheets and clips of later steps, which a resumed run has not come to yet."""
     for path in folder.glob("step-*.*"):
-        number = path.stem.removeprefix("step-")
-        if number.isdigit() and int(number) > step:
+        written = _WRITTEN.fullmatch(path.name)
+        if written is not None and int(written[1]) > step:
             path.unlink()
 
 

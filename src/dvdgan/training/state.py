@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from dvdgan.config import Config
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
 from dvdgan.randomness import torch_generator
 from dvdgan.runs.schedule import decay_factor
-from dvdgan.runs.state import RunState
+from dvdgan.runs.state import RunState, number_of
 from dvdgan.training.ema import WeightAverage
 from dvdgan.training.health import Monitor
 from dvdgan.training.losses import LeCam
@@ -101,5 +102,6 @@ class TrainingState(RunState):
         for name, (real, fake) in numbers["lecam"].items():
             self.lecam[name].real, self.lecam[name].fake = real, fake
         self.monitor = Monitor(self.config.training.health, numbers["health"])
-        self.sampled_step, self.score = numbers["sampled_step"], numbers["score"]
-        self.noted_overrides = numbers["noted_overrides"]
+        self.sampled_step = number_of(numbers, "sampled_step", int, least=-1)
+        self.score = number_of(numbers, "score", type(None), int, float, least=-math.inf)
+        self.noted_overrides = number_of(numbers, "noted_overrides", int)

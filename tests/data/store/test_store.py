@@ -109,11 +109,19 @@ def test_a_store_in_the_working_directory(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["here"]
 
 
-def test_clips_are_views_of_the_file(tmp_path):
-    clip = ClipStore.open(pack(tmp_path / "store")).clip(2)
-    assert np.array_equal(clip, CLIPS[2])
-    assert not clip.flags.owndata
-    assert not clip.flags.writeable
+def test_clips_are_read_whole_or_in_part(tmp_path):
+    store = ClipStore.open(pack(tmp_path / "store"))
+    for index, clip in enumerate(CLIPS):
+        assert np.array_equal(store.clip(index), clip)
+        assert np.array_equal(store.clip(index, 1, 2), clip[1:2])
+
+
+def test_a_store_that_shrinks_while_it_is_open_is_an_error(tmp_path):
+    store = ClipStore.open(pack(tmp_path / "store"))
+    os.truncate(tmp_path / "store" / "frames.u8", store.bytes - 1)
+    assert np.array_equal(store.clip(0), CLIPS[0])
+    with refused(StoreError, "has become shorter"):
+        store.read([Window(len(store) - 1, np.array([0, store.lengths[-1] - 1]), 0, 0)])
 
 
 def test_an_exception_leaves_nothing(tmp_path):
@@ -177,7 +185,7 @@ def test_replacing_a_store(tmp_path):
     old = ClipStore.open(tmp_path / "store")
     pack(tmp_path / "store", n=2)
     assert ClipStore.open(tmp_path / "store").about == {"n": 2}
-    assert np.array_equal(old.clip(0), CLIPS[0])  # a reader keeps what it has mapped
+    assert np.array_equal(old.clip(0), CLIPS[0])  # a reader keeps the file that it has opened
     assert os.listdir(tmp_path) == ["store"]
 
 
@@ -198,8 +206,8 @@ def test_a_store_that_cannot_be_put_in_its_place_leaves_the_old_one(tmp_path, mo
 
 
 def test_a_store_that_was_moved_aside_comes_back(tmp_path):
-    os.rename(pack(tmp_path / "store", n=1), tmp_path / ".store.0a0a.old")
-    os.rename(pack(tmp_path / "other"), tmp_path / ".store.0b0b.old")
+    os.rename(pack(tmp_path / "store", n=1), tmp_path / ".store.0a0a0a0a.old")
+    os.rename(pack(tmp_path / "other"), tmp_path / ".store.0b0b0b0b.old")
     with pytest.raises(StoreError, match="no clips to pack"), StoreWriter(tmp_path / "store", 16, [], {}):
         pass
     assert len(ClipStore.open(tmp_path / "store")) == 3
@@ -346,3 +354,55 @@ def test_the_same_store_is_known_by_what_it_is_made_from(tmp_path):
     os.remove(path / "frames.u8")
     assert same_store(path, {"seed": 1}) is None
     assert same_store(tmp_path / "none", {}) is None
+
+
+THEIRS = {
+    "more than a store": ("store/notes.txt", "holds more than a store \\(notes.txt\\)"),
+    "frames of another program": ("store/frames.u8", "not a dvdgan store"),
+    "a folder named like a packing": (".store.partial/photo.png", "no unfinished packing"),
+    "frames in a folder named like a packing": (".store.partial/frames.u8", "no unfinished packing"),
+    "a backup": (".store.0a0a0a0a.old/photo.png", None),
+    "a backup of a year": (".store.2024.old/frames.u8", None),
+    "a scratch": (".store.0a0a0a0a.partial/photo.png", None),
+}
+
+
+@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize("resume", [True, False])
+def test_nothing_of_the_users_goes_when_a_store_is_written(tmp_path, name, resume):
+    place, message = THEIRS[name]
+    if place == "store/notes.txt":
+        pack(tmp_path / "store")
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_bytes(b"dear")
+    writer = lambda: StoreWriter(tmp_path / "store", 16, ["a"], {}, resume=resume)  # noqa: E731
+    if message is None or (not resume and place.startswith(".store.partial")):  # the other kind has a name of its own
+        with writer() as out:
+            out.add(CLIPS[0], 0, "0", 12)
+    else:
+        with refused(StoreError, message):
+            writer()
+    assert (tmp_path / place).read_bytes() == b"dear"
+
+
+def test_a_link_is_never_written_through(tmp_path):
+    pack(tmp_path / "theirs", n=1)
+    for name in ("store", ".other.partial"):
+        (tmp_path / name).symlink_to(tmp_path / "theirs")
+    with refused(StoreError, "store: is a link"):
+        StoreWriter(tmp_path / "store", 16, [], {})
+    with refused(StoreError, "no unfinished packing"):
+        StoreWriter(tmp_path / "other", 16, [], {}, resume=True)
+    assert len(ClipStore.open(tmp_path / "theirs")) == 3
+
+
+def test_a_journal_of_another_shape_is_not_trusted(tmp_path):
+    partial = tmp_path / ".store.partial"
+    partial.mkdir()
+    header = json.dumps([2, 16, ["a"], {}])
+    clip = ["clip", [5, "x", 1, 16, 16, 3, 12.0, "", "", "ab"]]  # of no class
+    (partial / "journal.jsonl").write_text("\n".join([header, json.dumps(clip), "[3]", '{"a": 1}', ""]))
+    (partial / "frames.u8").write_bytes(bytes(768))
+    with StoreWriter(tmp_path / "store", 16, ["a"], {}, resume=True) as out:
+        assert (len(out), out.bytes) == (0, 0)
+        out.add(CLIPS[0], 0, "0", 12)

@@ -332,16 +332,17 @@ def _to_show(labels: Sequence[int], classes: int) -> set[int]:
 
 
 def _inspect_packed(store: ClipStore, index: int, thumbnails: bool) -> InspectedClip:
-    clip = store.clip(index)
-    length, height, width, channels = clip.shape
+    numbers = store.lengths, store.heights, store.widths, store.channels
+    length, height, width, channels = (int(array[index]) for array in numbers)
     times = np.unique(np.linspace(0, length - 1, _SAMPLED).round().astype(int))
-    sample = np.stack([clip[time] if channels == 3 else compose(clip[time], WHITE) for time in times])
-    blocks = (clip[start : start + _BLOCK] for start in range(0, length, _BLOCK))
+    frames = [store.clip(index, time, time + 1)[0] for time in times.tolist()]
+    sample = np.stack(frames if channels == 3 else [compose(frame, WHITE) for frame in frames])
+    blocks = (store.clip(index, start, start + _BLOCK) for start in range(0, length, _BLOCK))
     label, fps = int(store.labels[index]), float(store.fps[index])
     return InspectedClip(
         Entry(store.path, store.sources[index], label, split=store.splits[index], group=store.groups[index]),
         Header(width, height, fps, length, length / fps, alpha=channels == 4, kind="packed", variable=False),
-        length > 1 and not any(differs(block, clip[:1]) for block in blocks),
+        length > 1 and not any(differs(block, store.clip(index, 0, 1)) for block in blocks),
         fingerprint(sample),
         make_thumbnails(sample) if thumbnails else None,
     )

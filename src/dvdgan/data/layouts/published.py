@@ -15,6 +15,7 @@ from dvdgan.data.layouts.splits import settle_validation, side
 from dvdgan.data.layouts.tables import Row, RowError, column_names, quoted, read_table
 from dvdgan.data.layouts.trees import clips_in, frame_folder, name_of, natural, parts_of
 from dvdgan.data.layouts.walk import walk
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_text
 
 _UCF101_FOLDER = "ucfTrainTestlist"
 _UCF101_CLASSES = "classInd.txt"
@@ -120,10 +121,11 @@ def _class_order(lists: Path) -> list[str]:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """The lines that are not empty, each with its place."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise DataError(f"{path}: cannot be read ({reason}); mend data.list_file or data.fold") from None
+        lines = read_text(path, MOST_TABLE_BYTES).removeprefix("\ufeff").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: cannot be read (no such file); mend data.list_file or data.fold") from None
+    except DocumentError as error:
+        raise DataError(f"{error}; mend data.list_file or data.fold") from None
     return ((f"{path.name}:{number}", line.strip()) for number, line in enumerate(lines, 1) if line.strip())
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Problem
-from dvdgan.documents import DocumentError, parse_json
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, parse_json, read_bytes, shortened
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 LIST_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES, ".txt")
@@ -26,8 +26,6 @@ COLUMNS = ("path", "label", "start", "end", "split", "group")
 
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SEPARATOR = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # the first line of a CSV that Excel wrote
-_MOST_BYTES = 1 << 29  # of a list
-_QUOTED = 120  # characters of a list that a message shows at most
 
 
 class RowError(ValueError):
@@ -68,11 +66,6 @@ class Table:
 def quoted(text: str) -> str:
     """Text from a list as a message shows it: in quotes, and not without end."""
     return repr(shortened(text))
-
-
-def shortened(text: str) -> str:
-    """The beginning of a long text."""
-    return text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
 
 
 def read_table(path: Path, needed: Iterable[str], is_there: Callable[[str], bool] | None = None) -> Table:
@@ -129,11 +122,11 @@ def column_names(path: Path) -> set[str]:
 
 def _text(path: Path) -> str:
     try:
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            raise DataError(f"{path}: is no file of up to {_MOST_BYTES >> 20} MiB, as a list must be")
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        content = read_bytes(path, MOST_TABLE_BYTES)
+    except FileNotFoundError:
+        raise DataError(f"{path}: cannot be read (no such file)") from None
+    except DocumentError as error:
+        raise DataError(str(error)) from None
     encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
     if encoding == "utf-8" and b"\0" in content[:400]:  # UTF-16 that does not say so
         encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
@@ -213,7 +206,7 @@ def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
         except RowError as error:
             problems.append(Problem(place, f"{place}: {error}"))
         except DocumentError as error:
-            problems.append(Problem(place, f"{place}: is {shortened(str(error).partition(': ')[2])}"))
+            problems.append(Problem(place, f"{place}: is {error.reason}"))
 
 
 def _json_values(path: Path, text: str) -> Iterator[tuple[str, Callable[[], Any]]]:

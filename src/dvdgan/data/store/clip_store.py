@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from dvdgan.data.windows import Window
 
 
 class ClipStore:
-    """A packed store, opened for reading; frames are read from the mapped file when they are asked for.
+    """A packed store, opened for reading; frames are read when they are asked for.
 
     A `ClipSource`; see there for the attributes that are not here.
 
@@ -51,7 +52,8 @@ class ClipStore:
         self.hashes: list[str] = clips["sha256"]
         self._sizes = self.lengths * self.heights * self.widths * self.channels
         self._offsets = np.cumsum(self._sizes) - self._sizes
-        self._bytes = np.memmap(path / FRAMES, np.uint8, "r")
+        self._file: IO[bytes] = open(path / FRAMES, "rb", buffering=0)  # noqa: SIM115 (for as long as the store lives)
+        self._turn = threading.Lock()
 
     @classmethod
     def open(cls, path: str | Path) -> ClipStore:
@@ -74,16 +76,34 @@ class ClipStore:
         clips = map("{} {} {} {} {} {}".format, *(array.tolist() for array in numbers), self.hashes)
         return hashlib.sha256("\n".join([json.dumps(self.classes), *clips]).encode()).hexdigest()
 
-    def clip(self, index: int) -> np.ndarray:
-        """All frames of a clip as a read-only view of the file, uint8 ``[T, H, W, C]``; nothing is read yet."""
-        shape = (self.lengths[index], self.heights[index], self.widths[index], self.channels[index])
-        offset = self._offsets[index]
-        return np.asarray(self._bytes[offset : offset + self._sizes[index]]).reshape(shape)
+    def clip(self, index: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Frames of a clip, from `start` to before `stop` (its end, by default), uint8 ``[T, H, W, C]``.
+
+        Raises:
+            StoreError: the file has become shorter since it was opened. (Mapped memory would end the process.)
+        """
+        shape = (self.heights[index], self.widths[index], self.channels[index])
+        frames = np.empty((min(stop or self.lengths[index], self.lengths[index]) - start, *shape), np.uint8)
+        rest = frames.reshape(-1).data
+        with self._turn:
+            self._file.seek(int(self._offsets[index] + start * np.prod(shape)))
+            while len(rest):
+                if not (count := self._file.readinto(rest)):  # type: ignore[attr-defined]
+                    raise StoreError(self.path, f"{FRAMES} has become shorter; pack the clips again")
+                rest = rest[count:]
+        return frames
 
     def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
         """Read windows, uint8 ``[T, size, size, C]`` each; none of them is None."""
         size = self.size
-        return [self.clip(w.clip)[w.times, w.top : w.top + size, w.left : w.left + size] for w in windows]
+        return [self._at(w.clip, w.times)[:, w.top : w.top + size, w.left : w.left + size] for w in windows]
+
+    def _at(self, index: int, times: np.ndarray) -> np.ndarray:
+        """Frames of a clip at these times, ``[T, H, W, C]``."""
+        first, last = int(times.min()), int(times.max())
+        if last - first < 2 * len(times):
+            return self.clip(index, first, last + 1)[times - first]
+        return np.concatenate([self.clip(index, time, time + 1) for time in times.tolist()])
 
     def close(self) -> None:
         """Do nothing: no process decodes."""

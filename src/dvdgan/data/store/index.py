@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
 from dvdgan.data.errors import DataError
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
 
 FORMAT = "dvdgan-store"
 VERSION = 2
@@ -54,11 +54,13 @@ class Clip(NamedTuple):
 
 def is_store(path: str | Path) -> bool:
     """Whether a directory is a packed store, whole or damaged, of any version."""
-    path = Path(path)
-    if (path / FRAMES).is_file():
-        return True
+    return (Path(path) / FRAMES).is_file() or is_indexed(path)
+
+
+def is_indexed(path: str | Path) -> bool:
+    """Whether a directory has the index of a store, which only this program writes."""
     try:
-        _parse(path)
+        _parse(Path(path))
     except StoreError:
         return False
     return True
@@ -68,12 +70,13 @@ def _parse(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise StoreError(path, "no such store")
     try:
-        index = json.loads((path / INDEX).read_bytes())
+        index = read_json(path / INDEX, MOST_TABLE_BYTES)
     except FileNotFoundError:
         raise StoreError(path, f"not a packed store: there is no {INDEX} in it") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(path, f"{INDEX} cannot be read ({reason}); pack the clips again") from None
+    except DocumentError as error:
+        raise StoreError(
+            path, f"{INDEX} is damaged, or cannot be read ({error.reason}); pack the clips again"
+        ) from None
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise StoreError(path, f"{INDEX} is not the index of a dvdgan store")
     return index
@@ -84,7 +87,8 @@ def read_index(path: Path) -> dict[str, Any]:
     index = _parse(path)
     if index.get("version") != VERSION:
         mend = "upgrade dvdgan" if str(index.get("version")) > str(VERSION) else "pack the clips again"
-        raise StoreError(path, f"is of version {index.get('version')}, this dvdgan reads version {VERSION}; {mend}")
+        version = shortened(repr(index.get("version")))
+        raise StoreError(path, f"is of version {version}, this dvdgan reads version {VERSION}; {mend}")
     fields = {"size": int, "classes": list, "about": dict, "bytes": int, "skipped": list, "clips": dict}
     wrong = [name for name, kind in fields.items() if not isinstance(index.get(name), kind)]
     if "skipped" not in wrong and not all(

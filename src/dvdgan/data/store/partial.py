@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from dvdgan.data.store.index import FRAMES
+from dvdgan.data.store.index import FRAMES, INDEX
+from dvdgan.documents import DocumentError, parse_json, read_lines
 
 try:
     import fcntl
@@ -26,8 +27,46 @@ except ImportError:
 
 JOURNAL = "journal.jsonl"
 
+_FILES = {FRAMES, INDEX, JOURNAL, "journal.new"}
+_SCRATCH = "scratch."
+
 SYNC_SECONDS = 5.0
 """How much work may be lost when the process is killed."""
+
+
+def is_own(directory: Path) -> bool:
+    """Whether a directory holds only what a writer of stores makes: no links, and no file of another name."""
+    if directory.is_symlink() or not directory.is_dir():
+        return False
+    with os.scandir(directory) as entries:
+        return all(
+            entry.is_file(follow_symlinks=False)
+            if entry.name in _FILES
+            else entry.name.startswith(_SCRATCH) and entry.is_dir(follow_symlinks=False)
+            for entry in entries
+        )
+
+
+def is_packing(directory: Path) -> bool:
+    """Whether a directory is a packing, at work or interrupted: its frames have a journal or an index beside them."""
+    if not is_own(directory):
+        return False
+    frames = directory / FRAMES
+    empty = not frames.exists() or not frames.stat().st_size
+    return empty or (directory / JOURNAL).exists() or (directory / INDEX).exists()
+
+
+def remove_own(directory: Path) -> None:
+    """Remove a store or a packing: what a writer makes, and then the directory, unless there is more in it."""
+    with contextlib.suppress(OSError):
+        if not is_own(directory):
+            return
+        for entry in list(directory.iterdir()):
+            if entry.name.startswith(_SCRATCH):
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        directory.rmdir()
 
 
 class Hold:
@@ -86,14 +125,18 @@ def remove_abandoned(path: Path, is_whole: Callable[[Path], bool], resume: bool)
     """
     beside, name = list(path.parent.glob(f".{glob.escape(path.name)}.*")), re.escape(path.name)
     for old in beside:
-        if re.fullmatch(rf"\.{name}\.[0-9a-f]+\.old", old.name):
-            if is_whole(old) and not path.exists():
+        if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.old", old.name) and is_own(old) and is_whole(old):
+            if not path.exists():
                 os.rename(old, path)
             else:  # replaced already
-                shutil.rmtree(old, ignore_errors=True)
+                remove_own(old)
     for partial in beside:
-        passing = re.fullmatch(rf"\.{name}\.[0-9a-f]+\.partial", partial.name) and not (partial / JOURNAL).exists()
-        if passing or (partial.name == f".{path.name}.partial" and not resume):
+        if partial.name == f".{path.name}.partial":
+            gone = not resume and is_packing(partial)
+        else:
+            named = re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.partial", partial.name)
+            gone = named is not None and is_own(partial) and not (partial / JOURNAL).exists()
+        if gone:
             _remove_if_free(partial)
 
 
@@ -109,7 +152,7 @@ def _remove_if_free(partial: Path) -> None:
         return
     else:
         if file is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+            remove_own(partial)
             os.close(file)
 
 
@@ -131,18 +174,20 @@ class Journal:
         self.entries: list[Any] = []
         self._end = 0
         with contextlib.suppress(FileNotFoundError):
-            self._read(path.read_bytes())
+            self._read(path)
         self._waiting = [] if self._end else [header]
         self._file: IO[bytes] = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115 (see close)
         self._synced = time.monotonic()
 
-    def _read(self, data: bytes) -> None:
-        for line in data.splitlines(keepends=True):
+    def _read(self, path: Path) -> None:
+        for line in read_lines(path):
             try:
-                entry = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
+                entry = parse_json(line, JOURNAL) if line.endswith(b"\n") else None
+            except DocumentError:
                 entry = None
             if entry is None or (not self._end and entry != self._header):
+                return
+            if self._end and not (isinstance(entry, list) and len(entry) == 2):
                 return
             if self._end:
                 self.entries.append(entry)

@@ -22,13 +22,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, get_type_hints
 
 import numpy as np
 
 from dvdgan.data.layouts.listing import Problem
-from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, VERSION, Clip, StoreError, is_store, read_index
-from dvdgan.data.store.partial import JOURNAL, Hold, Journal, remove_abandoned, sync, write_all
+from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, VERSION, Clip, StoreError, is_indexed, is_store, read_index
+from dvdgan.data.store.partial import JOURNAL, Hold, Journal, is_packing, remove_abandoned, remove_own, sync, write_all
 
 
 class StoreWriter:
@@ -67,12 +67,13 @@ class StoreWriter:
         self.bytes = 0
         self._clips: list[Clip] = []
         self._keep, self._over = resume, False
-        if self.path.exists() and not is_store(self.path) and not _is_empty_directory(self.path):
-            raise StoreError(self.path, "exists and is not a dvdgan store; choose another place")
+        _check_place(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self.path, is_store, resume)
         self._partial = self.path.with_name(f".{self.path.name}.{'' if resume else secrets.token_hex(4) + '.'}partial")
         self.scratch = self._partial / f"scratch.{secrets.token_hex(4)}"
+        if os.path.lexists(self._partial) and not is_packing(self._partial):
+            raise StoreError(self._partial, "is no unfinished packing; move it away, or choose another place")
         try:
             self._hold = Hold(self._partial)
         except BlockingIOError:
@@ -96,6 +97,8 @@ class StoreWriter:
         known = journal.entries or self._all_but_renamed()
         length = (self._partial / FRAMES).stat().st_size
         for kind, entry in known:
+            if not _is_entry(kind, entry, len(self.classes)):
+                break
             if kind == "clip" and self.bytes + Clip(*entry).bytes > length:
                 break  # the disk has lost what it had confirmed
             self._take(kind, entry)
@@ -227,7 +230,7 @@ class StoreWriter:
                 self._journal.close()
             shutil.rmtree(self.scratch, ignore_errors=True)
             if self._partial.exists() and not (self._keep and self.done):
-                shutil.rmtree(self._partial, ignore_errors=True)
+                remove_own(self._partial)
             self._hold.release()
 
     def _commit(self) -> None:
@@ -262,7 +265,8 @@ class StoreWriter:
                 os.rename(old, self.path)
             raise
         self._over = True
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists():
+            remove_own(old)
 
 
 def _check_frame(frame: np.ndarray, size: int, source: str) -> None:
@@ -273,5 +277,22 @@ def _check_frame(frame: np.ndarray, size: int, source: str) -> None:
         )
 
 
-def _is_empty_directory(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+def _check_place(path: Path) -> None:
+    """Refuse a place that holds anything but a store: it would be gone once the new store is whole."""
+    if path.is_symlink():
+        raise StoreError(path, "is a link; name the place that it leads to, or choose another one")
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not is_indexed(path):
+        raise StoreError(path, "exists and is not a dvdgan store; choose another place")
+    if more := sorted(set(os.listdir(path)) - {FRAMES, INDEX}):
+        raise StoreError(path, f"holds more than a store ({more[0]}); move that away, or choose another place")
+
+
+def _is_entry(kind: Any, entry: Any, classes: int) -> bool:
+    """Whether a line of the journal is what `StoreWriter` notes."""
+    if kind == "skip":
+        return isinstance(entry, dict) and entry.keys() == {"source", "reason"}
+    if kind != "clip" or not isinstance(entry, (list, tuple)) or len(entry) != len(Clip._fields):
+        return False
+    return all(map(isinstance, entry, get_type_hints(Clip).values())) and 0 <= entry[0] < max(1, classes)

@@ -19,12 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from dvdgan.data.write.encode import atomic_path
 from dvdgan.devices import full_fp32, pick_device
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_bytes, read_json, shortened
+from dvdgan.evaluation.classifier.contents import ClassifierFile
 from dvdgan.evaluation.classifier.network import STEM_STRIDE, ClassifierNetwork
 from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
@@ -40,7 +43,17 @@ FRECHET_NAME = "Classifier Fréchet distance"
 """What a Fréchet distance on these features is called; never FID or FVD, which are of other networks."""
 
 ABOUT, WEIGHTS = "classifier.json", "model.safetensors"
+_MOST_WEIGHTS = 2 << 30  # bytes
 _CHUNK_BYTES = 1 << 27  # of fp32 activations of the widest layer, about, that one pass through the network makes
+
+
+def is_classifier(directory: Path) -> bool:
+    """Whether a directory has what says that it is a classifier, of any version."""
+    try:
+        about = read_json(directory / ABOUT, MOST_TABLE_BYTES, finite=False)
+    except (FileNotFoundError, DocumentError):
+        return False
+    return isinstance(about, dict) and about.get("format") == FORMAT
 
 
 @dataclass
@@ -83,30 +96,35 @@ class Classifier:
         """
         directory = Path(directory)
         again = "train it again (dvdgan train-classifier)"
-        if not (directory / ABOUT).is_file():
+        try:
+            about = read_json(directory / ABOUT, MOST_TABLE_BYTES, finite=False)
+            found = about.get("format") if isinstance(about, dict) else None
+            if found != FORMAT:
+                raise EvaluationError(f"{directory / ABOUT}: damaged (its format is {shortened(repr(found))}); {again}")
+            if (version := about.get("version")) != VERSION:
+                raise EvaluationError(
+                    f"{directory / ABOUT}: of version {shortened(repr(version))}, not {VERSION}; {again}"
+                )
+            file = ClassifierFile.model_validate(about)
+        except FileNotFoundError:
             raise EvaluationError(
                 f"{directory}: no classifier ({ABOUT} is missing); train one with dvdgan train-classifier"
-            )
-        try:
-            about = json.loads((directory / ABOUT).read_text(encoding="utf-8"))
-            if about["format"] != FORMAT:
-                raise ValueError(f"its format is {about['format']!r}")
-            if about["version"] != VERSION:
-                raise EvaluationError(f"{directory / ABOUT}: of version {about['version']}, not {VERSION}; {again}")
-            names, widths = [str(name) for name in about["classes"]], tuple(int(width) for width in about["widths"])
-            size, frames, sha256 = int(about["size"]), int(about["frames"]), str(about["weights"])
-            if len(set(names)) < 2 or len(set(names)) < len(names) or min(size, frames, *widths) < 1:
-                raise ValueError("its classes, size, frames or widths are no classifier's")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, EvaluationError):
-                raise
-            raise EvaluationError(f"{directory / ABOUT}: damaged ({error}); {again}") from None
+            ) from None
+        except DocumentError as error:
+            raise EvaluationError(f"{directory / ABOUT}: damaged ({error.reason}); {again}") from None
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = shortened(".".join(map(str, fault["loc"])))
+            raise EvaluationError(f"{directory / ABOUT}: damaged ({where}: {fault['msg']}); {again}") from None
+        names, widths, size, frames = file.classes, tuple(file.widths), file.size, file.frames
         path = directory / WEIGHTS
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise EvaluationError(f"{path}: cannot be read ({error.strerror}); {again}") from None
-        if hashlib.sha256(content).hexdigest() != sha256:
+            content = read_bytes(path, _MOST_WEIGHTS)
+        except FileNotFoundError:
+            raise EvaluationError(f"{path}: cannot be read (no such file); {again}") from None
+        except DocumentError as error:
+            raise EvaluationError(f"{error}; {again}") from None
+        if hashlib.sha256(content).hexdigest() != file.weights:
             raise EvaluationError(f"{path}: damaged, or another classifier's (its checksum is not {ABOUT}'s); {again}")
         try:
             with torch.device("meta"):  # no random numbers are drawn
@@ -141,6 +159,21 @@ class Classifier:
         with atomic_path(directory / ABOUT) as partial:
             text = json.dumps(self.about, indent=1, ensure_ascii=False, allow_nan=False)
             partial.write_text(text + "\n", encoding="utf-8")
+
+    def require_measured(self) -> None:
+        """Refuse a classifier of which nobody measured how often it is right.
+
+        Raises:
+            EvaluationError: it is one.
+        """
+        missing = [name for name in ("accuracy", "training", "data") if name not in self.about]
+        if not missing:
+            clips = self.about["accuracy"]["clips"]
+            missing = [f"accuracy.clips.{name}" for name in ("by_class", "confusion") if name not in clips]
+        if missing:
+            raise EvaluationError(
+                f"{self.place}: {ABOUT} does not say {missing[0]}; train it again (dvdgan train-classifier)"
+            )
 
     @property
     def features(self) -> ClassifierFeatures:

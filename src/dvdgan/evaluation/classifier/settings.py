@@ -8,6 +8,7 @@ from typing import Any
 
 from dvdgan.config import DataConfig
 from dvdgan.data.write.encode import atomic_path
+from dvdgan.documents import read_json
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.settings import ClassifierSettings
 from dvdgan.runs.checkpoint import list_checkpoints
@@ -26,9 +27,9 @@ def resuming(folder: Path, settings: ClassifierSettings, data: DataConfig) -> bo
             partial.write_text(json.dumps(now, indent=1), encoding="utf-8")
         return False
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         other = [f"{k} was {before.get(k)}, not {now.get(k)}" for k in before | now if before.get(k) != now.get(k)]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         raise EvaluationError(f"{path}: missing or damaged beside checkpoints; choose another --out") from None
     if other:
         mend = "give the same again, or choose another --out"

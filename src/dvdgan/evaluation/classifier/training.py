@@ -9,6 +9,7 @@ No labels are smoothed: that would bound the probabilities, and with them the In
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,10 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dvdgan.capacity import gib, machine_memory
 from dvdgan.config import DataConfig
 from dvdgan.data.prefetch import Prefetcher
 from dvdgan.devices import autocast, pick_device
-from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier
+from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier, is_classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widths
 from dvdgan.evaluation.classifier.report import in_lines, measure, versions
 from dvdgan.evaluation.classifier.settings import in_short, resuming
@@ -95,8 +97,18 @@ def train_classifier(
     if precision not in ("auto", "fp32", "bf16"):
         raise EvaluationError(f"precision is auto, fp32 or bf16, not {precision!r}")
     known = (ABOUT, WEIGHTS, TRAINING)
-    if out.exists() and not (out.is_dir() and all(p.name in known or p.name[0] == "." for p in out.iterdir())):
-        raise EvaluationError(f"{out}: exists and is no classifier's directory; choose another place")
+    if os.path.lexists(out) and not (out.is_dir() and all(p.name in known or p.name[0] == "." for p in out.iterdir())):
+        raise EvaluationError(f"{out}: exists and is no classifier's directory; choose another --out")
+    if (out / ABOUT).exists() and not is_classifier(out):
+        raise EvaluationError(f"{out / ABOUT}: is no classifier's; choose another --out")
+    if (out / TRAINING).is_symlink():
+        raise EvaluationError(f"{out / TRAINING}: is a link, and nothing is written elsewhere; choose another --out")
+    needed = settings.batch_size * settings.frames * settings.size**2 * 12
+    if needed > machine_memory():
+        raise EvaluationError(
+            f"batch_size: {settings.batch_size} clips of {settings.frames} frames of {settings.size} px need more than "
+            f"{gib(needed)} at once, and there are {gib(machine_memory())}; set it, frames or size lower"
+        )
     torch.set_flush_denormal(True)
     keep_freed_memory()
     folder = out / TRAINING

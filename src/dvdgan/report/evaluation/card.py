@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvdgan.data.write.encode import atomic_path
+from dvdgan.documents import read_text
 from dvdgan.evaluation.record import Evaluation
 from dvdgan.models import with_scores
 from dvdgan.report.evaluation.answers import answers, headlines
@@ -19,9 +20,9 @@ def write_scores(path: Path, evaluation: Evaluation) -> None:
         evaluation: of this model.
 
     Raises:
-        OSError: the card cannot be read or written.
+        OSError, DocumentError: the card cannot be read or written.
     """
-    card = with_scores(path.read_text(encoding="utf-8"), _scores(evaluation))
+    card = with_scores(read_text(path), _scores(evaluation))
     with atomic_path(path) as temporary:
         temporary.write_text(card, encoding="utf-8")
 

@@ -6,8 +6,8 @@ of classes does not fit into memory, and a page needs no PyTorch.
 
 from __future__ import annotations
 
-import json
 import math
+import re
 import statistics
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -16,8 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
-import yaml
-
+from dvdgan.documents import DocumentError, parse_json, parse_yaml, read_lines, read_text, shortened
 from dvdgan.report.html import ReportError
 from dvdgan.report.media import Sample
 from dvdgan.report.run.thinning import Bins, Key
@@ -25,6 +24,7 @@ from dvdgan.report.run.thinning import Bins, Key
 State = Literal["running", "finished", "stopped"]
 
 _RECENT_LINES = 50
+_MOST_STEPS = 10**18
 
 
 @dataclass(frozen=True)
@@ -136,16 +136,15 @@ def read_record(run: Path) -> Record:
 
 
 def _read_settings(record: Record) -> None:
-    for name, parse in (("config.yaml", yaml.safe_load), ("run.json", json.loads)):
-        path = record.run / name
-        if not path.is_file():
+    for name, parse in (("config.yaml", parse_yaml), ("run.json", parse_json)):
+        try:
+            text = read_text(record.run / name)
+            tree = parse(text, name)
+        except FileNotFoundError:
             record.notices.append(f"{name} is missing.")
             continue
-        try:
-            text = path.read_text(encoding="utf-8")
-            tree = parse(text)
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            record.notices.append(f"{name} cannot be read ({' '.join(str(error).split())}).")
+        except DocumentError as error:
+            record.notices.append(f"{name} cannot be read ({shortened(str(error))}).")
             continue
         if not isinstance(tree, dict):
             record.notices.append(f"{name} cannot be read (it holds no named fields).")
@@ -157,11 +156,9 @@ def _read_settings(record: Record) -> None:
 
 def _read_log(record: Record) -> None:
     path = record.run / "log.jsonl"
-    if not path.is_file():
-        return
     broken: Counter[str] = Counter()
     recent: deque[tuple[int, float | None, float | None]] = deque(maxlen=_RECENT_LINES)  # step, hours, seconds per step
-    for line in _lines(path):
+    for line in _lines(path, record.notices):
         step = line.pop("step")
         record.step = max(record.step, step)
         if "event" in line:
@@ -192,16 +189,20 @@ def _read_log(record: Record) -> None:
         record.notices.append(f"Values that are not finite numbers are left out of the curves: {names}.")
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path, notices: list[str]) -> Iterator[dict[str, Any]]:
     """The log's objects that have a step; whatever else is there, such as half a line, is passed over."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for text in file:
+    try:
+        for text in read_lines(path):
             try:
-                line = json.loads(text)
-            except (ValueError, RecursionError):
+                line = parse_json(text.decode("utf-8", "replace"), path.name, finite=False)
+            except DocumentError:
                 continue
-            if isinstance(line, dict) and type(line.get("step")) is int:
+            if isinstance(line, dict) and type(line.get("step")) is int and 0 <= line["step"] < _MOST_STEPS:
                 yield line
+    except FileNotFoundError:
+        pass
+    except DocumentError as error:
+        notices.append(f"{path.name} cannot be read ({shortened(str(error))}).")
 
 
 def _numbers(tree: dict[str, Any], broken: Counter[str]) -> dict[Key, float]:
@@ -219,7 +220,7 @@ def _numbers(tree: dict[str, Any], broken: Counter[str]) -> dict[Key, float]:
 
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number, and no truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _speed(recent: list[tuple[int, float | None, float | None]]) -> float | None:
@@ -235,7 +236,7 @@ def _speed(recent: list[tuple[int, float | None, float | None]]) -> float | None
 
 def _list_files(record: Record) -> None:
     samples = record.run / "samples"
-    found = {path.name: path for path in samples.glob("*.*")} if samples.is_dir() else {}
+    found = {path.name: path for path in samples.glob("*.*") if path.is_file()}
     stems = sorted({name.rsplit(".", 1)[0] for name in found if name.endswith((".png", ".mp4"))})
     for stem in stems:
         sheet, clip = found.get(f"{stem}.png"), found.get(f"{stem}.mp4")
@@ -255,13 +256,17 @@ def _list_files(record: Record) -> None:
     record.checkpoints.sort(key=lambda checkpoint: checkpoint.step)
     record.step = max([record.step, *(c.step for c in record.checkpoints)])
     card = record.run / "model" / "card.md"
-    if card.is_file():
-        record.card = card.read_text(encoding="utf-8", errors="replace")
+    try:
+        record.card = read_text(card)
+    except FileNotFoundError:
+        pass
+    except DocumentError as error:
+        record.notices.append(f"model/card.md cannot be read ({shortened(str(error))}).")
 
 
 def _step(stem: str) -> int | None:
     number = stem.removeprefix("step-")
-    return int(number) if stem.startswith("step-") and number.isascii() and number.isdigit() else None
+    return int(number) if re.fullmatch("step-[0-9]{1,18}", stem) else None
 
 
 def _state(record: Record) -> State:

@@ -10,9 +10,10 @@ from dvdgan.evaluation.behaviours import (
     OTHER,
     Calibration,
     ClipScorer,
-    PassRate,
+    Outcome,
     calibrate,
     calibration,
+    pass_rate,
     score,
     score_as_others,
     score_clips,
@@ -112,12 +113,12 @@ def test_rates_of_classes(few):
     mixed = np.concatenate([clips, frozen[:1]])
     rates = score(mixed, np.append(labels, labels[0]), CLASSES, calibration(32, 12))
     assert list(rates) == ["pan-left", "passing", "bounce"]  # in the order of the classes
-    assert rates["bounce"] == PassRate(3, 3, pytest.approx(0.4385, abs=1e-3), 1.0, {})
-    assert (rates["passing"].passed, rates["passing"].count, rates["passing"].share) == (3, 4, 0.75)
+    assert rates["bounce"] == pass_rate([Outcome(True, "")] * 3)
+    assert (rates["passing"].hits, rates["passing"].of, rates["passing"].value) == (3, 4, 0.75)
     assert rates["passing"].failures == {"alive: hardly changes": 1}
     assert rates["passing"].low == pytest.approx(0.3006, abs=1e-3)  # Wilson, 3 of 4
     assert rates["passing"].high == pytest.approx(0.9544, abs=1e-3)
-    assert PassRate.of([]).share == 0
+    assert pass_rate([]).value is None
 
 
 def test_reasons_are_counted_and_the_first_is_given(few):
@@ -134,12 +135,12 @@ def test_other_classes_are_scored_by_all_but_their_own(few):
     clips, labels = few
     limits = calibration(32, 12)
     others = score_as_others(clips, labels, CLASSES, limits)
-    assert {label: rate.count for label, rate in others.items()} == {
+    assert {label: rate.of for label, rate in others.items()} == {
         label: 6 if label in ("passing", "bounce", "pan-left") else 9 for label in CLASSES
     }
-    assert sum(rate.passed for rate in others.values()) == 0
+    assert sum(rate.hits for rate in others.values()) == 0
     mirrored = score_as_others(clips[:, :, :, ::-1], labels, CLASSES, limits)
-    assert mirrored["pan-right"].passed == 3  # pans to the left are pans to the right in a mirror
+    assert mirrored["pan-right"].hits == 3  # pans to the left are pans to the right in a mirror
 
 
 def test_sets_side_by_side(few):
@@ -150,7 +151,7 @@ def test_sets_side_by_side(few):
     table = score_sets(sets, CLASSES, calibration(32, 12), others=few)
     assert list(table["bounce"]) == list(CONTROLS) == ["real", "frozen", "shuffled", "reversed", OTHER]
     assert list(table["pen"]) == [OTHER]  # no clips of its own
-    assert [table["bounce"][name].passed for name in CONTROLS if name != "reversed"] == [3, 0, 0, 0]
+    assert [table["bounce"][name].hits for name in CONTROLS if name != "reversed"] == [3, 0, 0, 0]
     assert "| bounce | 100.0 [43.9, 100.0] | 0.0 [0.0, 56.1] |" in markdown(table)
     assert "| pen |  |  |  |  | 0.0 [0.0, 29.9] |" in markdown(table)
 
@@ -174,7 +175,7 @@ def test_bad_input_is_refused_in_one_line(few):
         score(clips[:2], np.array([5, 9]), CLASSES, limits)
     with pytest.raises(EvaluationError, match="none is defined for cats, only for pen"):
         score(clips[:1], np.array([0]), ["cats", "pen"], limits)
-    assert score(clips[:1], labels[:1], [*CLASSES, "cats"], limits)["passing"].count == 1  # no clip of that class
+    assert score(clips[:1], labels[:1], [*CLASSES, "cats"], limits)["passing"].of == 1  # no clip of that class
 
 
 def test_the_command_says_what_is_wrong(capsys):

@@ -407,7 +407,7 @@ def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monk
     )  # fmt: skip
     for part in found[0].by_class:
         rates = {name: (rate.hits, rate.of) for name, rate in part.rates.items()}
-        assert rates == {name: (rate.passed, rate.count) for name, rate in whole[part.label].items()}
+        assert rates == {name: (rate.hits, rate.of) for name, rate in whole[part.label].items()}
 
 
 def test_behaviours_that_clips_are_too_short_for_are_left_out(tmp_path, monkeypatch):

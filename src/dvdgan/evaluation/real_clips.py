@@ -21,6 +21,7 @@ from dvdgan.evaluation.errors import EvaluationError
 
 _VERSION = 1  # raised whenever other pixels are read
 _AT_ONCE = 16  # clips that are decoded together
+_KNOWN_BY = 16  # hex digits of a clip's identity
 _BACKGROUND = "evaluation: background"
 
 
@@ -51,6 +52,22 @@ class RealClips(ClipSet):
         """What each clip shares with its near copies, by the data's groups; its source if it is one of its own."""
         store = self.dataset.store
         return [store.groups[window.clip] or store.sources[window.clip] for window in self.windows]
+
+    @property
+    def identities(self) -> list[set[str]]:
+        """What each clip is known by elsewhere: the starts of SHA-256 of its frames and of its file's place.
+
+        Clips are equal if either is: frames that were packed at another size differ, and files may be moved.
+        """
+        store = self.dataset.store
+        root, frames = store.about.get("root"), getattr(store, "hashes", None)
+        found: list[set[str]] = []
+        for clip in (window.clip for window in self.windows):
+            known = [] if frames is None else [frames[clip]]
+            if root is not None:
+                known.append(content_key("file", root, store.sources[clip]))
+            found.append({one[:_KNOWN_BY] for one in known})
+        return found
 
 
 def real_clips(dataset: ClipDataset, windows: list[Window], labels: np.ndarray, name: str, fps: float) -> RealClips:

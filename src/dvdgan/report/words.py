@@ -58,7 +58,9 @@ def interval(low: float, high: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """A ratio: 1.48×, 3.4×, 17×."""
+    """A ratio: 1.48×, 3.4×, 17×; infinite where a score that is to be high is 0."""
+    if ratio == math.inf:
+        return "all missing"
     places = 2 if ratio < 1.995 else 1 if ratio < 9.95 else 0
     return f"{ratio:,.{places}f}×"
 

@@ -16,7 +16,7 @@ from dvdgan.data.progress import with_progress
 from dvdgan.data.workers import Limits as TaskLimits
 from dvdgan.data.workers import Workers
 from dvdgan.evaluation.behaviours import whole
-from dvdgan.evaluation.behaviours.behaviour import Limits, Measured, percentiles
+from dvdgan.evaluation.behaviours.behaviour import Limits, Measurements, percentiles
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 
@@ -127,7 +127,7 @@ def rendered_calibration(
     chosen = [label for label in labels or phenomena.CLASSES if frames >= BEHAVIOURS[label].fewest_frames]
     keys = [(label, index) for label in chosen for index in range(clips)]
     task = functools.partial(_render_and_look, size=size, frames=frames, seed=seed)
-    found: dict[str, list[Measured]] = {label: [] for label in chosen}
+    found: dict[str, list[Measurements]] = {label: [] for label in chosen}
     title = f"limits from real clips at {size} px"
     with Workers(None, TaskLimits(seconds=600.0, gib=16.0)) as workers:
         results = with_progress(workers.run(task, keys), title, progress, len(keys))
@@ -158,16 +158,16 @@ def save(path: Path, calibrations: list[Calibration]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _render_and_look(label: str, index: int, size: int, frames: int, seed: int) -> Measured:
+def _render_and_look(label: str, index: int, size: int, frames: int, seed: int) -> Measurements:
     return _look(label, phenomena.render(label, index, seed=seed, size=size, frames=frames).clip)
 
 
-def _look(label: str, clip: np.ndarray) -> Measured:
+def _look(label: str, clip: np.ndarray) -> Measurements:
     measured = BEHAVIOURS[label].measure(clip)
-    return Measured({**measured.numbers, **whole.measure(clip)}, measured.missing)
+    return Measurements({**measured.numbers, **whole.measure(clip)}, measured.missing)
 
 
-def _limits(label: str, measured: list[Measured]) -> Limits:
+def _limits(label: str, measured: list[Measurements]) -> Limits:
     """The limits of one class, to six significant digits."""
     found = [one.numbers for one in measured if not one.missing]
     if len(found) < 0.9 * len(measured):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dvdgan.evaluation.record import Confusion, Evaluation, Score, Share, Space, times_worse
+from dvdgan.evaluation.record import Confusion, Evaluation, Score, Share, Space
 from dvdgan.report.words import interval, measured, number, percent, share, share_interval, times
 
 
@@ -79,7 +80,7 @@ def score_groups(evaluation: Evaluation) -> list[ScoreGroup]:
 
 def _score_row(score: Score) -> Row:
     baseline, value = score.baseline, score.overall.value
-    ratio = None if value is None else times_worse(value, baseline, score.better)
+    ratio = score.times_worse(value)
     ranged = ""
     if baseline.low is not None and baseline.high is not None:
         ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} draws"
@@ -124,7 +125,7 @@ def _generated(score: Score) -> Cell:
     value = score.overall.value
     if value is None:
         return Cell("–")
-    ratio = times_worse(value, score.baseline, score.better)
+    ratio = score.times_worse(value)
     return Cell(number(value), "" if ratio is None else times(ratio))
 
 
@@ -133,7 +134,8 @@ def _control(score: Score, corruption: str) -> Cell:
     if control is None or control.value is None:
         return Cell("–", control.missing if control else "")
     unseen = score.sees(corruption) is False
-    notes = ["" if control.ratio is None else times(control.ratio), "not\u00a0seen" if unseen else ""]
+    ratio = score.times_worse(control.value)
+    notes = ["" if ratio is None else times(ratio), "not\u00a0seen" if unseen else ""]
     return Cell(number(control.value), ",\u00a0".join(filter(None, notes)), faint=unseen)
 
 
@@ -181,7 +183,7 @@ def _class_counts(evaluation: Evaluation, label: str) -> str:
     return ", ".join(f"{counts[label]:,} {side}" for counts, side in sides if label in counts)
 
 
-def _shares(parts: dict[str, Share]) -> dict[str, Cell]:
+def _shares(parts: Mapping[str, Share]) -> dict[str, Cell]:
     return {
         label: Cell(share(part), share_interval(part), part.value) if part.of else _missing(part.missing)
         for label, part in parts.items()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.windows import Window
 from dvdgan.evaluation.cache import Cache
@@ -133,23 +130,6 @@ def middle_windows(
         fps = float(np.median(rates[[window.clip for window in windows]]))
     name = _name(dataset, part) if name is None else name
     return real_clips(dataset, windows, dataset.labels[members], name, fps / dataset.stride)
-
-
-def open_folder(path: Path, size: int, frames: int, cache: Path, progress: bool = True) -> RealClips:
-    """Clips in a folder (or list, or packed store), such as another model's samples; see `open_dataset`.
-
-    Args:
-        path: the folder; class folders in it give the clips their classes.
-        size: height and width, in pixels; the short side is resized to it, and the middle cut out.
-        frames: frames per clip; of a longer clip, the middle ones.
-        cache: directory of the packed store that is made, outside the folder.
-        progress: show a progress bar on stderr.
-
-    Raises:
-        DataError: there is no such folder, or nothing in it can be used.
-    """
-    config = DataConfig(source=str(path), split="all")
-    return middle_windows(open_dataset(config, size, frames, cache, progress), "all", fps=config.fps, name=str(path))
 
 
 def readable(clips: RealClips, cache: Cache) -> np.ndarray:

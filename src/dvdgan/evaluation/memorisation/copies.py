@@ -96,8 +96,8 @@ def find_copies(
             one = replace(one, record=one.record.model_copy(update={"verdict": "cannot tell", "reason": reason}))
         if len(different) < len(samples):
             reason = (
-                f"Of {len(samples)} samples {len(different)} differ; near copies of one another count once. "
-                f"{one.record.reason}"
+                f"{len(different)} of {len(samples)} samples count: of those that are near copies of one another, one "
+                f"does. {one.record.reason}"
             )
             one = replace(one, record=one.record.model_copy(update={"reason": reason}))
         found.append(one)

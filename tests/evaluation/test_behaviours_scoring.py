@@ -11,7 +11,6 @@ from dvdgan.evaluation.behaviours import (
     Calibration,
     ClipScorer,
     Outcome,
-    calibrate,
     calibration,
     pass_rate,
     score,
@@ -20,7 +19,9 @@ from dvdgan.evaluation.behaviours import (
     score_sets,
     whole,
 )
+from dvdgan.evaluation.behaviours.behaviour import Measurements
 from dvdgan.evaluation.behaviours.calibration import STORED, load, rendered_calibration, save
+from dvdgan.evaluation.behaviours.calibration import _limits as limits_of
 from dvdgan.evaluation.behaviours.table import CONTROLS, control_sets, main, markdown
 from dvdgan.evaluation.errors import EvaluationError
 
@@ -41,23 +42,21 @@ def few():
 @pytest.mark.parametrize("label", ["passing", "bounce"])
 def test_stored_limits_are_those_that_training_clips_give(label):
     stored = calibration(32, 12)
-    found = calibrate({label: rendered(label, stored.clips)})
+    found = rendered_calibration(32, 12, stored.clips, labels=(label,))
     assert found.limits[label] == pytest.approx(stored.limits[label], rel=1e-4)
 
 
 def test_limits_of_one_class_follow_from_its_numbers():
-    clips = rendered("bounce", 20)
-    changes = [whole.measure(clip)["change"] for clip in clips]
-    limits = calibrate({"bounce": clips}).limits["bounce"]
+    changes = [whole.measure(clip)["change"] for clip in rendered("bounce", 20)]
+    limits = rendered_calibration(32, 12, 20, labels=("bounce",)).limits["bounce"]
     assert limits["least_change"] == pytest.approx(0.5 * np.percentile(changes, 5), rel=1e-5)
     assert limits["most_change"] == pytest.approx(2 * np.percentile(changes, 95), rel=1e-5)
 
 
-def test_rendered_limits_are_those_of_the_same_clips():
+def test_classes_that_clips_are_too_short_for_have_no_limits():
     found = rendered_calibration(32, 8, clips=20, labels=("passing", "bounce"))
     assert (found.size, found.frames, found.clips) == (32, 8, 20)
     assert list(found.limits) == ["passing"]  # 8 frames show no bounce
-    assert found.limits["passing"] == calibrate({"passing": rendered("passing", 20, 8)}).limits["passing"]
 
 
 def test_the_usual_sizes_are_stored():
@@ -82,29 +81,12 @@ def test_limits_are_kept_in_a_file(tmp_path):
             load(tmp_path / "limits.json")
 
 
-@pytest.mark.parametrize(
-    ("clips", "message"),
-    [
-        ({}, "one class at least"),
-        ({"juggling": np.zeros((20, 12, 32, 32, 3), np.uint8)}, "none is defined for class 'juggling'"),
-        ({"pen": np.zeros((19, 12, 32, 32, 3), np.uint8)}, "pen: limits need 20 real clips, not 19"),
-        ({"pen": np.zeros((20, 12, 32, 30, 3), np.uint8)}, r"pen: clips are uint8 \[N, T, H, H, 3\]"),
-        ({"pen": np.zeros((20, 12, 32, 32, 3))}, "not float64"),
-        (
-            {
-                "pen": np.zeros((20, 4, 32, 32, 3), np.uint8),
-                "flow": np.zeros((20, 5, 32, 32, 3), np.uint8),
-            },
-            "flow: clips are",
-        ),
-        ({"pen": np.zeros((20, 12, 32, 32, 3), np.uint8)}, "only 0 of 20 real clips are valid .no ink on light paper"),
-    ],
-)
-def test_limits_are_refused_from_what_is_no_such_clip(clips, message):
-    with pytest.raises(EvaluationError, match=message):
-        calibrate(clips)
+def test_limits_need_clips_in_which_everything_is_found():
     with pytest.raises(EvaluationError, match="need 20 real clips of each class, not 3"):
         rendered_calibration(32, 12, clips=3)
+    blank = Measurements({}, "no ink on light paper")
+    with pytest.raises(EvaluationError, match="only 0 of 20 real clips are valid"):
+        limits_of("pen", [blank] * 20)
 
 
 def test_rates_of_classes(few):

@@ -10,7 +10,7 @@ before any model was scored.
 """
 
 from dvdgan.evaluation.behaviours.behaviour import Behaviour, Outcome
-from dvdgan.evaluation.behaviours.calibration import Calibration, calibrate, calibration, rendered_calibration
+from dvdgan.evaluation.behaviours.calibration import Calibration, calibration, rendered_calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.behaviours.scoring import (
     OTHER,
@@ -29,7 +29,6 @@ __all__ = [
     "Calibration",
     "ClipScorer",
     "Outcome",
-    "calibrate",
     "calibration",
     "pass_rate",
     "rendered_calibration",

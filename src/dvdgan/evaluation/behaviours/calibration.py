@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -55,38 +54,6 @@ class Calibration:
     def describe(self) -> str:
         """One line for a report: how the limits were made, and the start of their key."""
         return f"{self.made} ({self.clips} clips per class, {self.key[:12]})"
-
-
-def calibrate(clips: Mapping[str, np.ndarray], made: str = "from clips that were given") -> Calibration:
-    """Make limits from real clips.
-
-    Args:
-        clips: of each class to be scored, uint8 ``[N, T, H, W, 3]``, square, all of one size and length, N >= 20;
-            training clips, so that held-out ones can be scored too.
-        made: how they came about, for the report.
-
-    Raises:
-        EvaluationError: no clips, a class that has no behaviour, too few clips, or sizes that differ.
-    """
-    if not clips:
-        raise EvaluationError("behaviours: limits need clips of one class at least")
-    shape = next(iter(clips.values())).shape[1:]
-    for label, some in clips.items():
-        if label not in BEHAVIOURS:
-            raise EvaluationError(f"behaviours: none is defined for class {label!r}, only for {', '.join(BEHAVIOURS)}")
-        if some.dtype != np.uint8 or some.ndim != 5 or some.shape[1:] != shape or shape[1] != shape[2] or shape[3] != 3:
-            raise EvaluationError(
-                f"behaviours: {label}: clips are uint8 [N, T, H, H, 3], all of one size, "
-                f"not {some.dtype} {list(some.shape)}"
-            )
-        if len(some) < _FEWEST:
-            raise EvaluationError(f"behaviours: {label}: limits need {_FEWEST} real clips, not {len(some)}")
-    limits = {
-        label: _limits(label, [_look(label, clip) for clip in some])
-        for label, some in clips.items()
-        if shape[0] >= BEHAVIOURS[label].fewest_frames
-    }
-    return Calibration(int(shape[1]), int(shape[0]), min(map(len, clips.values())), made, limits)
 
 
 def calibration(size: int, frames: int, progress: bool = True) -> Calibration:

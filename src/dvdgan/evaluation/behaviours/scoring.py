@@ -62,7 +62,7 @@ class ClipScorer:
             return Outcome(False, failed, dict(self._whole))
         if label not in self._limits:
             raise EvaluationError(
-                f"behaviours: this calibration has no limits for class {label!r}; calibrate with its clips"
+                f"behaviours: this calibration has no limits for class {label!r}; calibrate with that class"
             )
         limits = self._limits[label]
         if failed := whole.check(self._whole, limits):

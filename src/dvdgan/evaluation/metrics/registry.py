@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -69,6 +68,10 @@ class Side:
         return Side(self.features[rows], self.labels[rows])
 
 
+def _none(real: Side, generated: Side) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True)
 class Metric:
     """One score of a space.
@@ -89,7 +92,7 @@ class Metric:
     about: str
     headline: bool = False
     compares: bool = True
-    warnings: Callable[[Side, Side], list[str]] = lambda real, generated: []
+    warnings: Callable[[Side, Side], list[str]] = _none
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,6 @@ def manifold(headline: bool = False) -> MetricGroup:
         "coverage": "Share of real clips with a generated one close by.",
         "diversity": "How far each clip lies from the nearest other one of its class: are they different clips?",
     }
-    names = {key: key.capitalize() for key in about} | {"diversity": "Within-class diversity"}
 
     def measure(real: Side, generated: Side, interval: bool) -> dict[str, Measured]:
         found = manifold_scores(real.vectors, generated.vectors, real.radii, generated.radii)
@@ -161,22 +163,20 @@ def manifold(headline: bool = False) -> MetricGroup:
 
         return found
 
-    told: dict[str, Any] = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
-    return MetricGroup(
-        [
-            Metric(
-                key,
-                names[key],
-                "higher",
-                text,
-                headline=headline and key in ("recall", "coverage", "diversity"),
-                compares=key != "diversity",
-                **({"warnings": told[key]} if key in told else {}),
-            )
-            for key, text in about.items()
-        ],
-        measure,
-    )
+    told = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
+    metrics = [
+        Metric(
+            key,
+            "Within-class diversity" if key == "diversity" else key.capitalize(),
+            "higher",
+            text,
+            headline=headline and key in ("recall", "coverage", "diversity"),
+            compares=key != "diversity",
+            warnings=told.get(key, _none),
+        )
+        for key, text in about.items()
+    ]
+    return MetricGroup(metrics, measure)
 
 
 def classification(classifier: Classifier, classes: list[str]) -> MetricGroup:

@@ -79,17 +79,12 @@ def _controls(score: Score) -> str:
     if not seen:
         return f"It sees none of {len(tried)} controls."
     said = [
-        f"{number(c.value or 0.0)} ({name}{_factor(score, c.value)})"
+        f"{number(c.value or 0.0)} ({', '.join(filter(None, (name, times(score.times_worse(c.value)))))})"
         for name, c in (seen[:1] + seen[-1:] if len(seen) > 1 else seen)
     ]
     unseen = [name for name, _ in tried if score.sees(name) is False]
     blind = f" Corruptions that it does not see: {', '.join(unseen)}." if unseen else ""
     return f"Corrupted real clips score {' to '.join(said)}.{blind}"
-
-
-def _factor(score: Score, value: float | None) -> str:
-    ratio = score.times_worse(value)
-    return "" if ratio is None else f", {times(ratio)}"
 
 
 def answers(evaluation: Evaluation) -> list[Answer]:

@@ -87,7 +87,7 @@ def _score_row(score: Score) -> Row:
     cells = [
         _missing(score.overall.missing) if value is None else Cell(measured(score.overall), score.overall.over),
         _missing(baseline.missing) if baseline.mean is None else Cell(number(baseline.mean), ranged),
-        Cell("–") if ratio is None else Cell(times(ratio)),
+        Cell(times(ratio) or "–"),
         _sides(score),
     ]
     warned = "; ".join(score.warnings)
@@ -125,8 +125,7 @@ def _generated(score: Score) -> Cell:
     value = score.overall.value
     if value is None:
         return Cell("–")
-    ratio = score.times_worse(value)
-    return Cell(number(value), "" if ratio is None else times(ratio))
+    return Cell(number(value), times(score.times_worse(value)))
 
 
 def _control(score: Score, corruption: str) -> Cell:
@@ -134,8 +133,7 @@ def _control(score: Score, corruption: str) -> Cell:
     if control is None or control.value is None:
         return Cell("–", control.missing if control else "")
     unseen = score.sees(corruption) is False
-    ratio = score.times_worse(control.value)
-    notes = ["" if ratio is None else times(ratio), "not\u00a0seen" if unseen else ""]
+    notes = [times(score.times_worse(control.value)), "not\u00a0seen" if unseen else ""]
     return Cell(number(control.value), ",\u00a0".join(filter(None, notes)), faint=unseen)
 
 

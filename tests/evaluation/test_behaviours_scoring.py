@@ -10,16 +10,18 @@ from dvdgan.evaluation.behaviours import (
     OTHER,
     Calibration,
     ClipScorer,
-    PassRate,
-    calibrate,
+    Outcome,
     calibration,
+    pass_rate,
     score,
     score_as_others,
     score_clips,
     score_sets,
     whole,
 )
+from dvdgan.evaluation.behaviours.behaviour import Measurements
 from dvdgan.evaluation.behaviours.calibration import STORED, load, rendered_calibration, save
+from dvdgan.evaluation.behaviours.calibration import _limits as limits_of
 from dvdgan.evaluation.behaviours.table import CONTROLS, control_sets, main, markdown
 from dvdgan.evaluation.errors import EvaluationError
 
@@ -40,23 +42,21 @@ def few():
 @pytest.mark.parametrize("label", ["passing", "bounce"])
 def test_stored_limits_are_those_that_training_clips_give(label):
     stored = calibration(32, 12)
-    found = calibrate({label: rendered(label, stored.clips)})
+    found = rendered_calibration(32, 12, stored.clips, labels=(label,))
     assert found.limits[label] == pytest.approx(stored.limits[label], rel=1e-4)
 
 
 def test_limits_of_one_class_follow_from_its_numbers():
-    clips = rendered("bounce", 20)
-    changes = [whole.measure(clip)["change"] for clip in clips]
-    limits = calibrate({"bounce": clips}).limits["bounce"]
+    changes = [whole.measure(clip)["change"] for clip in rendered("bounce", 20)]
+    limits = rendered_calibration(32, 12, 20, labels=("bounce",)).limits["bounce"]
     assert limits["least_change"] == pytest.approx(0.5 * np.percentile(changes, 5), rel=1e-5)
     assert limits["most_change"] == pytest.approx(2 * np.percentile(changes, 95), rel=1e-5)
 
 
-def test_rendered_limits_are_those_of_the_same_clips():
+def test_classes_that_clips_are_too_short_for_have_no_limits():
     found = rendered_calibration(32, 8, clips=20, labels=("passing", "bounce"))
     assert (found.size, found.frames, found.clips) == (32, 8, 20)
     assert list(found.limits) == ["passing"]  # 8 frames show no bounce
-    assert found.limits["passing"] == calibrate({"passing": rendered("passing", 20, 8)}).limits["passing"]
 
 
 def test_the_usual_sizes_are_stored():
@@ -81,29 +81,12 @@ def test_limits_are_kept_in_a_file(tmp_path):
             load(tmp_path / "limits.json")
 
 
-@pytest.mark.parametrize(
-    ("clips", "message"),
-    [
-        ({}, "one class at least"),
-        ({"juggling": np.zeros((20, 12, 32, 32, 3), np.uint8)}, "none is defined for class 'juggling'"),
-        ({"pen": np.zeros((19, 12, 32, 32, 3), np.uint8)}, "pen: limits need 20 real clips, not 19"),
-        ({"pen": np.zeros((20, 12, 32, 30, 3), np.uint8)}, r"pen: clips are uint8 \[N, T, H, H, 3\]"),
-        ({"pen": np.zeros((20, 12, 32, 32, 3))}, "not float64"),
-        (
-            {
-                "pen": np.zeros((20, 4, 32, 32, 3), np.uint8),
-                "flow": np.zeros((20, 5, 32, 32, 3), np.uint8),
-            },
-            "flow: clips are",
-        ),
-        ({"pen": np.zeros((20, 12, 32, 32, 3), np.uint8)}, "only 0 of 20 real clips are valid .no ink on light paper"),
-    ],
-)
-def test_limits_are_refused_from_what_is_no_such_clip(clips, message):
-    with pytest.raises(EvaluationError, match=message):
-        calibrate(clips)
+def test_limits_need_clips_in_which_everything_is_found():
     with pytest.raises(EvaluationError, match="need 20 real clips of each class, not 3"):
         rendered_calibration(32, 12, clips=3)
+    blank = Measurements({}, "no ink on light paper")
+    with pytest.raises(EvaluationError, match="only 0 of 20 real clips are valid"):
+        limits_of("pen", [blank] * 20)
 
 
 def test_rates_of_classes(few):
@@ -112,12 +95,12 @@ def test_rates_of_classes(few):
     mixed = np.concatenate([clips, frozen[:1]])
     rates = score(mixed, np.append(labels, labels[0]), CLASSES, calibration(32, 12))
     assert list(rates) == ["pan-left", "passing", "bounce"]  # in the order of the classes
-    assert rates["bounce"] == PassRate(3, 3, pytest.approx(0.4385, abs=1e-3), 1.0, {})
-    assert (rates["passing"].passed, rates["passing"].count, rates["passing"].share) == (3, 4, 0.75)
+    assert rates["bounce"] == pass_rate([Outcome(True, "")] * 3)
+    assert (rates["passing"].hits, rates["passing"].of, rates["passing"].value) == (3, 4, 0.75)
     assert rates["passing"].failures == {"alive: hardly changes": 1}
     assert rates["passing"].low == pytest.approx(0.3006, abs=1e-3)  # Wilson, 3 of 4
     assert rates["passing"].high == pytest.approx(0.9544, abs=1e-3)
-    assert PassRate.of([]).share == 0
+    assert pass_rate([]).value is None
 
 
 def test_reasons_are_counted_and_the_first_is_given(few):
@@ -134,12 +117,12 @@ def test_other_classes_are_scored_by_all_but_their_own(few):
     clips, labels = few
     limits = calibration(32, 12)
     others = score_as_others(clips, labels, CLASSES, limits)
-    assert {label: rate.count for label, rate in others.items()} == {
+    assert {label: rate.of for label, rate in others.items()} == {
         label: 6 if label in ("passing", "bounce", "pan-left") else 9 for label in CLASSES
     }
-    assert sum(rate.passed for rate in others.values()) == 0
+    assert sum(rate.hits for rate in others.values()) == 0
     mirrored = score_as_others(clips[:, :, :, ::-1], labels, CLASSES, limits)
-    assert mirrored["pan-right"].passed == 3  # pans to the left are pans to the right in a mirror
+    assert mirrored["pan-right"].hits == 3  # pans to the left are pans to the right in a mirror
 
 
 def test_sets_side_by_side(few):
@@ -150,7 +133,7 @@ def test_sets_side_by_side(few):
     table = score_sets(sets, CLASSES, calibration(32, 12), others=few)
     assert list(table["bounce"]) == list(CONTROLS) == ["real", "frozen", "shuffled", "reversed", OTHER]
     assert list(table["pen"]) == [OTHER]  # no clips of its own
-    assert [table["bounce"][name].passed for name in CONTROLS if name != "reversed"] == [3, 0, 0, 0]
+    assert [table["bounce"][name].hits for name in CONTROLS if name != "reversed"] == [3, 0, 0, 0]
     assert "| bounce | 100.0 [43.9, 100.0] | 0.0 [0.0, 56.1] |" in markdown(table)
     assert "| pen |  |  |  |  | 0.0 [0.0, 29.9] |" in markdown(table)
 
@@ -174,7 +157,7 @@ def test_bad_input_is_refused_in_one_line(few):
         score(clips[:2], np.array([5, 9]), CLASSES, limits)
     with pytest.raises(EvaluationError, match="none is defined for cats, only for pen"):
         score(clips[:1], np.array([0]), ["cats", "pen"], limits)
-    assert score(clips[:1], labels[:1], [*CLASSES, "cats"], limits)["passing"].count == 1  # no clip of that class
+    assert score(clips[:1], labels[:1], [*CLASSES, "cats"], limits)["passing"].of == 1  # no clip of that class
 
 
 def test_the_command_says_what_is_wrong(capsys):

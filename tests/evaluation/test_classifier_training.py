@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from conftest import write_store
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
+from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.classifier import training as classifier_training
@@ -16,6 +17,7 @@ from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.training import train_classifier
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.parts import open_parts
+from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.evaluation.settings import ClassifierSettings, parse_settings
 from dvdgan.training import Interrupted
 
@@ -79,6 +81,10 @@ def test_learns_movement_that_frames_do_not_show(tmp_path):
     assert read.about["data"]["held_out"] == "the source's test part"
     assert read.about["data"]["flip_labels"] == {"left": "right"}
     assert lines_of(tmp_path / "classifier")[-1]["accuracy_clips"] > 0.8
+    opened = ClipStore.open(store)
+    hashes = {opened.hashes[row] for row in range(len(opened)) if opened.splits[row] == "train"}
+    every = middle_windows(ClipDataset(opened, 4, 32))
+    assert read.learned_from(every).tolist() == [digest in hashes for digest in opened.hashes]  # test clips, if equal
 
 
 def test_interrupted_training_ends_equal_to_uninterrupted(tmp_path, monkeypatch):

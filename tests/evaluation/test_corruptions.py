@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -28,16 +30,15 @@ def sharpness(clips):
     return (np.diff(clips.astype(float), axis=3) ** 2).mean((1, 2, 3, 4))
 
 
-def test_the_registry_keeps_its_order_and_kinds():
+def test_the_registry_keeps_its_order():
     assert list(CORRUPTIONS) == [
         *("shuffled", "reversed", "frozen", "cut", "jittered", "flickering"),
-        *("blurred", "noisy", "warped"),
+        *("blurred", "noisy", "warped", "repeated"),
     ]
-    assert [one.kind for one in CORRUPTIONS.values()] == ["temporal"] * 6 + ["spatial"] * 3
     assert "12 of 255" in CORRUPTIONS["noisy"].description
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "repeated"])
 def test_every_clip_is_changed_and_the_original_is_not(clips, name):
     before = clips.copy()
     after = damaged(name, clips)
@@ -46,7 +47,7 @@ def test_every_clip_is_changed_and_the_original_is_not(clips, name):
     assert np.array_equal(clips, before)
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "repeated"])
 def test_what_happens_hangs_on_the_seed_and_the_number_and_not_on_the_batch(clips, name):
     some = corrupted(array_set(clips), name, 1)
     whole = some.read(range(4))
@@ -166,7 +167,19 @@ def test_the_key_tells_what_makes_other_pixels(clips):
     assert len({array_set(clips).key, *keys}) == 4
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name != "repeated"])
 def test_clips_of_as_few_frames_as_can_be(clips, name):
     short = clips[:, [0, 7][: CORRUPTIONS[name].least_frames]]
     assert (damaged(name, short) != short).any((1, 2, 3, 4)).all()
+
+
+def test_repeated_clips_are_a_fifth_of_their_class(clips):
+    labels = np.repeat([0, 1], [10, 7])
+    rows = corruptions.repeats(dataclasses.replace(array_set(np.zeros((17, 2, 16, 16, 3), np.uint8)), labels=labels))
+    assert np.array_equal(labels[rows], labels)
+    assert [np.unique(rows[labels == label], return_counts=True)[1].tolist() for label in (0, 1)] in (
+        [[5, 5], [5, 2]],
+        [[5, 5], [2, 5]],
+    )
+    whole = corrupted(array_set(clips), "repeated").read(range(4))
+    assert len({clip.tobytes() for clip in whole}) == 1

@@ -37,6 +37,7 @@ from dvdgan.evaluation.settings import QUICK, SEEDS_APART, EvaluationSettings, p
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.evaluation.spaces import SomeFrames, pair_frames
 from dvdgan.models import UNMEASURED
+from dvdgan.report.evaluation.answers import headlines
 from dvdgan.report.evaluation.controls_table import main
 from dvdgan.training import train
 from support.clip_sets import array_set, noise_set
@@ -285,7 +286,9 @@ def test_a_folder_without_classes_is_compared_without_them(tmp_path, data, monke
     settings = EvaluationSettings(num=9, seeds=3, frames=4, truncations=(), baseline_repeats=2)
     found = run(tmp_path / "out", settings, clips=tmp_path / "flat", data=str(data), fields=["data.test_fraction=0.4"])
     assert found.classes == []
-    assert [score.key for score in found.scores] == ["pixels/frechet", "pixels/kernel"]
+    assert [score.key for score in found.scores] == [
+        f"pixels/{name}" for name in ("frechet", "kernel", "precision", "recall", "density", "coverage", "diversity")
+    ]
     assert any("no classes" in warning for warning in found.warnings)
     assert any("enough for 2 of 3 sets" in warning for warning in found.warnings)
     assert found.evaluated.clips.count == 18
@@ -407,7 +410,7 @@ def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monk
     )  # fmt: skip
     for part in found[0].by_class:
         rates = {name: (rate.hits, rate.of) for name, rate in part.rates.items()}
-        assert rates == {name: (rate.passed, rate.count) for name, rate in whole[part.label].items()}
+        assert rates == {name: (rate.hits, rate.of) for name, rate in whole[part.label].items()}
 
 
 def test_behaviours_that_clips_are_too_short_for_are_left_out(tmp_path, monkeypatch):
@@ -444,7 +447,7 @@ def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, tra
 
 def test_classes_are_matched_by_name(tmp_path, trained):
     other = write_store(tmp_path / "other", frames=4, per_class=6, classes=("sky", "moon", "dot"))
-    settings = EvaluationSettings(num=4, seeds=1)
+    settings = EvaluationSettings(num=4, seeds=1, frames=4)
     given = open_inputs(trained, None, str(other), [], None, settings, tmp_path, "cpu", False, print)
     sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
     assert sets.classes == ["sky", "dot"]
@@ -471,6 +474,86 @@ def test_a_run_is_compared_with_the_clips_that_it_packed(tmp_path, data, trained
     assert len(given.parts.held_out) == 15
 
 
+def relabelled_copy(store, out, names):
+    """A store whose classes are called otherwise."""
+    clips = ClipStore.open(store)
+    with StoreWriter(out, clips.size, names, {"source": "renamed"}) as writer:
+        for row in range(len(clips)):
+            writer.add(clips.clip(row), int(clips.labels[row]), f"{row}.mp4", 12.0)
+    return out
+
+
+def test_classes_that_differ_in_case_are_matched_and_told(tmp_path, data):
+    renamed = relabelled_copy(data, tmp_path / "renamed", ["Dot", "bar", "Skies"])
+    settings = EvaluationSettings(num=4, seeds=1, frames=4)
+    options = [["data.test_fraction=0.5"], None, settings, tmp_path / "out", "cpu", False, print]
+    given = open_inputs(None, renamed, str(data), *options)
+    sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
+    assert sets.classes == ["dot", "bar"]
+    assert "taken for the data's of nearly that name: Dot as dot" in sets.warnings[0]
+    assert "read from video files" in sets.warnings[1]  # whose colour is coarse, at 32 px
+    both = relabelled_copy(data, tmp_path / "both", ["Dot", "DOT", "bar"])
+    given = open_inputs(None, both, str(data), *options)
+    assert choose_sets(given.made, given.parts, settings, Cache(tmp_path)).classes == ["bar"]  # never merged
+    one = dataclasses.replace(given, made=given.made.take([0])).made
+    with pytest.raises(EvaluationError, match=r"both: 1 clip is too few to compare; it takes 2"):
+        choose_sets(dataclasses.replace(one, classes=["dot", "sky", "bar"]), given.parts, settings, Cache(tmp_path))
+
+
+def knowing(classifier, folder, rows, held_out):
+    """A copy of a classifier that says that it was trained on some held-out clips."""
+    folder = shutil.copytree(classifier, folder)
+    about = json.loads((folder / "classifier.json").read_text())
+    about["data"]["clips"] = " ".join(set().union(*held_out.take(rows).identities))
+    (folder / "classifier.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_clips_that_the_classifier_was_trained_on_are_left_out_and_told(tmp_path, data, classifier):
+    fields, settings = (
+        ["data.test_fraction=0.5"],
+        EvaluationSettings(num=6, seeds=1, frames=4, controls=False, truncations=()),
+    )
+    options = {"clips": data, "data": str(data), "fields": fields, "settings": settings}
+    given = open_inputs(None, data, str(data), fields, None, settings, tmp_path / "in", "cpu", False, print)
+    held_out = given.parts.held_out
+    some = run(tmp_path / "some", classifier=knowing(classifier, tmp_path / "a", range(12), held_out), **options)
+    assert "was trained on 12 of the 30 clips that are held out here, which are left out" in some.warnings[0]
+    assert some.memorisation.held_out_count <= 18
+    none = run(tmp_path / "none", classifier=knowing(classifier, tmp_path / "b", [], held_out), **options)
+    assert not any("trained on" in warning for warning in none.warnings)
+    old = run(tmp_path / "old", classifier=classifier, **options)
+    assert "does not say which clips it was trained on" in old.warnings[0]
+    with pytest.raises(EvaluationError, match="was trained on all 30 clips that are held out here"):
+        run(tmp_path / "all", classifier=knowing(classifier, tmp_path / "c", range(30), held_out), **options)
+
+
+def test_a_model_that_makes_few_clips_again_and_again_is_told(tmp_path, data):
+    """A fifth of each class, five times each: each clip is real, and the Fréchet distance hardly sees it."""
+    settings = EvaluationSettings(num=30, seeds=1, frames=4, baseline_repeats=5, truncations=(), shown=0, pairs=0)
+    some = [label * 20 + number for label in range(3) for number in range(2) for _ in range(5)]
+    store = ClipStore.open(data)
+    with StoreWriter(tmp_path / "few", 32, CLASSES, {"source": "few"}) as writer:
+        for row in some:
+            writer.add(store.clip(row), int(store.labels[row]), f"copy {row}", 12.0)
+    more = pictures_that_move(tmp_path / "more", 60)
+    found = run(tmp_path / "out", settings, clips=tmp_path / "few", data=str(more), fields=["data.test_fraction=0.5"])
+    scores = {score.key: score for score in found.scores}
+    diversity = scores["frames/diversity"]
+    assert diversity.overall.value == 0
+    assert diversity.times_worse(0.0) == np.inf
+    assert diversity.sees("repeated")
+    assert scores["frames/recall"].times_worse(scores["frames/recall"].overall.value) > 2
+    assert {key for key, score in scores.items() if score.headline} >= {
+        "frames/recall",
+        "frames/coverage",
+        "frames/diversity",
+    }
+    said = {line.score.key: line.verdict for line in headlines(found)}
+    assert said["frames/diversity"].startswith("All is missing: real clips against other real clips reach ")
+    assert [space.nearer.of for space in found.memorisation.spaces] == [6, 6]  # near copies count once
+
+
 def test_frames_come_in_pairs_evenly_over_a_clip():
     assert pair_frames(1).tolist() == [0]
     assert pair_frames(2).tolist() == [0, 1]
@@ -492,7 +575,7 @@ def test_single_pictures_are_evaluated_without_what_needs_time(tmp_path, data):
     settings = EvaluationSettings(num=6, seeds=1, frames=1, truncations=(), baseline_repeats=1, pairs=0)
     found = run(tmp_path, settings, clips=data, data=str(data), fields=["data.test_fraction=0.5"])
     assert [space.name for space in found.spaces] == ["means at 128 px"]
-    assert found.corruptions.keys() == {"blurred", "noisy", "warped"}
+    assert found.corruptions.keys() == {"blurred", "noisy", "warped", "repeated"}
     assert found.memorisation.pairs == []
     assert {space.space for space in found.memorisation.spaces} == {"means at 128 px", "coarse pixels"}
 
@@ -571,7 +654,7 @@ def test_controls_as_a_table(whole, capsys):
     assert main([str(path), "changes/frechet", "frames/frechet"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| clips | changes/frechet | frames/frechet |"
-    rows = {line.split(" | ")[0].lstrip("| "): line.split(" | ")[1:] for line in lines[2:13]}
+    rows = {line.split(" | ")[0].lstrip("| "): line.split(" | ")[1:] for line in lines[2:14]}
     assert rows.keys() == {"real", *load(path).corruptions, "generated"}
     assert "×**)" in rows["frozen"][0]
     assert rows["frozen"][1] == "– |"

@@ -166,3 +166,19 @@ def test_bias_is_what_the_module_says():
     rng = np.random.default_rng(0)
     draws = [of_features(*(rng.normal(size=(count, 4)) * np.sqrt(values) for count in (n, m))) for _ in range(300)]
     assert np.mean(draws) == pytest.approx(expected, rel=0.05)
+
+
+def test_small_variances_count_beside_large_ones():
+    """Variances 1e14 apart: the small ones stay, in a set of many clips and in one of few."""
+    rng = np.random.default_rng(4)
+    for count in (20, 400):
+        clips = rng.normal(size=(count, 30))
+        clips[:, 0] *= 1e7
+        wider = clips.copy()
+        wider[:, 1:] *= 3
+        expected = 4 * clips[:, 1:].var(0, ddof=1).sum() + 4 * (clips[:, 1:].mean(0) ** 2).sum()
+        assert of_features(clips, wider) == pytest.approx(expected, rel=0.02)
+    far = rng.normal(size=(400, 30))
+    assert of_features(far, 1e7 * far) == pytest.approx(
+        (1e7 - 1) ** 2 * (far.var(0, ddof=1).sum() + (far.mean(0) ** 2).sum())
+    )

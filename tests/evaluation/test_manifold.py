@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from dvdgan.evaluation.metrics import manifold
-from dvdgan.evaluation.metrics.manifold import manifold_scores, radii
+from dvdgan.evaluation.metrics.manifold import diversity, manifold_scores, radii
+from dvdgan.evaluation.metrics.registry import Side
+from dvdgan.evaluation.metrics.registry import manifold as group
 
 
 def column(*values):
@@ -102,3 +104,29 @@ def test_too_few_clips():
     found = manifold_scores(cloud(5, 0, 0), cloud(50, 0, 0))
     assert [score.value for score in found.values()] == [None] * 4
     assert found["coverage"].missing == "5 real and 50 generated clips; 5 neighbours need 6 of each"
+
+
+def told(real, generated):
+    sides = [Side(some, np.zeros(len(some), int)) for some in (real, generated)]
+    return {metric.key: metric.warnings(*sides) for metric in group().metrics if metric.warnings(*sides)}
+
+
+@pytest.mark.parametrize("where", [1e6, 1e9])
+def test_an_outlier_whose_ball_holds_everything_is_told(where):
+    real, generated = cloud(50, 0, 0), cloud(50, 100, 0, seed=1)
+    assert told(real, generated) == {}
+    out = np.concatenate([real, [[where, 0]]])
+    assert values(out, generated)["precision"] == 1  # though none looks real
+    assert list(told(out, generated)) == ["precision"]
+    assert "1 of 51 real clips" in told(out, generated)["precision"][0]
+    assert values(out, generated)["coverage"] < 0.1
+    assert values(real, np.concatenate([generated, [[-where, 0]]]))["recall"] == 1
+    assert list(told(real, np.concatenate([generated, [[-where, 0]]]))) == ["recall"]
+    assert told(np.repeat(real, 8, axis=0), real) == {}  # balls of no size are no measure
+
+
+def test_diversity():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    assert diversity(column(0, 1, 5, 100, 103, 7), labels).value == (1 + 1 + 4 + 3 + 3) / 5
+    assert diversity(column(0, 0, 1, 1), np.array([0, 0, 1, 1])).value == 0
+    assert diversity(column(0, 1), np.array([0, 1])).missing == "no class has two clips"

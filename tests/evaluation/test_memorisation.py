@@ -13,6 +13,7 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.memorisation import nearest as memorisation_nearest
 from dvdgan.evaluation.memorisation import search
 from dvdgan.evaluation.memorisation.closeness import _quantile_ranks, closeness, verdict
+from dvdgan.evaluation.memorisation.copies import _different
 from dvdgan.evaluation.memorisation.nearest import Scale, nearest
 from dvdgan.evaluation.memorisation.pixels import NEAR, CoarsePixels, Fingerprints
 from dvdgan.evaluation.memorisation.windows import clip_vectors, training_windows
@@ -191,6 +192,22 @@ def test_false_alarms_are_as_rare_as_they_should_be():
         training, held_out, others = normal(seed, 100, 70, 90)
         alarms += points(others, training, held_out).record.verdict == "copies"
     assert alarms <= 3
+
+
+def test_clips_that_come_again_and_again_are_no_more_often_called_copies():
+    """Nine clips 20 times each: counted as 180 independent draws, a third of the trials call them copies."""
+    alarms = {"all": 0, "different": 0}
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        vectors = rng.normal(size=(9, 320)).repeat(20, 0) + rng.normal(0, 0.1, (180, 320))
+        prints = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        values, held_out = rng.random(9).repeat(20), rng.random(360)
+        order = rng.permutation(180)
+        for name, rows in (("all", order), ("different", order[_different(prints[order])])):
+            assert len(rows) == (180 if name == "all" else 9)
+            alarms[name] += closeness(values[rows], held_out).chance < 0.01
+    assert alarms["all"] > 60
+    assert alarms["different"] <= 8
 
 
 def test_few_clips_never_show_that_there_are_no_copies_but_may_show_copies():

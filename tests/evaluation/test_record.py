@@ -1,9 +1,10 @@
 import json
+import math
 
 import pytest
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import Baseline, Control, Measured, Score, Share, is_record, load, times_worse
+from dvdgan.evaluation.record import Baseline, Measured, Score, Share, is_record, load
 from support.records import bare, example
 
 
@@ -21,8 +22,8 @@ def test_round_trip(tmp_path, make):
         (lambda tree: tree["scores"][2].update(scor=1), r"scores\.2\.scor: "),
         (lambda tree: tree["classifier"].pop("chance"), r"classifier\.chance: "),
         (lambda tree: tree["scores"][0]["overall"].update(value=float("nan")), r"scores\.0\.overall\.value: "),
-        (lambda tree: tree.update(version=3), "version 3, but this dvdgan reads version 2; use a newer dvdgan"),
-        (lambda tree: tree.update(version=1), "version 1.*make it again"),
+        (lambda tree: tree.update(version=4), "version 4, but this dvdgan reads version 3; use a newer dvdgan"),
+        (lambda tree: tree.update(version=2), "version 2.*make it again"),
         (lambda tree: tree.clear(), "no field version"),
     ],
 )
@@ -48,20 +49,11 @@ def test_files_that_are_none(tmp_path):
         bare().save(broken / "below.json")
 
 
-def test_how_many_times_worse():
-    baseline = Baseline(mean=2.0, low=1.5, high=2.5, repeats=4)
-    assert times_worse(6.0, baseline, "lower") == 3.0
-    assert times_worse(0.5, baseline, "higher") == 4.0  # it points upwards: the baseline is 4 times as high
-    assert times_worse(0.0, baseline, "higher") is None
-    around_zero = Baseline(mean=0.001, low=-0.002, high=0.004, repeats=4)
-    assert times_worse(1.0, around_zero, "lower") is None
-    assert times_worse(1.0, Baseline(missing="too few"), "lower") is None
-    assert times_worse(6.0, Baseline(mean=2.0, low=2.0, high=2.0, repeats=1), "lower") is None
-
-
 def score(values, better="lower", baseline=None):
     baseline = baseline or Baseline(mean=2.0, low=1.5, high=2.5, repeats=4)
-    controls = {name: Measured(value=value, missing="" if value else "not tried") for name, value in values.items()}
+    controls = {
+        name: Measured(value=value, missing="not tried" if value is None else "") for name, value in values.items()
+    }
     return Score(
         key="a/b",
         name="b",
@@ -69,16 +61,30 @@ def score(values, better="lower", baseline=None):
         better=better,
         overall=Measured(value=2.0),
         baseline=baseline,
-        controls={name: Control.make(measured, baseline, better) for name, measured in controls.items()},
+        controls=controls,
     )
+
+
+def test_how_many_times_worse():
+    low, high = score({}), score({}, "higher")
+    assert low.times_worse(6.0) == 3.0
+    assert high.times_worse(0.5) == 4.0  # it points upwards: the baseline is 4 times as high
+    assert high.times_worse(0.0) == math.inf  # all is missing
+    assert low.times_worse(0.0) is None
+    assert low.times_worse(None) is None
+    for baseline in (
+        Baseline(mean=0.001, low=-0.002, high=0.004, repeats=4),
+        Baseline(missing="too few"),
+        Baseline(mean=2.0, low=2.0, high=2.0, repeats=1),
+    ):
+        assert score({}, baseline=baseline).times_worse(1.0) is None
 
 
 def test_which_corruption_a_score_sees():
     low = score({"much": 3.1, "little": 2.6, "none": 2.0, "better": 0.1, "untried": None})
     assert [low.sees(name) for name in (*low.controls, "unknown")] == [True, False, False, False, None, None]
-    assert (low.controls["much"].ratio, low.controls["untried"].missing) == (1.55, "not tried")
-    high = score({"much": 1.2, "little": 1.4, "better": 9.0}, "higher")
-    assert [high.sees(name) for name in high.controls] == [True, False, False]
+    high = score({"all missing": 0.0, "much": 1.2, "little": 1.4, "better": 9.0}, "higher")
+    assert [high.sees(name) for name in high.controls] == [True, True, False, False]
     values = {"beyond": 0.011, "outside": 0.009, "inside": 0.003}
     kid = score(values, baseline=Baseline(mean=0.001, low=-0.002, high=0.004, repeats=4))
     assert [kid.sees(name) for name in kid.controls] == [True, False, False]

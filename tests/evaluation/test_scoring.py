@@ -92,10 +92,12 @@ def test_a_score_over_seeds_with_its_baseline_controls_and_classes():
     assert (found.overall.value, found.overall.low, found.overall.high) == (1.5, 1.0, 2.0)
     assert found.baseline.mean == 1.5
     assert (found.baseline.repeats, found.baseline.counts, found.baseline.note) == (4, (8, 12), "")
-    assert (found.controls["cut"].value, found.controls["cut"].ratio) == (3.0, 2.0)
+    assert found.controls["cut"].value == 3.0
     a, b = found.per_class["a"], found.per_class["b"]
-    assert (a.value, a.baseline, a.counts) == (3.0, 1.0, (4, 6))
-    assert (b.value, b.baseline) == (0.0, 2.0)
+    assert (a.value, a.baseline, a.counts) == (3.0, None, (4, 6))  # four draws are too few for a baseline
+    assert (b.value, b.baseline) == (0.0, None)
+    a, b = scored(real, held_out, generated, baseline_repeats=5).per_class.values()
+    assert (a.baseline, b.baseline) == (1.0, 2.0)
     assert found.warnings == ["only a mean"]
 
 

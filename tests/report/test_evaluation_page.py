@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dvdgan.cli.evaluation import evaluate as evaluate_command
-from dvdgan.evaluation.record import Baseline, Confusion, Control, Histogram, Measured, Nearness, Score, Share
+from dvdgan.evaluation.record import Baseline, Confusion, Histogram, Measured, Nearness, Score, Share
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.report import ReportError
 from dvdgan.report.evaluation.answers import answers, headlines
@@ -222,7 +222,7 @@ def test_mosaics_of_uneven_sides():
 
 
 def score(value, baseline, better="lower", controls=None):
-    made = {name: Control.make(Measured(value=v), baseline, better) for name, v in (controls or {}).items()}
+    made = {name: Measured(value=v) for name, v in (controls or {}).items()}
     overall = Measured(value=value)
     return Score(key="a", name="S", space="a", better=better, overall=overall, baseline=baseline, controls=made)
 

@@ -4,13 +4,12 @@ import numpy as np
 
 from dvdgan.evaluation.record import (
     Baseline,
-    Behaviour,
+    BehaviourRates,
     Behaviours,
-    Classifier,
+    ClassifierResults,
     ClassScore,
     ClipList,
     Confusion,
-    Control,
     Evaluated,
     Evaluation,
     Histogram,
@@ -18,6 +17,7 @@ from dvdgan.evaluation.record import (
     Memorisation,
     Nearness,
     Pair,
+    PassRate,
     Reference,
     Score,
     Share,
@@ -84,7 +84,7 @@ def _score(index, classes, rng):
     if "KID" in title:
         baseline = Baseline(mean=mean, low=-3 * mean, high=4 * mean, repeats=10, counts=(1024, 1024))
     controls = {
-        name: Control.make(Measured(value=mean * factor**power * (1 + 0.02 * rng.standard_normal())), baseline, better)
+        name: Measured(value=mean * factor**power * (1 + 0.02 * rng.standard_normal()))
         for name, factor in zip(CORRUPTIONS, factors)
     }
     per_class = {}
@@ -128,7 +128,7 @@ def _classifier(classes, rng):
         for matrix in (real, made)
     ]
     n = 113 * len(classes)
-    return Classifier(
+    return ClassifierResults(
         path="runs/classifier",
         key="cd34" * 16,
         trained_on="phenomena, training part",
@@ -186,19 +186,19 @@ def _behaviours(classes, rng):
             for k, p in kinds.items()
         }
         failed = 113 - rates["generated"].hits
+        failures = {
+            "not alive": failed // 3,
+            "not found": failed // 3,
+            "does not behave": failed - 2 * (failed // 3),
+        }
         by_class.append(
-            Behaviour(
+            BehaviourRates(
                 label=label,
                 about="The ink stays, and grows where the tip of the pen is."
                 if label == "pen"
                 else "It moves as its class does.",
-                rates=rates,
+                rates={k: PassRate(**rate.model_dump(), failures=failures) for k, rate in rates.items()},
                 may_pass=["reversed"] if label == "passing" else [],
-                failures={
-                    "not alive": failed // 3,
-                    "not found": failed // 3,
-                    "does not behave": failed - 2 * (failed // 3),
-                },
             )
         )
     overall = {kind: Share.make(sum(part.rates[kind].hits for part in by_class), 113 * len(classes)) for kind in kinds}

@@ -88,11 +88,15 @@ def joined(sets: Sequence[ClipSet], name: str) -> ClipSet:
                 clips[here] = some.read((numbers[here] - start).tolist())
         return clips
 
-    return replace(
-        sets[0],
+    first = sets[0]
+    return ClipSet(
         name=name,
         ids=[clip for clips in sets for clip in clips.ids],
         labels=np.concatenate([clips.labels for clips in sets]),
+        classes=first.classes,
+        frames=first.frames,
+        size=first.size,
+        fps=first.fps,
         key=content_key("joined", [clips.key for clips in sets]),
         read=read,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import ndimage
@@ -30,6 +29,7 @@ FLICKER_DEVIATION = 0.12
 BLUR_PIXELS = 1.5
 NOISE_LEVELS = 12
 WARP_PIXELS = 4
+REPEATS = 5
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,16 @@ class Corruption:
     """One way to corrupt a clip.
 
     Attributes:
-        kind: ``temporal`` if each frame by itself stays a frame of a real clip (but for its place or brightness),
-            ``spatial`` if the frames are what is corrupted and the motion stays.
         description: one line for the report.
         function: of (clip uint8 ``[T, H, W, 3]``, generator, another clip); returns a clip of that shape.
         least_frames: fewer frames cannot be corrupted so.
-        needs_partner: whether a part of another clip comes in, see `partners`.
+        others: of a set and a seed, the other clip that comes in for each clip, int64 ``[N]``; None if none does.
     """
 
-    kind: Literal["temporal", "spatial"]
     description: str
     function: Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray]
     least_frames: int = 2
-    needs_partner: bool = False
+    others: Callable[[ClipSet, int], np.ndarray] | None = None
 
 
 def corrupted(clips: ClipSet, name: str, seed: int = 0) -> ClipSet:
@@ -64,10 +61,10 @@ def corrupted(clips: ClipSet, name: str, seed: int = 0) -> ClipSet:
         EvaluationError: a set of a single clip where a corruption needs another one.
     """
     corruption = CORRUPTIONS[name]
-    others = partners(len(clips), seed) if corruption.needs_partner else np.arange(len(clips))
+    others = None if corruption.others is None else corruption.others(clips, seed)
 
     def function(some: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-        beside = clips.read(others[list(rows)].tolist()) if corruption.needs_partner else some
+        beside = some if others is None else clips.read(others[list(rows)].tolist())
         rngs = [numpy_generator(seed, f"evaluation: {name}", int(row)) for row in rows]
         return np.stack([corruption.function(*clip) for clip in zip(some, rngs, beside)])
 
@@ -88,6 +85,15 @@ def partners(count: int, seed: int = 0) -> np.ndarray:
     order = numpy_generator(seed, "evaluation: partners").permutation(count)
     found = np.empty(count, np.int64)
     found[order] = np.roll(order, -1)
+    return found
+
+
+def repeats(clips: ClipSet, seed: int = 0) -> np.ndarray:
+    """For each clip one of its class, int64 ``[N]``: each of a fifth of the class, drawn from the seed, five times."""
+    found = np.empty(len(clips), np.int64)
+    for label in np.unique(clips.labels).tolist():
+        members = numpy_generator(seed, "evaluation: repeats", label).permutation(np.flatnonzero(clips.labels == label))
+        found[members] = members[np.arange(len(members)) // REPEATS * REPEATS]
     return found
 
 
@@ -145,6 +151,10 @@ def _warped(clip: np.ndarray, rng: np.random.Generator, partner: np.ndarray) -> 
     return _bytes(np.moveaxis(np.reshape(bent, (len(clip), 3, height, width)), 1, -1))
 
 
+def _repeated(clip: np.ndarray, rng: np.random.Generator, partner: np.ndarray) -> np.ndarray:
+    return partner
+
+
 def _smooth_field(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """By how much each pixel moves, down and to the right, ``[2, H, W]``; the longest of all moves has length 1."""
     waves = np.arange(_WAVES)
@@ -165,42 +175,42 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 CORRUPTIONS: dict[str, Corruption] = {
-    "shuffled": Corruption("temporal", "the frames in another order, drawn for each clip", _shuffled),
-    "reversed": Corruption("temporal", "the frames from last to first", _reversed),
-    "frozen": Corruption("temporal", "one frame of the clip, drawn for each, all the time", _frozen),
+    "shuffled": Corruption("the frames in another order, drawn for each clip", _shuffled),
+    "reversed": Corruption("the frames from last to first", _reversed),
+    "frozen": Corruption("one frame of the clip, drawn for each, all the time", _frozen),
     "cut": Corruption(
-        "temporal",
         f"the last {CUT_SHARE:g} of the frames come from another clip, of any class",
         _cut,
-        needs_partner=True,
+        others=lambda clips, seed: partners(len(clips), seed),
     ),
     "jittered": Corruption(
-        "temporal",
         f"each frame moved by whole pixels, up to {JITTER_PIXELS:g} of 64 each way; the edge is repeated",
         _jittered,
     ),
     "flickering": Corruption(
-        "temporal",
         f"the brightness of each frame times a random gain around 1, standard deviation {FLICKER_DEVIATION:g}",
         _flickering,
     ),
     "blurred": Corruption(
-        "spatial",
         f"each frame blurred by a Gaussian, standard deviation {BLUR_PIXELS:g} px of 64",
         _blurred,
         least_frames=1,
     ),
     "noisy": Corruption(
-        "spatial",
         f"Gaussian noise on each value of each frame, standard deviation {NOISE_LEVELS:g} of 255",
         _noisy,
         least_frames=1,
     ),
     "warped": Corruption(
-        "spatial",
         f"all frames of a clip bent alike by one smooth field, drawn for each, up to {WARP_PIXELS:g} px of 64",
         _warped,
         least_frames=1,
     ),
+    "repeated": Corruption(
+        f"a clip in {REPEATS} of each class, and each of these {REPEATS} times: all look real, and few differ",
+        _repeated,
+        least_frames=1,
+        others=repeats,
+    ),
 }
-"""The controls, in the order in which reports name them: what corrupts time, then what corrupts pictures."""
+"""The controls, in the order in which reports name them: of time, of pictures, and of the set as a whole."""

@@ -10,6 +10,7 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ import torch
 import dvdgan
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.devices import pick_device
-from dvdgan.evaluation import record
 from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
@@ -33,9 +33,10 @@ from dvdgan.evaluation.features.weights import file_sha256
 from dvdgan.evaluation.inputs import Inputs, open_inputs
 from dvdgan.evaluation.memorisation.copies import Copies, find_copies
 from dvdgan.evaluation.metrics.classification import confusion
+from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.pass_rates import score_behaviours
 from dvdgan.evaluation.progress import Stages
-from dvdgan.evaluation.record import AbsentPart, ClipList, Evaluated, Evaluation, Reference, Sweep
+from dvdgan.evaluation.record import AbsentPart, ClassifierResults, ClipList, Evaluated, Evaluation, Reference, Sweep
 from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings
@@ -110,11 +111,12 @@ def evaluate(
         model, clips = (None if path is None else Path(path) for path in (model, clips))
         given = open_inputs(model, clips, data, fields, known, settings, folder, device, progress, say)
     with closing(given):
-        sets = choose_sets(given.made, given.parts, settings, cache)
+        parts, learned = _without_learned(given.parts, known)
+        sets = choose_sets(given.made, parts, settings, cache)
         spaces = open_spaces(sets.reference, known, settings, where)
         say(_in_short(sets, spaces))
         absent: dict[AbsentPart, str] = {}
-        warnings = [*sets.warnings, *spaces.missing, *_about_classifier(known, sets, given.data.stride)]
+        warnings = [*learned, *sets.warnings, *spaces.missing, *_about_classifier(known, sets, given.data.stride)]
         if given.unsearched:
             warnings.append(f"copies: {given.unsearched}")
 
@@ -191,6 +193,32 @@ def _sweep(
     return None
 
 
+def _without_learned(parts: Parts, classifier: Classifier | None) -> tuple[Parts, list[str]]:
+    """Both parts of the data without held-out clips that the classifier was trained on, and what is to be said of it.
+
+    Raises:
+        EvaluationError: it was trained on all of them.
+    """
+    if classifier is None:
+        return parts, []
+    learned = classifier.learned_from(parts.held_out)
+    same = "train it on the same parts of the data (dvdgan train-classifier, with the same data.* fields)"
+    if learned is None:
+        if parts.held_out.dataset.store.about.get("source") == PHENOMENA:  # of which one split is never trained on
+            return parts, []
+        return parts, [
+            f"{classifier.place} does not say which clips it was trained on, so clips that are held out here may "
+            "be among them, and it may be surer of these than of new ones; train it again"
+        ]
+    count, of = int(learned.sum()), len(learned)
+    if count == of:
+        raise EvaluationError(f"{classifier.place}: was trained on all {of} clips that are held out here; {same}")
+    if not count:
+        return parts, []
+    said = f"{classifier.place} was trained on {count} of the {of} clips that are held out here, which are left out"
+    return replace(parts, held_out=parts.held_out.take(np.flatnonzero(~learned))), [f"{said}; {same}"]
+
+
 def _about_classifier(classifier: Classifier | None, sets: Sets, stride: int) -> list[str]:
     if classifier is None:
         return []
@@ -206,7 +234,7 @@ def _about_classifier(classifier: Classifier | None, sets: Sets, stride: int) ->
 
 def _classifier(
     classifier: Classifier | None, sets: Sets, cache: Cache, absent: dict[AbsentPart, str]
-) -> record.Classifier | None:
+) -> ClassifierResults | None:
     if classifier is None:
         absent["classifier"] = "none was given; dvdgan train-classifier trains one, and --classifier names it"
         return None

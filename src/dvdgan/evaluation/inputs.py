@@ -17,8 +17,9 @@ from dvdgan.data.store.index import is_store
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.folder_clips import open_folder
 from dvdgan.evaluation.parts import Parts, open_parts
-from dvdgan.evaluation.real_clips import RealClips, open_folder
+from dvdgan.evaluation.real_clips import RealClips
 from dvdgan.evaluation.sets import REFERENCE
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.models import Model, find_model, load_model

@@ -15,8 +15,8 @@ from dvdgan.evaluation.behaviours import (
     OTHER,
     Calibration,
     Outcome,
-    PassRate,
     calibration,
+    pass_rate,
     score_as_others,
 )
 from dvdgan.evaluation.behaviours.calibration import load, save
@@ -25,7 +25,7 @@ from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.progress import Stages
-from dvdgan.evaluation.record import Behaviour, Behaviours, Share
+from dvdgan.evaluation.record import BehaviourRates, Behaviours, PassRate, Share
 from dvdgan.evaluation.sets import Sets
 
 _OTHERS = 5  # real clips of each class that are scored as each other class
@@ -87,7 +87,7 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> Beh
             score("generated", pixels, labels)
     rates = {
         title: {
-            name: PassRate.of([outcome for number, outcome in outcomes if number == label])
+            name: pass_rate([outcome for number, outcome in outcomes if number == label])
             for name, outcomes in scored.items()
             if any(number == label for number, _ in outcomes)
         }
@@ -102,30 +102,19 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> Beh
     return _record(rates, limits.describe())
 
 
-def _record(rates: Mapping[str, Mapping[str, PassRate]], thresholds: str) -> Behaviours:
+def _record(rates: Mapping[str, dict[str, PassRate]], thresholds: str) -> Behaviours:
     """Pass rates ``[class][set]``, and those over all classes."""
-    shares = {
-        title: {name: Share.make(rate.passed, rate.count) for name, rate in of_class.items()}
-        for title, of_class in rates.items()
-    }
     overall = {}
-    for name in dict.fromkeys(name for of_class in shares.values() for name in of_class):
-        some = [of_class[name] for of_class in shares.values() if name in of_class]
+    for name in dict.fromkeys(name for of_class in rates.values() for name in of_class):
+        some = [of_class[name] for of_class in rates.values() if name in of_class]
         overall[name] = Share.make(sum(share.hits for share in some), sum(share.of for share in some))
-    return Behaviours(
-        thresholds=thresholds,
-        overall=overall,
-        by_class=[
-            Behaviour(
-                label=title,
-                about=BEHAVIOURS[title].about,
-                rates=of_class,
-                may_pass=list(BEHAVIOURS[title].may_pass),
-                failures=dict(rates[title]["generated"].failures) if "generated" in of_class else {},
-            )
-            for title, of_class in shares.items()
-        ],
-    )
+    by_class = [
+        BehaviourRates(
+            label=title, about=BEHAVIOURS[title].about, rates=of_class, may_pass=list(BEHAVIOURS[title].may_pass)
+        )
+        for title, of_class in rates.items()
+    ]
+    return Behaviours(thresholds=thresholds, overall=overall, by_class=by_class)
 
 
 def _pieces(clips: ClipSet, able: np.ndarray) -> list[np.ndarray]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.windows import Window
 from dvdgan.documents import read_json
@@ -22,6 +19,7 @@ from dvdgan.evaluation.errors import EvaluationError
 
 _VERSION = 1  # raised whenever other pixels are read
 _AT_ONCE = 16  # clips that are decoded together
+_KNOWN_BY = 16  # hex digits of a clip's identity
 _BACKGROUND = "evaluation: background"
 
 
@@ -52,6 +50,22 @@ class RealClips(ClipSet):
         """What each clip shares with its near copies, by the data's groups; its source if it is one of its own."""
         store = self.dataset.store
         return [store.groups[window.clip] or store.sources[window.clip] for window in self.windows]
+
+    @property
+    def identities(self) -> list[set[str]]:
+        """What each clip is known by elsewhere: the starts of SHA-256 of its frames and of its file's place.
+
+        Clips are equal if either is: frames that were packed at another size differ, and files may be moved.
+        """
+        store = self.dataset.store
+        root, frames = store.about.get("root"), getattr(store, "hashes", None)
+        found: list[set[str]] = []
+        for clip in (window.clip for window in self.windows):
+            known = [] if frames is None else [frames[clip]]
+            if root is not None:
+                known.append(content_key("file", root, store.sources[clip]))
+            found.append({one[:_KNOWN_BY] for one in known})
+        return found
 
 
 def real_clips(dataset: ClipDataset, windows: list[Window], labels: np.ndarray, name: str, fps: float) -> RealClips:
@@ -117,23 +131,6 @@ def middle_windows(
         fps = float(np.median(rates[[window.clip for window in windows]]))
     name = _name(dataset, part) if name is None else name
     return real_clips(dataset, windows, dataset.labels[members], name, fps / dataset.stride)
-
-
-def open_folder(path: Path, size: int, frames: int, cache: Path, progress: bool = True) -> RealClips:
-    """Clips in a folder (or list, or packed store), such as another model's samples; see `open_dataset`.
-
-    Args:
-        path: the folder; class folders in it give the clips their classes.
-        size: height and width, in pixels; the short side is resized to it, and the middle cut out.
-        frames: frames per clip; of a longer clip, the middle ones.
-        cache: directory of the packed store that is made, outside the folder.
-        progress: show a progress bar on stderr.
-
-    Raises:
-        DataError: there is no such folder, or nothing in it can be used.
-    """
-    config = DataConfig(source=str(path), split="all")
-    return middle_windows(open_dataset(config, size, frames, cache, progress), "all", fps=config.fps, name=str(path))
 
 
 def readable(clips: RealClips, cache: Cache) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shorten
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.metrics.intervals import wilson
 
-VERSION: Literal[2] = 2
+VERSION: Literal[3] = 3
 """Version of the file; it rises when a field is renamed, removed or changes its meaning."""
 
 SEEN = 1.5
@@ -69,6 +70,13 @@ class Share(Part):
         return self.hits / self.of if self.of else None
 
 
+class PassRate(Share):
+    """A share of clips that show their class's behaviour."""
+
+    failures: dict[str, int] = Field(default_factory=dict)
+    """Why the others failed, and how many, most frequent first; a clip counts once, with its first reason."""
+
+
 class Baseline(Part):
     """What real clips score against other real clips, at the counts of the score; a perfect model would score about
     this."""
@@ -86,22 +94,6 @@ class Baseline(Part):
     """Why there is no mean."""
     note: str = ""
     """What was done instead where the counts are not those of the score."""
-
-
-class Control(Part):
-    """A score of real clips that were corrupted on purpose."""
-
-    value: float | None = None
-    ratio: float | None = None
-    """How many times worse than the baseline, from `times_worse`; missing where the baseline is not above 0."""
-    missing: str = ""
-
-    @classmethod
-    def make(cls, measured: Measured, baseline: Baseline, better: Better) -> Control:
-        """What was measured of corrupted clips, with its ratio to the baseline."""
-        if measured.value is None:
-            return cls(missing=measured.missing)
-        return cls(value=measured.value, ratio=times_worse(measured.value, baseline, better))
 
 
 class ClassScore(Part):
@@ -135,11 +127,25 @@ class Score(Part):
     generated_count: int | None = Field(None, ge=0)
     """Clips on the generated side of each value."""
     real_count: int | None = Field(None, ge=0)
-    controls: dict[str, Control] = Field(default_factory=dict)
-    """By corruption, in the order of Evaluation.corruptions."""
+    controls: dict[str, Measured] = Field(default_factory=dict)
+    """Of real clips that were corrupted on purpose, by corruption, in the order of Evaluation.corruptions."""
     per_class: dict[str, ClassScore] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
     """Such as counts that are too small for the dimension."""
+
+    def times_worse(self, value: float | None) -> float | None:
+        """How many times worse a value is than real against real: 1 is as good, whichever way the score points.
+
+        Infinity if a score that is to be high is 0: all is missing. None where a ratio means nothing: no value, no
+        baseline, one that is not above 0 (unbiased estimates such as KID waver around 0) or whose own repeats reach
+        down to 0, for then it is noise that one would divide by, or one of a single repeat, of which that is not known.
+        """
+        mean, low = self.baseline.mean, self.baseline.low
+        if value is None or value < 0 or mean is None or low is None or low <= 0 or self.baseline.repeats < 2:
+            return None
+        if value == 0:
+            return math.inf if self.better == "higher" else None
+        return value / mean if self.better == "lower" else mean / value
 
     def sees(self, corruption: str) -> bool | None:
         """Whether real clips with this corruption score worse than all pairs of real sets, `SEEN` times at least.
@@ -153,22 +159,9 @@ class Score(Part):
         if baseline.repeats < 2:
             return None
         beyond = control.value - baseline.high if self.better == "lower" else baseline.low - control.value
-        enough = beyond > baseline.high - baseline.low if control.ratio is None else control.ratio >= SEEN
+        ratio = self.times_worse(control.value)
+        enough = beyond > baseline.high - baseline.low if ratio is None else ratio >= SEEN
         return beyond > 0 and enough
-
-
-def times_worse(value: float, baseline: Baseline, better: Better) -> float | None:
-    """How many times worse a score's value is than real against real: 1 is as good, whichever way the score points.
-
-    None where a ratio means nothing: no baseline, a baseline or a value that is not above 0 (unbiased estimates such as
-    KID waver around 0), a baseline whose own repeats reach down to 0, for then it is noise that one would divide by, or
-    a baseline of one repeat, of which that is not known.
-    """
-    if baseline.mean is None or baseline.mean <= 0 or baseline.low is None or baseline.low <= 0:
-        return None
-    if baseline.repeats < 2 or value <= 0:
-        return None
-    return value / baseline.mean if better == "lower" else baseline.mean / value
 
 
 class SweepPoint(Part):
@@ -201,7 +194,7 @@ class Confusion(Part):
         return self
 
 
-class Classifier(Part):
+class ClassifierResults(Part):
     """The classifier, trained on the data, and how often it takes generated clips for their class."""
 
     path: str
@@ -288,19 +281,17 @@ class Memorisation(Part):
     """The nearest pairs, generated ones first, each kind by distance."""
 
 
-class Behaviour(Part):
-    """Whether clips of one class do what the class is about."""
+class BehaviourRates(Part):
+    """How many clips of one class do what the class is about."""
 
     label: str
     """The class."""
     about: str = ""
     """What a clip does that passes, in one plain sentence."""
-    rates: dict[str, Share]
+    rates: dict[str, PassRate]
     """Clips that pass, by set: generated, real, frozen, shuffled, reversed, other class."""
     may_pass: list[str] = Field(default_factory=list)
     """Controls that show the behaviour all the same, so that nothing follows when they pass."""
-    failures: dict[str, int] = Field(default_factory=dict)
-    """Why generated clips failed, and how many; a clip counts once, with its first reason."""
 
 
 class Behaviours(Part):
@@ -309,8 +300,8 @@ class Behaviours(Part):
     thresholds: str
     """Version and hash of the thresholds."""
     overall: dict[str, Share]
-    """As Behaviour.rates, over all classes."""
-    by_class: list[Behaviour]
+    """As BehaviourRates.rates, over all classes."""
+    by_class: list[BehaviourRates]
 
 
 class ClipList(Part):
@@ -388,7 +379,7 @@ class Space(Part):
 class Evaluation(Part):
     """One evaluation; `save` and `load` keep it as JSON."""
 
-    version: Literal[2] = VERSION
+    version: Literal[3] = VERSION
     made: str
     """When, ISO 8601 with the zone."""
     evaluated: Evaluated
@@ -398,7 +389,7 @@ class Evaluation(Part):
     corruptions: dict[str, str] = Field(default_factory=dict)
     """What each control does to real clips, such as `shuffled`: `the frames in random order`."""
     sweep: Sweep | None = None
-    classifier: Classifier | None = None
+    classifier: ClassifierResults | None = None
     memorisation: Memorisation | None = None
     behaviours: Behaviours | None = None
     absent: dict[AbsentPart, str] = Field(default_factory=dict)

@@ -14,13 +14,13 @@ from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.metrics.baselines import baseline, held_out_splits
 from dvdgan.evaluation.metrics.registry import Metric, MetricGroup, Side
 from dvdgan.evaluation.progress import Advance, Stages
-from dvdgan.evaluation.record import Baseline, ClassScore, Control, Measured, Score, Sweep, SweepPoint
+from dvdgan.evaluation.record import Baseline, ClassScore, Measured, Score, Sweep, SweepPoint
 from dvdgan.evaluation.sets import Sets, model_set
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import FeatureSpace
 from dvdgan.models import Model
 
-_CLASS_REPEATS = 3  # real against real, for each class
+_FEWEST_REPEATS = 5  # of real against real, below which a class's baseline is noise and not shown
 _FEWEST = 4  # clips of a class on either side, below which it has no score
 
 
@@ -137,7 +137,7 @@ class _Scored:
             baseline=beneath,
             generated_count=len(self.generated[0]),
             real_count=len(self.real) if metric.compares else None,
-            controls={name: Control.make(found, beneath, metric.better) for name, found in controls.items()},
+            controls=dict(controls),
             per_class=dict(by_class),
             warnings=[*warnings, *([beneath.note] if beneath.note else [])],
         )
@@ -166,7 +166,7 @@ class _Scored:
             values = [self._of_class(real, some) for some in generated]
             baselines: dict[str, Baseline] = {}
             if min(len(real), len(held_out), len(generated[0])) >= _FEWEST:
-                baselines = self._baselines(real, held_out, len(generated[0]), _CLASS_REPEATS)
+                baselines = self._baselines(real, held_out, len(generated[0]), self.settings.baseline_repeats)
             if any(len(some) != len(generated[0]) for some in generated):
                 values = values[:1]  # of other counts, which do not compare
             found[title] = {
@@ -189,7 +189,8 @@ class _Scored:
 def _class_score(found: Measured, beneath: Baseline | None, counts: tuple[int, int]) -> ClassScore:
     if found.value is None:
         return ClassScore(counts=counts, missing=found.missing)
-    mean = None if beneath is None or beneath.note else beneath.mean
+    known = beneath is not None and not beneath.note and beneath.repeats >= _FEWEST_REPEATS
+    mean = beneath.mean if beneath is not None and known else None
     return ClassScore(value=found.value, baseline=mean, counts=counts)
 
 

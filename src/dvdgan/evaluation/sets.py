@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dvdgan.data.decode.clip import VIDEO_SUFFIXES
 from dvdgan.evaluation.cache import Cache, made_once
 from dvdgan.evaluation.clip_set import ClipSet, apportioned, ranked
 from dvdgan.evaluation.errors import EvaluationError
@@ -19,6 +22,7 @@ from dvdgan.models import Model
 REFERENCE = 2
 """Reference clips, and held-out clips, for each clip of a generated set: baselines draw halves of the held-out ones."""
 
+_COARSE = 64  # pixels up to which it matters that video files halve the resolution of colour
 _NAMED = 5  # classes that a warning names
 _FEWEST_TIMES = 1.5  # clips for each of a generated set from which repeats of the baseline differ
 _SPEED = 1.05  # ratio of frame rates from which clips are said to be of another speed
@@ -71,6 +75,9 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         EvaluationError: no class in common, or too few clips to compare anything.
     """
     warnings: list[str] = []
+    if isinstance(made, RealClips):
+        made = _as_in_data(made, parts.train.classes, warnings)
+        warnings += _coarse_colour(made, parts)
     classes = _common(made.classes, parts.train.classes, warnings)
     training = middle_windows(parts.train, "train", fps=parts.held_out.fps * parts.train.stride)
     weights = [1.0]
@@ -87,6 +94,8 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
     wanted = np.bincount(apportioned(weights, count), minlength=len(weights))
     generated: list[ClipSet]
     seeds: list[int] = []
+    if isinstance(made, RealClips) and len(made) < 2:
+        raise EvaluationError(f"{made.name}: {len(made)} clip is too few to compare; it takes 2")
     if isinstance(made, Model):
         seeds = [place * SEEDS_APART for place in range(settings.seeds)]
         generated = [
@@ -109,10 +118,12 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         rates = f"{made.fps:g} frames per second, real ones {parts.held_out.fps:g}"
         warnings.append(f"generated clips have {rates}: movement is compared frame by frame, at these two speeds")
     controls = np.intersect1d(pools["held-out"].deal(wanted, settings.seed)[0], rows["held-out"])
-    if min(len(generated[0]), len(controls), *map(len, chosen.values())) < 2:
+    if len(generated[0]) < 2:
+        raise EvaluationError(f"{generated[0].name}: {len(generated[0])} clips are too few to compare; it takes 2")
+    if min(len(controls), *map(len, chosen.values())) < 2:
         raise EvaluationError(
-            f"{parts.held_out.name}: {len(chosen['held-out'])} held-out, {len(chosen['training'])} training and "
-            f"{len(generated[0])} generated clips are too few to compare; add clips, or hold more out "
+            f"{parts.train.store.about.get('root', parts.train.store.path)}: {len(chosen['held-out'])} held-out and "
+            f"{len(chosen['training'])} training clips are too few to compare; add clips, or hold more out "
             "(data.test_fraction)"
         )
     groups = parts.held_out.groups
@@ -227,6 +238,42 @@ def _left_out(clips: RealClips) -> list[str]:
     if dataset.store.skipped:
         found.append(f"{clips.name}: {len(dataset.store.skipped)} files could not be read")
     return found
+
+
+def _as_in_data(made: RealClips, real: Sequence[str], warnings: list[str]) -> RealClips:
+    """Clips of a folder with the data's names of their classes where these differ in case and the like, and are clear.
+
+    As file names they differ in Unicode form, and in signs that ``dvdgan generate`` writes as ``_``.
+    """
+
+    def plain(name: str) -> str:
+        return re.sub(r"[^\w-]", "_", unicodedata.normalize("NFC", name)).casefold()
+
+    renamed = {}
+    for name in made.classes:
+        same = [one for one in real if plain(one) == plain(name)]
+        alike = [one for one in made.classes if plain(one) == plain(name)]
+        if name not in real and len(same) == len(alike) == 1:
+            renamed[name] = same[0]
+    if renamed:
+        listed = ", ".join(f"{name} as {other}" for name, other in list(renamed.items())[:_NAMED])
+        more = " …" if len(renamed) > _NAMED else ""
+        warnings.append(f"{made.name}: classes are taken for the data's of nearly that name: {listed}{more}")
+    return replace(made, classes=[renamed.get(name, name) for name in made.classes])
+
+
+def _coarse_colour(made: RealClips, parts: Parts) -> list[str]:
+    """A warning where small clips come of video files and real ones do not: their colour is coarser."""
+    coded = [
+        any(clips.dataset.store.sources[window.clip].lower().endswith(VIDEO_SUFFIXES) for window in clips.windows)
+        for clips in (made, parts.held_out)
+    ]
+    if made.size > _COARSE or coded != [True, False]:
+        return []
+    return [
+        f"{made.name}: read from video files, whose colour has half the resolution; at {made.size} px that alone takes "
+        "scores of frames out of the baseline: give the clips as .npz (dvdgan generate --out NAME.npz), GIF or WebP"
+    ]
 
 
 def _common(made: Sequence[str], real: Sequence[str], warnings: list[str]) -> list[str]:

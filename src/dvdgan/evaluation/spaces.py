@@ -204,7 +204,7 @@ def _add_classifier(found: Spaces, classifier: Classifier, reference: ClipSet) -
         frechet(FRECHET_NAME, headline=True, by_class=True),
         kernel(),
         classification(classifier, reference.classes),
-        manifold(),
+        manifold(headline=True),
     ]
     found.spaces.append(FeatureSpace("classifier", record, extractor, groups, swept=True))
     about = "What the classifier of clips, trained on the data, sees: what is done, and how it looks."
@@ -216,7 +216,7 @@ def _add_frames(found: Spaces, base: EfficientNetFrames, frames: int) -> None:
     weights = f"{EFFICIENTNET_LITE0.distribution} {EFFICIENTNET_LITE0.version}, SHA-256 {EFFICIENTNET_LITE0.sha256}"
     about = f"how single frames look, to a network trained on ImageNet; {seen} frames of each clip"
     record = _record(extractor, base.resize, weights, about, key=content_key(extractor.key, "frames"))
-    groups = [frechet(headline=True), kernel(), manifold()]
+    groups = [frechet(headline=True), kernel(), manifold(headline=not found.spaces)]
     found.spaces.append(FeatureSpace("frames", record, extractor, groups, _first_of_pairs, swept=True))
     if frames > 1:
         about = f"how those features change from a frame to the next; {seen} such steps of each clip"
@@ -243,7 +243,8 @@ def _add_pixels(found: Spaces) -> None:
     found.neighbourhoods.append(Neighbourhood(extractor.name, about, extractor, extractor, plain=True))
     if not found.spaces:
         record = _record(extractor, "none", "", about)
-        found.spaces.append(FeatureSpace("pixels", record, extractor, [frechet(), kernel()], swept=True))
+        groups = [frechet(), kernel(), manifold(headline=True)]
+        found.spaces.append(FeatureSpace("pixels", record, extractor, groups, swept=True))
 
 
 def _field_networks(settings: EvaluationSettings, device: torch.device) -> list[TorchScriptFeatures]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dvdgan.evaluation.record import Better, Measured, Share
+from dvdgan.evaluation.record import Measured, Share
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MANY = 200  # clips from which a tenth of a per cent is worth saying
@@ -57,8 +57,12 @@ def interval(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}"
 
 
-def times(ratio: float) -> str:
-    """A ratio: 1.48×, 3.4×, 17×."""
+def times(ratio: float | None) -> str:
+    """A ratio: 1.48×, 3.4×, 17×; infinite where a score that is to be high is 0; "" if there is none."""
+    if ratio is None:
+        return ""
+    if ratio == math.inf:
+        return "all missing"
     places = 2 if ratio < 1.995 else 1 if ratio < 9.95 else 0
     return f"{ratio:,.{places}f}×"
 
@@ -84,11 +88,6 @@ def share_interval(result: Share) -> str:
 def share_whole(result: Share) -> str:
     """A share with its interval; why there is none."""
     return f"{share(result)} ({share_interval(result)})" if result.of else f"not measured: {result.missing}"
-
-
-def better(way: Better) -> str:
-    """Which way a score points."""
-    return f"{way} is better"
 
 
 def clips(count: int, what: str = "clip") -> str:

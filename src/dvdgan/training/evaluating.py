@@ -192,10 +192,10 @@ def _by_behaviour(dataset: ClipDataset, metadata: dict[str, Any], say: Callable[
 
     def measure(clips: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         rates = score(clips[:most], labels[:most], dataset.classes, limits)
-        counts = {name: rate.count for name, rate in rates.items()}
+        counts = {name: rate.of for name, rate in rates.items()}
         return {
-            "behaviours": _rounded(sum(rate.passed for rate in rates.values()) / sum(counts.values())),
-            "behaviours_by_class": {name: _rounded(rate.share) for name, rate in rates.items()},
+            "behaviours": _rounded(sum(rate.hits for rate in rates.values()) / sum(counts.values())),
+            "behaviours_by_class": {name: _rounded(rate.hits / rate.of) for name, rate in rates.items()},
             "behaviours_clips": sum(counts.values()),
             "behaviours_clips_by_class": counts,
         }

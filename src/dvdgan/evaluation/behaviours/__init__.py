@@ -1,4 +1,4 @@
-"""Behaviours: does a clip do what its class is about? Measured on pixels, for the rendered phenomena.
+"""Behaviours: does a clip do what its class is about? Measurements on pixels, for the rendered phenomena.
 
 A clip passes if it is alive (it changes from frame to frame as much as real ones do), whole (one scene from beginning
 to end), valid (the thing that its class is about can be found) and shows the behaviour. Measures see pixels only; a
@@ -6,16 +6,16 @@ failed detection is a failure. Their limits come from real training clips of the
 before any model was scored.
 
     limits = calibration(size=32, frames=12)
-    rates = score(clips, labels, classes, limits)      # {"pen": PassRate(passed=…, count=…, low=…, high=…), …}
+    rates = score(clips, labels, classes, limits)      # {"pen": PassRate(hits=…, of=…, low=…, high=…), …}
 """
 
 from dvdgan.evaluation.behaviours.behaviour import Behaviour, Outcome
-from dvdgan.evaluation.behaviours.calibration import Calibration, calibrate, calibration, rendered_calibration
+from dvdgan.evaluation.behaviours.calibration import Calibration, calibration, rendered_calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.behaviours.scoring import (
     OTHER,
     ClipScorer,
-    PassRate,
+    pass_rate,
     score,
     score_as_others,
     score_clips,
@@ -29,9 +29,8 @@ __all__ = [
     "Calibration",
     "ClipScorer",
     "Outcome",
-    "PassRate",
-    "calibrate",
     "calibration",
+    "pass_rate",
     "rendered_calibration",
     "score",
     "score_as_others",

@@ -18,7 +18,7 @@ Percentile = Callable[[str, float], float]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What was measured on one clip.
 
     Attributes:
@@ -44,7 +44,7 @@ class Behaviour:
     """
 
     about: str
-    measure: Callable[[np.ndarray], Measured]
+    measure: Callable[[np.ndarray], Measurements]
     limits: Callable[[Percentile], Limits]
     check: Callable[[Numbers, Limits], str]
     fewest_frames: int

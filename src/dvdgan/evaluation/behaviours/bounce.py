@@ -27,7 +27,7 @@ from itertools import pairwise
 import numpy as np
 
 from dvdgan.data.phenomena.bounce import FLOOR_Y
-from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measured, Numbers, Percentile, first_failure
+from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measurements, Numbers, Percentile, first_failure
 from dvdgan.evaluation.behaviours.pixels import hue_gap, hue_saturation_value, opened
 
 _ABOUT = "One or two round balls fall evenly, bounce off the floor, never in mid-air, and keep their size."
@@ -64,7 +64,7 @@ class Track:
         return float(np.sqrt(np.median(self.area) / np.pi))
 
 
-def measure(clip: np.ndarray) -> Measured:
+def measure(clip: np.ndarray) -> Measurements:
     """How balls move; of two balls the worse number of each.
 
     Numbers: ``balls``, how many; ``area_change``, the largest departure of an area from its median; ``size``, the
@@ -80,10 +80,10 @@ def measure(clip: np.ndarray) -> Measured:
     hsv = hue_saturation_value(clip)
     hues = _ball_hues(clip, *hsv)
     if not 1 <= len(hues) <= 2:
-        return Measured({"balls": float(len(hues))}, "no ball, or more than two" if hues else "no moving ball")
+        return Measurements({"balls": float(len(hues))}, "no ball, or more than two" if hues else "no moving ball")
     balls = [_track(*hsv, hue) for hue in hues]
     if min(ball.area.min() for ball in balls) < _BALL_SHARE / 3:
-        return Measured({"balls": float(len(hues))}, "a ball is not there all the time")
+        return Measurements({"balls": float(len(hues))}, "a ball is not there all the time")
     rows = [_ball_numbers(ball, clip.shape[2] / clip.shape[1]) for ball in balls]
     largest = ("area_change", "size", "angular", "jump", "lowest", "quicker", "fall_change")
     worst = {name: max(row[name] for row in rows) for name in largest}
@@ -91,7 +91,7 @@ def measure(clip: np.ndarray) -> Measured:
     worst |= {name: sum(row[name] for row in rows) for name in ("air_turns", "side_turns", "wall_turns")}
     walls = worst.pop("wall_turns")
     worst["wall_share"] = walls / worst["side_turns"] if worst["side_turns"] else 1.0
-    return Measured({"balls": float(len(hues))} | worst | _rest(clip, balls))
+    return Measurements({"balls": float(len(hues))} | worst | _rest(clip, balls))
 
 
 def _rest(clip: np.ndarray, balls: list[Track]) -> Numbers:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from dvdgan.data.progress import with_progress
 from dvdgan.data.workers import Limits as TaskLimits
 from dvdgan.data.workers import Workers
 from dvdgan.evaluation.behaviours import whole
-from dvdgan.evaluation.behaviours.behaviour import Limits, Measured, percentiles
+from dvdgan.evaluation.behaviours.behaviour import Limits, Measurements, percentiles
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 
@@ -57,38 +56,6 @@ class Calibration:
         return f"{self.made} ({self.clips} clips per class, {self.key[:12]})"
 
 
-def calibrate(clips: Mapping[str, np.ndarray], made: str = "from clips that were given") -> Calibration:
-    """Make limits from real clips.
-
-    Args:
-        clips: of each class to be scored, uint8 ``[N, T, H, W, 3]``, square, all of one size and length, N >= 20;
-            training clips, so that held-out ones can be scored too.
-        made: how they came about, for the report.
-
-    Raises:
-        EvaluationError: no clips, a class that has no behaviour, too few clips, or sizes that differ.
-    """
-    if not clips:
-        raise EvaluationError("behaviours: limits need clips of one class at least")
-    shape = next(iter(clips.values())).shape[1:]
-    for label, some in clips.items():
-        if label not in BEHAVIOURS:
-            raise EvaluationError(f"behaviours: none is defined for class {label!r}, only for {', '.join(BEHAVIOURS)}")
-        if some.dtype != np.uint8 or some.ndim != 5 or some.shape[1:] != shape or shape[1] != shape[2] or shape[3] != 3:
-            raise EvaluationError(
-                f"behaviours: {label}: clips are uint8 [N, T, H, H, 3], all of one size, "
-                f"not {some.dtype} {list(some.shape)}"
-            )
-        if len(some) < _FEWEST:
-            raise EvaluationError(f"behaviours: {label}: limits need {_FEWEST} real clips, not {len(some)}")
-    limits = {
-        label: _limits(label, [_look(label, clip) for clip in some])
-        for label, some in clips.items()
-        if shape[0] >= BEHAVIOURS[label].fewest_frames
-    }
-    return Calibration(int(shape[1]), int(shape[0]), min(map(len, clips.values())), made, limits)
-
-
 def calibration(size: int, frames: int, progress: bool = True) -> Calibration:
     """The limits for phenomena of this size and length: the stored ones, or new ones from rendered training clips.
 
@@ -127,7 +94,7 @@ def rendered_calibration(
     chosen = [label for label in labels or phenomena.CLASSES if frames >= BEHAVIOURS[label].fewest_frames]
     keys = [(label, index) for label in chosen for index in range(clips)]
     task = functools.partial(_render_and_look, size=size, frames=frames, seed=seed)
-    found: dict[str, list[Measured]] = {label: [] for label in chosen}
+    found: dict[str, list[Measurements]] = {label: [] for label in chosen}
     title = f"limits from real clips at {size} px"
     with Workers(None, TaskLimits(seconds=600.0, gib=16.0)) as workers:
         results = with_progress(workers.run(task, keys), title, progress, len(keys))
@@ -158,16 +125,16 @@ def save(path: Path, calibrations: list[Calibration]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _render_and_look(label: str, index: int, size: int, frames: int, seed: int) -> Measured:
+def _render_and_look(label: str, index: int, size: int, frames: int, seed: int) -> Measurements:
     return _look(label, phenomena.render(label, index, seed=seed, size=size, frames=frames).clip)
 
 
-def _look(label: str, clip: np.ndarray) -> Measured:
+def _look(label: str, clip: np.ndarray) -> Measurements:
     measured = BEHAVIOURS[label].measure(clip)
-    return Measured({**measured.numbers, **whole.measure(clip)}, measured.missing)
+    return Measurements({**measured.numbers, **whole.measure(clip)}, measured.missing)
 
 
-def _limits(label: str, measured: list[Measured]) -> Limits:
+def _limits(label: str, measured: list[Measurements]) -> Limits:
     """The limits of one class, to six significant digits."""
     found = [one.numbers for one in measured if not one.missing]
     if len(found) < 0.9 * len(measured):

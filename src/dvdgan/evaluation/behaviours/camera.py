@@ -23,7 +23,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dvdgan.evaluation.behaviours import follow
-from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measured, Numbers, Percentile, first_failure
+from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measurements, Numbers, Percentile, first_failure
 
 _INNER = 0.22  # H from the middle to each side
 
@@ -36,7 +36,7 @@ def _rim(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return ~_middle(x, y)
 
 
-def measure_zoom(clip: np.ndarray) -> Measured:
+def measure_zoom(clip: np.ndarray) -> Measurements:
     """How the picture grows.
 
     Numbers: those of `follow.follow`, those of `follow.steadiness` for the log scale, ``scale``, its sum, ``aside``,
@@ -46,7 +46,7 @@ def measure_zoom(clip: np.ndarray) -> Measured:
     found = follow.follow(clip)
     middle, rim = (float(np.median(fit.log_scale)) for fit in found.parts([_middle, _rim]))
     numbers = found.numbers | follow.steadiness(found.ones.log_scale, found.twos.log_scale)
-    return Measured(
+    return Measurements(
         numbers
         | {
             "scale": float(found.ones.log_scale.sum()),
@@ -56,7 +56,7 @@ def measure_zoom(clip: np.ndarray) -> Measured:
     )
 
 
-def measure_pan(clip: np.ndarray) -> Measured:
+def measure_pan(clip: np.ndarray) -> Measurements:
     """How the picture moves to a side.
 
     Numbers: those of `follow.follow`, those of `follow.steadiness` for the horizontal shift, ``right`` and ``down``,
@@ -64,7 +64,7 @@ def measure_pan(clip: np.ndarray) -> Measured:
     """
     found = follow.follow(clip)
     shift = found.ones.shift
-    return Measured(
+    return Measurements(
         found.numbers
         | follow.steadiness(shift[:, 0], found.twos.shift[:, 0])
         | {
@@ -78,7 +78,7 @@ def measure_pan(clip: np.ndarray) -> Measured:
 
 def _camera(
     about: str,
-    measure: Callable[[np.ndarray], Measured],
+    measure: Callable[[np.ndarray], Measurements],
     moving: str,
     sign: int,
     rest: Callable[[Numbers], list[tuple[bool, str]]],

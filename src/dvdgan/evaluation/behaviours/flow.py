@@ -18,7 +18,7 @@ import numpy as np
 
 from dvdgan.evaluation.behaviours import follow
 from dvdgan.evaluation.behaviours.alignment import Region
-from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measured, Numbers, Percentile, first_failure
+from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measurements, Numbers, Percentile, first_failure
 from dvdgan.evaluation.behaviours.pixels import correlation
 
 _ABOUT = "Smoke rises throughout, and changes as fast as real smoke."
@@ -31,7 +31,7 @@ def _quarter(right: int, low: int) -> Region:
 _QUARTERS = [_quarter(right, low) for right in (-1, 1) for low in (-1, 1)]
 
 
-def measure(clip: np.ndarray) -> Measured:
+def measure(clip: np.ndarray) -> Measurements:
     """How a substance moves.
 
     Numbers: those of `follow.follow`, those of `follow.steadiness` for the vertical shift, ``down`` and ``aside``, the
@@ -41,7 +41,7 @@ def measure(clip: np.ndarray) -> Measured:
     found = follow.follow(clip)
     shift = found.ones.shift
     quarters = np.stack([fit.shift for fit in found.parts(_QUARTERS)])
-    return Measured(
+    return Measurements(
         found.numbers
         | follow.steadiness(shift[:, 1], found.twos.shift[:, 1])
         | {

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measured, Numbers, Percentile, first_failure
+from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measurements, Numbers, Percentile, first_failure
 from dvdgan.evaluation.behaviours.pixels import centre_of, large_parts, luma, opened, widened
 
 _ABOUT = "One object crosses the frame, one way and unchanged, before a background that stays as it is."
@@ -27,7 +27,7 @@ _OBJECT_SHARE = 0.004  # of the frame: the least that counts as the object
 _REACH = 3 / 32  # how far around the object a pixel may change, in H
 
 
-def measure(clip: np.ndarray) -> Measured:
+def measure(clip: np.ndarray) -> Measurements:
     """How an object moves before a background.
 
     Numbers: ``spread``, the background's standard deviation in luma; ``found``, the share of frames with an object;
@@ -50,7 +50,7 @@ def measure(clip: np.ndarray) -> Measured:
     scene = luma(behind)
     numbers = {"spread": float(scene.std()), "found": len(found) / frames}
     if len(found) < max(3, 0.6 * frames):
-        return Measured(numbers, "no object in most frames")
+        return Measurements(numbers, "no object in most frames")
     reached = widened(parts, max(_REACH * height, 1))
     never = ~reached.any(0)
     x = x * height / width
@@ -60,9 +60,9 @@ def measure(clip: np.ndarray) -> Measured:
     inner[1:-1, 1:-1] = True
     whole = [t for t in found if not (parts[t] & ~inner).any()]
     if len(whole) < 3:
-        return Measured(numbers, "no object that is ever wholly in the frame")
+        return Measurements(numbers, "no object that is ever wholly in the frame")
     colour = np.stack([clip[t][parts[t]].mean(0) / 255 for t in whole])
-    return Measured(
+    return Measurements(
         numbers
         | {
             "covered": float(parts.mean(0).max()),

@@ -23,7 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from dvdgan.data.phenomena.pen import TIP_HUE
-from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measured, Numbers, Percentile, first_failure
+from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measurements, Numbers, Percentile, first_failure
 from dvdgan.evaluation.behaviours.pixels import (
     centre_of,
     hue_gap,
@@ -45,7 +45,7 @@ _FOOT = 0.025  # H from the lowest red to the point that writes
 _STEPS = 8  # from frame to frame
 
 
-def measure(clip: np.ndarray) -> Measured:
+def measure(clip: np.ndarray) -> Measurements:
     """How ink comes and stays.
 
     Numbers: ``contrast`` of ink and paper in luma; ``tip_share``, the pen's smallest share of a frame, and
@@ -67,9 +67,9 @@ def measure(clip: np.ndarray) -> Measured:
         "mean_tip_share": float(tip.mean()),
     }
     if contrast < _CONTRAST:
-        return Measured(numbers, "no ink on light paper")
+        return Measurements(numbers, "no ink on light paper")
     if numbers["tip_share"] < _TIP_SHARE:
-        return Measured(numbers, "no red tip in every frame")
+        return Measurements(numbers, "no red tip in every frame")
     covered = widened(tip, max(2, size / 32))
     laid = _laid(dark, covered, contrast)
     inked = (laid <= np.arange(frames)[:, None, None]) & ~covered
@@ -93,7 +93,7 @@ def measure(clip: np.ndarray) -> Measured:
         "path": _inked_path(foot, (dark[-1] > 0.5 * contrast) | (laid < frames), covered[-1]),
         "paper": float(np.ptp(tone, axis=0).max()),
     }
-    return Measured(numbers)
+    return Measurements(numbers)
 
 
 def _laid(dark: np.ndarray, covered: np.ndarray, contrast: float) -> np.ndarray:

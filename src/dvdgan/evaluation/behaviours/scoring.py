@@ -4,54 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 
 from dvdgan.data.progress import with_progress
 from dvdgan.evaluation.behaviours import whole
-from dvdgan.evaluation.behaviours.behaviour import Measured, Outcome
+from dvdgan.evaluation.behaviours.behaviour import Measurements, Outcome
 from dvdgan.evaluation.behaviours.calibration import Calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.record import PassRate, Share
 
 OTHER = "other class"
 """The name of the control that scores clips by the behaviour of a class that is not theirs."""
 
 
-@dataclass(frozen=True)
-class PassRate:
-    """What share of clips passes.
-
-    Attributes:
-        passed: clips that pass.
-        count: clips in all.
-        low: lower end of the share's 95 % interval (Wilson).
-        high: upper end.
-        failures: why clips failed, and how many, most frequent first; a clip counts once, with its first reason.
-    """
-
-    passed: int
-    count: int
-    low: float
-    high: float
-    failures: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def share(self) -> float:
-        """Passed over count; 0 without clips."""
-        return self.passed / self.count if self.count else 0.0
-
-    @classmethod
-    def of(cls, outcomes: Sequence[Outcome]) -> PassRate:
-        """The rate of clips that were scored; of none the interval is all of [0, 1]."""
-        passed = sum(outcome.passes for outcome in outcomes)
-        failures = Counter(outcome.failed for outcome in outcomes if not outcome.passes)
-        low, high = 0.0, 1.0
-        if outcomes:
-            low, high = stats.binomtest(passed, len(outcomes)).proportion_ci(method="wilson")
-        return cls(passed, len(outcomes), float(low), float(high), dict(failures.most_common()))
+def pass_rate(outcomes: Sequence[Outcome]) -> PassRate:
+    """The share of clips that pass among those that were scored."""
+    failures = Counter(outcome.failed for outcome in outcomes if not outcome.passes)
+    share = Share.make(len(outcomes) - failures.total(), len(outcomes))
+    return PassRate(**share.model_dump(), failures=dict(failures.most_common()))
 
 
 class ClipScorer:
@@ -74,7 +46,7 @@ class ClipScorer:
             )
         self._clip, self._limits = clip, calibration.limits
         self._whole = whole.measure(clip)
-        self._measured: dict[object, Measured] = {}
+        self._measured: dict[object, Measurements] = {}
 
     def __call__(self, label: str) -> Outcome:
         """Score the clip as one of class ``label``.
@@ -90,7 +62,7 @@ class ClipScorer:
             return Outcome(False, failed, dict(self._whole))
         if label not in self._limits:
             raise EvaluationError(
-                f"behaviours: this calibration has no limits for class {label!r}; calibrate with its clips"
+                f"behaviours: this calibration has no limits for class {label!r}; calibrate with that class"
             )
         limits = self._limits[label]
         if failed := whole.check(self._whole, limits):
@@ -172,7 +144,7 @@ def score_sets(
 
 def _rates(scored: list[tuple[str, Outcome]], classes: Sequence[str]) -> dict[str, PassRate]:
     by_class = {label: [outcome for name, outcome in scored if name == label] for label in classes}
-    return {label: PassRate.of(outcomes) for label, outcomes in by_class.items() if outcomes}
+    return {label: pass_rate(outcomes) for label, outcomes in by_class.items() if outcomes}
 
 
 def _check_labels(clips: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:

@@ -17,8 +17,9 @@ import numpy as np
 from dvdgan.data import phenomena
 from dvdgan.data.progress import with_progress
 from dvdgan.evaluation.behaviours.calibration import STORED, calibration, load, rendered_calibration, save
-from dvdgan.evaluation.behaviours.scoring import OTHER, PassRate, score_sets
+from dvdgan.evaluation.behaviours.scoring import OTHER, score_sets
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.record import PassRate
 from dvdgan.randomness import numpy_generator
 
 CONTROLS = ("real", "frozen", "shuffled", "reversed", OTHER)
@@ -84,7 +85,7 @@ def markdown(table: Mapping[str, Mapping[str, PassRate]], columns: Sequence[str]
 
 
 def _cell(rate: PassRate) -> str:
-    return f"{100 * rate.share:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+    return f"{100 * (rate.value or 0):.1f} [{100 * (rate.low or 0):.1f}, {100 * (rate.high or 0):.1f}]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.failures:
         for label, rates in table.items():
             for name in CONTROLS:
-                print(f"{label}, {name}: {rates[name].passed} of {rates[name].count} pass; {rates[name].failures}")
+                print(f"{label}, {name}: {rates[name].hits} of {rates[name].of} pass; {rates[name].failures}")
     print(f"\n{time.perf_counter() - begun:.0f} s")
     return 0
 

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import ndimage
 
 from dvdgan.evaluation.behaviours.alignment import shrunk
-from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measured, Numbers, Percentile, first_failure
+from dvdgan.evaluation.behaviours.behaviour import Behaviour, Limits, Measurements, Numbers, Percentile, first_failure
 from dvdgan.evaluation.behaviours.pixels import centre_of, large_parts, opened, widened
 
 _ABOUT = "A solid stays in its place and turns evenly, its near side to the right, before a still backdrop."
@@ -35,7 +35,7 @@ _TILT = np.sin(np.radians(11.0))  # of the look from above
 _TURNS_RIGHT = np.radians(1.0)
 
 
-def measure(clip: np.ndarray) -> Measured:
+def measure(clip: np.ndarray) -> Measurements:
     """How a solid turns.
 
     Numbers: ``share``, the solid's smallest share of a frame, and ``widest``, the largest share of its width;
@@ -53,13 +53,13 @@ def measure(clip: np.ndarray) -> Measured:
     x, y, area = centre_of(solid)
     numbers = {"share": float(area.min()) / (height * width), "widest": float(solid.any(1).mean(1).max())}
     if numbers["share"] < _SOLID_SHARE:
-        return Measured(numbers, "no solid in every frame")
+        return Measurements(numbers, "no solid in every frame")
     outside = ~widened(np.any(solid, axis=0)[None], max(1.5, 2 * height / 32))[0]
     grey = colour.mean(-1)
     still = np.abs(grey - np.median(grey, axis=0))[:, outside]
     place = solid.mean(0) > 0.5
     if place.mean() < 0.02:
-        return Measured(numbers, "no solid that keeps its place")
+        return Measurements(numbers, "no solid that keeps its place")
     surface = _unrolled(clip, place)
     (turns, error, slid, unmoved), (twos, *_) = _match(surface, 1), _match(surface, 2)
     middle = float(np.median(turns))
@@ -74,7 +74,7 @@ def measure(clip: np.ndarray) -> Measured:
         "explained": float(1 - error / max(unmoved, 1e-9)),
         "slides": float(min(error / max(slid, 1e-9), 100.0)),
     }
-    return Measured(numbers)
+    return Measurements(numbers)
 
 
 def _silhouettes(colour: np.ndarray) -> np.ndarray:

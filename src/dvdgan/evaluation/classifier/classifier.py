@@ -33,6 +33,7 @@ from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import Unit
 from dvdgan.evaluation.features.resize import resize, resize_name
+from dvdgan.evaluation.real_clips import RealClips
 
 FORMAT = "dvdgan-classifier"
 VERSION = 1
@@ -230,6 +231,14 @@ class Classifier:
                 "speed than it knows"
             )
         return notes
+
+    def learned_from(self, clips: RealClips) -> np.ndarray | None:
+        """Which clips of a set it was trained on, bool ``[N]``; None if it does not say what it was trained on."""
+        known = self.about.get("data", {}).get("clips")
+        if known is None:
+            return None
+        trained = set(str(known).split())
+        return np.array([not trained.isdisjoint(one) for one in clips.identities], bool)
 
     @property
     def place(self) -> str:

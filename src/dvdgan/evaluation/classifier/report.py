@@ -11,11 +11,10 @@ import torch
 
 import dvdgan
 from dvdgan.data.progress import with_progress
-from dvdgan.evaluation import record
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.metrics.classification import confusion
-from dvdgan.evaluation.record import Confusion, Share
+from dvdgan.evaluation.record import ClassifierResults, Confusion, Share
 
 CLIPS, FROZEN_FIRST, FROZEN_MIDDLE = "clips", "frozen_first", "frozen_middle"
 SINGLE_FRAMES, FRAME_CLASSIFIER = "single_frames", "frame_classifier"
@@ -126,7 +125,7 @@ def versions() -> dict[str, str]:
     return {"dvdgan": dvdgan.__version__, "torch": torch.__version__, "python": platform.python_version()}
 
 
-def in_record(classifier: Classifier, generated: np.ndarray | None) -> record.Classifier:
+def in_record(classifier: Classifier, generated: np.ndarray | None) -> ClassifierResults:
     """The classifier for the record of an evaluation.
 
     Args:
@@ -135,7 +134,7 @@ def in_record(classifier: Classifier, generated: np.ndarray | None) -> record.Cl
     """
     accuracy, data, classes = classifier.about["accuracy"], classifier.about["data"], classifier.classes
     no_classes = "clips have no classes"
-    return record.Classifier(
+    return ClassifierResults(
         path=str(classifier.path),
         key=classifier.weights_sha256,
         trained_on=f"{data['source']}, {data['training_clips']:,} clips",

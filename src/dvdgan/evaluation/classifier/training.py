@@ -30,6 +30,7 @@ from dvdgan.evaluation.classifier.report import in_lines, measure, versions
 from dvdgan.evaluation.classifier.settings import in_short, resuming
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.parts import Parts, open_parts
+from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.evaluation.settings import ClassifierSettings
 from dvdgan.networks import use_channels_last
 from dvdgan.randomness import torch_generator
@@ -280,6 +281,7 @@ def _finish(
             "held_out_clips": len(parts.held_out),
             "held_out": parts.how,
             "identity": state.clips,
+            "clips": " ".join(sorted(set().union(*middle_windows(parts.train, "train").identities))),
         },
         "training": {
             **s.model_dump(exclude={"size", "frames", "widths"}),

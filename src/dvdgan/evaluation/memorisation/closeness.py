@@ -87,9 +87,7 @@ def verdict(by_distance: Closeness, by_ratio: Closeness | None, held_out: int, f
             f"Look at the nearest pairs.{_unsure(deciding, held_out)}"
         )
     if held_out < FEWEST or by_distance.below.of < FEWEST:
-        few = (
-            f"{by_distance.below.of} samples and {held_out} held-out clips are too few to tell that there are no copies"
-        )
+        few = f"{by_distance.below.of} samples and {held_out} held-out clips are too few"
         return "cannot tell", f"{few} to tell that there are no copies; it takes {FEWEST} of each."
     if by_distance.chance < _CHANCE:
         return "cannot tell", (

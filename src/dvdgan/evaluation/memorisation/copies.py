@@ -65,6 +65,7 @@ def find_copies(
     """
     windows, warnings = _windows(sets.training, settings)
     samples = joined(sets.generated, "samples")
+    different = _different(_features(samples, Fingerprints(), cache, stages))
     near_copies = np.isin(sets.groups, windows.groups) | _near_copies(sets.held_out, windows, cache, stages)
     found: list[Comparison] = []
     pairs: list[Pair] = []
@@ -79,12 +80,12 @@ def find_copies(
         about = f"{space.about} Sought in {windows.about()}."
         with stages.timed("copies"):
             held_out = nearest(sides[1], references, windows.groups, scale, stages.shown)
-            around = nearest(sides[0], references, windows.groups, scale, stages.shown)
-            labels = samples.labels, sets.held_out.labels
+            around = nearest(sides[0][different], references, windows.groups, scale, stages.shown)
+            labels = samples.labels[different], sets.held_out.labels
             one = compare(around, held_out, near_copies, *labels, space.name, about)
-        everything = np.arange(len(samples))
+        everything = np.arange(len(different))
         for kind, clips, near, rows in (
-            ("generated", samples, around, everything),
+            ("generated", samples.take(different), around, everything),
             ("held out", sets.held_out, held_out, one.counted),
         ):
             rows = rows[np.argsort(near.distances[rows], kind="stable")][: settings.pairs]
@@ -93,6 +94,12 @@ def find_copies(
         if unsearched and one.record.verdict == "no sign of copies":
             reason = f"{unsearched} Among those searched: {one.record.reason}"
             one = replace(one, record=one.record.model_copy(update={"verdict": "cannot tell", "reason": reason}))
+        if len(different) < len(samples):
+            reason = (
+                f"{len(different)} of {len(samples)} samples count: of those that are near copies of one another, one "
+                f"does. {one.record.reason}"
+            )
+            one = replace(one, record=one.record.model_copy(update={"reason": reason}))
         found.append(one)
     order = sorted(range(len(pairs)), key=lambda place: pairs[place].kind != "generated")  # generated ones first
     record = Memorisation(
@@ -109,6 +116,19 @@ def _near_copies(held_out: ClipSet, windows: TrainingWindows, cache: Cache, stag
     """Which held-out clips are near copies of a training clip by their fingerprints, bool ``[H]``."""
     own, theirs = (_features(clips, Fingerprints(), cache, stages) for clips in (held_out, windows.clips))
     return nearest(own, theirs, windows.groups, Scale.none(Fingerprints.dimension)).distances <= NEAR
+
+
+def _different(fingerprints: np.ndarray) -> np.ndarray:
+    """Numbers of the samples that are no near copy of one before them that is such a one, int64, ascending.
+
+    The tests take samples for independent draws, which near copies of one another are not.
+    """
+    kept, known = [0], fingerprints.copy()  # of those that are kept, as many as there are
+    for row, own in enumerate(fingerprints[1:], 1):
+        if ((known[: len(kept)] - own) ** 2).sum(1).min() > NEAR**2:
+            known[len(kept)] = own
+            kept.append(row)
+    return np.array(kept, np.int64)
 
 
 def _pair(kind: str, clips: ClipSet, windows: TrainingWindows, near: Nearest, row: int, space: str) -> Pair:

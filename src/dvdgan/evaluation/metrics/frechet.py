@@ -46,7 +46,10 @@ class Gaussian:
 
 
 def gaussian(features: np.ndarray) -> Gaussian:
-    """The Gaussian of features ``[N, D]`` or ``[N, T', D]`` (several vectors for each of N clips), summed in fp64.
+    """The Gaussian of features ``[N, D]`` or ``[N, T', D]`` (several vectors for each of N clips), in fp64.
+
+    The factor comes of a QR decomposition, so the covariance is never formed: its small variances would drown in the
+    rounding of large ones.
 
     Raises:
         EvaluationError: fewer than two vectors, which have no covariance.
@@ -58,14 +61,11 @@ def gaussian(features: np.ndarray) -> Gaussian:
     mean = vectors.mean(0, np.float64)
     if count <= dimension:
         return Gaussian(mean, (vectors - mean).T / np.sqrt(count - 1))
-    scatter, rows = np.zeros((dimension, dimension)), max(1, _CHUNK_BYTES // (8 * dimension))
+    triangle, rows = np.zeros((0, dimension)), max(dimension, _CHUNK_BYTES // (8 * dimension))
     for start in range(0, count, rows):
         chunk = vectors[start : start + rows] - mean
-        scatter += chunk.T @ chunk
-    values, directions = np.linalg.eigh(scatter / (count - 1))
-    # Eigenvalues that rounding alone can make are left out: their roots, a hundred million times larger, would count.
-    some = values > dimension * np.finfo(np.float64).eps * max(values[-1], 0.0)
-    return Gaussian(mean, directions[:, some] * np.sqrt(values[some]))
+        triangle = np.linalg.qr(np.concatenate([triangle, chunk])).R
+    return Gaussian(mean, triangle.T / np.sqrt(count - 1))
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:

@@ -17,6 +17,9 @@ NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5
 """A clip's ball reaches to its k-th nearest other clip of its own side: k of precision and recall, and of density and
 coverage, as published."""
 
+FAR = 100.0
+"""A ball of more than so many times the median radius comes of an outlier: it holds all that lies between."""
+
 _OVER = "95 % interval over {} clips"
 _BLOCK = 1 << 22  # distances that are held at once
 
@@ -24,13 +27,15 @@ _BLOCK = 1 << 22  # distances that are held at once
 def radii(features: np.ndarray) -> np.ndarray:
     """Squared radii of the balls, float64 ``[2, N]``, for both numbers of neighbours, of features ``[N, D]``."""
     found = np.empty((2, len(features)))
-    ranks = [NEIGHBOURS, DENSITY_NEIGHBOURS]  # each clip is its own nearest one
+    ranks = [min(k, len(features) - 1) for k in (NEIGHBOURS, DENSITY_NEIGHBOURS)]  # each clip is its own nearest one
     for rows, squared in _squared_distances(features, features):
         found[:, rows] = np.partition(squared, ranks, axis=1)[:, ranks].T
     return found
 
 
-def manifold_scores(real: np.ndarray, generated: np.ndarray, reach: np.ndarray | None = None) -> dict[str, Measured]:
+def manifold_scores(
+    real: np.ndarray, generated: np.ndarray, reach: np.ndarray | None = None, own_reach: np.ndarray | None = None
+) -> dict[str, Measured]:
     """Precision, recall, density and coverage of features ``[N, D]`` and ``[M, D]``, one vector a clip.
 
     - precision: share of generated clips that lie in any real clip's ball: are they realistic?
@@ -47,6 +52,7 @@ def manifold_scores(real: np.ndarray, generated: np.ndarray, reach: np.ndarray |
         real: features of real clips.
         generated: features of generated clips.
         reach: `radii` of the real clips, where they are known.
+        own_reach: of the generated ones.
 
     Returns:
         Without values where a side has too few clips for the neighbours.
@@ -56,7 +62,7 @@ def manifold_scores(real: np.ndarray, generated: np.ndarray, reach: np.ndarray |
         missing = f"{few}; {DENSITY_NEIGHBOURS} neighbours need {DENSITY_NEIGHBOURS + 1} of each"
         return {name: Measured(missing=missing) for name in ("precision", "recall", "density", "coverage")}
     near, far = radii(real) if reach is None else reach
-    own = radii(generated)[0]
+    own = (radii(generated) if own_reach is None else own_reach)[0]
     inside, balls = np.zeros(len(generated), bool), np.zeros(len(generated), np.int64)
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
     for rows, squared in _squared_distances(generated, real):
@@ -71,6 +77,29 @@ def manifold_scores(real: np.ndarray, generated: np.ndarray, reach: np.ndarray |
         "density": _mean(balls / DENSITY_NEIGHBOURS),
         "coverage": _share(covered, "real"),
     }
+
+
+def outliers(reach: np.ndarray) -> int:
+    """How many balls, of squared radii ``[2, N]``, are so large that precision or recall says nothing, see `FAR`."""
+    positive = reach[0][reach[0] > 0]  # equal clips have balls of no size
+    return int((positive > FAR**2 * np.median(positive)).sum()) if len(positive) else 0
+
+
+def diversity(features: np.ndarray, labels: np.ndarray) -> Measured:
+    """Mean distance of each clip ``[N, D]`` to the nearest other clip of its class, int64 ``[N]``.
+
+    0 where each clip of a class comes twice or more; classes of one clip do not count. It depends on the counts:
+    compare at equal ones.
+    """
+    nearest = []
+    for label in np.unique(labels):
+        some = features[labels == label]
+        for _, squared in _squared_distances(some, some):
+            if len(some) > 1:
+                nearest.append(np.partition(squared, 1, axis=1)[:, 1])  # each clip is its own nearest one
+    if not nearest:
+        return Measured(missing="no class has two clips")
+    return Measured(value=np.sqrt(np.concatenate(nearest)).mean())
 
 
 def _share(hits: np.ndarray, what: str) -> Measured:

@@ -14,8 +14,8 @@ from dvdgan.evaluation.metrics.baselines import Rows
 from dvdgan.evaluation.metrics.classification import confusion, few_in_a_split, inception_score
 from dvdgan.evaluation.metrics.frechet import Gaussian, few_clips, frechet_distance, gaussian
 from dvdgan.evaluation.metrics.intervals import wilson
-from dvdgan.evaluation.metrics.kernel import kernel_distance
-from dvdgan.evaluation.metrics.manifold import manifold_scores, radii
+from dvdgan.evaluation.metrics.kernel import KernelSide, kernel_distance
+from dvdgan.evaluation.metrics.manifold import DENSITY_NEIGHBOURS, FAR, diversity, manifold_scores, outliers, radii
 from dvdgan.evaluation.record import Better, Measured
 
 
@@ -47,6 +47,11 @@ class Side:
         return Gaussian(**self.cache.arrays("gaussian", self.key, lambda: vars(gaussian(self.features))))
 
     @cached_property
+    def kernel(self) -> KernelSide:
+        """The features with the kernel's sums over their own pairs."""
+        return KernelSide.of(self.features, self.labels)
+
+    @cached_property
     def vectors(self) -> np.ndarray:
         """One vector per clip, ``[N, D]``: the mean over its frames."""
         return self.features.mean(1) if self.features.ndim == 3 else self.features
@@ -61,6 +66,10 @@ class Side:
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self
         return Side(self.features[rows], self.labels[rows])
+
+
+def _none(real: Side, generated: Side) -> list[str]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ class Metric:
     about: str
     headline: bool = False
     compares: bool = True
-    warnings: Callable[[Side, Side], list[str]] = lambda real, generated: []
+    warnings: Callable[[Side, Side], list[str]] = _none
 
 
 @dataclass(frozen=True)
@@ -116,27 +125,58 @@ def frechet(name: str = "Fréchet distance", headline: bool = False, by_class: b
 
 def kernel(name: str = "Kernel distance") -> MetricGroup:
     """The kernel distance, which has no bias and so suits the few clips of a class; "KID" only with its own network."""
-    about = "The same question without bias (as KID): at any count about 0, or a little below, for sets that are alike."
+    about = "The same question without bias (as KID): at any count 0, on the average, for sets that are alike."
 
     def measure(real: Side, generated: Side, interval: bool) -> dict[str, Measured]:
-        return {"kernel": kernel_distance(real.features, generated.features, resamples=500 if interval else 0)}
+        return {"kernel": kernel_distance(real.kernel, generated.kernel, interval)}
 
     return MetricGroup([Metric("kernel", name, "lower", about)], measure, by_class=True)
 
 
-def manifold() -> MetricGroup:
-    """Precision, recall, density and coverage, of one vector a clip."""
+def manifold(headline: bool = False) -> MetricGroup:
+    """Precision, recall, density and coverage, of one vector a clip, and within-class diversity.
+
+    Args:
+        headline: whether the summary shows those by which a model is found out that makes too few different clips.
+    """
     about = {
         "precision": "Share of generated clips that lie among real ones: do they look real?",
         "recall": "Share of real clips that lie among generated ones: is nothing missing?",
         "density": "How densely real clips lie around generated ones.",
         "coverage": "Share of real clips with a generated one close by.",
+        "diversity": "How far each clip lies from the nearest other one of its class: are they different clips?",
     }
 
     def measure(real: Side, generated: Side, interval: bool) -> dict[str, Measured]:
-        return manifold_scores(real.vectors, generated.vectors, real.radii)
+        found = manifold_scores(real.vectors, generated.vectors, real.radii, generated.radii)
+        return {**found, "diversity": diversity(generated.vectors, generated.labels)}
 
-    return MetricGroup([Metric(key, key.capitalize(), "higher", text) for key, text in about.items()], measure)
+    def warnings(of: str, side: str) -> Callable[[Side, Side], list[str]]:
+        def found(real: Side, generated: Side) -> list[str]:
+            some = real if side == "real" else generated
+            if len(some) <= DENSITY_NEIGHBOURS or not (far := outliers(some.radii)):
+                return []
+            return [
+                f"{far} of {len(some)} {side} clips lie over {FAR:g} times as far from others as the median one, and "
+                f"their balls hold all that lies between: {of} says nothing; see density and coverage"
+            ]
+
+        return found
+
+    told = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
+    metrics = [
+        Metric(
+            key,
+            "Within-class diversity" if key == "diversity" else key.capitalize(),
+            "higher",
+            text,
+            headline=headline and key in ("recall", "coverage", "diversity"),
+            compares=key != "diversity",
+            warnings=told.get(key, _none),
+        )
+        for key, text in about.items()
+    ]
+    return MetricGroup(metrics, measure)
 
 
 def classification(classifier: Classifier, classes: list[str]) -> MetricGroup:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from dvdgan.evaluation.record import Behaviours, Classifier, Evaluation, Memorisation, Score, times_worse
+from dvdgan.evaluation.record import Behaviours, ClassifierResults, Evaluation, Memorisation, Score
 from dvdgan.report.words import clips, interval, measured, number, percent, share, share_whole, times
 
 _HEADLINES = 4  # shown where no score is marked as one
@@ -55,10 +56,12 @@ def _verdict(score: Score) -> str:
         return f"There is no baseline to compare it with: {baseline.missing}."
     ranged = f"{number(baseline.mean)} ({interval(baseline.low, baseline.high)} in {baseline.repeats} draws)"
     if value <= baseline.high if score.better == "lower" else value >= baseline.low:
-        return f"As good as real clips against other real clips, {ranged}: not to be told from real at these counts."
-    ratio = times_worse(value, baseline, score.better)
+        return f"As good as real clips against other real clips, {ranged}: by this score not to be told from them."
+    ratio = score.times_worse(value)
     if ratio is None:
         return f"Worse than real clips against other real clips, {ranged}."
+    if ratio == math.inf:
+        return f"All is missing: real clips against other real clips reach {ranged}."
     if score.better == "lower":
         return f"{times(ratio)} what real clips score against other real clips, {ranged}."
     return f"Real clips against other real clips reach {times(ratio)} as much, {ranged}."
@@ -76,7 +79,7 @@ def _controls(score: Score) -> str:
     if not seen:
         return f"It sees none of {len(tried)} controls."
     said = [
-        f"{number(c.value or 0.0)} ({name}{'' if c.ratio is None else f', {times(c.ratio)}'})"
+        f"{number(c.value or 0.0)} ({', '.join(filter(None, (name, times(score.times_worse(c.value)))))})"
         for name, c in (seen[:1] + seen[-1:] if len(seen) > 1 else seen)
     ]
     unseen = [name for name, _ in tried if score.sees(name) is False]
@@ -96,7 +99,7 @@ def answers(evaluation: Evaluation) -> list[Answer]:
     return [*made, _confidence(evaluation)]
 
 
-def _of_classifier(classifier: Classifier) -> Answer:
+def _of_classifier(classifier: ClassifierResults) -> Answer:
     taken, known = share_whole(classifier.fidelity), share_whole(classifier.accuracy)
     sentences = [
         f"The classifier takes {taken} of {clips(classifier.fidelity.of)} for the class that was asked."

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from dvdgan.evaluation.record import Confusion, Evaluation, Measured, Nearness, Score
 from dvdgan.report.charts import AMBER, BLUE, GREEN, GREY, Chart, add_level, dress, plain
 from dvdgan.report.evaluation.tables import by_space
-from dvdgan.report.words import better, interval, number, percent
+from dvdgan.report.words import interval, number, percent
 
 _LABELLED = 40  # classes up to which a confusion matrix names its rows
 _NUMBERED = 12  # and up to which it writes the shares
@@ -100,7 +100,7 @@ def _curve(score: Score, points: Sequence[tuple[float, float, float, float]]) ->
     figure.update_yaxes(nticks=5, automargin=True, exponentformat="power")
     dress(figure, 230, showlegend=False, hovermode="closest", margin={"b": 44})
     said = f"{score.name} over truncation: " + ", ".join(f"{number(y)} at {x:g}" for x, y, *_ in points)
-    return Chart(f"curve-{score.key}", score.name, f"{score.space}; {better(score.better)}", figure, said=said)
+    return Chart(f"curve-{score.key}", score.name, f"{score.space}; {score.better} is better", figure, said=said)
 
 
 def tradeoffs(evaluation: Evaluation) -> list[Chart]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import Evaluation, Score, load, times_worse
+from dvdgan.evaluation.record import Evaluation, Score, load
 from dvdgan.report.words import number, times
 
 THREEFOLD = 3.0
@@ -57,12 +57,12 @@ def _corrupted(score: Score, corruption: str) -> str:
     control = score.controls.get(corruption)
     if control is None or control.value is None:
         return "not tried"
-    return _cell(control.value, control.ratio) if score.sees(corruption) else "–"
+    return _cell(control.value, score.times_worse(control.value)) if score.sees(corruption) else "–"
 
 
 def _generated(score: Score) -> str:
     value = score.overall.value
-    return "–" if value is None else _cell(value, times_worse(value, score.baseline, score.better))
+    return "–" if value is None else _cell(value, score.times_worse(value))
 
 
 def _cell(value: float, ratio: float | None) -> str:

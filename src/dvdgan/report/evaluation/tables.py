@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dvdgan.evaluation.record import Confusion, Evaluation, Score, Share, Space, times_worse
+from dvdgan.evaluation.record import Confusion, Evaluation, Score, Share, Space
 from dvdgan.report.words import interval, measured, number, percent, share, share_interval, times
 
 
@@ -79,14 +80,14 @@ def score_groups(evaluation: Evaluation) -> list[ScoreGroup]:
 
 def _score_row(score: Score) -> Row:
     baseline, value = score.baseline, score.overall.value
-    ratio = None if value is None else times_worse(value, baseline, score.better)
+    ratio = score.times_worse(value)
     ranged = ""
     if baseline.low is not None and baseline.high is not None:
         ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} draws"
     cells = [
         _missing(score.overall.missing) if value is None else Cell(measured(score.overall), score.overall.over),
         _missing(baseline.missing) if baseline.mean is None else Cell(number(baseline.mean), ranged),
-        Cell("–") if ratio is None else Cell(times(ratio)),
+        Cell(times(ratio) or "–"),
         _sides(score),
     ]
     warned = "; ".join(score.warnings)
@@ -124,8 +125,7 @@ def _generated(score: Score) -> Cell:
     value = score.overall.value
     if value is None:
         return Cell("–")
-    ratio = times_worse(value, score.baseline, score.better)
-    return Cell(number(value), "" if ratio is None else times(ratio))
+    return Cell(number(value), times(score.times_worse(value)))
 
 
 def _control(score: Score, corruption: str) -> Cell:
@@ -133,7 +133,7 @@ def _control(score: Score, corruption: str) -> Cell:
     if control is None or control.value is None:
         return Cell("–", control.missing if control else "")
     unseen = score.sees(corruption) is False
-    notes = ["" if control.ratio is None else times(control.ratio), "not\u00a0seen" if unseen else ""]
+    notes = [times(score.times_worse(control.value)), "not\u00a0seen" if unseen else ""]
     return Cell(number(control.value), ",\u00a0".join(filter(None, notes)), faint=unseen)
 
 
@@ -181,7 +181,7 @@ def _class_counts(evaluation: Evaluation, label: str) -> str:
     return ", ".join(f"{counts[label]:,} {side}" for counts, side in sides if label in counts)
 
 
-def _shares(parts: dict[str, Share]) -> dict[str, Cell]:
+def _shares(parts: Mapping[str, Share]) -> dict[str, Cell]:
     return {
         label: Cell(share(part), share_interval(part), part.value) if part.of else _missing(part.missing)
         for label, part in parts.items()

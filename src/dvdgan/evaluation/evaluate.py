@@ -36,7 +36,16 @@ from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.pass_rates import score_behaviours
 from dvdgan.evaluation.progress import Stages
-from dvdgan.evaluation.record import AbsentPart, ClassifierResults, ClipList, Evaluated, Evaluation, Reference, Sweep
+from dvdgan.evaluation.record import (
+    AbsentPart,
+    ClassifierResults,
+    ClipList,
+    Evaluated,
+    Evaluation,
+    Reference,
+    Sweep,
+    is_record,
+)
 from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings
@@ -96,7 +105,7 @@ def evaluate(
     settings, out = settings or EvaluationSettings(), Path(out)
     if out.exists() and not out.is_dir():
         raise EvaluationError(f"{out}: is a file; name a directory for the report")
-    if os.path.lexists(out / JSON) and not record.is_record(out / JSON):
+    if os.path.lexists(out / JSON) and not is_record(out / JSON):
         raise EvaluationError(f"{out / JSON}: is no record of an evaluation; choose another --out")
     if (out / CACHE).is_symlink():
         raise EvaluationError(f"{out / CACHE}: is a link; name the place that it leads to with cache=FOLDER")

@@ -18,6 +18,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from dvdgan.data.decode.magic import lacks_end
 from dvdgan.data.decode.pixels import MOST_PIXELS, check_size, clip_errors, reason
 from dvdgan.data.errors import ClipError
 
@@ -135,7 +136,7 @@ class VideoFrames:
     def _decoded(
         self, container: InputContainer, stream: VideoStream, goal: Fraction | None
     ) -> Generator[DecodedFrame, None, None]:
-        """Decode to the end; a file that ends before its header says that it does is an error, not a shorter clip.
+        """Decode to the end; a file that lacks its end is an error, not a shorter clip.
 
         After a seek (`goal` is not None), decoding begins at a keyframe, and frames that are shown before it are left
         out: they may need others that were not decoded.
@@ -173,7 +174,7 @@ class VideoFrames:
         if goal is None and frames == 0:
             raise ClipError(self.path, "no frames")
         slack = Fraction(1, 20) + Fraction(3, 2) * self.interval  # for headers that count the last frame otherwise
-        if _ends_early(container, stream, last, end + slack):
+        if _ends_early(self.path, container, stream, last, end + slack):
             raise ClipError(self.path, f"truncated after {frames} frames")
 
     def _check(self, frame: av.VideoFrame, frames: int) -> None:
@@ -184,18 +185,26 @@ class VideoFrames:
             raise ClipError(self.path, f"frames change {sizes} after {frames} frames")
 
 
-def _ends_early(container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
-    """Whether the header or the index promises more than was there: the last packet's mark, and when it ends."""
+def _ends_early(path: Path, container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
+    """Whether there should be more: by the index, which is no guess, or by the header, where the file lacks its end.
+
+    Args:
+        path: the file.
+        container: of it.
+        stream: that was read.
+        last: when its last packet is decoded, in ticks.
+        end: when what was read ends, in seconds.
+    """
     names = container.format.name.split(",")
     index = stream.index_entries  # of all packets in an MP4 or AVI that is whole
     if ("mp4" in names or "avi" in names) and len(index) and index[-1].timestamp > last:
         return True
-    promised = Fraction(tagged_seconds(stream))
+    told = Fraction(tagged_seconds(stream))
     if "avi" in names and stream.duration:
-        promised = stream.duration * tick_of(stream)
-    elif "matroska" in names and not promised and container.duration and len(container.streams) == 1:
-        promised = Fraction(container.duration, av.time_base)
-    return end < promised
+        told = stream.duration * tick_of(stream)
+    elif "matroska" in names and not told and container.duration and len(container.streams) == 1:
+        told = Fraction(container.duration, av.time_base)
+    return end < told and lacks_end(path)
 
 
 class _Clock:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,8 +84,11 @@ class VideoFrames:
             stream = video_stream(self.path, container)
             marks = self._marks(container, stream, heartbeat)
             clock = _Clock(container, stream, self.origin, self.interval)
-            told = [clock.tell(*mark) for mark in dropwhile(lambda mark: mark[0] < self.origin, marks or [])]
-            if told:
+            marks = list(dropwhile(lambda mark: mark[0] < self.origin, marks or []))
+            if marks and all(before <= after for (before, _), (after, _) in pairwise(marks)):  # the same, but quick
+                tick = tick_of(stream)
+                return [(mark - self.origin) * tick for mark, _ in marks], clock.tell(*marks[-1])[1]
+            if told := [clock.tell(*mark) for mark in marks]:
                 return [time for time, _ in told], told[-1][1]
         shown = []
         for frame in self.read(Fraction(0)):
@@ -101,7 +104,7 @@ class VideoFrames:
         marks: list[tuple[int, int]] = []
         stretch: list[tuple[int, int]] = []  # of an unbroken clock
         begun, last = container.format.name not in MID_STREAM, -(2**63)
-        back = 2 * self.interval / tick_of(stream)
+        back = int(2 * self.interval / tick_of(stream))
         with suppress(av.FFmpegError):
             for number, packet in enumerate(container.demux(stream)):
                 if number % 256 == 0:

@@ -241,8 +241,8 @@ def _settle_frames(
     if any(len(found[parts].clips) > 1 for parts in right):  # then these folders are classes
         found.update({parts: replace(found[parts], apart=True) for parts in right})
     clips = sum(len(found[parts].clips) for parts in right)
-    line = f"the stills in class folders ({len(right):,}) are frames of {clips:,} clips; data.layout=folders makes them pictures"
-    return [line] if right else []
+    line = f"stills right in class folders ({len(right):,}) are frames of {clips:,} clips"
+    return [f"{line}; data.layout=folders makes them pictures"] if right else []
 
 
 def _is_of_frames(place: Parts, found: dict[Parts, FolderOfFrames]) -> bool:

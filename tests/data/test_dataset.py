@@ -631,3 +631,23 @@ def test_a_clip_that_cannot_be_read_is_replaced_with_its_whole_group(store, monk
     assert data.replaced > 0
     assert (labels.reshape(-1, 2) == labels[::2, None]).all()
     assert [store.labels[origin(clip)[0]] for clip in clips] == labels.tolist()
+
+
+def test_each_decision_about_a_source_is_said(tmp_path):
+    for part in ("train", "test"):
+        clip_file(tmp_path / "in" / "set" / part / "run" / f"{part}.mp4")
+    (tmp_path / "in" / "set" / "read.me").write_text("no clip")
+    said = []
+    open_dataset(DataConfig(source=str(tmp_path / "in")), SIZE, 4, tmp_path / "cache", progress=False, say=said.append)
+    again = []
+    sources.pack_source(DataConfig(source=str(tmp_path / "in")), tmp_path / "store", SIZE, False, again.append)
+    assert said == again
+    assert [line.partition(": ")[2][:30] for line in said[:3]] == [
+        "parts of a split, and no class",
+        "the class is the folder in set",
+        "left out 1 file that is no cli",
+    ]
+    assert [("data.parts=false" in line, "data.class_depth=1" in line) for line in said[:2]] == [
+        (True, False),
+        (False, True),
+    ]

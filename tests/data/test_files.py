@@ -1,5 +1,6 @@
 import logging
 import os
+import struct
 from fractions import Fraction
 
 import numpy as np
@@ -168,6 +169,18 @@ def test_packed_and_unpacked_agree_frame_by_frame(kind, tmp_path, here):
     windows = [Window(0, np.arange(start, start + 5), 0, 0) for start in starts]
     for window, clip in zip(windows, files.store.read(windows)):
         assert np.array_equal(clip, whole[window.times, :SIZE, :SIZE])
+
+
+def test_a_header_that_lies_about_the_length_is_not_believed(tmp_path, here):
+    (tmp_path / "clips").mkdir()
+    path = write_video(tmp_path / "clips" / "a.mkv", 60, 30, gop=10)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x44\x89\x88") + 3  # the segment's duration
+    data[at : at + 8] = struct.pack(">d", 90_000.0)
+    data = data.replace(b"00:00:02.0", b"00:01:30.0")  # the stream's
+    path.write_bytes(data)
+    files, store = (opened(tmp_path / "clips", tmp_path, pack=pack) for pack in (False, True))
+    assert files.store.lengths.tolist() == store.store.lengths.tolist() == [60]
 
 
 def test_one_window_that_cannot_be_read_costs_no_other(tmp_path, here, caplog):

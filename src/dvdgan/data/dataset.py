@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.layouts.listing import TRAIN
+from dvdgan.data.layouts.listing import TRAIN, composed
 from dvdgan.data.windows import ClipSource, Window
 from dvdgan.mirroring import with_opposites
 from dvdgan.randomness import numpy_generator
@@ -367,6 +367,11 @@ def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | Non
     """
     if flip_labels and not classes:
         raise DataError("data.flip_labels names classes, but the clips have none; set data.flip_labels={}")
+    spelt = {composed(name): name for name in classes}  # accents may be composed otherwise
+    flip_labels = {
+        spelt.get(composed(name), name): other and spelt.get(composed(other), other)
+        for name, other in flip_labels.items()
+    }
     for name in (name for pair in flip_labels.items() for name in pair if name is not None):
         if name not in classes:
             near = difflib.get_close_matches(name, classes, n=3, cutoff=0.5)

@@ -518,6 +518,14 @@ def test_a_folder_in_a_folder_is_no_class(tmp_path):
         tree(tmp_path / "deeper", "a/b/train/run/{1..2}.avi", "a/b/test/run/3.avi", "a/b/train/x/1.avi")
     )
     assert (deeper.classes, {*split_of(deeper).values()}) == (["run", "x"], {"train", "test"})
+    twice = read_layout(tree(tmp_path / "twice", "train/train/run/0.mp4", "train/train/x/0.mp4", "test/test/run/1.mp4"))
+    assert (twice.classes, list(split_of(twice).values()), twice.problems) == (
+        ["run", "x"],
+        ["test", "train", "train"],
+        [],
+    )
+    vehicles = read_layout(tree(tmp_path / "vehicles", "train/train/0.mp4", "train/bus/0.mp4", "test/train/1.mp4"))
+    assert vehicles.classes == ["bus", "train"]
     single = read_layout(tree(tmp_path / "single", "run/0.mp4"))
     assert (single.classes, single.notes) == (["run"], [])
 
@@ -589,6 +597,11 @@ def test_a_folder_of_frames_may_hold_more_than_frames(tmp_path, names, clips):
         assert {entry.group for entry in listing.entries} == {"x/s", "y/s"}
         flat = tree(tmp_path / "flat", *(f"{name}/{file}" for name in ("x", "y") for file in names))
         assert [entry.group for entry in read_layout(flat).entries] == [""] * 4  # not the group of a whole class
+
+
+def test_sequences_in_the_root_are_clips(tmp_path):
+    listing = read_layout(tree(tmp_path, "a_{1..20}.png", "b_{1..20}.png"))
+    assert (listing.layout, classes_of(listing)) == ("frames", ["a_*.png", "b_*.png"])
 
 
 def test_folders_of_flow_beside_pictures_are_left_out(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from dvdgan.data.decode.magic import lacks_end
 from dvdgan.data.decode.pixels import MOST_PIXELS, check_size, clip_errors, reason
 from dvdgan.data.errors import ClipError
 
@@ -83,8 +84,11 @@ class VideoFrames:
             stream = video_stream(self.path, container)
             marks = self._marks(container, stream, heartbeat)
             clock = _Clock(container, stream, self.origin, self.interval)
-            told = [clock.tell(*mark) for mark in dropwhile(lambda mark: mark[0] < self.origin, marks or [])]
-            if told:
+            marks = list(dropwhile(lambda mark: mark[0] < self.origin, marks or []))
+            if marks and all(before <= after for (before, _), (after, _) in pairwise(marks)):  # the same, but quick
+                tick = tick_of(stream)
+                return [(mark - self.origin) * tick for mark, _ in marks], clock.tell(*marks[-1])[1]
+            if told := [clock.tell(*mark) for mark in marks]:
                 return [time for time, _ in told], told[-1][1]
         shown = []
         for frame in self.read(Fraction(0)):
@@ -100,7 +104,7 @@ class VideoFrames:
         marks: list[tuple[int, int]] = []
         stretch: list[tuple[int, int]] = []  # of an unbroken clock
         begun, last = container.format.name not in MID_STREAM, -(2**63)
-        back = 2 * self.interval / tick_of(stream)
+        back = int(2 * self.interval / tick_of(stream))
         with suppress(av.FFmpegError):
             for number, packet in enumerate(container.demux(stream)):
                 if number % 256 == 0:
@@ -135,7 +139,7 @@ class VideoFrames:
     def _decoded(
         self, container: InputContainer, stream: VideoStream, goal: Fraction | None
     ) -> Generator[DecodedFrame, None, None]:
-        """Decode to the end; a file that ends before its header says that it does is an error, not a shorter clip.
+        """Decode to the end; a file that lacks its end is an error, not a shorter clip.
 
         After a seek (`goal` is not None), decoding begins at a keyframe, and frames that are shown before it are left
         out: they may need others that were not decoded.
@@ -173,7 +177,7 @@ class VideoFrames:
         if goal is None and frames == 0:
             raise ClipError(self.path, "no frames")
         slack = Fraction(1, 20) + Fraction(3, 2) * self.interval  # for headers that count the last frame otherwise
-        if _ends_early(container, stream, last, end + slack):
+        if _ends_early(self.path, container, stream, last, end + slack):
             raise ClipError(self.path, f"truncated after {frames} frames")
 
     def _check(self, frame: av.VideoFrame, frames: int) -> None:
@@ -184,18 +188,26 @@ class VideoFrames:
             raise ClipError(self.path, f"frames change {sizes} after {frames} frames")
 
 
-def _ends_early(container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
-    """Whether the header or the index promises more than was there: the last packet's mark, and when it ends."""
+def _ends_early(path: Path, container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
+    """Whether there should be more: by the index, which is no guess, or by the header, where the file lacks its end.
+
+    Args:
+        path: the file.
+        container: of it.
+        stream: that was read.
+        last: when its last packet is decoded, in ticks.
+        end: when what was read ends, in seconds.
+    """
     names = container.format.name.split(",")
     index = stream.index_entries  # of all packets in an MP4 or AVI that is whole
     if ("mp4" in names or "avi" in names) and len(index) and index[-1].timestamp > last:
         return True
-    promised = Fraction(tagged_seconds(stream))
+    told = Fraction(tagged_seconds(stream))
     if "avi" in names and stream.duration:
-        promised = stream.duration * tick_of(stream)
-    elif "matroska" in names and not promised and container.duration and len(container.streams) == 1:
-        promised = Fraction(container.duration, av.time_base)
-    return end < promised
+        told = stream.duration * tick_of(stream)
+    elif "matroska" in names and not told and container.duration and len(container.streams) == 1:
+        told = Fraction(container.duration, av.time_base)
+    return end < told and lacks_end(path)
 
 
 class _Clock:

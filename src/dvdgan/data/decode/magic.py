@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: its name may say nothing, or something else."""
+"""What a file is, by its first bytes, and whether it has its last ones: names and headers may say something else."""
 
 from __future__ import annotations
 
@@ -47,3 +47,39 @@ def is_clip(path: Path) -> bool:
 def _is_transport_stream(head: bytes, step: int, first: int) -> bool:
     marks = head[first::step]
     return len(marks) > 3 and set(marks) == {0x47}
+
+
+def lacks_end(path: Path) -> bool:
+    """Whether a Matroska or AVI file is shorter than it says, or ends in zeros, as downloads that broke off do."""
+    with open(path, "rb") as file:
+        head = file.read(_READ)
+        size = file.seek(0, 2)
+        file.seek(-min(size, 16), 2)
+        if not any(file.read()):
+            return True
+    if head[:4] == b"RIFF":
+        says = int.from_bytes(head[4:8], "little")
+        return 0 < says < 0xFFFFFFFF and 8 + says > size
+    return _matroska_end(head) > size
+
+
+def _matroska_end(head: bytes) -> int:
+    """Where the segment of a Matroska file ends; 0 where it does not say."""
+    header, start = _number_at(head, 4)
+    if not head.startswith(b"\x1a\x45\xdf\xa3") or header is None:
+        return 0
+    at = start + header
+    if head[at : at + 4] != b"\x18\x53\x80\x67":
+        return 0
+    length, start = _number_at(head, at + 4)
+    return 0 if length is None else start + length
+
+
+def _number_at(data: bytes, at: int) -> tuple[int | None, int]:
+    """A number of EBML, None where it is unknown, and where it ends."""
+    first = data[at] if at < len(data) else 0
+    width = 9 - first.bit_length()
+    if not 1 <= width <= 8:
+        return None, at
+    value = int.from_bytes(data[at : at + width], "big") & ((1 << 7 * width) - 1)
+    return None if value == (1 << 7 * width) - 1 else value, at + width

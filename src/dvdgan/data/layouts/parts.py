@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dvdgan.data.layouts.listing import TEST, TRAIN, some_of
 from dvdgan.data.layouts.splits import VALIDATION, side
@@ -27,6 +27,7 @@ class Levels:
         sides: the parts by the names of their folders.
         common: the folders before that of the class, which are the same for all clips.
         given: whether the depth was asked for.
+        twice: whether each part holds a folder of its own name, as some archives do: train/train, test/test.
     """
 
     depth: int = 0
@@ -34,6 +35,7 @@ class Levels:
     sides: Mapping[str, str] = field(default_factory=dict)
     common: Path = ()
     given: bool = False
+    twice: bool = False
 
     def _has_part(self, path: Path) -> bool:
         return self.at is not None and len(path) > self.at and path[self.at] in self.sides
@@ -46,12 +48,12 @@ class Levels:
         """A path without the part."""
         if self.at is None or not self._has_part(path):
             return path
-        return path[: self.at] + path[self.at + 1 :]
+        return path[: self.at] + path[self.at + 1 + self.twice :]
 
     def class_folder(self, path: Path) -> Path:
         """The path of the folder that names the class."""
         above = self.at is not None and self.at <= self.depth and self._has_part(path)
-        return path[: self.depth + 1 + above]
+        return path[: self.depth + 1 + above * (1 + self.twice)]
 
     def class_of(self, clip: Path) -> str:
         """The name of a clip's class; empty where it lies in no folder that could name one."""
@@ -137,15 +139,16 @@ def find_levels(folders: Sequence[Path], clips: Sequence[Path], parts: bool, cla
     levels = Levels()
     for at in range(max(map(len, folders), default=0) if parts else 0):
         if sides := _sides({folder[at] for folder in folders if len(folder) > at}):
-            levels = Levels(at=at, sides=sides)
+            inside = [folder[at : at + 2] for folder in folders if len(folder) > at and folder[at] in sides]
+            levels = Levels(at=at, sides=sides, twice=all(len({*names}) == 1 < len(names) for names in inside))
             break
     if class_depth is not None:
-        return Levels(class_depth - 1, levels.at, levels.sides, (), given=True)
+        return replace(levels, depth=class_depth - 1, given=True)
     inner = [levels.inner(clip) for clip in clips if not levels.belongs_nowhere(clip)]
     depth = 0
     while inner and all(len(path) > depth + 2 for path in inner) and len({path[depth] for path in inner}) == 1:
         depth += 1
-    return Levels(depth, levels.at, levels.sides, inner[0][:depth] if inner else ())
+    return replace(levels, depth=depth, common=inner[0][:depth] if inner else ())
 
 
 def _sides(names: set[str]) -> dict[str, str]:

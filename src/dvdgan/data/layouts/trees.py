@@ -60,7 +60,7 @@ def clips_in(
                     entries.append(Entry(place / name, "/".join((*folder.parts, name))))
         elif found.apart or len(found.clips) > 1:
             names = [sequence.pattern for sequence in found.clips]
-            entries += [Entry(place / name, f"{source}/{name}", group=source) for name in names]
+            entries += [Entry(place / name, "/".join((*folder.parts, name)), group=source) for name in names]
         else:
             entries.append(Entry(place / found.clips[0].pattern if found.aside else place, source))
         aside.update(found.aside)
@@ -202,7 +202,8 @@ def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) 
     }
     if not aside:
         return folders, []
-    named = [f"{name} (in {count:,} folders)" for name, count in Counter(parts[-1] for parts in aside).most_common()]
+    counts = Counter(parts[-1] for parts in sorted(aside))
+    named = [f"{name} (in {count:,} folders)" for name, count in counts.most_common()]
     line = f"left out beside the folders of pictures: {some_of(named, 6)}; to read them instead, name them in a list"
     return [folder for folder in folders if folder.parts not in aside], [f"{line} (data.list_file)"]
 
@@ -240,10 +241,8 @@ def _settle_frames(
     if any(len(found[parts].clips) > 1 for parts in right):  # then these folders are classes
         found.update({parts: replace(found[parts], apart=True) for parts in right})
     clips = sum(len(found[parts].clips) for parts in right)
-    line = (
-        f"the stills in {len(right):,} folders are frames of {clips:,} clips; data.layout=folders makes them pictures"
-    )
-    return [line] if right else []
+    line = f"stills right in class folders ({len(right):,}) are frames of {clips:,} clips"
+    return [f"{line}; data.layout=folders makes them pictures"] if right else []
 
 
 def _is_of_frames(place: Parts, found: dict[Parts, FolderOfFrames]) -> bool:

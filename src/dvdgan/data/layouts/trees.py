@@ -14,6 +14,7 @@ from dvdgan.data.decode.clip import CLIP_SUFFIXES, VIDEO_SUFFIXES
 from dvdgan.data.decode.stills import STILL_SUFFIXES
 from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
 from dvdgan.data.layouts.splits import VALIDATION, settle_validation, side
+from dvdgan.documents import DocumentError, open_regular
 
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
 _SUFFIXES = frozenset(CLIP_SUFFIXES)
@@ -159,9 +160,9 @@ def _is_animated(path: Path) -> bool:
     if path.suffix.lower() != ".webp":
         return False
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = file.read(21)
-    except OSError:
+    except (OSError, DocumentError):
         return False
     return head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 

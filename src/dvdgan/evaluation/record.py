@@ -237,6 +237,8 @@ class Histogram(Part):
     def _check(self) -> Histogram:
         if not len(self.generated) == len(self.held_out) == len(self.edges) - 1:
             raise ValueError("there is not a count between each edge and the next")
+        if self.edges != sorted(self.edges):
+            raise ValueError("edges do not rise")
         return self
 
 

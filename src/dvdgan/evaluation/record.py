@@ -55,6 +55,12 @@ class Share(Part):
     missing: str = ""
     """Why it was not measured."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Share:
+        if self.hits > self.of or (self.of and (self.low is None or self.high is None)):
+            raise ValueError("more hits than there were, or no interval")
+        return self
+
     @classmethod
     def make(cls, hits: int, of: int, missing: str = "no clips") -> Share:
         """A share with its interval; `missing` says why it was not measured if it is one of none."""

@@ -20,6 +20,8 @@ MOST_YAML = 256 << 10
 """Characters of a YAML document, which takes long to parse."""
 MOST_LINE = 4 << 20
 """Bytes of a line of a log."""
+MOST_VALUES = 32 << 20
+"""Values of a JSON document, which take more memory than their text; a list or map counts as 16."""
 MOST_DEPTH = 32
 """How deep lists and maps may lie in each other."""
 MOST_DIGITS = 40
@@ -146,7 +148,14 @@ def parse_json(text: str | bytes, where: str, finite: bool = True) -> Any:
         DocumentError: it is no JSON, lies too deep, or has a number or text that cannot be.
     """
     constant = _no_constant if finite else float
-    return _plain(lambda: json.loads(text, parse_constant=constant, parse_int=_whole), where, "JSON", finite)
+
+    def parse() -> Any:
+        plain = text if isinstance(text, str) else text.decode("utf-8")
+        if plain.count(",") + 16 * (plain.count("[") + plain.count("{")) > MOST_VALUES:
+            raise ValueError("it has too many values")
+        return json.loads(plain, parse_constant=constant, parse_int=_whole)
+
+    return _plain(parse, where, "JSON", finite)
 
 
 class _Loader(yaml.SafeLoader):

@@ -84,11 +84,12 @@ def _explain(error: Exception) -> int:
         else:
             say(f"error: {' '.join(parser_error.format_message().split())}", err=True)
         return 2
+    line = " ".join(str(error).splitlines())  # a path may have several
     if isinstance(error, (TrainingFailed, CheckpointError, OSError)):
-        say(f"error: {error}", err=True)
+        say(f"error: {line}", err=True)
         return 1
     if isinstance(error, (*mistakes, DocumentError, TrainingError)):
-        say(f"error: {error}", err=True)
+        say(f"error: {line}", err=True)
         return 2
     with tempfile.NamedTemporaryFile("w", prefix="dvdgan-", suffix=".txt", delete=False, encoding="utf-8") as file:
         traceback.print_exception(error, file=file)

@@ -56,6 +56,12 @@ class Share(Part):
     missing: str = ""
     """Why it was not measured."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Share:
+        if self.hits > self.of or (self.of and (self.low is None or self.high is None)):
+            raise ValueError("more hits than there were, or no interval")
+        return self
+
     @classmethod
     def make(cls, hits: int, of: int, missing: str = "no clips") -> Share:
         """A share with its interval; `missing` says why it was not measured if it is one of none."""
@@ -230,6 +236,8 @@ class Histogram(Part):
     def _check(self) -> Histogram:
         if not len(self.generated) == len(self.held_out) == len(self.edges) - 1:
             raise ValueError("there is not a count between each edge and the next")
+        if self.edges != sorted(self.edges):
+            raise ValueError("edges do not rise")
         return self
 
 

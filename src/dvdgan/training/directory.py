@@ -84,8 +84,14 @@ _DECIDED: dict[str, tuple[Callable[[Any], bool], bool]] = {  # what run.json's f
     "config": (lambda value: isinstance(value, dict), False),
     "overrides": (lambda value: isinstance(value, list) and all(map(_is_override, value)), False),
     "evaluation": (lambda value: isinstance(value, dict), False),
-    "started_from": (lambda value: isinstance(value, dict), False),
+    "started_from": (lambda value: value is None or _is_start(value), False),
 }
+
+
+def _is_start(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
+        return False
+    return type(entry.get("steps")) is int and _is_weight(entry.get("seconds"))
 
 
 def _is_override(entry: Any) -> bool:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from dvdgan.models import load_model, read_discriminators
 from dvdgan.networks import power_iterate
-from dvdgan.runs.checkpoint import load_checkpoint
+from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint
 from dvdgan.runs.directory import TrainingError
+from dvdgan.runs.state import number_of
 from dvdgan.training.directory import TrainingDirectory
 from dvdgan.training.state import TrainingState
 
@@ -51,6 +52,8 @@ def transfer(source: str, state: TrainingState, classes: list[str]) -> dict[str,
             if found is None or found.shape[by_class:] != parameter.shape[by_class:]:
                 continue
             average = tensors.get(f"ema/{key}", found) if name == "generator" else found
+            if average.shape != found.shape or (by_class and len(found) != len(old_classes)):
+                continue  # no training wrote it
             if by_class:
                 for row, label in enumerate(classes):
                     if label in old_classes:
@@ -76,10 +79,16 @@ def _read(source: str) -> tuple[Mapping[str, Tensor], list[str], dict[str, Any]]
     run = TrainingDirectory(Path(source))
     if run.checkpoints:
         tensors, numbers = load_checkpoint(run.checkpoints[-1])
-        before = run.decided().get("started_from") or {}
-        steps = numbers["step"] + before.get("steps", 0)
-        seconds = numbers["seconds"] + before.get("seconds", 0.0)
-        return tensors, run.decided()["classes"], {"steps": steps, "seconds": seconds}
+        decided = run.decided()
+        if "classes" not in decided:
+            raise TrainingError(f"{run.path / 'run.json'}: does not name the classes; resume the run once")
+        before = decided.get("started_from") or {"steps": 0, "seconds": 0.0}
+        try:
+            steps, seconds = number_of(numbers, "step", int), number_of(numbers, "seconds", int, float)
+        except CheckpointError as error:
+            raise CheckpointError(f"{run.checkpoints[-1]}: {error}; use another run") from None
+        about = {"steps": steps + before["steps"], "seconds": seconds + before["seconds"]}
+        return tensors, decided["classes"], about
     model = load_model(source)
     tensors = {f"generator/{name}": value for name, value in model.generator.state_dict().items()}
     return tensors | read_discriminators(source), model.classes, {"steps": 0, "seconds": 0.0}

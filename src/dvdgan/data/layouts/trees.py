@@ -15,6 +15,7 @@ from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, some_
 from dvdgan.data.layouts.parts import Levels, find_levels
 from dvdgan.data.layouts.splits import settle_validation
 from dvdgan.data.layouts.walk import SUFFIXES, Folder, Parts, suffix_of, walk
+from dvdgan.documents import DocumentError, open_regular
 
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
 _PICTURES = {"rgb", "img", "imgs", "image", "images", "frame", "frames", "color", "colour"}
@@ -92,9 +93,9 @@ def _is_animated(path: Path) -> bool:
     if path.suffix.lower() != ".webp":
         return False
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = file.read(21)
-    except OSError:
+    except (OSError, DocumentError):
         return False
     return head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 

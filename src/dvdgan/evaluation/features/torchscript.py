@@ -17,10 +17,12 @@ import numpy as np
 import torch
 
 from dvdgan.devices import full_fp32, pick_device
+from dvdgan.documents import DocumentError, read_bytes
 from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import Unit
 
+_MOST_BYTES = 2 << 30  # of a file of weights
 _VERSION = 1  # raised whenever features change
 _FRAMES_AT_ONCE = 128
 
@@ -99,9 +101,11 @@ class TorchScriptFeatures:
         if not re.fullmatch("[0-9a-f]{64}", wanted):
             raise EvaluationError(f"{path}: {sha256!r} is no SHA-256, which has 64 digits; see `sha256sum {path}`")
         try:
-            content = self.path.read_bytes()
-        except OSError as error:
+            content = read_bytes(self.path, _MOST_BYTES)
+        except FileNotFoundError as error:
             raise EvaluationError(f"{path}: cannot be read ({error.strerror}); name the file {network.file}") from None
+        except DocumentError as error:
+            raise EvaluationError(f"{error}; name the file {network.file}") from None
         found = hashlib.sha256(content).hexdigest()
         if found != wanted:
             whose = f"that of {network.file}" if sha256 is None else "the one that was asked for"

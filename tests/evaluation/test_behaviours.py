@@ -376,3 +376,23 @@ def test_a_ball_that_bounces_in_mid_air_or_never():
     assert (in_air["floor_turns"], in_air["air_turns"]) == (0, 1)
     never = bounce.measure(ball(np.linspace(0.3, 0.7, 12))).numbers
     assert (never["floor_turns"], never["air_turns"], never["fall"]) == (0, 0, pytest.approx(0, abs=2e-3))
+
+
+@pytest.mark.parametrize("label", ["zoom-in", "zoom-out", "pan-left", "pan-right"])
+def test_frozen_pairs_agree_with_no_camera(label):
+    """Three pairs of eleven stand still: whichever way the camera goes, these are not counted as going its way."""
+    stopping = clips(label)[0].copy()
+    stopping[6:9] = stopping[5]
+    numbers = BEHAVIOURS[label].measure(stopping).numbers
+    assert numbers["agree"] <= 8 / 11
+    assert BEHAVIOURS[label].measure(np.repeat(stopping[:1], 12, 0)).numbers["agree"] == 0
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_ink_is_near_to_the_tip_within_the_same_share_of_the_frame(size):
+    """0.06 H and half a pixel, in whole pixels: not the 0.094 H that 3 pixels of 32 are."""
+    tip = np.zeros((1, size, size), bool)
+    tip[0, size // 2, size // 2] = True
+    near = pen._near_way(tip, pen._NEAR * size + 0.5)[0]
+    rows = np.flatnonzero(near.any(1))
+    assert 0.058 <= (len(rows) - 1) / 2 / size <= 0.068

@@ -116,7 +116,7 @@ def test_interval_holds_0_where_sides_are_alike_and_narrows_with_clips():
     few, many = (distance(drawn(5, n, 4), drawn(6, n, 4)) for n in (30, 300))
     for found in (few, many):
         assert found.low < 0 < found.high
-        assert found.over == "95 % interval over clips"
+        assert found.over == "standard error over clips, and 95 % interval"
     assert many.spread < few.spread / 2
 
 

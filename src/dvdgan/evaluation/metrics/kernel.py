@@ -98,7 +98,7 @@ def kernel_distance(real: KernelSide, generated: KernelSide, interval: bool = Tr
     alone = 4 * (_spread(real, means[0], x) + _spread(generated, means[1], y)) - pairs - more
     error = float(np.sqrt(max(alone, 0.75 * pairs, 0)))  # `alone` has no bias, but can come out far too low
     low, high = value - 1.96 * error, value + 1.96 * error
-    return Measured(value=value, spread=error, low=low, high=high, over="95 % interval over clips")
+    return Measured(value=value, spread=error, low=low, high=high, over="standard error over clips, and 95 % interval")
 
 
 def _own_means(side: KernelSide) -> np.ndarray:

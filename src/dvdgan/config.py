@@ -227,6 +227,9 @@ class TrainingConfig(FrozenModel):
     """Clips per class on the sample sheets (at most 32 classes are shown)."""
     statistics_batches: int = Field(16, ge=1, le=10_000)
     """Batches over which the batch statistics of a finished model are re-estimated."""
+    timeout: float = Field(600.0, gt=0, le=1e6)
+    """Where several processes train as one: a process that does not hear from another for so many seconds ends. Longer
+    than what the main one does alone: samples, checks and a checkpoint."""
     classifier: str | None = None
     """Directory of a classifier, made by `dvdgan train-classifier --data ... --out DIRECTORY` on clips of these
     classes. At every sheet it measures health.clips samples: how many it takes for their class, and their

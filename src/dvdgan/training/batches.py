@@ -28,7 +28,7 @@ class Batches:
     Args:
         reader: reads real clips ahead, from the run's step on.
         dataset: where it reads them from.
-        batch_size: B.
+        batch_size: of all processes together; this one's share of it is B.
         device: where to.
 
     Attributes:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from dvdgan.config import Config
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
+from dvdgan.networks.batch_norm import replicate_batch_norms
 from dvdgan.randomness import torch_generator
+from dvdgan.runs import distributed
 from dvdgan.runs.schedule import decay_factor
 from dvdgan.runs.state import RunState
 from dvdgan.training.ema import WeightAverage
@@ -30,6 +33,7 @@ class TrainingState(RunState):
     Attributes:
         generator: G.
         discriminators: D_S as ``spatial`` and D_T as ``temporal``.
+        learners: the networks by name, to call where they learn: their gradients are then those of all processes.
         ema: the average of G's weights.
         lecam: LeCam's moving averages, by discriminator.
         monitor: what the health alarms remember.
@@ -58,6 +62,7 @@ class TrainingState(RunState):
             "adam_g": torch.optim.Adam(self.generator.parameters(), t.lr_g, betas, t.adam_eps, fused=True),
             "adam_d": torch.optim.Adam(d_parameters, t.lr_d, betas, t.adam_eps, fused=True),
         }
+        self.learners: dict[str, nn.Module] = dict(networks)
         self.ema = WeightAverage(self.generator, t.ema)
         super().__init__(networks, optimisers, {f"ema/{key}": value for key, value in self.ema.parameters.items()})
         self.lecam = {name: LeCam(t.regularisation.lecam_decay) for name in self.discriminators}
@@ -65,6 +70,17 @@ class TrainingState(RunState):
         self.sampled_step = -1
         self.score: float | None = None
         self.noted_overrides = 0
+
+    def join(self) -> None:
+        """Go on from the main process's state, and learn as one with the other processes."""
+        if distributed.world_size() == 1:
+            return
+        distributed.take_from_main(self.tensors().values())
+        for name, network in self.networks.items():
+            self.learners[name] = DistributedDataParallel(
+                network, broadcast_buffers=False, gradient_as_bucket_view=True
+            )
+        replicate_batch_norms(self.generator, True)
 
     @property
     def only_discriminators_learn(self) -> bool:

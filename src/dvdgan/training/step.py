@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dvdgan.devices import autocast
 from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator, power_iterate
 from dvdgan.runs.augment import NUMBERS, diff_augment
+from dvdgan.runs.distributed import gathered
 from dvdgan.runs.noise import SampleNoise, sample_numbers
 from dvdgan.training.batches import Batch, Batches
 from dvdgan.training.losses import LOSSES, gradient_penalty
@@ -72,7 +73,7 @@ def generate(state: TrainingState, labels: Tensor | None, index: int | None = No
     z = torch.from_numpy(noise.normal("z", state.generator.z_dim)).to(state.device)
     learns = index is None and not state.only_discriminators_learn
     with autocast(state.device, state.precision), torch.set_grad_enabled(learns):
-        return Batch(state.generator(z, labels), labels)
+        return Batch((state.learners["generator"] if learns else state.generator)(z, labels), labels)
 
 
 def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: int = 0) -> DiscriminatorUpdate:
@@ -100,7 +101,7 @@ def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: in
         # Score real and generated clips in one call.
         with autocast(state.device, state.precision):
             views = [_view(state, discriminator, clips, noise, side) for clips, side in zip(shown, ("real", "fake"))]
-            real_score, fake_score = discriminator(torch.cat(views), both_labels).float().chunk(2)
+            real_score, fake_score = state.learners[name](torch.cat(views), both_labels).float().chunk(2)
         plain = loss.discriminator(real_score, fake_score)
         total_of_one, penalties = plain, {}
 
@@ -115,11 +116,12 @@ def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: in
                 total_of_one = total_of_one + weight / 2 * reg.every * penalty
 
         total = total + total_of_one
+        real_scores, fake_scores = gathered(real_score.detach()), gathered(fake_score.detach())
         measured[name] = {
             "loss": plain.detach(),
-            "real": real_score.detach().mean(),
-            "fake": fake_score.detach().mean(),
-            "auc": pairs_ranked_rightly(real_score.detach(), fake_score.detach()),
+            "real": real_scores.mean(),
+            "fake": fake_scores.mean(),
+            "auc": pairs_ranked_rightly(real_scores, fake_scores),
             **penalties,
         }
     norms = _descend(state, "adam_d", total, state.discriminators)
@@ -205,8 +207,9 @@ def _view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: 
 
 
 def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalars as numbers; waits for the device, once."""
-    return dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist()))
+    """Scalars as numbers, their means over the processes; waits for the device, once."""
+    scalars = torch.stack([value.float() for value in values.values()])
+    return dict(zip(values, gathered(scalars[None]).mean(0).tolist()))
 
 
 def pairs_ranked_rightly(real: Tensor, fake: Tensor) -> Tensor:

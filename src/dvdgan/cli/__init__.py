@@ -6,6 +6,7 @@ is 128 plus its number.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import traceback
@@ -85,7 +86,8 @@ def _explain(error: Exception) -> int:
         say(f"error: {error}", err=True)
         return 1
     if isinstance(error, (*mistakes, TrainingError)):
-        say(f"error: {error}", err=True)
+        if not isinstance(error, ConfigError) or os.environ.get("RANK", "0") == "0":  # several processes read the same
+            say(f"error: {error}", err=True)
         return 2
     with tempfile.NamedTemporaryFile("w", prefix="dvdgan-", suffix=".txt", delete=False, encoding="utf-8") as file:
         traceback.print_exception(error, file=file)

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from dvdgan.runs.directory import TrainingFailed
+from dvdgan.runs.directory import TrainingError, TrainingFailed
 from dvdgan.runs.signals import Interrupted
 
 T = TypeVar("T")
@@ -94,9 +94,15 @@ def joined(seconds: float, resumption: Callable[[], str]) -> Iterator[None]:
 
 
 def own_device(device: torch.device) -> torch.device:
-    """The accelerator of this process among those of its machine; a CPU is shared."""
+    """The accelerator of this process among those of its machine; a CPU is shared.
+
+    Raises:
+        TrainingError: the device is a single one.
+    """
     if world_size() == 1 or device.type == "cpu":
         return device
+    if device.index not in (None, torch.accelerator.current_device_index()):
+        raise TrainingError(f"device {device}: each process takes its own; name no number, as in --device {device.type}")
     index = int(os.environ.get("LOCAL_RANK", rank()))
     torch.accelerator.set_device_index(index)
     return torch.device(device.type, index)

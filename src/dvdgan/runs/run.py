@@ -97,7 +97,7 @@ class Run:
             if self._writes:
                 self._log = stack.enter_context(closing(Log(self.folder / "log.jsonl", state.lines, self.say)))
                 state.lines = self._log.lines
-            self._received = stack.enter_context(stop_signals())
+            self._received = stack.enter_context(stop_signals(repeated=distributed.world_size() > 1))
             progress = progress and self._writes
             display = ProgressDisplay(title, state.step, self.steps, state.seconds, self.minutes, self.say, progress)
             self.display = stack.enter_context(display)

@@ -96,11 +96,7 @@ def train(
     """
     torch.set_flush_denormal(True)
     keep_freed_memory()
-    directory, where = TrainingDirectory(Path(out)), pick_device(device)
-    if config.data.source is None:
-        raise TrainingError(
-            "there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store"
-        )
+    directory = TrainingDirectory(Path(out))
 
     def resumption() -> str:
         saved = directory.checkpoints
@@ -108,8 +104,11 @@ def train(
         return f"give the same command again, which {then}"
 
     with distributed.joined(config.training.timeout, resumption):
-        main = distributed.is_main()
-        where = distributed.own_device(where)
+        main, where = distributed.is_main(), distributed.own_device(pick_device(device))
+        if config.data.source is None:
+            raise TrainingError(
+                "there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store"
+            )
         try:
             with directory.locked() if main else nullcontext():
                 return _train_in(directory, config, where, minutes, say if main else _silent, override)

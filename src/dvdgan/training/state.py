@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,10 +77,12 @@ class TrainingState(RunState):
         if distributed.world_size() == 1:
             return
         distributed.take_from_main(self.tensors().values())
-        for name, network in self.networks.items():
-            self.learners[name] = DistributedDataParallel(
-                network, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PyTorch 2.13 renames broadcast_buffers
+            for name, network in self.networks.items():
+                self.learners[name] = DistributedDataParallel(
+                    network, broadcast_buffers=False, gradient_as_bucket_view=True
+                )
         replicate_batch_norms(self.generator, True)
 
     @property

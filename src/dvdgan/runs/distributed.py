@@ -102,7 +102,9 @@ def own_device(device: torch.device) -> torch.device:
     if world_size() == 1 or device.type == "cpu":
         return device
     if device.index not in (None, torch.accelerator.current_device_index()):
-        raise TrainingError(f"device {device}: each process takes its own; name no number, as in --device {device.type}")
+        raise TrainingError(
+            f"device {device}: each process takes its own; name no number, as in --device {device.type}"
+        )
     index = int(os.environ.get("LOCAL_RANK", rank()))
     torch.accelerator.set_device_index(index)
     return torch.device(device.type, index)

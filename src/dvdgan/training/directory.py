@@ -23,6 +23,7 @@ CHANGEABLE = {
     "training.checkpoint_every",
     "training.tensorboard",
     "training.timeout",
+    "training.checkpointing",
     "training.classifier",  # which classifier it is counts, not where: `TrainingDirectory.other_classifier`
     "training.sample_clips",
     "training.statistics_batches",

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from dvdgan.config import Config
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
 from dvdgan.networks.batch_norm import replicate_batch_norms
+from dvdgan.networks.recomputed import recompute
 from dvdgan.randomness import torch_generator
 from dvdgan.runs import distributed
 from dvdgan.runs.schedule import decay_factor
@@ -55,6 +56,7 @@ class TrainingState(RunState):
         networks = {"generator": self.generator, **self.discriminators}
         for net in networks.values():
             net.to(device)
+            recompute(net, t.checkpointing)
             if memory_format == "channels_last":
                 use_channels_last(net)
         betas = (t.beta1, t.beta2)

@@ -208,8 +208,8 @@ class TrainingConfig(FrozenModel):
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Layout of convolutions; auto takes the quicker one on this device, measured at the start of a run."""
     checkpointing: bool = False
-    """Keep only the inputs of residual blocks, recurrences and attentions for the backward pass, which computes the rest
-    again: much less memory, about a third more time, the same results."""
+    """Keep only the inputs of residual blocks, recurrences and attentions for the backward pass, which computes the
+    rest again: much less memory, about a third more time, the same results."""
     log_every: int = Field(10, ge=1, le=10**9)
     """Steps between lines of the log."""
     sample_every: int = Field(250, ge=1, le=10**9)

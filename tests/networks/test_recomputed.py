@@ -29,12 +29,12 @@ def outcome(kind, recomputes, dtype):
         kept += tensor.numel() * tensor.element_size()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            if kind is Generator:
-                loss = network(torch.randn(4, 8, generator=noise), LABELS).float().square().mean()
-            else:
-                loss = network(torch.randn(4, 2, 3, 32, 32, generator=noise), LABELS).mean()
+    keeping = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
+    with keeping, torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        if kind is Generator:
+            loss = network(torch.randn(4, 8, generator=noise), LABELS).float().square().mean()
+        else:
+            loss = network(torch.randn(4, 2, 3, 32, 32, generator=noise), LABELS).mean()
     if kind is not Generator:  # R1, too
         seen = torch.randn(4, 2, 3, 32, 32, generator=noise)
         loss = loss + gradient_penalty(partial(network, labels=LABELS), seen)

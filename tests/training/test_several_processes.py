@@ -22,7 +22,10 @@ OPTIONS = {
         {"regularisation": {"lecam": 0.1, "r1": 1.0, "r2": 1.0, "every": 2, "augment": ["color", "cutout"]}},
         GROUPS,
     ),
-    "relativistic": ({"loss": "relativistic", "regularisation": {"r1": 1.0, "r2": 1.0, "every": 1}}, {}),
+    "relativistic, accumulated in parts": (
+        {"loss": "relativistic", "regularisation": {"r1": 1.0, "r2": 1.0, "every": 1}, "accumulate": 2},
+        {},
+    ),
 }
 
 
@@ -117,5 +120,5 @@ def test_a_batch_that_cannot_be_shared_is_refused_once_with_what_can(start, stor
     assert sorted(codes) == [1, 2], said
     errors = [line for line in said.splitlines() if "error" in line]
     assert len(errors) == 1, said
-    assert "3 groups of 2 clips, which 2 processes cannot share equally: start 1, or a new run with" in errors[0]
+    assert "3 times 2 clips, which 2 processes cannot share equally: start 1, or a new run with" in errors[0]
     assert "training.batch_size=8" in errors[0]

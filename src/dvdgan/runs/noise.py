@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dvdgan.randomness import numpy_generator
@@ -28,7 +30,7 @@ class SampleNoise:
         numbers: of the B samples, from `sample_numbers`.
     """
 
-    def __init__(self, seed: int, kind: str, numbers: range) -> None:
+    def __init__(self, seed: int, kind: str, numbers: Sequence[int]) -> None:
         self._seed, self._kind, self._numbers = seed, kind, numbers
 
     def normal(self, purpose: str, count: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,12 @@ class Batch(NamedTuple):
 
     clips: Tensor  # [B, T, 3, H, W] in [−1, 1]
     labels: Tensor | None  # [B] int64; None without classes
+
+    def part(self, rows: Sequence[int] | None) -> Batch:
+        """Some of the clips; all of them for None."""
+        if rows is None:
+            return self
+        return Batch(self.clips[rows], None if self.labels is None else self.labels[rows])
 
 
 class Batches:

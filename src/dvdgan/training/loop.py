@@ -169,14 +169,15 @@ def _train_in(
 
 
 def _require_equal_shares(config: Config) -> None:
-    """Refuse a batch that the processes cannot share equally, group by group.
+    """Refuse a batch that the processes cannot share equally, group by group and part by part.
 
     Raises:
         TrainingError: it does not divide; the message names what does.
     """
-    batch, group, processes = config.training.batch_size, config.network.group, distributed.world_size()
+    batch, parts, processes = config.training.batch_size, config.training.accumulate, distributed.world_size()
+    group = config.network.group * parts
     if batch % (processes * group):
-        clips = f"{batch // group} groups of {group} clips" if group > 1 else f"{batch} clips"
+        clips = f"{batch // group} times {group} clips" if group > 1 else f"{batch} clips"
         fewer = max(n for n in range(1, processes) if batch % (n * group) == 0)
         raise TrainingError(
             f"training.batch_size ({batch}) is {clips}, which {processes} processes cannot share equally: start "

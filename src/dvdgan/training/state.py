@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -86,6 +87,16 @@ class TrainingState(RunState):
                     network, broadcast_buffers=False, gradient_as_bucket_view=True
                 )
         replicate_batch_norms(self.generator, True)
+
+    @contextmanager
+    def keep_gradients(self, names: Iterable[str]) -> Iterator[None]:
+        """Add gradients up in this process: they are not exchanged yet."""
+        with ExitStack() as stack:
+            for name in names:
+                learner = self.learners[name]
+                if isinstance(learner, DistributedDataParallel):
+                    stack.enter_context(learner.no_sync())
+            yield
 
     @property
     def only_discriminators_learn(self) -> bool:

@@ -223,6 +223,13 @@ class TrainingConfig(FrozenModel):
     """bf16 autocast or fp32; auto takes the quicker one on this device, measured at the start of a run."""
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Layout of convolutions; auto takes the quicker one on this device, measured at the start of a run."""
+    accumulate: int = Field(1, ge=1, le=65_536)
+    """Parts of each process's share of a batch, worked on one after the other, whose gradients make one step: for
+    batches that do not fit into memory. It is no larger batch for batch norm, which sees one part at a time (of all
+    processes); LeCam's averages move at every part. Not with reuse_fakes."""
+    checkpointing: bool = False
+    """Keep only the inputs of residual blocks, recurrences and attentions for the backward pass, which computes the
+    rest again: much less memory, about a third more time, the same results."""
     log_every: int = Field(10, ge=1, le=10**9)
     """Steps between lines of the log."""
     sample_every: int = Field(250, ge=1, le=10**9)
@@ -243,6 +250,9 @@ class TrainingConfig(FrozenModel):
     """Clips per class on the sample sheets (at most 32 classes are shown)."""
     statistics_batches: int = Field(16, ge=1, le=10_000)
     """Batches over which the batch statistics of a finished model are re-estimated."""
+    timeout: float = Field(600.0, gt=0, le=1e6)
+    """Where several processes train as one: a process that does not hear from another for so many seconds ends. Longer
+    than what the main one does alone: samples, checks and a checkpoint."""
     classifier: str | None = None
     """Directory of a classifier, made by `dvdgan train-classifier --data ... --out DIRECTORY` on clips of these
     classes. At every sheet it measures health.clips samples: how many it takes for their class, and their
@@ -263,6 +273,11 @@ class TrainingConfig(FrozenModel):
         if self.classifier is not None and self.health.clips < 2:
             raise ValueError(
                 "classifier looks at health.clips samples: set training.health.clips=2 or more, or classifier=null"
+            )
+        if self.accumulate > 1 and self.reuse_fakes:
+            raise ValueError(
+                "reuse_fakes keeps the whole batch's graph, which accumulate is to avoid: set "
+                "training.reuse_fakes=false, or training.accumulate=1"
             )
         if self.loss == "relativistic" and (reg.r1 == 0 or reg.r2 == 0 or reg.every != 1):
             raise ValueError(
@@ -296,11 +311,18 @@ class Config(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        size, group = self.training.batch_size, self.network.group
+        size, group, parts = self.training.batch_size, self.network.group, self.training.accumulate
         if size % group:
             raise ValueError(
                 f"training.batch_size ({size}) must be a multiple of the discriminators' group ({group}), clips of one "
                 f"class that are scored together: set training.batch_size={max(size // group, 1) * group}, or "
                 "network.spatial.group=1 and network.temporal.group=1"
+            )
+        if size % (group * parts):
+            of = f" of groups of {group} clips" if group > 1 else ""
+            least = group * parts
+            raise ValueError(
+                f"training.batch_size ({size}) cannot be cut into training.accumulate ({parts}) equal parts{of}: set "
+                f"training.batch_size={-(-size // least) * least}, or training.accumulate=1"
             )
         return self

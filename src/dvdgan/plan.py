@@ -25,6 +25,7 @@ from dvdgan.config_files import ConfigError, updated
 from dvdgan.devices import autocast, memory_of, pick_device
 from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
+from dvdgan.networks.recomputed import recompute
 from dvdgan.runs.precision import seconds_of
 from dvdgan.sampling import largest_pass
 from dvdgan.training.memory import check_memory
@@ -73,9 +74,10 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
         ConfigError: so many devices cannot share the batch.
     """
     t, group = config.training, config.network.group
-    if t.batch_size % (devices * group):
+    if t.batch_size % (devices * t.accumulate * group):
         raise ConfigError(
             f"training.batch_size: {t.batch_size} clips cannot be shared by {devices} devices"
+            f"{f' in {t.accumulate} parts' if t.accumulate > 1 else ''}"
             f"{f' in groups of {group}' if group > 1 else ''}; take another --devices"
         )
     if config.data.source == "phenomena":
@@ -92,6 +94,7 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
             nets["temporal"] = TemporalDiscriminator(network)
     parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
     for net in nets.values():
+        recompute(net, t.checkpointing)
         use_channels_last(net)
         net.to(dtype)  # stands for autocast, which the meta device has not
         for parameter in net.parameters():
@@ -99,7 +102,8 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
 
     sampling, streaming = (_sampling(network, whole) for whole in (True, False))
     with _counted(*nets.values()) as (flops, memory):
-        _training_step(config, t.batch_size // devices, nets, dtype)
+        for _ in range(t.accumulate):
+            _training_step(config, t.batch_size // devices // t.accumulate, nets, dtype)
     kept = sum(parameters.values()) * (_WEIGHT + _ADAM + _GRADIENT) + parameters["generator"] * _WEIGHT  # EMA
     share = _CPU if cpu else 1
     model = _PROCESS + parameters["generator"] * _WEIGHT
@@ -134,6 +138,8 @@ def require_memory(config: Config, device: torch.device) -> Plan:
 
     fits = bisect.bisect_left(range(1, config.training.batch_size // group), True, key=too_large) * group
     mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"
+    if not config.training.checkpointing:
+        mend += "; training.checkpointing=true needs less"
     raise ConfigError(
         f"training.batch_size: a step of {config.training.batch_size} clips needs about {gib(found.training_bytes)}, "
         f"and {device} has {gib(there)}; {mend}"
@@ -173,6 +179,8 @@ def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module],
     for net in discriminators:
         net.requires_grad_(False)
     _sum_of([net(view(net, fake.float()).to(dtype), labels) for net in discriminators]).backward()
+    for net in discriminators:
+        net.requires_grad_(True)
 
 
 def _sum_of(scores: list[Tensor]) -> Tensor:

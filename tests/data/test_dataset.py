@@ -308,10 +308,10 @@ def test_prefetcher_gives_the_batches_in_order(store):
 
 def test_prefetcher_raises_what_the_thread_raised(store):
     class Failing(ClipDataset):
-        def batch(self, step, substep, batch_size, d_steps):
+        def batch(self, step, substep, batch_size, d_steps, share=None):
             if step == 2:
                 raise OSError("the disk is gone")
-            return super().batch(step, substep, batch_size, d_steps)
+            return super().batch(step, substep, batch_size, d_steps, share)
 
     with Prefetcher(Failing(store, 4, SIZE), 3, 1) as prefetcher:
         assert len([next(prefetcher), next(prefetcher)]) == 2

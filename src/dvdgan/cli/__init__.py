@@ -6,6 +6,7 @@ is 128 plus its number.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import traceback
@@ -89,7 +90,8 @@ def _explain(error: Exception) -> int:
         say(f"error: {line}", err=True)
         return 1
     if isinstance(error, (*mistakes, DocumentError, TrainingError)):
-        say(f"error: {line}", err=True)
+        if not isinstance(error, ConfigError) or os.environ.get("RANK", "0") == "0":  # several processes read the same
+            say(f"error: {line}", err=True)
         return 2
     with tempfile.NamedTemporaryFile("w", prefix="dvdgan-", suffix=".txt", delete=False, encoding="utf-8") as file:
         traceback.print_exception(error, file=file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -45,7 +46,8 @@ def train(
     try:
         run(config, out, minutes, device, say=say, override=override)
     except Interrupted as stop:
-        say(f"{stop}; the same command resumes", err=True)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, one says it
+            say(f"{stop}; the same command resumes", err=True)
         raise typer.Exit(128 + stop.signal) from None
 
 

@@ -129,7 +129,9 @@ class ClipDataset:
         """How many clips can be drawn."""
         return len(self._kept)
 
-    def batch(self, step: int, substep: int, batch_size: int, d_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    def batch(
+        self, step: int, substep: int, batch_size: int, d_steps: int, share: range | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The real clips of one discriminator step.
 
         Args:
@@ -137,6 +139,7 @@ class ClipDataset:
             substep: the discriminator step within it, from 0 to ``d_steps - 1``.
             batch_size: clips per batch, B.
             d_steps: discriminator steps per generator step.
+            share: which of the batch, by their places in it, a process of several reads; None is all.
 
         Returns:
             Clips, uint8 ``[B, T, size, size, 3]``, and labels, int64 ``[B]``: the samples whose numbers are
@@ -148,7 +151,7 @@ class ClipDataset:
         if step < 0 or not 0 <= substep < d_steps:
             raise ValueError(f"step {step}, substep {substep}: needs step >= 0 and 0 <= substep < {d_steps}")
         first = (step * d_steps + substep) * batch_size
-        return self.samples(range(first, first + batch_size))
+        return self.samples([first + place for place in (range(batch_size) if share is None else share)])
 
     def samples(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """The samples with these numbers (a process of several asks for its share of a batch).

@@ -23,22 +23,31 @@ class Prefetcher:
         d_steps: discriminator steps per generator step.
         step: the generator step to begin with.
         depth: how many batches may wait.
+        share: which of each batch is read; see `ClipDataset.batch`.
     """
 
-    def __init__(self, dataset: ClipDataset, batch_size: int, d_steps: int, step: int = 0, depth: int = 2) -> None:
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        batch_size: int,
+        d_steps: int,
+        step: int = 0,
+        depth: int = 2,
+        share: range | None = None,
+    ) -> None:
         """Start reading."""
         self._queue: queue.Queue[tuple[np.ndarray, np.ndarray] | BaseException] = queue.Queue(maxsize=depth)
         self._closed = threading.Event()
         self._thread = threading.Thread(
-            target=self._read, args=(dataset, batch_size, d_steps, step), name="dvdgan-prefetch", daemon=True
+            target=self._read, args=(dataset, batch_size, d_steps, step, share), name="dvdgan-prefetch", daemon=True
         )
         self._thread.start()
 
-    def _read(self, dataset: ClipDataset, batch_size: int, d_steps: int, step: int) -> None:
+    def _read(self, dataset: ClipDataset, batch_size: int, d_steps: int, step: int, share: range | None) -> None:
         try:
             while True:
                 for substep in range(d_steps):
-                    if not self._put(dataset.batch(step, substep, batch_size, d_steps)):
+                    if not self._put(dataset.batch(step, substep, batch_size, d_steps, share)):
                         return
                 step += 1
         except BaseException as error:  # the consumer raises it

@@ -9,6 +9,7 @@ from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
 from dvdgan.networks.kernels import batch_norm as quick
 from dvdgan.networks.layers import Linear, full_precision
+from dvdgan.networks.replicas import pooled_moments
 
 NORM_EPS = 1e-5  # BigGAN's
 
@@ -21,6 +22,9 @@ class BatchNormReLU(nn.Module):
     In training mode it uses the batch's statistics and keeps nothing. In evaluation mode it uses standing statistics,
     which `dvdgan.networks.statistics` estimates and which are part of a finished model. With several sets of
     statistics (one per time step), a step beyond the last uses the last set.
+
+    ``replicated`` says that the module has replicas in other processes (see `replicate_batch_norms`): the batch is then
+    that of all of them.
 
     Args:
         channels: C.
@@ -45,6 +49,7 @@ class BatchNormReLU(nn.Module):
             self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean", torch.zeros(statistics_sets, channels))
         self.register_buffer("var", torch.ones(statistics_sets, channels))
+        self.replicated = False
         self.observer: list[tuple[Tensor, Tensor]] | None = None  # filled by dvdgan.networks.statistics
 
     def affine(self, condition: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,9 +65,11 @@ class BatchNormReLU(nn.Module):
         if self.training:  # statistics of this batch
             per_step = self.statistics_sets > 1
             if kernels.enabled:
-                y, mean, var = quick.normalise_batch(x, gain, bias, frames, per_step, NORM_EPS)
+                y, mean, var = quick.normalise_batch(x, gain, bias, frames, per_step, NORM_EPS, self.replicated)
             else:
                 mean, var = batch_statistics(x, frames, per_step)
+                if self.replicated:
+                    mean, var = pooled_moments(mean, var)
                 y = normalise(x, mean, var, gain, bias, frames, NORM_EPS)
             if self.observer is not None:
                 self.observer.append((mean, var))
@@ -71,6 +78,16 @@ class BatchNormReLU(nn.Module):
         steps = torch.arange(start, start + frames, device=x.device).clamp_(max=self.statistics_sets - 1)  # [T]
         form = quick.normalise if kernels.enabled else normalise
         return form(x, self.mean[steps], self.var[steps], gain, bias, frames, NORM_EPS)
+
+
+def replicate_batch_norms(network: nn.Module, replicated: bool) -> None:
+    """Say whether a network has replicas in all processes of `torch.distributed`, which run it together.
+
+    Each has as many clips; their batch norms then use the statistics of all clips.
+    """
+    for module in network.modules():
+        if isinstance(module, BatchNormReLU):
+            module.replicated = replicated
 
 
 def batch_statistics(x: Tensor, frames: int, per_step: bool) -> tuple[Tensor, Tensor]:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.kernels.upsampling import upsampled_convolution
 from dvdgan.networks.layers import Conv2d, Conv3d, convolution_dtype
+from dvdgan.networks.recomputed import Recomputed
 
 
-class GeneratorBlock(nn.Module):
+class GeneratorBlock(Recomputed):
     """Main path: norm, ReLU, (x2 up), conv3, norm, ReLU, conv3. Skip path: conv1, (x2 up).
 
     Args:
@@ -73,7 +74,7 @@ class GeneratorBlock(nn.Module):
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-class DiscriminatorBlock(nn.Module):
+class DiscriminatorBlock(Recomputed):
     """Main path: ReLU, conv3, ReLU, conv3, (average pool). Skip path: (average pool), conv1.
 
     Args:
@@ -129,7 +130,7 @@ class DiscriminatorBlock(nn.Module):
         return (x[:, :, ::2] + x[:, :, 1::2]) / 2  # [B, C, T / 2, H / 2, W / 2]
 
 
-class GroupDeviation(nn.Module):
+class GroupDeviation(Recomputed):
     """How much the clips of a group differ, beside each one's features, so that sameness shows.
 
     A discriminator that scores clips one by one cannot see that a generator draws one layout per class. Here it sees

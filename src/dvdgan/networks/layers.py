@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
 from dvdgan.networks.kernels import spectral as quick
+from dvdgan.networks.recomputed import Recomputed
 
 SPECTRAL_EPS = 1e-6  # BigGAN's
 
@@ -171,7 +172,7 @@ ATTENTION_AXES = {
 """Which axes of [T, B, C, H, W] are a batch, and which are the tokens that see each other."""
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(Recomputed):
     """Self-attention (BigGAN, appendix B; paper's v1): ``x + gamma * o(attend(x))``, gamma starting at 0.
 
     Args:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
 from dvdgan.networks.kernels.recurrence import unroll
 from dvdgan.networks.layers import Conv2d, convolution_dtype
+from dvdgan.networks.recomputed import Recomputed
 
 
-class ConvGRU(nn.Module):
+class ConvGRU(Recomputed):
     """A ConvGRU with 3x3 kernels, a ReLU candidate, spectral norm on each gate's whole kernel, and no normalisation.
 
     r  = sigmoid(W_r * [h; x] + b_r)

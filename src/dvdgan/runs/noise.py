@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dvdgan.randomness import numpy_generator
+from dvdgan.runs.distributed import rank, world_size
 
 
 def sample_numbers(batch: int, batch_size: int) -> range:
     """Numbers, over the whole run, of the samples in the ``batch``-th batch that this process works on.
 
-    It works on all of them. A training in several processes would divide them here, and only here: labels and random
-    numbers belong to the samples' numbers.
+    A training in several processes divides them here, and only here: each works on as many, side by side, and labels
+    and random numbers belong to the samples' numbers.
     """
-    return range(batch * batch_size, (batch + 1) * batch_size)
+    share = batch_size // world_size()
+    first = batch * batch_size + rank() * share
+    return range(first, first + share)
 
 
 class SampleNoise:
@@ -25,7 +30,7 @@ class SampleNoise:
         numbers: of the B samples, from `sample_numbers`.
     """
 
-    def __init__(self, seed: int, kind: str, numbers: range) -> None:
+    def __init__(self, seed: int, kind: str, numbers: Sequence[int]) -> None:
         self._seed, self._kind, self._numbers = seed, kind, numbers
 
     def normal(self, purpose: str, count: int) -> np.ndarray:

@@ -8,7 +8,10 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from dvdgan.runs.checkpoint import prune, restore_newest, save_and_prune
+import torch
+
+from dvdgan.runs import distributed
+from dvdgan.runs.checkpoint import CheckpointError, prune, restore_newest, save_and_prune
 from dvdgan.runs.log import Log
 from dvdgan.runs.progress import ProgressDisplay
 from dvdgan.runs.retention import Retention
@@ -26,6 +29,8 @@ class Run:
                 run.count_step()
                 if run.due(every): run.write({…})
                 if run.ended or run.stopped or run.due(every): run.save()
+
+    In several processes (`dvdgan.runs.distributed`) all agree on when it ends, and the main one alone writes.
 
     Args:
         folder: the run's directory.
@@ -54,13 +59,23 @@ class Run:
     ) -> None:
         self.folder, self.state, self.steps, self.minutes = folder, state, steps, minutes
         self._retention, self.say = retention, say
-        self._stop: list[int] = []
+        self._received: list[int] = []
+        self._agreed_signal = 0
+        self._writes = distributed.is_main()
         self._board: TensorBoard | None = None
-        self.resumed = restore_newest(folder / "checkpoints", state.restore, say)
+        checkpoints = folder / "checkpoints"
+        self.resumed = distributed.main_first(lambda: restore_newest(checkpoints, state.restore, say))
+        at = distributed.gathered(torch.tensor([state.step])).tolist()
+        if len(set(at)) > 1:
+            raise CheckpointError(
+                f"{checkpoints}: processes find checkpoints of different steps ({', '.join(map(str, at))}); put the "
+                "run's directory where all machines see it"
+            )
         self._saved_step = state.step if self.resumed else -1
         if self.resumed:
             say(f"resumed at step {state.step}, after {state.seconds / 60:.1f} minutes of training")
-            prune(folder / "checkpoints", retention)  # a kill right after a save leaves one too many
+            if self._writes:
+                prune(checkpoints, retention)  # a kill right after a save leaves one too many
 
     @contextmanager
     def training(self, title: str = "training", tensorboard: bool = False, progress: bool = True) -> Iterator[None]:
@@ -77,23 +92,33 @@ class Run:
         """
         state = self.state
         with ExitStack() as stack:
-            if tensorboard:
+            if tensorboard and self._writes:
                 self._board = stack.enter_context(closing(TensorBoard(self.folder / "tensorboard", state.step)))
-            self._log = stack.enter_context(closing(Log(self.folder / "log.jsonl", state.lines, self.say)))
-            state.lines = self._log.lines
-            self._stop = stack.enter_context(stop_signals())
+            if self._writes:
+                self._log = stack.enter_context(closing(Log(self.folder / "log.jsonl", state.lines, self.say)))
+                state.lines = self._log.lines
+            self._received = stack.enter_context(stop_signals(repeated=distributed.world_size() > 1))
+            progress = progress and self._writes
             display = ProgressDisplay(title, state.step, self.steps, state.seconds, self.minutes, self.say, progress)
             self.display = stack.enter_context(display)
             self._mark = time.perf_counter()
             yield
             if self.stopped:
                 self.save()
-                raise Interrupted(self._stop[0])
+                distributed.wait()  # the end of one process is the end of all
+                raise Interrupted(self._signal)
 
     @property
     def stopped(self) -> bool:
-        """Whether a signal to stop came."""
-        return bool(self._stop)
+        """Whether a signal to stop came, to any of the processes."""
+        return self._signal > 0
+
+    @property
+    def _signal(self) -> int:
+        """The number of the signal that came; of several processes, the one that they agreed on after the last step."""
+        if distributed.world_size() > 1:
+            return self._agreed_signal
+        return self._received[0] if self._received else 0
 
     @property
     def ended(self) -> bool:
@@ -111,6 +136,10 @@ class Run:
         now = time.perf_counter()
         self.state.step += 1
         self.state.seconds, self._mark = self.state.seconds + now - self._mark, now
+        if distributed.world_size() > 1:
+            signal = self._received[0] if self._received else 0
+            seen = distributed.gathered(torch.tensor([[self.state.seconds, signal]], dtype=torch.float64))
+            self.state.seconds, self._agreed_signal = float(seen[0, 0]), int(seen[:, 1].max())
 
     def due(self, every: int) -> bool:
         """Whether the step is one of every so many."""
@@ -122,6 +151,8 @@ class Run:
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line to the log; ``step`` is put before it."""
+        if not self._writes:
+            return
         line = {"step": self.state.step, **line}
         self._log.write(line)
         self.state.lines = self._log.lines
@@ -143,7 +174,7 @@ class Run:
             OSError: it cannot be written; the newest checkpoint on disk is as it was.
         """
         state = self.state
-        if self._saved_step == state.step and not again:
+        if not self._writes or (self._saved_step == state.step and not again):
             return
         self._log.sync()
         if self._board is not None:

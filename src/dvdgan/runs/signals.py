@@ -18,8 +18,10 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def stop_signals() -> Iterator[list[int]]:
+def stop_signals(repeated: bool = False) -> Iterator[list[int]]:
     """A list that receives the number of a SIGINT, SIGTERM or SIGHUP (a closed terminal); a second one kills as usual.
+
+    With ``repeated``, later ones do nothing: ``torchrun`` passes on what reached its processes already.
 
     Outside the main thread, where Python allows no handlers, the list stays empty.
     """
@@ -30,7 +32,8 @@ def stop_signals() -> Iterator[list[int]]:
 
     def note(signum: int, frame: Any) -> None:
         received.append(signum)
-        signal.signal(signum, before[signum])
+        if not repeated:
+            signal.signal(signum, before[signum])
 
     numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     handlers: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}

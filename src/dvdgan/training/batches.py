@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,12 @@ class Batch(NamedTuple):
     clips: Tensor  # [B, T, 3, H, W] in [−1, 1]
     labels: Tensor | None  # [B] int64; None without classes
 
+    def part(self, rows: Sequence[int] | None) -> Batch:
+        """Some of the clips; all of them for None."""
+        if rows is None:
+            return self
+        return Batch(self.clips[rows], None if self.labels is None else self.labels[rows])
+
 
 class Batches:
     """Batches on the device, in the order of the run.
@@ -28,7 +35,7 @@ class Batches:
     Args:
         reader: reads real clips ahead, from the run's step on.
         dataset: where it reads them from.
-        batch_size: B.
+        batch_size: of all processes together; this one's share of it is B.
         device: where to.
 
     Attributes:

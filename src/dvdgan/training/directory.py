@@ -30,6 +30,8 @@ CHANGEABLE = {
     "training.sample_every",
     "training.checkpoint_every",
     "training.tensorboard",
+    "training.timeout",
+    "training.checkpointing",
     "training.classifier",  # which classifier it is counts, not where: `TrainingDirectory.other_classifier`
     "training.sample_clips",
     "training.statistics_batches",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from dvdgan.config import EmaConfig
 from dvdgan.networks import Generator, fold_spectral_norm
+from dvdgan.networks.batch_norm import replicate_batch_norms
 
 
 class WeightAverage:
@@ -49,6 +50,7 @@ class WeightAverage:
         batch norms still need standing statistics.
         """
         finished = copy.deepcopy(network).eval()
+        replicate_batch_norms(finished, False)
         for name, parameter in finished.named_parameters():
             parameter.copy_(self.parameters[name])
         fold_spectral_norm(finished)

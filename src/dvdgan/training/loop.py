@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
@@ -23,9 +23,11 @@ from dvdgan.devices import pick_device
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.models import check_model_place
 from dvdgan.networks import Generator
+from dvdgan.runs import distributed
 from dvdgan.runs.checkpoint import is_disk_full, list_checkpoints
 from dvdgan.runs.directory import TrainingError, TrainingFailed
 from dvdgan.runs.memory import keep_freed_memory
+from dvdgan.runs.noise import sample_numbers
 from dvdgan.runs.retention import Retention
 from dvdgan.runs.run import Run
 from dvdgan.training import precision
@@ -68,7 +70,7 @@ def train(
     say: Callable[[str], None] = say,
     override: bool = False,
 ) -> Path:
-    """Train, or go on training, a run.
+    """Train, or go on training, a run; as one with other processes, where ``torchrun`` has started several.
 
     Args:
         config: the configuration; ``config.data.source`` must be set.
@@ -85,8 +87,9 @@ def train(
     Raises:
         TrainingError: the run's directory belongs to another configuration or other clips, is damaged or in use;
             TensorBoard is missing; the classifier cannot be used.
-        TrainingFailed: a value is no longer finite, or the disk is full.
-        Interrupted: a SIGINT, SIGTERM or SIGHUP came; everything is saved.
+        TrainingFailed: a value is no longer finite, the disk is full, or another process is gone.
+        Interrupted: a SIGINT, SIGTERM or SIGHUP came, to any process; everything is saved.
+        SystemExit: with code 1, where another process failed and has said why.
         CheckpointError: no checkpoint can be used.
         DataError: the clips cannot be used.
         DeviceError: there is no such device.
@@ -94,23 +97,31 @@ def train(
     """
     torch.set_flush_denormal(True)
     keep_freed_memory()
-    directory, where = TrainingDirectory(Path(out)), pick_device(device)
-    if config.data.source is None:
-        raise TrainingError(
-            "there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store"
-        )
-    try:
-        with directory.locked():
-            return _train_in(directory, config, where, minutes, say, override)
-    except Exception as error:
-        if not is_disk_full(error):
-            raise
+    directory = TrainingDirectory(Path(out))
+
+    def resumption() -> str:
         saved = directory.checkpoints
         then = f"goes on from {saved[-1].name}" if saved else "starts anew, since there is no checkpoint yet"
-        raise TrainingFailed(
-            f"{getattr(error, 'filename', None) or out}: the disk is full; make room and give the same command again, "
-            f"which {then}"
-        ) from error
+        return f"give the same command again, which {then}"
+
+    with distributed.joined(config.training.timeout, resumption):
+        main, where = distributed.is_main(), distributed.own_device(pick_device(device))
+        if config.data.source is None:
+            raise TrainingError(
+                "there is no data: set --data (data.source) to phenomena, a folder of clips or a packed store"
+            )
+        try:
+            with directory.locked() if main else nullcontext():
+                return _train_in(directory, config, where, minutes, say if main else _silent, override)
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            place = getattr(error, "filename", None) or out
+            raise TrainingFailed(f"{place}: the disk is full; make room and {resumption()}") from error
+
+
+def _silent(text: str) -> None:
+    """What processes other than the main one say."""
 
 
 def _train_in(
@@ -122,27 +133,24 @@ def _train_in(
     override: bool,
 ) -> Path:
     # Refuse what can be refused before any work.
-    resuming = directory.started
-    check_model_place(directory.path / "model")
-    directory.remove_leftovers()
-    changes = directory.changes(config, override) if resuming else {}
-    check_memory(config, device)
-    classifier = open_classifier(config.training.classifier, device)
+    _require_equal_shares(config)
+    resuming, changes, store = distributed.from_main(lambda: _prepare(directory, config, device, override))
+    main = distributed.is_main()
+    classifier = open_classifier(config.training.classifier, device) if main else None
 
     # Open the clips.
-    store = directory.store() if resuming else directory.path / "data"
-    if STORED_DATA & set(changes):
-        store = directory.new_store()  # the old one stays until the new clips are accepted
-    directory.note_packed(store)
-    dataset = open_dataset(
-        config.data,
-        config.network.size,
-        config.network.frames,
-        store,
-        seed=config.training.seed,
-        keep=resuming,  # a resumed run goes on with the clips that it started with
-        say=say,
-        group=config.network.group,
+    dataset = distributed.main_first(
+        lambda: open_dataset(
+            config.data,
+            config.network.size,
+            config.network.frames,
+            store,
+            progress=main,
+            seed=config.training.seed,
+            keep=resuming or not main,  # a resumed run goes on with the clips that it started with
+            say=say,
+            group=config.network.group,
+        )
     )
     with closing(dataset.store):
         if classifier is not None:
@@ -152,10 +160,46 @@ def _train_in(
         config = updated(config, network={"classes": len(dataset.classes)})
         if resuming:
             changes |= directory.other_clips(dataset, override)
-            changes |= directory.other_classifier(None if classifier is None else classifier.weights_sha256, override)
-        decided = _decide(directory, config, device, changes, say)
+            if main:
+                weights = None if classifier is None else classifier.weights_sha256
+                changes |= directory.other_classifier(weights, override)
+        decided, changes = distributed.from_main(lambda: (_decide(directory, config, device, changes, say), changes))
+        torch.set_num_threads(decided["threads"])
         decided["store"] = store.name
         return _train_on(dataset, classifier, directory, config, device, minutes, say, changes, decided)
+
+
+def _require_equal_shares(config: Config) -> None:
+    """Refuse a batch that the processes cannot share equally, group by group and part by part.
+
+    Raises:
+        TrainingError: it does not divide; the message names what does.
+    """
+    batch, parts, processes = config.training.batch_size, config.training.accumulate, distributed.world_size()
+    group = config.network.group * parts
+    if batch % (processes * group):
+        clips = f"{batch // group} times {group} clips" if group > 1 else f"{batch} clips"
+        fewer = max(n for n in range(1, processes) if batch % (n * group) == 0)
+        raise TrainingError(
+            f"training.batch_size ({batch}) is {clips}, which {processes} processes cannot share equally: start "
+            f"{fewer}, or a new run with training.batch_size={-(-batch // (processes * group)) * processes * group}"
+        )
+
+
+def _prepare(
+    directory: TrainingDirectory, config: Config, device: torch.device, override: bool
+) -> tuple[bool, Changes, Path]:
+    """Whether a run is resumed, what differs from its settings, and where its packed store is to be."""
+    resuming = directory.started
+    check_model_place(directory.path / "model")
+    directory.remove_leftovers()
+    changes = directory.changes(config, override) if resuming else {}
+    check_memory(config, device)
+    store = directory.store() if resuming else directory.path / "data"
+    if STORED_DATA & set(changes):
+        store = directory.new_store()  # the old one stays until the new clips are accepted
+    directory.note_packed(store)
+    return resuming, changes, store
 
 
 def _decide(
@@ -165,7 +209,7 @@ def _decide(
 
     A precision or a memory format that was overridden is decided anew, and put into ``changes``.
     """
-    here = {"torch": torch.__version__, "device": device.type}
+    here = {"torch": torch.__version__, "device": device.type, "processes": distributed.world_size()}
     if directory.started:
         decided = directory.decided()
         decided.pop("evaluation", None)  # said anew
@@ -174,6 +218,8 @@ def _decide(
             new = precision.choose(updated(config, training=pinned), device)[field]
             changes[f"training.{field}"] = (decided[field], new)
             decided[field] = new
+        if decided.get("processes", 1) != distributed.world_size():
+            decided["threads"] = torch.get_num_threads()
         for name, value in here.items():
             if decided.setdefault(name, value) != value:
                 say(f"warning: {name} was {decided[name]}, and is {value} now: not bit for bit what it would have been")
@@ -195,11 +241,11 @@ def _train_on(
     changes: Changes,
     decided: dict[str, Any],
 ) -> Path:
-    out, t, weights = directory.path, config.training, dataset.class_weights
+    out, t, weights, main = directory.path, config.training, dataset.class_weights, distributed.is_main()
 
     # Set up what samples are compared with.
     checker = evaluator = None
-    if t.health.clips:
+    if t.health.clips and main:
         watched = watched_classes(weights, t.health.clips)
         checker = SampleChecker.fit(dataset, check_clips=t.health.clips, labels=watched)
         if len(watched) < len(dataset.classes):
@@ -219,14 +265,16 @@ def _train_on(
         directory.forget_scores()
     retention = Retention(t.keep_checkpoints, t.keep_best, t.keep_every, t.checkpoint_gib)
     run = Run(out, state, t.steps, minutes, retention, say)
-    if run.resumed:
+    state.join()
+    if run.resumed and main:
         remove_samples_after(out / "samples", state.step)
     overrides = decided.setdefault("overrides", [])
     if changes:
         overrides.append({"step": state.step, "changes": {name: list(pair) for name, pair in changes.items()}})
         say(f"override: {in_words(changes)}")
-    directory.write(config, decided | _metadata(dataset, checker, evaluator))
-    if state.step == 0 or "data" in changes:
+    if main:
+        directory.write(config, decided | _metadata(dataset, checker, evaluator))
+    if main and (state.step == 0 or "data" in changes):
         write_real_samples(dataset, config, out / "samples")
 
     # Train.
@@ -234,7 +282,7 @@ def _train_on(
     network: Generator | None = None  # the finished generator of this step, once it was made
     with (
         run.training(tensorboard=t.tensorboard),
-        Prefetcher(dataset, t.batch_size, t.d_steps, state.step) as reader,
+        Prefetcher(dataset, t.batch_size, t.d_steps, state.step, share=sample_numbers(0, t.batch_size)) as reader,
     ):
         for entry in overrides[state.noted_overrides :]:
             run.write(Event(state.step, "override", None, "note", in_words(entry["changes"])).line())
@@ -274,7 +322,7 @@ def _train_on(
             run.show(figures)
 
             # Write samples; before the checkpoint, which then holds that it was done.
-            if run.ended or run.due(t.sample_every):
+            if main and (run.ended or run.due(t.sample_every)):
                 network = finished_generator(state, weights)
                 _sample(run, state, network, dataset, checker, evaluator)
 
@@ -283,12 +331,14 @@ def _train_on(
                 run.save()
 
         # Write the last samples, if the run had ended before this start.
-        if not run.stopped and state.sampled_step != state.step:
+        if main and not run.stopped and state.sampled_step != state.step:
             network = finished_generator(state, weights)
             _sample(run, state, network, dataset, checker, evaluator)
             run.save(again=True)
 
     # Write the model.
+    if not main:
+        return out / "model"
     summary = training_summary(state, len(dataset), decided.get("started_from"))
     summary["Time"] += f" on {_machine(device)}"
     network = network or finished_generator(state, weights)

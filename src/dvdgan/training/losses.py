@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dvdgan.networks.layers import full_precision
+from dvdgan.runs.distributed import gathered
 
 
 class HingeLoss:
@@ -75,6 +76,6 @@ class LeCam:
 
     def __call__(self, real: Tensor, fake: Tensor) -> Tensor:
         """The penalty, without λ, of scores ``[B]``; moves the averages first."""
-        self.real = self.decay * self.real + (1 - self.decay) * float(real.detach().mean())
-        self.fake = self.decay * self.fake + (1 - self.decay) * float(fake.detach().mean())
+        self.real = self.decay * self.real + (1 - self.decay) * float(gathered(real.detach()).mean())
+        self.fake = self.decay * self.fake + (1 - self.decay) * float(gathered(fake.detach()).mean())
         return F.relu(real - self.fake).square().mean() + F.relu(self.real - fake).square().mean()

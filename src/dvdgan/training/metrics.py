@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from dvdgan.runs.distributed import gathered
 from dvdgan.runs.log import Means
 from dvdgan.training.motion import first_frame_jump, motion
 
@@ -86,7 +87,7 @@ def values_of(metrics: DiscriminatorUpdate | GeneratorMetrics | None) -> Iterato
 def measure_motion(
     real: Tensor, real_labels: Tensor | None, fake: Tensor, fake_labels: Tensor | None, classes: Sequence[str]
 ) -> MotionMetrics | None:
-    """How much real and generated clips ``[B, T, 3, H, W]`` in [−1, 1] move; None for images.
+    """How much real and generated clips ``[B, T, 3, H, W]`` in [−1, 1] of all processes move; None for images.
 
     Args:
         real: real clips.
@@ -98,13 +99,14 @@ def measure_motion(
     frames = real.shape[1]
     if frames == 1:
         return None
+    moved_real, moved_fake = gathered(motion(real)).tolist(), gathered(motion(fake)).tolist()
     return MotionMetrics(
-        real=motion(real).tolist(),
-        fake=motion(fake).tolist(),
-        real_classes=_names(real_labels, len(real), classes),
-        fake_classes=_names(fake_labels, len(fake), classes),
-        first_frame_real=first_frame_jump(real).tolist() if frames > 2 else [],
-        first_frame=first_frame_jump(fake).tolist() if frames > 2 else [],
+        real=moved_real,
+        fake=moved_fake,
+        real_classes=_names(real_labels, len(moved_real), classes),
+        fake_classes=_names(fake_labels, len(moved_fake), classes),
+        first_frame_real=gathered(first_frame_jump(real)).tolist() if frames > 2 else [],
+        first_frame=gathered(first_frame_jump(fake)).tolist() if frames > 2 else [],
     )
 
 
@@ -117,7 +119,7 @@ def _sums(values: Sequence[float], names: Sequence[str]) -> dict[str, tuple[floa
 
 
 def _names(labels: Tensor | None, count: int, classes: Sequence[str]) -> list[str]:
-    return [""] * count if labels is None else [classes[label] for label in labels.tolist()]
+    return [""] * count if labels is None else [classes[label] for label in gathered(labels).tolist()]
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from dvdgan.config import Config
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
+from dvdgan.networks.batch_norm import replicate_batch_norms
+from dvdgan.networks.recomputed import recompute
 from dvdgan.randomness import torch_generator
+from dvdgan.runs import distributed
 from dvdgan.runs.schedule import decay_factor
 from dvdgan.runs.state import RunState, number_of
 from dvdgan.training.ema import WeightAverage
@@ -31,6 +37,7 @@ class TrainingState(RunState):
     Attributes:
         generator: G.
         discriminators: D_S as ``spatial`` and D_T as ``temporal``.
+        learners: the networks by name, to call where they learn: their gradients are then those of all processes.
         ema: the average of G's weights.
         lecam: LeCam's moving averages, by discriminator.
         monitor: what the health alarms remember.
@@ -51,6 +58,7 @@ class TrainingState(RunState):
         networks = {"generator": self.generator, **self.discriminators}
         for net in networks.values():
             net.to(device)
+            recompute(net, t.checkpointing)
             if memory_format == "channels_last":
                 use_channels_last(net)
         betas = (t.beta1, t.beta2)
@@ -59,6 +67,7 @@ class TrainingState(RunState):
             "adam_g": torch.optim.Adam(self.generator.parameters(), t.lr_g, betas, t.adam_eps, fused=True),
             "adam_d": torch.optim.Adam(d_parameters, t.lr_d, betas, t.adam_eps, fused=True),
         }
+        self.learners: dict[str, nn.Module] = dict(networks)
         self.ema = WeightAverage(self.generator, t.ema)
         super().__init__(networks, optimisers, {f"ema/{key}": value for key, value in self.ema.parameters.items()})
         self.lecam = {name: LeCam(t.regularisation.lecam_decay) for name in self.discriminators}
@@ -66,6 +75,29 @@ class TrainingState(RunState):
         self.sampled_step = -1
         self.score: float | None = None
         self.noted_overrides = 0
+
+    def join(self) -> None:
+        """Go on from the main process's state, and learn as one with the other processes."""
+        if distributed.world_size() == 1:
+            return
+        distributed.take_from_main(self.tensors().values())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PyTorch 2.13 renames broadcast_buffers
+            for name, network in self.networks.items():
+                self.learners[name] = DistributedDataParallel(
+                    network, broadcast_buffers=False, gradient_as_bucket_view=True
+                )
+        replicate_batch_norms(self.generator, True)
+
+    @contextmanager
+    def keep_gradients(self, names: Iterable[str]) -> Iterator[None]:
+        """Add gradients up in this process: they are not exchanged yet."""
+        with ExitStack() as stack:
+            for name in names:
+                learner = self.learners[name]
+                if isinstance(learner, DistributedDataParallel):
+                    stack.enter_context(learner.no_sync())
+            yield
 
     @property
     def only_discriminators_learn(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 from dvdgan.devices import autocast
 from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator, power_iterate
 from dvdgan.runs.augment import NUMBERS, diff_augment
+from dvdgan.runs.distributed import gathered
 from dvdgan.runs.noise import SampleNoise, sample_numbers
 from dvdgan.training.batches import Batch, Batches
 from dvdgan.training.losses import LOSSES, gradient_penalty
 from dvdgan.training.metrics import DiscriminatorMetrics, DiscriminatorUpdate, GeneratorMetrics
 from dvdgan.training.state import TrainingState
+
+Rows = Sequence[int] | None  # of a batch: those of a part of it, or all
 
 
 def update_discriminators(
@@ -52,14 +56,28 @@ def update_generator(
     Returns:
         The generated clips, fp32, without their graph; and what was measured, None where only discriminators learn.
     """
+    made: list[Batch] = []  # in parts, which would be too large together
+
+    def make(part: Rows) -> Batch:
+        batch = generate(state, labels if labels is None or part is None else labels[part], part=part)
+        made.append(Batch(batch.clips.detach(), batch.labels))
+        return batch
+
+    metrics = None
     if fake is None:
         drawn = batches.fake_labels(state.step, state.config.training.d_steps)
-        fake = generate(state, LOSSES[state.config.training.loss].fake_labels(drawn, real.labels))
-    metrics = None if state.only_discriminators_learn else generator_step(state, real, fake)
+        labels = LOSSES[state.config.training.loss].fake_labels(drawn, real.labels)
+        if state.config.training.accumulate > 1 and not state.only_discriminators_learn:
+            metrics = generator_step(state, real, make)
+            shown = None if labels is None else torch.cat([batch.labels for batch in made if batch.labels is not None])
+            return Batch(torch.cat([batch.clips for batch in made]).float(), shown), metrics
+        fake = generate(state, labels)
+    if not state.only_discriminators_learn:
+        metrics = generator_step(state, real, fake)
     return Batch(fake.clips.detach().float(), fake.labels), metrics
 
 
-def generate(state: TrainingState, labels: Tensor | None, index: int | None = None) -> Batch:
+def generate(state: TrainingState, labels: Tensor | None, index: int | None = None, part: Rows = None) -> Batch:
     """Generate clips.
 
     Args:
@@ -67,12 +85,20 @@ def generate(state: TrainingState, labels: Tensor | None, index: int | None = No
         labels: their classes ``[B]``, or None.
         index: of the discriminator step that they are for, without their graph; None makes those that G learns from at
             this step, with their graph (while it learns).
+        part: which of the batch; None is all.
     """
-    noise = _noise(state, "g", state.step) if index is None else _noise(state, "d", _d_step(state, index))
-    z = torch.from_numpy(noise.normal("z", state.generator.z_dim)).to(state.device)
+    kind, number = ("g", state.step) if index is None else ("d", _d_step(state, index))
+    z = torch.from_numpy(_noise(state, kind, number, part).normal("z", state.generator.z_dim)).to(state.device)
     learns = index is None and not state.only_discriminators_learn
     with autocast(state.device, state.precision), torch.set_grad_enabled(learns):
-        return Batch(state.generator(z, labels), labels)
+        if learns:
+            return Batch(state.learners["generator"](z, labels), labels)
+        parts = _parts(state, len(z))
+        if parts == [None]:
+            return Batch(state.generator(z, labels), labels)
+        clips = torch.cat([state.generator(z[rows], None if labels is None else labels[rows]) for rows in parts])
+        order = torch.tensor([row for rows in parts for row in rows or ()]).argsort()
+        return Batch(clips[order.to(state.device)], labels)
 
 
 def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: int = 0) -> DiscriminatorUpdate:
@@ -87,9 +113,29 @@ def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: in
     Returns:
         What was measured, by discriminator.
     """
-    reg, loss, d_step = state.config.training.regularisation, LOSSES[state.config.training.loss], _d_step(state, index)
-    noise = _noise(state, "d", d_step)
-    penalise = (reg.r1 or reg.r2) and d_step % reg.every == 0
+    reg, d_step = state.config.training.regularisation, _d_step(state, index)
+    penalise = bool(reg.r1 or reg.r2) and d_step % reg.every == 0
+    measured: dict[str, list[dict[str, Tensor]]] = {name: [] for name in state.discriminators}
+
+    def loss_of(part: Rows) -> Tensor:
+        noise = _noise(state, "d", d_step, part)
+        total, found = _discriminators_loss(state, real.part(part), fake.part(part), noise, penalise)
+        for name, values in found.items():
+            measured[name].append(values)
+        return total
+
+    norms = _descend(state, "adam_d", loss_of, len(real.clips), state.discriminators)
+    return {
+        name: DiscriminatorMetrics(**_numbers(_mean_of_parts(parts) | {"gradient": norms[name]}))
+        for name, parts in measured.items()
+    }
+
+
+def _discriminators_loss(
+    state: TrainingState, real: Batch, fake: Batch, noise: SampleNoise, penalise: bool
+) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
+    """The sum of the discriminators' losses on some clips, and what was measured, by discriminator."""
+    reg, loss = state.config.training.regularisation, LOSSES[state.config.training.loss]
     fake = Batch(fake.clips.detach().float(), fake.labels)
     both_labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
 
@@ -100,7 +146,7 @@ def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: in
         # Score real and generated clips in one call.
         with autocast(state.device, state.precision):
             views = [_view(state, discriminator, clips, noise, side) for clips, side in zip(shown, ("real", "fake"))]
-            real_score, fake_score = discriminator(torch.cat(views), both_labels).float().chunk(2)
+            real_score, fake_score = state.learners[name](torch.cat(views), both_labels).float().chunk(2)
         plain = loss.discriminator(real_score, fake_score)
         total_of_one, penalties = plain, {}
 
@@ -115,30 +161,50 @@ def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: in
                 total_of_one = total_of_one + weight / 2 * reg.every * penalty
 
         total = total + total_of_one
+        real_scores, fake_scores = gathered(real_score.detach()), gathered(fake_score.detach())
         measured[name] = {
             "loss": plain.detach(),
-            "real": real_score.detach().mean(),
-            "fake": fake_score.detach().mean(),
-            "auc": pairs_ranked_rightly(real_score.detach(), fake_score.detach()),
+            "real": real_scores.mean(),
+            "fake": fake_scores.mean(),
+            "auc": pairs_ranked_rightly(real_scores, fake_scores),
             **penalties,
         }
-    norms = _descend(state, "adam_d", total, state.discriminators)
-    return {
-        name: DiscriminatorMetrics(**_numbers(values | {"gradient": norms[name]})) for name, values in measured.items()
-    }
+    return total, measured
 
 
-def generator_step(state: TrainingState, real: Batch, fake: Batch) -> GeneratorMetrics:
+def generator_step(state: TrainingState, real: Batch, fake: Batch | Callable[[Rows], Batch]) -> GeneratorMetrics:
     """Update G and its average.
 
     Args:
         state: the training's.
         real: real clips; the relativistic loss compares with them.
-        fake: from `generate`, with their graph.
+        fake: from `generate`, with their graph; or what makes those of a part of the batch.
     """
-    loss, noise = LOSSES[state.config.training.loss], _noise(state, "g", state.step)
     for discriminator in state.discriminators.values():
         discriminator.requires_grad_(False)
+    measured: list[dict[str, Tensor]] = []
+
+    def loss_of(part: Rows) -> Tensor:
+        noise = _noise(state, "g", state.step, part)
+        made = fake.part(part) if isinstance(fake, Batch) else fake(part)
+        total, found = _generator_loss(state, real.part(part), made, noise)
+        measured.append(found)
+        return total
+
+    norm = _descend(state, "adam_g", loss_of, len(real.clips), {"generator": state.generator})["generator"]
+    for discriminator in state.discriminators.values():
+        discriminator.requires_grad_(True)
+    state.ema.update(state.generator, state.step)
+    losses = _mean_of_parts(measured)
+    *found, gradient = _numbers({**losses, "gradient": norm}).values()
+    return GeneratorMetrics(dict(zip(losses, found)), gradient)
+
+
+def _generator_loss(
+    state: TrainingState, real: Batch, fake: Batch, noise: SampleNoise
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum of G's losses on some clips, and each of them, by discriminator."""
+    loss = LOSSES[state.config.training.loss]
 
     def score(discriminator: nn.Module, clips: Tensor, labels: Tensor | None, side: str) -> Tensor:
         with autocast(state.device, state.precision):
@@ -155,20 +221,22 @@ def generator_step(state: TrainingState, real: Batch, fake: Batch) -> GeneratorM
         fake_score = score(discriminator, shown, fake.labels, "fake")
         one = loss.generator(partial(score_real, discriminator), fake_score)
         total, losses[name] = total + one, one.detach()
-    norm = _descend(state, "adam_g", total, {"generator": state.generator})["generator"]
-    for discriminator in state.discriminators.values():
-        discriminator.requires_grad_(True)
-    state.ema.update(state.generator, state.step)
-    *found, gradient = _numbers({**losses, "gradient": norm}).values()
-    return GeneratorMetrics(dict(zip(losses, found)), gradient)
+    return total, losses
 
 
 def _descend(
-    state: TrainingState, optimiser: str, loss: Tensor, networks: Mapping[str, nn.Module]
+    state: TrainingState,
+    optimiser: str,
+    loss_of: Callable[[Rows], Tensor],
+    clips: int,
+    networks: Mapping[str, nn.Module],
 ) -> dict[str, Tensor]:
-    """One optimiser step; returns the norm of each network's gradient."""
+    """One optimiser step on the mean loss over the parts of so many clips; returns the norm of each one's gradient."""
     state.optimisers[optimiser].zero_grad(set_to_none=True)
-    loss.backward()
+    parts = _parts(state, clips)
+    for part in parts:
+        with state.keep_gradients(networks) if part is not parts[-1] else nullcontext():
+            (loss_of(part) / len(parts)).backward()
     norms = {
         name: torch.nn.utils.get_total_norm([p.grad for p in net.parameters() if p.grad is not None])
         for name, net in networks.items()
@@ -179,9 +247,25 @@ def _descend(
     return norms
 
 
-def _noise(state: TrainingState, kind: str, batch: int) -> SampleNoise:
+def _parts(state: TrainingState, clips: int) -> list[Rows]:
+    """The parts of so many clips on which networks run one after the other: ``training.accumulate`` of them.
+
+    Groups are dealt out in turn: a part of the whole batch is then the same on any number of processes.
+    """
+    count, group = state.config.training.accumulate, state.config.network.group
+    if count == 1:
+        return [None]
+    return [[row for row in range(clips) if row // group % count == part] for part in range(count)]
+
+
+def _mean_of_parts(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([part[name] for part in parts]).mean(0) for name in parts[0]}
+
+
+def _noise(state: TrainingState, kind: str, batch: int, part: Rows) -> SampleNoise:
     t = state.config.training
-    return SampleNoise(t.seed, kind, sample_numbers(batch, t.batch_size))
+    numbers = sample_numbers(batch, t.batch_size)
+    return SampleNoise(t.seed, kind, numbers if part is None else [numbers[row] for row in part])
 
 
 def _d_step(state: TrainingState, index: int) -> int:
@@ -205,8 +289,9 @@ def _view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: 
 
 
 def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """Scalars as numbers; waits for the device, once."""
-    return dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist()))
+    """Scalars as numbers, their means over the processes; waits for the device, once."""
+    scalars = torch.stack([value.float() for value in values.values()])
+    return dict(zip(values, gathered(scalars[None]).mean(0).tolist()))
 
 
 def pairs_ranked_rightly(real: Tensor, fake: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dvdgan.networks.folding import by_step
 from dvdgan.networks.kernels.layout import memory_layout
+from dvdgan.networks.replicas import mean_over_replicas, pooled_moments
 
 
 def normalise(x: Tensor, mean: Tensor, var: Tensor, gain: Tensor, bias: Tensor, frames: int, eps: float) -> Tensor:
@@ -27,14 +28,16 @@ def normalise(x: Tensor, mean: Tensor, var: Tensor, gain: Tensor, bias: Tensor, 
 
 
 def normalise_batch(
-    x: Tensor, gain: Tensor, bias: Tensor, frames: int, per_step: bool, eps: float
+    x: Tensor, gain: Tensor, bias: Tensor, frames: int, per_step: bool, eps: float, replicated: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The same with the statistics of the batch itself: of each time step, or of all frames together.
+
+    If replicated, the batch is that of all replicas.
 
     Returns:
         y ``[T * B, C, H, W]``, and without gradient mean and biased variance, ``[T or 1, C]``.
     """
-    return _NormaliseBatch.apply(x, gain, bias, frames, per_step, eps)
+    return _NormaliseBatch.apply(x, gain, bias, frames, per_step, eps, replicated)
 
 
 class _NormaliseBatch(torch.autograd.Function):
@@ -46,19 +49,27 @@ class _NormaliseBatch(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, gain: Tensor, bias: Tensor, frames: int, per_step: bool, eps: float):  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        ctx, x: Tensor, gain: Tensor, bias: Tensor, frames: int, per_step: bool, eps: float, replicated: bool
+    ):
         group = (1,) if per_step else (0, 1)
         count = x.numel() // x.shape[1] // (frames if per_step else 1)
         about = _pixel_sums(x, frames).sum(group).view(-1, 1, x.shape[1]) / count  # [T or 1, 1, C], roughly the mean
         centred, rest = _centre(x, about, frames)
         offset = _pixel_sums(centred, frames).sum(group).view(about.shape) / count  # of the centred values' mean
         var = _pixel_sums(centred * centred, frames).sum(group).view(about.shape) / count - offset.square()
-        rstd = torch.rsqrt(var.clamp_min_(0) + eps)
+        var.clamp_min_(0)
+        mean = about - rest + offset
+        if replicated:
+            own = mean
+            mean, var = pooled_moments(own, var)
+            offset = offset + (mean - own)
+        rstd = torch.rsqrt(var + eps)
         scale = rstd * gain  # [T or 1, B or 1, C]
         y = _affine(centred, scale, bias - offset * scale, frames).relu_()
         ctx.save_for_backward(centred, y, gain, offset, rstd)
-        ctx.frames, ctx.group, ctx.count = frames, group, count
-        mean, var = (about - rest + offset).squeeze(1), var.squeeze(1)  # [T or 1, C]
+        ctx.frames, ctx.group, ctx.count, ctx.replicated = frames, group, count, replicated
+        mean, var = mean.squeeze(1), var.squeeze(1)  # [T or 1, C]
         ctx.mark_non_differentiable(mean, var)
         return y, mean, var
 
@@ -74,8 +85,10 @@ class _NormaliseBatch(torch.autograd.Function):
             d_gain, d_bias = d_gain.sum(0, keepdim=True), d_bias.sum(0, keepdim=True)
         mean_g = (gain * sum_dy).sum(ctx.group).view(rstd.shape) / ctx.count
         mean_gx = (gain * sum_dy_x).sum(ctx.group).view(rstd.shape) / ctx.count
+        if ctx.replicated:
+            mean_g, mean_gx = mean_over_replicas(torch.stack([mean_g, mean_gx]))
         dx = _affine(centred, -rstd.square() * mean_gx, rstd * (rstd * offset * mean_gx - mean_g), ctx.frames)
-        return _affine(dy, rstd * gain, dx, ctx.frames), d_gain, d_bias, None, None, None
+        return _affine(dy, rstd * gain, dx, ctx.frames), d_gain, d_bias, None, None, None, None
 
 
 def _centre(x: Tensor, about: Tensor, frames: int) -> tuple[Tensor, Tensor]:

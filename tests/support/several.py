@@ -1,0 +1,115 @@
+"""Several processes that train as one, as ``torchrun`` starts them, but forked: dvdgan is imported once.
+
+``python several.py`` starts some for every JSON line on stdin, each with one thread, and answers with their exit codes,
+negative for a signal. At generator step ``step``, process 1 may have a ``fault``: it kills itself (``dead``), stops for
+ever (``hanging``), or gets a SIGTERM (``stopped``). POSIX only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dvdgan.cli
+import dvdgan.training.step
+
+FAULTS = {"dead": signal.SIGKILL, "hanging": signal.SIGSTOP, "stopped": signal.SIGTERM}
+LONGEST = 100  # seconds
+
+Start = Callable[..., tuple[list[int], str]]
+
+
+@contextmanager
+def several_starts(log: Path) -> Iterator[Start]:
+    """Give ``start(arguments, processes=2, fault=None, step=0)``: runs dvdgan in several processes.
+
+    It returns their exit codes, and what all said, which goes to the file `log`.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    with subprocess.Popen([sys.executable, __file__], **pipes) as server:
+
+        def start(
+            arguments: list[str], processes: int = 2, fault: str | None = None, step: int = 0
+        ) -> tuple[list[int], str]:
+            order = {"arguments": arguments, "processes": processes, "fault": fault, "step": step, "log": str(log)}
+            server.stdin.write(json.dumps(order) + "\n")
+            server.stdin.flush()
+            return json.loads(server.stdout.readline()), log.read_text("utf-8")
+
+        yield start
+        server.stdin.close()
+
+
+def serve() -> None:
+    """Start processes for every line on stdin."""
+    import torch._dynamo  # noqa: F401 (two seconds, which the first optimiser of each process would take)
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            order["port"] = str(free.getsockname()[1])
+        Path(order["log"]).write_bytes(b"")
+        children = []
+        for rank in range(order["processes"]):
+            child = os.fork()
+            if child == 0:
+                _be_forked(rank, order)
+            children.append(child)
+        codes: dict[int, int] = {}
+        while len(codes) < len(children):
+            child, status = os.wait()
+            codes[child] = os.waitstatus_to_exitcode(status)
+            for other in set(children) - set(codes) if order["fault"] == "hanging" else ():
+                os.kill(other, signal.SIGKILL)  # as torchrun does once one has failed
+        print(json.dumps([codes[child] for child in children]), flush=True)
+
+
+def _be_forked(rank: int, order: dict[str, Any]) -> None:
+    signal.alarm(LONGEST)
+    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": order["port"], "WORLD_SIZE": str(order["processes"])}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    if rank == 1 and order["fault"]:
+        _break_at(order["step"], FAULTS[order["fault"]])
+    code = 0
+    try:
+        sys.argv = ["dvdgan", *order["arguments"]]
+        dvdgan.cli.main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _break_at(step: int, fault: int) -> None:
+    module: Any = dvdgan.training.step
+    real = module.generator_step
+
+    def faulty(state: Any, *rest: Any) -> Any:
+        if state.step == step:
+            os.kill(os.getpid(), fault)
+        return real(state, *rest)
+
+    module.generator_step = faulty
+
+
+if __name__ == "__main__":
+    serve()

@@ -42,7 +42,7 @@ def test_a_batch_is_shared_by_devices():
 def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
     config = load_config("cpu-32-quick", SMALL)
     monkeypatch.setattr("dvdgan.plan.memory_of", lambda _: plan(config).training_bytes - 1)
-    with pytest.raises(ConfigError, match=r"needs about .* GiB, and cpu has .*; training\.batch_size=15 fits"):
+    with pytest.raises(ConfigError, match=r"needs about .* GiB in each process, .*; training\.batch_size=15 fits"):
         require_memory(config, torch.device("cpu"))
     monkeypatch.setattr("dvdgan.plan.memory_of", lambda _: 1 << 20)
     with pytest.raises(ConfigError, match="no batch size fits"):

@@ -78,7 +78,7 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
         raise ConfigError(
             f"training.batch_size: {t.batch_size} clips cannot be shared by {devices} devices"
             f"{f' in {t.accumulate} parts' if t.accumulate > 1 else ''}"
-            f"{f' in groups of {group}' if group > 1 else ''}; take another --devices"
+            f"{f' in groups of {group}' if group > 1 else ''}; change either"
         )
     if config.data.source == "phenomena":
         from dvdgan.data.phenomena import CLASSES
@@ -119,30 +119,36 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
     )
 
 
-def require_memory(config: Config, device: torch.device) -> Plan:
-    """Count what a training costs, and refuse it where its device has not the memory.
+def require_memory(config: Config, device: torch.device, devices: int = 1) -> Plan:
+    """Count what a training costs, and refuse it where a device has not the memory.
+
+    Args:
+        config: the configuration.
+        device: one of them.
+        devices: see `plan`; on CPUs all are taken to share this machine's memory.
 
     Raises:
         ConfigError: naming the largest batch that fits, if any does.
         TrainingError: not even the networks fit.
     """
     check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
-    found, there = plan(config, cpu=device.type == "cpu"), memory_of(device)
+    cpu, step = device.type == "cpu", devices * config.training.accumulate * config.network.group
+    found = plan(config, devices=devices, cpu=cpu)
+    there = memory_of(device) / (devices if cpu else 1)
     if found.training_bytes <= there:
         return found
-    group = config.network.group
 
-    def too_large(groups: int) -> bool:
-        smaller = updated(config, training={"batch_size": groups * group})
-        return plan(smaller, cpu=device.type == "cpu").training_bytes > there
+    def too_large(steps: int) -> bool:
+        smaller = updated(config, training={"batch_size": steps * step})
+        return plan(smaller, devices=devices, cpu=cpu).training_bytes > there
 
-    fits = bisect.bisect_left(range(1, config.training.batch_size // group), True, key=too_large) * group
+    fits = bisect.bisect_left(range(1, config.training.batch_size // step), True, key=too_large) * step
     mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"
     if not config.training.checkpointing:
         mend += "; training.checkpointing=true needs less"
     raise ConfigError(
-        f"training.batch_size: a step of {config.training.batch_size} clips needs about {gib(found.training_bytes)}, "
-        f"and {device} has {gib(there)}; {mend}"
+        f"training.batch_size: a step of {config.training.batch_size} clips needs about {gib(found.training_bytes)} in "
+        f"each process, and there are {gib(there)}; {mend}"
     )
 
 

@@ -36,17 +36,18 @@ def train(
     config = load_config(preset, fields or [])
     if data is not None:
         config = updated(config, data={"source": data})
-    if not (out / "run.json").exists():
+    main = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
+    if main and not (out / "run.json").exists():
         from dvdgan.capacity import gib
         from dvdgan.devices import pick_device
         from dvdgan.plan import require_memory
 
-        costs = require_memory(config, pick_device(device))
-        say(f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory")
+        costs = require_memory(config, pick_device(device), int(os.environ.get("WORLD_SIZE", "1")))
+        say(f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory each process")
     try:
         run(config, out, minutes, device, say=say, override=override)
     except Interrupted as stop:
-        if os.environ.get("RANK", "0") == "0":  # of several processes, one says it
+        if main:
             say(f"{stop}; the same command resumes", err=True)
         raise typer.Exit(128 + stop.signal) from None
 

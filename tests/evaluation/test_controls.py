@@ -18,7 +18,7 @@ from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.features.transnet import TransNetClips
 from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights
 from dvdgan.evaluation.metrics.baselines import disjoint_splits
-from dvdgan.evaluation.metrics.kernel import kernel_distance
+from dvdgan.evaluation.metrics.kernel import KernelSide, kernel_distance
 from dvdgan.evaluation.settings import ClassifierSettings
 from dvdgan.evaluation.spaces import SomeFrames
 from support.clip_sets import array_set
@@ -101,8 +101,14 @@ def effect(space, name, classifier=None):
     every, count = np.concatenate([reference, clean]), len(clean)
     labels = np.tile(np.repeat(np.arange(len(CLIPS[space][0])), CLIPS[space][1]), 2)
     splits = disjoint_splits(labels, np.arange(2 * count), count, 20)
-    chance = max(abs(kernel_distance(every[a], every[b], 0).value) for a, b in splits)
-    return kernel_distance(reference, features(space, name, classifier), 0).value / chance
+    chance = max(abs(distance(every[a], every[b])) for a, b in splits)
+    return distance(reference, features(space, name, classifier)) / chance
+
+
+def distance(a, b):
+    """The kernel distance of clips as if they were of one class."""
+    sides = [KernelSide.of(some, np.zeros(len(some), int)) for some in (a, b)]
+    return kernel_distance(*sides, interval=False).value
 
 
 @pytest.fixture(scope="module")

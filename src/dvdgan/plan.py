@@ -119,8 +119,10 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
     )
 
 
-def require_memory(config: Config, device: torch.device, devices: int = 1) -> Plan:
+def require_memory(config: Config, device: torch.device, devices: int = 1) -> Plan | None:
     """Count what a training costs, and refuse it where a device has not the memory.
+
+    A batch that devices cannot share is not counted: the training itself refuses it, with what can be shared.
 
     Args:
         config: the configuration.
@@ -133,6 +135,8 @@ def require_memory(config: Config, device: torch.device, devices: int = 1) -> Pl
     """
     check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
     cpu, step = device.type == "cpu", devices * config.training.accumulate * config.network.group
+    if config.training.batch_size % step:
+        return None
     found = plan(config, devices=devices, cpu=cpu)
     there = memory_of(device) / (devices if cpu else 1)
     if found.training_bytes <= there:

@@ -129,7 +129,8 @@ def classifier(tmp_path_factory):
 
 
 def test_every_corruption_is_expected_to_be_seen_or_not():
-    assert SEEN_BY.keys() | UNSEEN == CORRUPTIONS.keys()
+    distances = CORRUPTIONS.keys() - {"repeated"}  # which variety shows, in test_corruptions.py
+    assert SEEN_BY.keys() | UNSEEN == distances
     assert not SEEN_BY.keys() & UNSEEN
 
 

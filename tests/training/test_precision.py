@@ -9,7 +9,7 @@ from support.runs import quiet
 
 
 def test_what_is_set_is_not_measured(monkeypatch):
-    monkeypatch.setattr("dvdgan.runs.precision._seconds", lambda *args: pytest.fail("measured"))
+    monkeypatch.setattr("dvdgan.runs.precision.seconds_of", lambda *args: pytest.fail("measured"))
     chosen = precision.choose(tiny_config("x", precision="bf16", memory_format="channels_last"), torch.device("cpu"))
     assert chosen == {"precision": "bf16", "memory_format": "channels_last"}
 
@@ -21,7 +21,7 @@ def test_the_quickest_wins(monkeypatch):
         ("bf16", "contiguous"): 4,
         ("bf16", "channels_last"): 1,
     }
-    monkeypatch.setattr("dvdgan.runs.precision._seconds", lambda work, choice, device: times[choice])
+    monkeypatch.setattr("dvdgan.runs.precision.seconds_of", lambda work, choice, device: times[choice])
     config = tiny_config("x", precision="auto", memory_format="auto")
     assert precision.choose(config, torch.device("cpu")) == {"precision": "bf16", "memory_format": "channels_last"}
     config = tiny_config("x", precision="fp32", memory_format="auto")

@@ -43,7 +43,10 @@ def train(
         from dvdgan.plan import require_memory
 
         costs = require_memory(config, pick_device(device), int(os.environ.get("WORLD_SIZE", "1")))
-        say(f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory each process")
+        if costs is not None:
+            say(
+                f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory each process"
+            )
     try:
         run(config, out, minutes, device, say=say, override=override)
     except Interrupted as stop:

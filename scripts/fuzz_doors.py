@@ -276,7 +276,10 @@ def change_file(path: Path, rng: random.Random) -> str:
         replace_file(path, how := rng.choice(["pipe", "/dev/zero", "directory", "dangling", "loop", "empty", "sparse"]))
         return how
     if kind == 1:
-        path.unlink(missing_ok=True)
+        if path.is_dir():  # what an earlier change made of it
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
         return "removed"
     if not path.is_file():
         return "gone before"

@@ -148,6 +148,9 @@ class RegularisationConfig(FrozenModel):
     """Weight of the LeCam penalty, which pulls scores to the moving average of the other side's."""
     lecam_decay: float = Field(0.99, ge=0, lt=1)
     """Decay of LeCam's moving averages per discriminator step."""
+    reconstruction: float = Field(0.0, ge=0, le=1e6)
+    """Weight, in G's loss, of the mean absolute difference between made frames and those that really followed the given
+    ones (as in DGMR, there of the mean of several samples). Only with network.first_frames."""
     augment: list[Literal["color", "translation", "cutout"]] = Field(default_factory=list)
     """DiffAugment's transforms, one draw per clip, on real and generated clips."""
 
@@ -211,6 +214,8 @@ class TrainingConfig(FrozenModel):
     """Adam's beta2. Paper's predecessor BigGAN: 0.999."""
     adam_eps: float = Field(1e-6, gt=0, le=1)
     """Adam's epsilon. BigGAN: 1e-6."""
+    lr_warmup: int = Field(0, ge=0, le=10**9)
+    """G steps over which the learning rates rise from 0: some hundred with start_from, whose optimisers start anew."""
     lr_decay: Literal["none", "linear", "cosine"] = "none"
     """How the learning rates go to zero between decay_start and the last step."""
     decay_start: int = Field(0, ge=0, le=10**9)
@@ -311,6 +316,11 @@ class Config(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
+        if self.training.regularisation.reconstruction and not self.network.first_frames:
+            raise ValueError(
+                "training.regularisation.reconstruction compares with what followed given frames: set "
+                "network.first_frames, or training.regularisation.reconstruction=0"
+            )
         size, group, parts = self.training.batch_size, self.network.group, self.training.accumulate
         if size % group:
             raise ValueError(

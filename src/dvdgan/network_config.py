@@ -59,6 +59,9 @@ class GeneratorConfig(FrozenModel):
     """Bias of the first layer: a 4x4 layout that all clips share. BigGAN: on."""
     recurrent_at: list[int] | Literal["all"] = "all"
     """Resolutions whose stage begins with a ConvGRU (4 is the first stage). Paper: all. No effect when frames is 1."""
+    recurrence: Literal["gru", "tsru_c", "tsru_p", "tsru_s"] = "gru"
+    """What carries movement: the ConvGRU (paper), or a unit that moves its state along predicted offsets instead of
+    resetting it (TSRU in its variants c, p and s; Luc et al. 2020)."""
     blocks_per_stage: Literal[1, 2] = 2
     """Residual blocks per stage; the last one doubles the size. Paper: 2. BigGAN: 1."""
     upsample: Literal["bilinear", "nearest"] = "bilinear"
@@ -100,7 +103,7 @@ class DiscriminatorConfig(FrozenModel):
     """Base width, in channels. Not in the paper; BigGAN's is 96."""
     multipliers: Multipliers | None = None
     """Output channels of each block, in units of width; the first blocks halve the size, down to 4 px: log2(size / 4)
-    of them in D_S, log2(size / pool / 4) in D_T. Not in the paper; default: BigGAN's table for the size."""
+    of them in D_S, log2(size / pool / 4) where it pools or crops. Not in the paper; default: BigGAN's table for the size."""
     skip: Literal["conv", "identity"] = "conv"
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
     group: int = Field(1, ge=1, le=1024)
@@ -116,6 +119,9 @@ class SpatialConfig(DiscriminatorConfig):
 
     frames: int = Field(8, ge=1, le=4096)
     """Number k of distinct random frames that are scored per clip. Paper: 8."""
+    pool: Literal[1, 2, 4] = 1
+    """Side of an average pooling of its frames, in pixels. Paper: 1, none. TrIVD-GAN (Luc et al. 2020) pools here and
+    lets D_T see full resolution (network.temporal.crop)."""
     attention_at: int | None = None
     """Resolution, in pixels, of a spatial self-attention layer (BigGAN: 64); none in the paper."""
 
@@ -131,6 +137,9 @@ class TemporalConfig(DiscriminatorConfig):
 
     pool: Literal[1, 2, 4] = 2
     """Side of the average pooling phi, in pixels. Paper: 2."""
+    crop: bool = False
+    """Instead of pooling, cut a square of size / pool at full resolution, at one random place in all frames of a clip
+    (TrIVD-GAN). Paper: off."""
     blocks_3d: int = Field(2, ge=0, le=16)
     """How many of the first blocks are 3-D, with 3x3x3 kernels. Paper: 2."""
     halve_time: bool = False
@@ -147,7 +156,10 @@ class NetworkConfig(FrozenModel):
     size: int = 64
     """Height and width of a frame, in pixels: a power of two from 32 to 512."""
     frames: int = Field(12, ge=1, le=4096)
-    """Frames per clip. 1 is the image mode: no recurrence, and D_S is the only discriminator."""
+    """Frames per clip, given ones included. 1 is the image mode: no recurrence, and D_S is the only discriminator."""
+    first_frames: int = Field(0, ge=0, le=4095)
+    """How many first frames of a clip are given, for a network that predicts the others (paper: DVD-GAN-FP; 5 of 16
+    for Kinetics-600, 1 of 16 for BAIR). 0 makes whole clips."""
     classes: int = Field(0, ge=0, le=1_000_000)
     """Number of classes; 0 is unconditional. `dvdgan train` takes it from the data."""
     generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
@@ -166,14 +178,20 @@ class NetworkConfig(FrozenModel):
             raise ValueError(
                 "frames=1 is the image mode, which has no temporal discriminator: set network.temporal=null"
             )
-        if self.spatial is not None and self.spatial.frames > self.frames:
+        if self.first_frames >= self.frames:
             raise ValueError(
-                f"spatial.frames ({self.spatial.frames}) is more than frames ({self.frames}): "
-                f"D_S scores distinct frames; set network.spatial.frames={self.frames} or less"
+                f"first_frames ({self.first_frames}) leaves none of {self.frames} frames to make: "
+                f"set network.first_frames={self.frames - 1} or less"
+            )
+        if self.spatial is not None and self.spatial.frames > self.made_frames:
+            raise ValueError(
+                f"spatial.frames ({self.spatial.frames}) is more than the {self.made_frames} frames that are made: "
+                f"D_S scores distinct ones of these; set network.spatial.frames={self.made_frames} or less"
             )
         self._check_generator()
         if self.spatial is not None:
-            self._check_discriminator("spatial", self.spatial, self.spatial_multipliers, self.size)
+            size = self.size // self.spatial.pool
+            self._check_discriminator("spatial", self.spatial, self.spatial_multipliers, size)
             self._check_spatial_attention(self.spatial)
         if self.temporal is not None:
             size = self.size // self.temporal.pool
@@ -239,10 +257,16 @@ class NetworkConfig(FrozenModel):
     def _check_spatial_attention(self, spatial: SpatialConfig) -> None:
         at = spatial.attention_at
         if at is not None:
-            if at >= self.size:
-                raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below size ({self.size})")
-            multiplier = self.spatial_multipliers[_log2(self.size // at) - 1]
+            size = self.size // spatial.pool
+            if at >= size:
+                raise ValueError(f"spatial.attention_at ({at}) must be from 4 to below {size}, what D_S sees")
+            multiplier = self.spatial_multipliers[_log2(size // at) - 1]
             _check_attention_channels("spatial", multiplier * spatial.width, at)
+
+    @property
+    def made_frames(self) -> int:
+        """Frames of a clip that G makes: all that are not given."""
+        return self.frames - self.first_frames
 
     @property
     def group(self) -> int:
@@ -263,7 +287,7 @@ class NetworkConfig(FrozenModel):
     def spatial_multipliers(self) -> list[int]:
         """Output channels of each of D_S's blocks, in units of its width."""
         assert self.spatial is not None
-        return self.spatial.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size]
+        return self.spatial.multipliers or DISCRIMINATOR_MULTIPLIERS[self.size // self.spatial.pool]
 
     @property
     def temporal_multipliers(self) -> list[int]:

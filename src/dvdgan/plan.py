@@ -165,18 +165,24 @@ def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module],
     labels = torch.empty(batch, dtype=torch.long, device="meta") if network.classes else None
     both = None if labels is None else torch.cat([labels, labels])
     z = torch.empty(batch, network.generator.z_dim, dtype=dtype, device="meta")
+    first = real[:, : network.first_frames].to(dtype) if network.first_frames else None
 
     def view(net: torch.nn.Module, clips: Tensor) -> Tensor:
         if isinstance(net, SpatialDiscriminator):
-            return net.view(clips, torch.empty(batch, network.frames, device="meta"))
+            return net.view(clips, torch.empty(batch, network.made_frames, device="meta"))
         assert isinstance(net, TemporalDiscriminator)
-        return net.view(clips)
+        return net.view(clips, torch.zeros(batch, 2) if net.config.crop else None)
+
+    def make() -> Tensor:
+        if first is None:
+            return generator(z, labels)
+        return torch.cat([first, generator(z, labels, first=first)], 1)
 
     # discriminator steps
     for index in range(t.d_steps):
         reused = t.reuse_fakes and index == t.d_steps - 1
         with torch.set_grad_enabled(reused):
-            fake = generator(z, labels)
+            fake = make()
         shown = fake.detach().float()
         views = [torch.cat([view(net, real), view(net, shown)]).to(dtype) for net in discriminators]
         _sum_of([net(pair, both) for net, pair in zip(discriminators, views)]).backward()
@@ -185,7 +191,7 @@ def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module],
     # generator step
     if not t.reuse_fakes:
         del fake
-        fake = generator(z, labels)
+        fake = make()
     for net in discriminators:
         net.requires_grad_(False)
     _sum_of([net(view(net, fake.float()).to(dtype), labels) for net in discriminators]).backward()
@@ -208,9 +214,11 @@ def _sampling(config: NetworkConfig, whole: bool) -> tuple[int, int]:
     z = torch.empty(1, config.generator.z_dim, device="meta")
     labels = torch.empty(1, dtype=torch.long, device="meta") if config.classes else None
     whole = whole or generator.attends_over_time
-    chunk = config.frames if whole else max(1, min(config.frames, largest_pass(generator)))
+    chunk = generator.frames if whole else max(1, min(generator.frames, largest_pass(generator)))
+    shape = (1, config.first_frames, 3, config.size, config.size)
+    first = torch.empty(shape, device="meta") if config.first_frames else None
     with _counted(generator) as (flops, memory):
-        for frames in generator.stream(z, labels, chunk=chunk):
+        for frames in generator.stream(z, labels, chunk=chunk, first=first):
             del frames
     return flops.get_total_flops(), memory.peak
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,15 @@ from dvdgan.randomness import numpy_generator
 TruncationKind = Literal["scale", "resample"]
 LEAST_THRESHOLD = 0.01
 """The smallest threshold beyond which components are drawn again: of 100 draws about one is below it."""
+
+
+class FirstFrames(NamedTuple):
+    """Frames that clips begin with, for generators that predict what follows."""
+
+    frames: Tensor
+    """``[N, D, H, W, 3]``, uint8."""
+    labels: Tensor
+    """The class of each clip, int64 ``[N]``; 0 without classes."""
 
 
 def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: TruncationKind = "scale") -> Tensor:
@@ -73,6 +82,7 @@ def make_clips(
     frames: int | None = None,
     batch_size: int = 16,
     precision: str = "fp32",
+    first: np.ndarray | None = None,
 ) -> np.ndarray:
     """Run a generator over latents in batches, each in one forward pass.
 
@@ -80,12 +90,13 @@ def make_clips(
         network: a finished generator in evaluation mode.
         z: latents ``[N, z_dim]``.
         labels: ``[N]`` integers, ``[N, classes]`` mixtures, or None.
-        frames: number of frames; by default the network's.
+        frames: number of frames to make; by default the network's.
         batch_size: clips per forward pass.
         precision: ``fp32`` or ``bf16``.
+        first: the clips' first frames, uint8 ``[N, D, H, W, 3]``, for a generator that predicts what follows.
 
     Returns:
-        uint8 ``[N, T, H, W, 3]``.
+        uint8 ``[N, T, H, W, 3]``; with first frames ``[N, D + T, H, W, 3]``.
     """
     device = next(network.parameters()).device
     parts = []
@@ -93,8 +104,10 @@ def make_clips(
         for start in range(0, len(z), batch_size):
             part = slice(start, start + batch_size)
             y = None if labels is None else labels[part].to(device)
-            parts.append(to_uint8(network(z[part].to(device), y, frames)))
-    return np.concatenate(parts)
+            given = None if first is None else from_uint8(first[part], device)
+            parts.append(to_uint8(network(z[part].to(device), y, frames, given)))
+    made = np.concatenate(parts)
+    return made if first is None else np.concatenate([first, made], axis=1)
 
 
 _PASS_BYTES = 1 << 30  # about what the widest activations of a forward pass may take
@@ -108,7 +121,13 @@ def largest_pass(network: Generator) -> int:
 
 
 def stream_clips(
-    network: Generator, z: Tensor, labels: Tensor | None, frames: int, chunk: int, precision: str = "fp32"
+    network: Generator,
+    z: Tensor,
+    labels: Tensor | None,
+    frames: int,
+    chunk: int,
+    precision: str = "fp32",
+    first: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Run a generator over one batch of latents, some frames at a time.
 
@@ -116,16 +135,21 @@ def stream_clips(
         network: a finished generator in evaluation mode.
         z: latents ``[B, z_dim]``.
         labels: ``[B]`` integers, ``[B, classes]`` mixtures, or None.
-        frames: T.
+        frames: T, to be made.
         chunk: frames at a time; T makes the clips in one forward pass, as does a generator that attends over time.
         precision: ``fp32`` or ``bf16``.
+        first: see `make_clips`.
 
     Yields:
-        The frames in order, uint8 ``[B, chunk, H, W, 3]``.
+        The frames in order, uint8 ``[B, chunk, H, W, 3]``; before them the first frames, if any.
     """
     device = next(network.parameters()).device
     y = None if labels is None else labels.to(device)
-    pieces = network.stream(z.to(device), y, frames, frames if network.attends_over_time else chunk)
+    given = None
+    if first is not None:
+        given = from_uint8(first, device)
+        yield first
+    pieces = network.stream(z.to(device), y, frames, frames if network.attends_over_time else chunk, given)
     while True:
         with autocast(device, precision), full_fp32():  # entered anew, since another clip may be made in between
             piece = next(pieces, None)
@@ -143,6 +167,7 @@ def settle_statistics(
     batch_size: int = 32,
     seed: int = 0,
     precision: str = "fp32",
+    first: FirstFrames | None = None,
 ) -> dict[str, Tensor]:
     """Estimate a generator's standing statistics for one truncation, in place.
 
@@ -155,15 +180,15 @@ def settle_statistics(
         batch_size: clips per batch.
         seed: of the latents and labels drawn.
         precision: ``fp32`` or ``bf16``.
+        first: first frames of real clips and their classes, used in turn, for a generator that predicts what follows.
 
     Returns:
         The statistics, for `load_statistics`.
     """
     device = next(network.parameters()).device
     with autocast(device, precision):
-        estimate_statistics(
-            network, _random_batches(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device)
-        )
+        drawn = _random_batches(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device)
+        estimate_statistics(network, drawn if first is None else _going_on(first, drawn, device))
     return statistics_of(network)
 
 
@@ -185,3 +210,15 @@ def _random_batches(
             p = np.asarray(class_weights, float) / np.sum(class_weights)
             labels = torch.from_numpy(rng.choice(len(p), batch_size, p=p)).to(device)
         yield torch.from_numpy(z).to(device), labels
+
+
+def _going_on(
+    first: FirstFrames, drawn: Iterator[tuple[Tensor, Tensor | None]], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+    """Batches of latents, labels and first frames: the latents drawn, and real clips in turn."""
+    start = 0
+    for z, labels in drawn:
+        rows = torch.arange(start, start + len(z)) % len(first.labels)
+        start += len(z)
+        own = None if labels is None else first.labels[rows].to(device)
+        yield z, own, from_uint8(first.frames[rows].cpu().numpy(), device)

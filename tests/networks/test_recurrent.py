@@ -7,7 +7,7 @@ import torch
 from dvdgan.networks import kernels, power_iterate
 from dvdgan.networks.folding import fold_time, unfold_time
 from dvdgan.networks.layers import initialise
-from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.networks.recurrent import ConvGRU, spread_memory
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_states_carry_on(gru, quick):
 
 def test_memory_spreads_from_one_frame_to_the_clip():
     gru = ConvGRU(3, 2000)
-    gru.spread_memory(12, torch.Generator().manual_seed(0))
+    spread_memory(gru, 12, torch.Generator().manual_seed(0))
     memory = gru.update.bias.detach().exp()  # u / (1 - u)
     assert memory.min() >= 1
     assert memory.max() <= 11 + 1e-4

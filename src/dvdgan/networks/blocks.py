@@ -5,6 +5,8 @@ The 1x1 convolution of a skip path and a resampling that averages commute, so it
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -85,6 +87,7 @@ class DiscriminatorBlock(Recomputed):
         volumetric: 3x3x3 convolutions over ``[B, C, T, H, W]`` instead of ``[N, C, H, W]``.
         downsample_time: a volumetric block that downsamples halves time as well.
         learned_skip: 1x1 convolution on the skip path even where nothing changes shape.
+        spectral_norm: on all its weights.
     """
 
     def __init__(
@@ -96,10 +99,11 @@ class DiscriminatorBlock(Recomputed):
         volumetric: bool = False,
         downsample_time: bool = False,
         learned_skip: bool = True,
+        spectral_norm: bool = True,
     ) -> None:
         super().__init__()
         self.downsample, self.downsample_time, self.first = downsample, downsample_time, first
-        conv = Conv3d if volumetric else Conv2d
+        conv = partial(Conv3d if volumetric else Conv2d, spectral_norm=spectral_norm)
         self.conv1 = conv(in_channels, out_channels, kernel_size=3)
         self.conv2 = conv(out_channels, out_channels, kernel_size=3)
         needs_skip = learned_skip or in_channels != out_channels or downsample

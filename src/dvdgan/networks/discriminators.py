@@ -28,32 +28,36 @@ class SpatialDiscriminator(nn.Module):
         s = config.spatial
         if s is None:
             raise ValueError("network.spatial is null: there is no spatial discriminator to build")
-        self.frames = s.frames  # k
+        self.frames, self.first_frames, self.pool = s.frames, config.first_frames, s.pool  # k, D
         _, self.blocks, channels = stack_blocks(
-            s, config.spatial_multipliers, in_channels=3, size=config.size, attention_at=s.attention_at
+            s, config.spatial_multipliers, in_channels=3, size=config.size // s.pool, attention_at=s.attention_at
         )
         self.head = ProjectionHead(channels, config.classes)
         initialise(self, generator)
 
     def view(self, clip: Tensor, noise: Tensor) -> Tensor:
-        """What it sees of clips ``[B, T, 3, S, S]``: k random frames of each, in order, ``[B, k, 3, S, S]``.
+        """What it sees of clips ``[B, T, 3, S, S]``: k random frames of each, in order, none of them a given one.
 
         Args:
             clip: the clips.
-            noise: uniform noise ``[B, T]`` by which `choose_frames` chooses.
+            noise: uniform noise ``[B, T - D]`` by which `choose_frames` chooses, D first frames being given.
+
+        Returns:
+            ``[B, k, 3, S / pool, S / pool]``.
         """
         rows = torch.arange(clip.shape[0], device=clip.device)[:, None]  # [B, 1]
-        return clip[rows, choose_frames(noise, self.frames).to(clip.device)]
+        frames = clip[rows, self.first_frames + choose_frames(noise, self.frames).to(clip.device)]
+        return frames if self.pool == 1 else pool_frames(frames, self.pool)
 
     def forward(self, frames: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Score frames ``[B, k, 3, S, S]`` in [−1, 1] with labels ``[B]``: scores ``[B]``, summed over k, fp32."""
-        x = self.blocks(fold_time(frames))  # [k * B, 3, S, S] to [k * B, C, 4, 4]
+        """Score frames ``[B, k, 3, S', S']`` in [−1, 1] with labels ``[B]``: scores ``[B]``, summed over k, fp32."""
+        x = self.blocks(fold_time(frames))  # [k * B, 3, S', S'] to [k * B, C, 4, 4]
         scores = self.head(x, labels, frames.shape[1])  # [B, k]
         return scores.sum(1)
 
 
 class TemporalDiscriminator(nn.Module):
-    """D_T: the whole clip after average pooling phi; 3-D blocks first, then 2-D blocks per frame.
+    """D_T: the whole clip, given frames included, after average pooling phi; 3-D blocks first, then 2-D ones per frame.
 
     Args:
         config: the networks' configuration; ``config.temporal`` must not be None.
@@ -80,10 +84,22 @@ class TemporalDiscriminator(nn.Module):
         self.head = ProjectionHead(channels, config.classes)
         initialise(self, generator)
 
-    def view(self, clip: Tensor) -> Tensor:
-        """What it sees of clips ``[B, T, 3, S, S]``: phi of every frame, ``[B, T, 3, S / pool, S / pool]``."""
-        pooled = F.avg_pool2d(clip.flatten(0, 1), self.config.pool)  # [B * T, 3, S / pool, S / pool]
-        return pooled.unflatten(0, clip.shape[:2])
+    def view(self, clip: Tensor, noise: Tensor | None = None) -> Tensor:
+        """What it sees of clips ``[B, T, 3, S, S]``: phi of every frame, or a square cut from all of them.
+
+        Args:
+            clip: the clips.
+            noise: uniform noise ``[B, 2]`` by which the square's place is chosen; only with ``temporal.crop``.
+
+        Returns:
+            ``[B, T, 3, S / pool, S / pool]``.
+        """
+        if not self.config.crop:
+            return pool_frames(clip, self.config.pool)
+        assert noise is not None
+        side = clip.shape[-1] // self.config.pool
+        corners = (noise * (clip.shape[-1] - side + 1)).long().tolist()  # [B, 2], top and left
+        return torch.stack([one[..., y : y + side, x : x + side] for one, (y, x) in zip(clip, corners)])
 
     def forward(self, pooled: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score pooled clips ``[B, T, 3, S', S']`` in [−1, 1], T >= 1, with labels ``[B]``: scores ``[B]``, fp32."""
@@ -184,6 +200,11 @@ def block_name(size: int, before: nn.Module) -> str:
     """
     there = sum(name.startswith(f"block_{size}") for name, _ in before.named_children())
     return f"block_{size}_{there + 1}" if there else f"block_{size}"
+
+
+def pool_frames(clip: Tensor, side: int) -> Tensor:
+    """Average-pool frames: ``[B, T, 3, S, S]`` to ``[B, T, 3, S / side, S / side]``."""
+    return F.avg_pool2d(clip.flatten(0, 1), side).unflatten(0, clip.shape[:2])
 
 
 def choose_frames(noise: Tensor, k: int) -> Tensor:

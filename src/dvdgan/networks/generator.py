@@ -1,10 +1,12 @@
-"""G: latent and class in, a whole clip out, in one forward pass (paper, section 3.1)."""
+"""G: latent, class and perhaps first frames in, a whole clip out, in one forward pass (paper, section 3.1)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +15,11 @@ from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
+from dvdgan.networks.conditioning import ConditioningStack
 from dvdgan.networks.folding import by_step, repeat_over_batch, repeat_over_time, unfold_time
 from dvdgan.networks.kernels.layout import gradient_like
 from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise
-from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.networks.recurrent import TSRU, ConvGRU, spread_memory
 
 ATTENTION: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -31,7 +34,8 @@ class Generator(nn.Module):
     """G of DVD-GAN; with ``frames = 1`` it has no recurrence and is a generator of images (BigGAN).
 
     The latent z and the class embedding e(y) make the first tensor, ``[ch0, 4, 4]``. Each stage then unrolls a ConvGRU
-    over time, and its residual blocks double the size: 4 stages for 64 px, 5 for 128, 6 for 256.
+    over time, and its residual blocks double the size: 4 stages for 64 px, 5 for 128, 6 for 256. Where first frames are
+    given (DVD-GAN-FP), a conditioning stack makes the ConvGRUs' initial states of them, and G makes what follows.
 
     Args:
         config: the networks' configuration.
@@ -41,7 +45,7 @@ class Generator(nn.Module):
     def __init__(self, config: NetworkConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
         g = config.generator
-        self.config, self.frames, self.classes, self.z_dim = config, config.frames, config.classes, g.z_dim
+        self.config, self.frames, self.classes, self.z_dim = config, config.made_frames, config.classes, g.z_dim
         multipliers = config.generator_multipliers
         channels = [g.width * m for m in (g.stem_multiplier, *multipliers)]  # in and out of each stage
 
@@ -68,7 +72,7 @@ class Generator(nn.Module):
                 out_channels=out_channels,
                 condition_dim=condition_dim,
                 recurrent=recurrent,
-                frames=config.frames if moving or recurrent else 1,
+                frames=self.frames if moving or recurrent else 1,
                 time_channels=g.time_code if recurrent and not moving else 0,
                 attend=ATTENTION[g.attention] if size == g.attention_at else (),
             )
@@ -78,38 +82,50 @@ class Generator(nn.Module):
         self.norm = BatchNormReLU(
             channels[-1],
             condition_dim if g.output_norm == "conditional" else 0,
-            statistics_sets=config.frames if g.norm_statistics == "per_step" else 1,
+            statistics_sets=self.frames if g.norm_statistics == "per_step" else 1,
             spectral_norm=g.spectral_norm,
         )
         self.to_rgb = Conv2d(channels[-1], 3, kernel_size=3, spectral_norm=g.spectral_norm)
 
+        # conditioning on first frames
+        self.conditioning = ConditioningStack(config) if config.first_frames else None
+
         initialise(self, generator)
         if g.gate_bias == "log_uniform":
-            for module in self.modules():
-                if isinstance(module, ConvGRU):
-                    module.spread_memory(config.frames, generator)
+            spread_memory(self, config.frames, generator)
 
-    def forward(self, z: Tensor, labels: Tensor | None = None, frames: int | None = None) -> Tensor:
-        """Make clips.
+    def forward(
+        self, z: Tensor, labels: Tensor | None = None, frames: int | None = None, first: Tensor | None = None
+    ) -> Tensor:
+        """Make clips, or what follows first frames.
 
         Args:
             z: latents ``[B, z_dim]``, drawn from N(0, I).
             labels: classes ``[B]`` (integers), or mixtures of classes ``[B, classes]`` (floating); None when
                 unconditional.
-            frames: T; by default that of the configuration. Another number works, too: the recurrence just goes on.
+            frames: T, to be made; by default as in training. Another number works, too: the recurrence just goes on.
+            first: the frames before, ``[B, D, 3, size, size]`` in [−1, 1], D being the configuration's
+                ``first_frames``; None where that is 0.
 
         Returns:
-            Clips ``[B, T, 3, size, size]`` in [−1, 1].
+            Clips ``[B, T, 3, size, size]`` in [−1, 1], without the first frames.
 
         Raises:
-            ValueError: labels are missing, or given to an unconditional network; frames on an image network.
+            ValueError: labels or first frames are missing, of another number, or given to a network without them;
+                frames on an image network.
         """
-        self._check_labels(labels)
-        return self._make_frames(z, labels, 0, self.check_frames(frames))
+        self._check_inputs(labels, first)
+        states = None if self.conditioning is None else self.conditioning(first)
+        return self._make_frames(z, labels, 0, self.check_frames(frames), states)
 
     @torch.no_grad()
     def stream(
-        self, z: Tensor, labels: Tensor | None = None, frames: int | None = None, chunk: int = 1
+        self,
+        z: Tensor,
+        labels: Tensor | None = None,
+        frames: int | None = None,
+        chunk: int = 1,
+        first: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Make clips some frames at a time, in order, with only the ConvGRUs' states kept: the frames of `forward`.
 
@@ -118,6 +134,7 @@ class Generator(nn.Module):
             labels: see `forward`.
             frames: T.
             chunk: frames at a time; memory grows with it.
+            first: see `forward`.
 
         Yields:
             ``[B, chunk, 3, size, size]`` in [−1, 1]; the last one may have fewer frames.
@@ -126,7 +143,7 @@ class Generator(nn.Module):
             ValueError: as `forward`; chunk is below 1, the network is in training mode, whose batch norm sees whole
                 clips, or it attends over time.
         """
-        self._check_labels(labels)
+        self._check_inputs(labels, first)
         frames = self.check_frames(frames)
         if chunk < 1:
             raise ValueError(f"chunk must be 1 frame or more, not {chunk}")
@@ -134,7 +151,7 @@ class Generator(nn.Module):
             raise ValueError("a generator in training mode cannot stream: call eval() first")
         if self.attends_over_time and chunk < frames:
             raise ValueError("this generator attends over time: its clips can only be made whole")
-        states: dict[str, Tensor] = {}
+        states: dict[str, Tensor] = {} if self.conditioning is None else self.conditioning(first)
         for start in range(0, frames, chunk):
             yield self._make_frames(z, labels, start, min(chunk, frames - start), states)
 
@@ -143,7 +160,12 @@ class Generator(nn.Module):
         """Whether a frame depends on later ones, so that clips can only be made whole."""
         return bool({"clip", "time"} & set(ATTENTION[self.config.generator.attention]))
 
-    def _check_labels(self, labels: Tensor | None) -> None:
+    def _check_inputs(self, labels: Tensor | None, first: Tensor | None) -> None:
+        given, wanted = 0 if first is None else first.shape[1], self.config.first_frames
+        if given != wanted:
+            raise ValueError(
+                f"this generator takes {wanted} first frames, not {given}" if wanted else "it takes no first frames"
+            )
         if (labels is None) != (self.classes == 0):
             raise ValueError(
                 "this generator is unconditional: pass no labels" if labels is not None else "labels are missing"
@@ -156,7 +178,7 @@ class Generator(nn.Module):
             ValueError: below 1, or more than 1 from an image network.
         """
         frames = self.frames if frames is None else frames
-        if frames < 1 or (self.frames == 1 and frames > 1):
+        if frames < 1 or (self.config.frames == 1 and frames > 1):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
         return frames
 
@@ -240,9 +262,10 @@ class GeneratorStage(nn.Module):
         super().__init__()
         g = config.generator
         self.time_channels, self.time_period = time_channels, config.frames
-        self.gru: ConvGRU | None = None
+        self.gru: ConvGRU | TSRU | None = None
         if recurrent:
-            self.gru = ConvGRU(in_channels + time_channels, hidden_channels=in_channels, spectral_norm=g.spectral_norm)
+            unit: Any = ConvGRU if g.recurrence == "gru" else partial(TSRU, variant=g.recurrence[-1])
+            self.gru = unit(in_channels + time_channels, hidden_channels=in_channels, spectral_norm=g.spectral_norm)
         self.attention = nn.ModuleList(SelfAttention(in_channels, over, g.spectral_norm) for over in attend)
         self.blocks = nn.ModuleList()
         for index in range(g.blocks_per_stage):

@@ -147,8 +147,8 @@ class Conv2d(SpectralWeight):
 class Conv3d(SpectralWeight):
     """Convolution with cubic kernel and same padding, ``[B, in_channels, T, H, W]`` to out_channels."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
-        super().__init__((out_channels, in_channels, kernel_size, kernel_size, kernel_size))
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, spectral_norm: bool = True) -> None:
+        super().__init__((out_channels, in_channels, kernel_size, kernel_size, kernel_size), spectral_norm)
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.padding = kernel_size // 2
 

@@ -1,16 +1,17 @@
-"""The convolutional GRU that carries movement from frame to frame (paper, section 3.1)."""
+"""What carries movement from frame to frame: the convolutional GRU (paper, section 3.1), and the TSRU."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
 from dvdgan.networks.kernels.recurrence import unroll
-from dvdgan.networks.layers import Conv2d, convolution_dtype
+from dvdgan.networks.layers import Conv2d, convolution_dtype, full_precision
 from dvdgan.networks.recomputed import Recomputed
 
 
@@ -70,12 +71,97 @@ class ConvGRU(Recomputed):
         c = torch.relu(self.candidate(torch.cat([r * h, x], 1)))
         return u * h + (1 - u) * c
 
-    @torch.no_grad()
-    def spread_memory(self, frames: int, generator: torch.Generator | None) -> None:
-        """Set the update gates' bias so that memories spread log-uniformly over 1 to ``frames - 1`` steps.
 
-        A unit with u = tau / (1 + tau) forgets over about tau frames (Tallec and Ollivier 2018, "chrono").
-        """
-        bias = self.update.bias
-        if bias is not None and not bias.is_meta:
-            bias.uniform_(0.0, math.log(max(frames - 1, 1)), generator=generator)
+class TSRU(Recomputed):
+    """A recurrence that moves its state before it mixes something new in (Luc et al. 2020, TrIVD-GAN, section 4.2).
+
+    o  = offsets(relu(motion([h; x])))     pixels to the right and down, from where each pixel comes
+    w  = h at (place + o)                  bilinear; beyond the border is the border
+    c  = relu(W_c * [w; x] + b_c)          variant p: [h; x]
+    u  = sigmoid(W_u * [h; x] + b_u)       variant s: [w; c]
+    h' = u . w + (1 - u) . c
+
+    Copies of the published equations differ in the last line, h or w; variant p has no other use for w, so it is w here.
+    How many layers predict the offsets is ours; they start at zero, so that the state stands still.
+
+    Args:
+        in_channels: of x.
+        hidden_channels: of h, and so of the output.
+        variant: ``c``, ``p`` or ``s``.
+        spectral_norm: on all kernels but that of the offsets, which are in pixels.
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int, variant: str, spectral_norm: bool = True) -> None:
+        super().__init__()
+        self.hidden_channels, self.variant = hidden_channels, variant
+        both = hidden_channels + in_channels  # of [h; x]
+        self.motion = Conv2d(both, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
+        self.offsets = _Offsets(hidden_channels, 2, kernel_size=3, spectral_norm=False)
+        self.candidate = Conv2d(both, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
+        seen = 2 * hidden_channels if variant == "s" else both
+        self.update = Conv2d(seen, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
+
+    def forward(self, x: Tensor, frames: int, state: Tensor | None = None, constant: bool = False) -> Tensor:
+        """Unroll over time; arguments and result as of `ConvGRU.forward`."""
+        dtype = convolution_dtype(x)
+        layers = {"motion": self.motion, "offsets": self.offsets, "candidate": self.candidate, "update": self.update}
+        weights = {name: layer.effective_weight(dtype) for name, layer in layers.items()}
+
+        def convolve(name: str, *inputs: Tensor) -> Tensor:
+            return F.conv2d(torch.cat(inputs, 1).to(dtype), weights[name], layers[name].bias, padding=1)
+
+        inputs = [x.to(dtype)] * frames if constant else by_step(x.to(dtype), frames)  # T of [B, in_channels, H, W]
+        h = inputs[0].new_zeros(len(inputs[0]), self.hidden_channels, *x.shape[2:]) if state is None else state
+        h, states = h.to(dtype), []
+        for x_t in inputs:
+            offsets = convolve("offsets", torch.relu(convolve("motion", h, x_t)))
+            warped = warp(h, offsets)
+            c = torch.relu(convolve("candidate", h if self.variant == "p" else warped, x_t))
+            u = torch.sigmoid(convolve("update", warped, c) if self.variant == "s" else convolve("update", h, x_t))
+            h = torch.lerp(c, warped, u)
+            states.append(h)
+        return torch.cat(states)  # T of [B, hidden_channels, H, W] to [T * B, hidden_channels, H, W]
+
+
+def warp(x: Tensor, offsets: Tensor) -> Tensor:
+    """Move pixels: ``[B, C, H, W]`` sampled bilinearly at each place plus its offset, in x's type.
+
+    Args:
+        x: what is moved; beyond its border it goes on as there.
+        offsets: ``[B, 2, H, W]``, in pixels to the right and down.
+    """
+    height, width = x.shape[2:]
+    with full_precision(x.device):  # bf16 has no room for places
+        down, right = (torch.arange(n, device=x.device, dtype=torch.float32) for n in (height, width))
+        places = offsets.float() + torch.stack(torch.meshgrid(right, down, indexing="xy"))  # [B, 2, H, W]
+        halves = torch.tensor([width, height], device=x.device, dtype=torch.float32) / 2
+        grid = (places.permute(0, 2, 3, 1) + 0.5) / halves - 1  # [B, H, W, 2], corners of the picture at -1 and 1
+        moved = F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return moved.to(x.dtype)
+
+
+class _Offsets(Conv2d):
+    """A convolution that answers zero at first."""
+
+    def initialise(self, generator: torch.Generator | None) -> None:
+        """Zero weight and bias."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def spread_memory(network: nn.Module, frames: int, generator: torch.Generator | None) -> None:
+    """Set the update gates' bias so that memories spread log-uniformly over 1 to ``frames - 1`` steps.
+
+    A unit with u = tau / (1 + tau) forgets over about tau frames (Tallec and Ollivier 2018, "chrono").
+
+    Args:
+        network: whose `ConvGRU` and `TSRU` are meant.
+        frames: T.
+        generator: where the memories are drawn from; None is PyTorch's global one.
+    """
+    for module in network.modules():
+        if isinstance(module, (ConvGRU, TSRU)):
+            bias = module.update.bias
+            if bias is not None and not bias.is_meta:
+                bias.uniform_(0.0, math.log(max(frames - 1, 1)), generator=generator)

@@ -16,14 +16,15 @@ STATISTICS = ("mean", "var")  # the buffers of a batch norm that hold them
 
 
 @torch.no_grad()
-def estimate_statistics(generator: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+def estimate_statistics(generator: nn.Module, batches: Iterable[tuple[Tensor | None, ...]]) -> None:
     """Set the mean and variance of every batch norm to those of many batches, in place.
 
     Each batch is normalised by its own statistics, as in training; the moments of all batches are then pooled.
 
     Args:
         generator: a `Generator`; left in evaluation mode.
-        batches: latents ``[B, z_dim]`` and labels ``[B]`` or None, all batches of one size.
+        batches: latents ``[B, z_dim]``, labels ``[B]`` or None, and first frames where the generator takes them; all
+            batches of one size.
 
     Raises:
         ValueError: there is no batch.
@@ -32,10 +33,10 @@ def estimate_statistics(generator: nn.Module, batches: Iterable[tuple[Tensor, Te
     moments: list[list[Tensor]] = [[] for _ in norms]  # per norm: sums of mean and of mean square, [sets, C]
     generator.train()
     count = 0
-    for z, labels in batches:
+    for z, labels, *first in batches:
         for norm in norms:
             norm.observer = []
-        generator(z, labels)
+        generator(z, labels, None, *first)
         count += 1
         for norm, sums in zip(norms, moments):
             mean, var = norm.observer[0]  # type: ignore[index]

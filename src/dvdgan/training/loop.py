@@ -50,6 +50,7 @@ from dvdgan.training.metrics import (
 from dvdgan.training.samples import (
     check_clips,
     finished_generator,
+    keep_first_frames,
     remove_samples_after,
     training_summary,
     watched_classes,
@@ -260,6 +261,9 @@ def _train_on(
         shares = ", ".join(f"{100 * share:.0f} % of {name}" for name, share in decided["started_from"]["taken"].items())
         say(f"started from {t.start_from}: {shares}")
 
+    if not directory.started and main:
+        keep_first_frames(state, dataset)
+
     # Load the newest checkpoint.
     if "training.classifier" in changes:
         directory.forget_scores()
@@ -371,11 +375,11 @@ def _sample(
     evaluator: Evaluator | None,
 ) -> None:
     """Write a sheet and clips; make other clips, and check and evaluate them."""
-    run.show_image(write_samples(network, state, dataset.classes, run.folder / "samples", state.step))
+    run.show_image(write_samples(network, state, dataset, run.folder / "samples", state.step))
     state.sampled_step, state.score = state.step, None
     if checker is None or evaluator is None:
         return
-    clips, labels = check_clips(network, state, dataset.class_weights)
+    clips, labels = check_clips(network, state, dataset)
     check, found = checker.check(clips, labels), evaluator(clips, labels)
     score = check.score
     state.score = found["distance"] if evaluator.has_classifier else score

@@ -20,7 +20,7 @@ from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.randomness import numpy_generator
 from dvdgan.sampling import latents, make_clips, settle_statistics
-from dvdgan.training.state import TrainingState
+from dvdgan.training.state import MOST_SETTLED, TrainingState
 
 SHOWN_CLASSES = 32
 _WRITTEN = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})\.(png|mp4)")
@@ -44,26 +44,64 @@ def settle(network: Generator, state: TrainingState, weights: list[float], trunc
         weights or None,
         truncation,
         batches=t.statistics_batches,
-        batch_size=min(t.batch_size, 64),
+        batch_size=min(t.batch_size, MOST_SETTLED),
         seed=t.seed,
         precision=state.precision,
+        first=state.first,
     )
 
 
-def write_samples(network: Generator, state: TrainingState, classes: list[str], folder: Path, step: int) -> np.ndarray:
+def keep_first_frames(state: TrainingState, dataset: ClipDataset) -> None:
+    """Keep first frames of the run's first clips in its state, where G predicts what follows."""
+    if state.first is not None:
+        clips, labels = dataset.samples(range(len(state.first.labels)))
+        state.first.frames.copy_(torch.from_numpy(clips[:, : state.config.network.first_frames]))
+        state.first.labels.copy_(torch.from_numpy(labels))
+
+
+def first_frames(dataset: ClipDataset, labels: np.ndarray | None, config: Config, count: int) -> np.ndarray | None:
+    """First frames of training clips, always the same, for sheets and checks; None where G makes whole clips.
+
+    Args:
+        dataset: the clips.
+        labels: the class of each, int64 ``[N]``; None without classes. Those of one class are different clips as far
+            as there are.
+        config: the run's.
+        count: N.
+
+    Returns:
+        uint8 ``[N, D, size, size, 3]``.
+    """
+    given = config.network.first_frames
+    if not given:
+        return None
+    labels = np.zeros(count, np.int64) if labels is None else labels
+    frames = np.empty((count, given, config.network.size, config.network.size, 3), np.uint8)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        clips = dataset.reference(int(label), len(rows))[:, :given]
+        frames[rows] = clips[np.arange(len(rows)) % len(clips)]
+    return frames
+
+
+def write_samples(
+    network: Generator, state: TrainingState, dataset: ClipDataset, folder: Path, step: int
+) -> np.ndarray:
     """Write ``step-<step>.png`` (a row per clip, time to the right) and ``step-<step>.mp4`` (a mosaic).
 
     Returns:
         The sheet, uint8 ``[H', W', 3]``.
     """
-    per_class = state.config.training.sample_clips
+    per_class, classes = state.config.training.sample_clips, dataset.classes
     if classes:
         shown = np.unique(np.linspace(0, len(classes) - 1, min(len(classes), SHOWN_CLASSES)).astype(int))
         labels = torch.from_numpy(np.repeat(shown, per_class))
         names = [classes[int(label)] for label in labels]
     else:
         labels, names = None, [f"seed {seed}" for seed in range(4 * per_class)]
-    clips = make_clips(network, latents(range(len(names)), network.z_dim), labels, precision=state.precision)
+    z = latents(range(len(names)), network.z_dim)
+    first = first_frames(dataset, None if labels is None else labels.numpy(), state.config, len(names))
+    clips = make_clips(network, z, labels, precision=state.precision, first=first)
     return _write(clips, names, folder / f"step-{step:08d}", state.config, per_class)
 
 
@@ -114,24 +152,27 @@ def remove_samples_after(folder: Path, step: int) -> None:
             path.unlink()
 
 
-def check_clips(network: Generator, state: TrainingState, weights: list[float]) -> tuple[np.ndarray, np.ndarray | None]:
+def check_clips(
+    network: Generator, state: TrainingState, dataset: ClipDataset
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Clips for a `SampleChecker`, other ones than the sheets': `watched_classes` in turn, always the same noise.
 
     Args:
         network: from `finished_generator`.
         state: the run's.
-        weights: from `ClipDataset.class_weights`; classes of weight 0 are left out.
+        dataset: the clips that are trained on; classes of weight 0 are left out.
 
     Returns:
         Clips, uint8 ``[N, T, H, W, 3]``, and their labels, int64 ``[N]``, or None without classes; N is
         ``training.health.clips``.
     """
-    t = state.config.training
+    t, weights = state.config.training, dataset.class_weights
     count = t.health.clips
     z = latents(range(CHECK_SEED, CHECK_SEED + count), network.z_dim)
     labels = np.resize(watched_classes(weights, count), count) if weights else None
     asked = None if labels is None else torch.from_numpy(labels)
-    clips = make_clips(network, z, asked, batch_size=min(t.batch_size, 64), precision=state.precision)
+    first = first_frames(dataset, labels, state.config, count)
+    clips = make_clips(network, z, asked, batch_size=min(t.batch_size, 64), precision=state.precision, first=first)
     return clips, labels
 
 

@@ -20,9 +20,13 @@ from dvdgan.randomness import torch_generator
 from dvdgan.runs import distributed
 from dvdgan.runs.schedule import decay_factor
 from dvdgan.runs.state import RunState, number_of
+from dvdgan.sampling import FirstFrames
 from dvdgan.training.ema import WeightAverage
 from dvdgan.training.health import Monitor
 from dvdgan.training.losses import LeCam
+
+
+MOST_SETTLED = 64  # clips of a batch by which standing statistics are estimated
 
 
 class TrainingState(RunState):
@@ -41,6 +45,8 @@ class TrainingState(RunState):
         ema: the average of G's weights.
         lecam: LeCam's moving averages, by discriminator.
         monitor: what the health alarms remember.
+        first: of real clips, for a finished generator's statistics, where G predicts what follows; None where it makes
+            whole clips.
         sampled_step: the step of the last sample sheet; -1 before the first.
         score: of the samples of that step, by which checkpoints compare; None where it was not measured.
         noted_overrides: how many overrides the log has.
@@ -69,7 +75,14 @@ class TrainingState(RunState):
         }
         self.learners: dict[str, nn.Module] = dict(networks)
         self.ema = WeightAverage(self.generator, t.ema)
-        super().__init__(networks, optimisers, {f"ema/{key}": value for key, value in self.ema.parameters.items()})
+        others = {f"ema/{key}": value for key, value in self.ema.parameters.items()}
+        self.first: FirstFrames | None = None
+        if network.first_frames:
+            count, size = t.statistics_batches * min(t.batch_size, MOST_SETTLED), network.size
+            frames = torch.zeros(count, network.first_frames, size, size, 3, dtype=torch.uint8)
+            self.first = FirstFrames(frames, torch.zeros(count, dtype=torch.int64))
+            others |= {"first/frames": self.first.frames, "first/labels": self.first.labels}
+        super().__init__(networks, optimisers, others)
         self.lecam = {name: LeCam(t.regularisation.lecam_decay) for name in self.discriminators}
         self.monitor = Monitor(t.health)
         self.sampled_step = -1
@@ -108,6 +121,7 @@ class TrainingState(RunState):
         """Set G's and D's learning rates of the step that comes, and return them under their names in the log."""
         t = self.config.training
         factor = decay_factor(self.step, t.steps, t.decay_start, t.lr_decay)
+        factor *= min(1.0, (self.step + 1) / max(t.lr_warmup, 1))
         for name, rate in (("adam_g", t.lr_g), ("adam_d", t.lr_d)):
             for group in self.optimisers[name].param_groups:
                 group["lr"] = rate * factor

@@ -37,7 +37,8 @@ def update_discriminators(
         real = batches.real()
         reused = t.reuse_fakes and index == t.d_steps - 1
         labels = loss.fake_labels(batches.fake_labels(state.step, index + reused), real.labels)
-        fake = generate(state, labels, None if reused else index)
+        labels, first = _goes_on(state, real, labels)
+        fake = generate(state, labels, None if reused else index, first=first)
         metrics.append(discriminator_step(state, real, fake, index))
     return real, fake if reused else None, metrics
 
@@ -59,7 +60,8 @@ def update_generator(
     made: list[Batch] = []  # in parts, which would be too large together
 
     def make(part: Rows) -> Batch:
-        batch = generate(state, labels if labels is None or part is None else labels[part], part=part)
+        given = first if first is None or part is None else first[part]
+        batch = generate(state, labels if labels is None or part is None else labels[part], part=part, first=given)
         made.append(Batch(batch.clips.detach(), batch.labels))
         return batch
 
@@ -67,17 +69,30 @@ def update_generator(
     if fake is None:
         drawn = batches.fake_labels(state.step, state.config.training.d_steps)
         labels = LOSSES[state.config.training.loss].fake_labels(drawn, real.labels)
+        labels, first = _goes_on(state, real, labels)
         if state.config.training.accumulate > 1 and not state.only_discriminators_learn:
             metrics = generator_step(state, real, make)
             shown = None if labels is None else torch.cat([batch.labels for batch in made if batch.labels is not None])
             return Batch(torch.cat([batch.clips for batch in made]).float(), shown), metrics
-        fake = generate(state, labels)
+        fake = generate(state, labels, first=first)
     if not state.only_discriminators_learn:
         metrics = generator_step(state, real, fake)
     return Batch(fake.clips.detach().float(), fake.labels), metrics
 
 
-def generate(state: TrainingState, labels: Tensor | None, index: int | None = None, part: Rows = None) -> Batch:
+def _goes_on(state: TrainingState, real: Batch, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Classes and first frames of clips to generate: real clips' where first frames are given; else labels and None."""
+    count = state.config.network.first_frames
+    return (real.labels, real.clips[:, :count]) if count else (labels, None)
+
+
+def generate(
+    state: TrainingState,
+    labels: Tensor | None,
+    index: int | None = None,
+    part: Rows = None,
+    first: Tensor | None = None,
+) -> Batch:
     """Generate clips.
 
     Args:
@@ -86,17 +101,24 @@ def generate(state: TrainingState, labels: Tensor | None, index: int | None = No
         index: of the discriminator step that they are for, without their graph; None makes those that G learns from at
             this step, with their graph (while it learns).
         part: which of the batch; None is all.
+        first: frames that they begin with, ``[B, D, 3, H, W]``, for a generator that predicts what follows.
     """
+
+    def clips_of(network: nn.Module, rows: Rows = None) -> Tensor:
+        noise, y, given = (x if x is None or rows is None else x[rows] for x in (z, labels, first))
+        made = network(noise, y, first=given)
+        return made if given is None else torch.cat([given.to(made.dtype), made], 1)
+
     kind, number = ("g", state.step) if index is None else ("d", _d_step(state, index))
     z = torch.from_numpy(_noise(state, kind, number, part).normal("z", state.generator.z_dim)).to(state.device)
     learns = index is None and not state.only_discriminators_learn
     with autocast(state.device, state.precision), torch.set_grad_enabled(learns):
         if learns:
-            return Batch(state.learners["generator"](z, labels), labels)
+            return Batch(clips_of(state.learners["generator"]), labels)
         parts = _parts(state, len(z))
         if parts == [None]:
-            return Batch(state.generator(z, labels), labels)
-        clips = torch.cat([state.generator(z[rows], None if labels is None else labels[rows]) for rows in parts])
+            return Batch(clips_of(state.generator), labels)
+        clips = torch.cat([clips_of(state.generator, rows) for rows in parts])
         order = torch.tensor([row for rows in parts for row in rows or ()]).argsort()
         return Batch(clips[order.to(state.device)], labels)
 
@@ -203,8 +225,8 @@ def generator_step(state: TrainingState, real: Batch, fake: Batch | Callable[[Ro
 def _generator_loss(
     state: TrainingState, real: Batch, fake: Batch, noise: SampleNoise
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The sum of G's losses on some clips, and each of them, by discriminator."""
-    loss = LOSSES[state.config.training.loss]
+    """The sum of G's losses on some clips, and each of them, by discriminator; or ``reconstruction``."""
+    loss, reconstruction = LOSSES[state.config.training.loss], state.config.training.regularisation.reconstruction
 
     def score(discriminator: nn.Module, clips: Tensor, labels: Tensor | None, side: str) -> Tensor:
         with autocast(state.device, state.precision):
@@ -221,6 +243,10 @@ def _generator_loss(
         fake_score = score(discriminator, shown, fake.labels, "fake")
         one = loss.generator(partial(score_real, discriminator), fake_score)
         total, losses[name] = total + one, one.detach()
+    if reconstruction:
+        made = slice(state.config.network.first_frames, None)
+        difference = (fake.clips[:, made].float() - real.clips[:, made]).abs().mean()
+        total, losses["reconstruction"] = total + reconstruction * difference, difference.detach()
     return total, losses
 
 
@@ -279,13 +305,19 @@ def _augment(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str)
 
 
 def _view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
-    """What a discriminator sees of clips: D_S some frames, chosen by noise, D_T all of them at half the size."""
+    """What a discriminator sees of clips: D_S some frames, chosen by noise; D_T all of them, pooled or cropped by noise.
+
+    Clips of a group show the same frames and places, or their features would differ as these do.
+    """
+
+    def shared(purpose: str, count: int) -> Tensor:
+        group = state.config.network.group
+        return torch.from_numpy(noise.uniform(f"{purpose}/{side}", count)[::group].repeat(group, 0))
+
     if isinstance(discriminator, SpatialDiscriminator):
-        # Clips of a group show the same frames, or their features would differ as frames do.
-        uniform, group = noise.uniform(f"frames/{side}", clips.shape[1]), state.config.network.group
-        return discriminator.view(clips, torch.from_numpy(uniform[::group].repeat(group, 0)))
+        return discriminator.view(clips, shared("frames", clips.shape[1] - discriminator.first_frames))
     assert isinstance(discriminator, TemporalDiscriminator)
-    return discriminator.view(clips)
+    return discriminator.view(clips, shared("crop", 2) if discriminator.config.crop else None)
 
 
 def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:

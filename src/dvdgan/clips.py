@@ -44,6 +44,7 @@ class ClipStream:
         size: height and width of a frame, in pixels.
         batches: makes the clips, from the first, given the most clips of a batch (None leaves it free).
         progress: called with the frames made and the frames in all, if set.
+        given: how many first frames were given and not made; mosaics and sheets mark them beside the picture.
     """
 
     labels: list[str]
@@ -53,6 +54,7 @@ class ClipStream:
     size: int
     batches: Callable[[int | None], Iterator[Batch]]
     progress: Callable[[int, int], None] | None = None
+    given: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,14 +67,14 @@ class ClipStream:
             for piece in pieces:
                 video[numbers.start : numbers.stop, start : start + piece.shape[1]] = piece
                 start += piece.shape[1]
-        return Clips(video, self.labels, self.seeds, self.fps)
+        return Clips(video, self.labels, self.seeds, self.fps, self.given)
 
     def save(self, path: str | Path, scale: int = 1) -> list[Path]:
         """Make the clips and write them.
 
         Args:
             path: ``.mp4``, ``.gif`` or ``.webp`` (several clips become a mosaic), ``.png`` (a sheet: a row per clip,
-                time to the right), ``.npz`` (arrays video, labels, seeds, fps), or a directory, which gets an
+                time to the right), ``.npz`` (arrays video, labels, seeds, fps, given), or a directory, which gets an
                 MP4 per clip.
             scale: whole-number enlargement, except for npz.
 
@@ -133,14 +135,16 @@ class ClipStream:
 
     def _save_mosaic(self, path: Path, scale: int) -> None:
         columns = ceil(sqrt(len(self)))
-        gap = _GAP if len(self) > 1 else 0
+        gap = _GAP if len(self) > 1 or self.given else 0
         batches = [pieces for _, pieces in self._counted(None)]  # all of them go on side by side
         with ExitStack() as stack:
             write: Callable[[np.ndarray], None] | None = None
+            shown = 0
             for pieces in zip(*batches):
                 clips = np.concatenate(pieces)  # [N, t, H, W, 3]
                 for time in range(clips.shape[1]):
-                    mosaic = clip_grid(clips[:, time : time + 1], columns, scale, gap)
+                    mosaic = clip_grid(clips[:, time : time + 1], columns, scale, gap, marked=shown < self.given)
+                    shown += 1
                     if write is None:
                         _, height, width, _ = mosaic.shape
                         write = stack.enter_context(clip_writer(path, height, width, self.fps))
@@ -156,7 +160,7 @@ class ClipStream:
                     if start <= time < start + piece.shape[1]:
                         shown[numbers.start : numbers.stop, column] = piece[:, time - start]
                 start += piece.shape[1]
-        write_image(path, clip_sheet(shown, self.labels, len(times), scale, times))
+        write_image(path, clip_sheet(shown, self.labels, len(times), scale, times, self.given))
 
     def _save_npz(self, path: Path) -> None:
         shape = (len(self), self.frames, self.size, self.size, 3)
@@ -170,6 +174,7 @@ class ClipStream:
                     for piece in pieces if len(numbers) == 1 else [np.concatenate(list(pieces), axis=1)]:
                         file.write(np.ascontiguousarray(piece).data)
             arrays = {"labels": np.array(self.labels), "seeds": np.array(self.seeds), "fps": np.array(self.fps)}
+            arrays["given"] = np.array(self.given)
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w") as file:
                     np.lib.format.write_array(cast(BinaryIO, file), array, allow_pickle=False)
@@ -184,12 +189,14 @@ class Clips:
         labels: see `ClipStream`.
         seeds: see `ClipStream`.
         fps: frames per second for files.
+        given: see `ClipStream`.
     """
 
     video: np.ndarray
     labels: list[str]
     seeds: list[int]
     fps: float
+    given: int = 0
 
     def __len__(self) -> int:
         return len(self.video)
@@ -206,6 +213,7 @@ class Clips:
         stream = ClipStream(
             self.labels, self.seeds, self.fps, frames, size, lambda _: iter([(range(len(self)), iter([self.video]))])
         )
+        stream.given = self.given
         return stream.save(path, scale)
 
 

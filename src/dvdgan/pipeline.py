@@ -14,7 +14,16 @@ from dvdgan.clips import Batch, Clips, ClipStream
 from dvdgan.devices import pick_device
 from dvdgan.models import Model, load_model, save_model
 from dvdgan.networks.statistics import load_statistics
-from dvdgan.sampling import TruncationKind, largest_pass, latents, settle_statistics, stream_clips
+from dvdgan.first_frames import read_first_frames
+from dvdgan.sampling import (
+    TruncationKind,
+    chain_clips,
+    largest_pass,
+    latents,
+    loop_clips,
+    settle_statistics,
+    stream_clips,
+)
 
 _MOST_SETTLED = 64  # clips of a batch by which statistics are estimated
 
@@ -84,6 +93,7 @@ class Pipeline:
         truncation_kind: TruncationKind = "scale",
         frames: int | None = None,
         generator: torch.Generator | None = None,
+        loop: int = 0,
     ) -> Clips:
         """Make clips, each in one forward pass, or by chunks of time where it is long or large.
 
@@ -95,11 +105,14 @@ class Pipeline:
             truncation_kind: see `dvdgan.sampling.latents`.
             frames: number of frames; by default what the model was trained for.
             generator: draws the seed in the place of `seed`: other clips at each call.
+            loop: so many last frames melt into the first ones, and clips play round; without `frames` they are as many
+                frames shorter than what the model was trained for. 0 is off.
 
         Raises:
-            PipelineError: an unknown class (near names are suggested) or a number out of its range.
+            PipelineError: an unknown class (near names are suggested), a number out of its range, or a model that goes
+                on from first frames (`predict`).
         """
-        return self.stream(labels, num, seed, truncation, truncation_kind, frames, generator).read()
+        return self.stream(labels, num, seed, truncation, truncation_kind, frames, generator, loop).read()
 
     def stream(
         self,
@@ -110,6 +123,7 @@ class Pipeline:
         truncation_kind: TruncationKind = "scale",
         frames: int | None = None,
         generator: torch.Generator | None = None,
+        loop: int = 0,
     ) -> ClipStream:
         """The same clips, made when they are saved or read, in the memory of one batch; arguments as of a call.
 
@@ -118,6 +132,7 @@ class Pipeline:
         """
         if num is not None and num < 1:
             raise PipelineError(f"num must be 1 or more, not {num}")
+        self._require_first_frames(False)
         indices = self._label_indices(labels)
         count = num if num is not None else max(len(indices), 1)
         chosen = [indices[i % len(indices)] for i in range(count)] if indices else []
@@ -131,7 +146,94 @@ class Pipeline:
             z = self._latents(seeds[part], truncation, truncation_kind)
             return z, torch.tensor(chosen[part]) if chosen else None
 
-        return self._stream(noise, names, seeds, truncation, truncation_kind, frames)
+        return self._stream(noise, names, seeds, truncation, truncation_kind, frames, loop=loop)
+
+    def predict(
+        self,
+        first: str | Path | np.ndarray | Sequence[str | Path | np.ndarray],
+        labels: str | int | Sequence[str | int] | None = None,
+        num: int = 1,
+        seed: int = 0,
+        truncation: float = 1.0,
+        frames: int | None = None,
+        chain: bool = False,
+    ) -> Clips:
+        """Go on from first frames, with a model that was trained to (DVD-GAN-FP).
+
+        Args:
+            first: a picture, a clip or a folder of numbered frames, whose first frames are taken; or such frames, uint8
+                ``[D, size, size, 3]``; or several of these.
+            labels: class names or numbers: as many as `first`, one for each; or each of them for all; None is all classes.
+            num: futures of each.
+            seed: future i of anything has the noise of seed + i.
+            truncation: one that the model brings statistics for.
+            frames: number of frames to make; by default what the model was trained for.
+            chain: begin anew after each trained length, from the last frames made; else the recurrence goes on.
+
+        Returns:
+            Clips with the given frames before the made ones.
+
+        Raises:
+            PipelineError: a model that takes no first frames, a number out of its range, an unknown class, or arrays
+                that are no first frames.
+            ClipError: a file that is no clip, or too short.
+        """
+        return self.stream_prediction(first, labels, num, seed, truncation, frames, chain).read()
+
+    def stream_prediction(
+        self,
+        first: str | Path | np.ndarray | Sequence[str | Path | np.ndarray],
+        labels: str | int | Sequence[str | int] | None = None,
+        num: int = 1,
+        seed: int = 0,
+        truncation: float = 1.0,
+        frames: int | None = None,
+        chain: bool = False,
+    ) -> ClipStream:
+        """The same clips, made when they are saved or read, in the memory of one batch; arguments as of `predict`.
+
+        Raises:
+            PipelineError, ClipError: as `predict`, at once.
+        """
+        self._require_first_frames(True)
+        if num < 1:
+            raise PipelineError(f"num must be 1 or more, not {num}")
+        given = [first] if isinstance(first, (str, Path, np.ndarray)) else list(first)
+        starts = np.stack([self._first_frames(one) for one in given])  # [S, D, size, size, 3]
+        indices: list[int | None] = list(self._label_indices(labels)) or [None]
+        each = labels is not None and len(indices) == len(given)
+        pairs = [(start, index) for start in range(len(given)) for index in ([indices[start]] if each else indices)]
+        clips = [(start, index, seed + future) for start, index in pairs for future in range(num)]
+        names = ["clip" if index is None else self.classes[index] for _, index, _ in clips]
+
+        def noise(part: slice) -> tuple[Tensor, Tensor | None]:
+            some = clips[part]
+            z = self._latents([own for _, _, own in some], truncation, "scale")
+            return z, torch.tensor([index for _, index, _ in some]) if self.classes else None
+
+        def starting(part: slice) -> np.ndarray:
+            return starts[[start for start, _, _ in clips[part]]]
+
+        seeds = [own for _, _, own in clips]
+        return self._stream(noise, names, seeds, truncation, "scale", frames, starting, chain)
+
+    def _first_frames(self, one: str | Path | np.ndarray) -> np.ndarray:
+        """uint8 ``[D, size, size, 3]``."""
+        if not isinstance(one, np.ndarray):
+            return read_first_frames(one, self.model.config)
+        network = self.model.config.network
+        shape = (network.first_frames, network.size, network.size, 3)
+        if one.dtype != np.uint8 or one.shape != shape:
+            raise PipelineError(f"first frames are uint8 {list(shape)}, not {one.dtype} {list(one.shape)}")
+        return one
+
+    def _require_first_frames(self, wanted: bool) -> None:
+        count = self.model.config.network.first_frames
+        if wanted and not count:
+            raise PipelineError("this model takes no first frames: it makes whole clips (generate)")
+        if count and not wanted:
+            what = "a first frame" if count == 1 else f"{count} first frames"
+            raise PipelineError(f"this model goes on from {what}: give them (predict, with --first)")
 
     def interpolate(
         self,
@@ -171,6 +273,7 @@ class Pipeline:
         Raises:
             PipelineError: as `interpolate`, at once.
         """
+        self._require_first_frames(False)
         seeds = list(seeds)
         if len(seeds) < 2 or steps < 2:
             raise PipelineError(
@@ -211,12 +314,33 @@ class Pipeline:
         truncation: float,
         kind: TruncationKind,
         frames: int | None,
+        starting: Callable[[slice], np.ndarray] | None = None,  # first frames of some of the clips
+        chain: bool = False,
+        loop: int = 0,
     ) -> ClipStream:
         generator, config = self.model.generator, self.model.config
         try:
             length = generator.check_frames(frames)
         except ValueError as error:
             raise PipelineError(str(error)) from None
+        shown = config.network.first_frames + length
+        if loop:
+            shown = length if frames is not None else length - loop
+            length = shown + loop
+            if not 1 <= loop < shown:
+                raise PipelineError(f"loop must be 0 or more and below the loop's {shown} frames, not {loop}")
+            if generator.attends_over_time:
+                raise PipelineError("loop: this model attends over time, and its end would change with its length")
+        if starting is not None:
+            self._settle(truncation, kind)  # refuses what is not there
+
+        def pieces(part: slice, chunk: int) -> Iterator[np.ndarray]:
+            z, y = noise(part)
+            if starting is None:
+                made = stream_clips(generator, z, y, length, chunk, self.precision)
+                return loop_clips(made, shown, loop) if loop else made
+            make = chain_clips if chain else stream_clips
+            return make(generator, z, y, length, chunk, self.precision, starting(part))
 
         def batches(most: int | None) -> Iterator[Batch]:
             self._settle(truncation, kind)
@@ -225,9 +349,10 @@ class Pipeline:
             chunk = max(1, min(length, largest // size, generator.frames))  # a clip of trained length is one pass
             for start in range(0, len(names), size):
                 part = slice(start, min(start + size, len(names)))
-                yield range(part.start, part.stop), stream_clips(generator, *noise(part), length, chunk, self.precision)
+                yield range(part.start, part.stop), pieces(part, chunk)
 
-        return ClipStream(names, seeds, config.data.fps, length, config.network.size, batches)
+        given = config.network.first_frames
+        return ClipStream(names, seeds, config.data.fps, shown, config.network.size, batches, given=given)
 
     def _latents(self, seeds: Sequence[int], truncation: float, kind: TruncationKind) -> Tensor:
         if min(seeds) < 0:
@@ -244,6 +369,9 @@ class Pipeline:
         known = self.model.statistics.get(truncation) if kind == "scale" or truncation == 1.0 else None
         if known is not None:
             load_statistics(self.model.generator, known)
+        elif self.model.config.network.first_frames:
+            there = ", ".join(f"{one:g}" for one in sorted(self.model.statistics, reverse=True))
+            raise PipelineError(f"truncation: this model brings statistics for {there}, not for {truncation:g}")
         else:
             weights = self.model.class_weights or None
             batches, size = self.model.config.training.statistics_batches, min(self.batch_size, _MOST_SETTLED)

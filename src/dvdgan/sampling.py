@@ -158,6 +158,57 @@ def stream_clips(
         yield to_uint8(piece)
 
 
+def chain_clips(
+    network: Generator,
+    z: Tensor,
+    labels: Tensor | None,
+    frames: int,
+    chunk: int,
+    precision: str,
+    first: np.ndarray,
+) -> Iterator[np.ndarray]:
+    """As `stream_clips` of a predictor, but after each trained length the last frames made are the next first ones."""
+    yield first
+    while frames > 0:
+        length, seen = min(frames, network.frames), [first]
+        pieces = stream_clips(network, z, labels, length, chunk, precision, first)
+        next(pieces)  # the first frames
+        for piece in pieces:
+            seen = [*seen, piece]
+            yield piece
+        first = np.concatenate(seen, axis=1)[:, -network.config.first_frames :]
+        frames -= length
+
+
+def loop_clips(pieces: Iterator[np.ndarray], frames: int, overlap: int) -> Iterator[np.ndarray]:
+    """Make clips play round: their last frames melt into their first.
+
+    With x the frames made and K the overlap: x[K] to x[frames − 1], then x[frames + k] fading into x[k] for k from 0 to
+    K − 1, so that the end leads to the beginning at the pace of the clip.
+
+    Args:
+        pieces: ``frames + overlap`` frames in order, uint8 ``[B, t, H, W, 3]``.
+        frames: of the loop, more than the overlap.
+        overlap: K.
+
+    Yields:
+        uint8 ``[B, t, H, W, 3]``.
+    """
+    early, number = [], 0
+    for piece in pieces:
+        for time in range(piece.shape[1]):
+            frame = piece[:, time : time + 1]
+            if number < overlap:
+                early.append(frame)
+            elif number < frames:
+                yield frame
+            else:
+                share = (number - frames + 1) / (overlap + 1)  # of the early frame
+                mixed = (1 - share) * frame + share * early[number - frames]
+                yield np.rint(mixed).astype(np.uint8)
+            number += 1
+
+
 def settle_statistics(
     network: Generator,
     class_weights: Sequence[float] | None,

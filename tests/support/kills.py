@@ -49,6 +49,18 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "bf16, channels_last": {"training": {"precision": "bf16", "memory_format": "channels_last"}},
     "three D steps, one checkpoint kept": {"training": {"d_steps": 3, "keep_checkpoints": 1, "log_every": 5}},
     "groups, by class, flips": {"training": {"batch_size": 6}, "data": _RANDOM | {"flip": True}, "network": _GROUPS},
+    "first frames, TSRU, TrIVD-GAN's views, warm-up": {
+        "training": {"lr_warmup": 5, "regularisation": {"reconstruction": 5.0}, "reuse_fakes": True},
+        "network": {
+            "first_frames": 1,
+            "generator": {
+                **{"z_dim": 8, "embed_dim": 8, "width": 4, "multipliers": [4, 2, 2], "stem_multiplier": 4},
+                "recurrence": "tsru_c",
+            },
+            "spatial": {"frames": 2, "width": 4, "multipliers": [1, 2, 4], "pool": 2},
+            "temporal": {"width": 4, "multipliers": [1, 2, 4], "crop": True},
+        },
+    },
     "all at once": {
         "training": {
             "regularisation": _LAZY,

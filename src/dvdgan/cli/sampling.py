@@ -23,6 +23,14 @@ class Precision(str, Enum):
     bf16 = "bf16"
 
 
+Scale = Annotated[int, typer.Option(min=1, max=64, help="Whole-number enlargement of the pixels.")]
+Fps = Annotated[
+    Optional[float], typer.Option(min=0.1, max=1000, callback=a_number, help="Frames per second of the files.")
+]
+BatchSize = Annotated[int, typer.Option(min=1, max=65_536, help="Most clips per forward pass.")]
+SamplingPrecision = Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")]
+
+
 class Truncation(str, Enum):
     """What --truncation means."""
 
@@ -60,19 +68,20 @@ def generate(
     frames: Annotated[
         Optional[int], typer.Option(min=1, max=100_000, help="Frames per clip; by default the model's.")
     ] = None,
-    scale: Annotated[int, typer.Option(min=1, max=64, help="Whole-number enlargement of the pixels.")] = 1,
-    fps: Annotated[
-        Optional[float], typer.Option(min=0.1, max=1000, callback=a_number, help="Frames per second of the files.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=65_536, help="Most clips per forward pass.")] = 16,
-    precision: Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")] = Precision.fp32,
+    loop: Annotated[
+        int,
+        typer.Option(
+            min=0, max=100_000, help="So many last frames melt into the first: clips that play round. 0 is off."
+        ),
+    ] = 0,
+    scale: Scale = 1,
+    fps: Fps = None,
+    batch_size: BatchSize = 16,
+    precision: SamplingPrecision = Precision.fp32,
     device: Device = None,
     list_classes: Annotated[bool, typer.Option("--list-classes", help="Print the class names and end.")] = False,
 ) -> None:
     """Make clips with a model, each in one forward pass."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from dvdgan.clips import output_kind
     from dvdgan.pipeline import load
 
@@ -80,12 +89,62 @@ def generate(
         output_kind(out)  # refuses a wrong suffix before the model is read
     if interpolate and num is not None:
         raise typer.BadParameter("--interpolate says how many clips are made: leave --num out")
+    if interpolate and loop:
+        raise typer.BadParameter("--loop goes without --interpolate")
     pipeline = load(model, device, precision.value, batch_size)
     if list_classes:
         say("\n".join(pipeline.classes) if pipeline.classes else "(unconditional)")
         return
     options: dict[str, Any] = {"truncation": truncation, "truncation_kind": truncation_kind.value, "frames": frames}
-    clips = _stream(pipeline, class_ or [], num, seed, interpolate, options)
+    _write(_stream(pipeline, class_ or [], num, seed, interpolate, loop, options), out, scale, fps)
+
+
+def predict(
+    model: Model,
+    first: Annotated[
+        list[Path],
+        typer.Option(help="A picture, a clip or a folder of numbered frames to go on from; again for several."),
+    ],
+    class_: Annotated[
+        Optional[list[str]],
+        typer.Option("--class", help="A class name, or again: as many as --first, one for each; or all of them for each. Default: all."),
+    ] = None,
+    num: Annotated[int, typer.Option(min=1, max=1_000_000, help="Futures of each.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Future i has the noise of seed + i.")] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip, without marks)."),
+    ] = Path("futures.mp4"),
+    truncation: Annotated[
+        float, typer.Option(min=0, max=1, callback=a_number, help="Below 1: less variety, better looks.")
+    ] = 1.0,
+    frames: Annotated[
+        Optional[int], typer.Option(min=1, max=100_000, help="Frames to make; by default the model's.")
+    ] = None,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Of many frames: begin anew, from the last ones, after each trained length.")
+    ] = False,
+    scale: Scale = 1,
+    fps: Fps = None,
+    batch_size: BatchSize = 16,
+    precision: SamplingPrecision = Precision.fp32,
+    device: Device = None,
+) -> None:
+    """Go on from first frames with a predictor; given frames are framed in mosaics and sheets."""
+    from dvdgan.clips import output_kind
+    from dvdgan.pipeline import load
+
+    output_kind(out)  # refuses a wrong suffix before the model is read
+    pipeline = load(model, device, precision.value, batch_size)
+    clips = pipeline.stream_prediction(first, class_ or None, num, seed, truncation, frames, chain)
+    _write(clips, out, scale, fps)
+
+
+def _write(clips: ClipStream, out: Path, scale: int, fps: float | None) -> None:
+    """Make the clips into files, with a progress bar, and name these."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     clips.fps = fps or clips.fps
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -97,10 +156,16 @@ def generate(
 
 
 def _stream(
-    pipeline: Pipeline, classes: list[str], num: int | None, seed: int, interpolate: int, options: dict[str, Any]
+    pipeline: Pipeline,
+    classes: list[str],
+    num: int | None,
+    seed: int,
+    interpolate: int,
+    loop: int,
+    options: dict[str, Any],
 ) -> ClipStream:
     if not interpolate:
-        return pipeline.stream(classes or None, num, seed, **options)
+        return pipeline.stream(classes or None, num, seed, loop=loop, **options)
     seeds = [seed] * len(classes) if len(classes) > 1 else [seed, seed + 1]
     return pipeline.stream_interpolation(classes or None, seeds, interpolate, **options)
 
@@ -117,4 +182,6 @@ def models(
     for name in builtin_models():
         network = load_model(name).config.network
         size = f"{network.frames} frames of {network.size}x{network.size}"
+        if network.first_frames:
+            size += f", {network.first_frames} of them given"
         say(f"{name:24} {network.classes} classes, {size}; `dvdgan models --model {name}` prints its card")

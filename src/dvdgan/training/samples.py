@@ -193,7 +193,8 @@ def write_real_samples(dataset: ClipDataset, config: Config, folder: Path) -> No
 def _write(clips: np.ndarray, names: list[str], stem: Path, config: Config, per_class: int) -> np.ndarray:
     stem.parent.mkdir(parents=True, exist_ok=True)
     scale = max(1, 64 // config.network.size)
-    sheet = clip_sheet(clips, names, columns=min(config.network.frames, 12), scale=scale)
+    given = config.network.first_frames
+    sheet = clip_sheet(clips, names, columns=min(config.network.frames, 12), scale=scale, given=given)
     write_image(stem.with_suffix(".png"), sheet)
     if clips.shape[1] > 1:
         columns = per_class * max(1, round(np.sqrt(len(clips)) / per_class))

@@ -14,6 +14,7 @@ from dvdgan.data.write.encode import atomic_path
 BACKGROUND = (24, 24, 27)
 TEXT = (228, 228, 231)
 FAINT_TEXT = (130, 130, 138)
+MARK = (245, 158, 11)  # of frames that were given, not made
 
 _MARGIN = 16  # pixels, as are the rest
 _FRAME_GAP = 2
@@ -30,6 +31,7 @@ def clip_sheet(
     columns: int = 8,
     scale: int = 2,
     times: Sequence[int] | None = None,
+    given: int = 0,
 ) -> np.ndarray:
     """Lay clips out as rows and their frames as columns, evenly spaced from the first frame to the last.
 
@@ -39,6 +41,7 @@ def clip_sheet(
         columns: frames shown per clip, at most T.
         scale: how many times larger a frame is drawn, bicubically.
         times: T frame numbers, from 0, where the clips hold only the frames to be shown (`sheet_times`).
+        given: how many first frames are framed as given ones.
 
     Returns:
         The image, uint8 ``[H', W', 3]``.
@@ -65,12 +68,15 @@ def clip_sheet(
     draw = ImageDraw.Draw(canvas)
 
     lefts = [left + column * (cell_width + _FRAME_GAP) for column in range(len(shown))]
-    for x, time in zip(lefts, shown if times is None else times):
-        draw.text((x + 1, _MARGIN), str(time + 1), font=small, fill=FAINT_TEXT)
+    numbers = list(shown if times is None else times)
+    for x, time in zip(lefts, numbers):
+        draw.text((x + 1, _MARGIN), str(time + 1), font=small, fill=MARK if time < given else FAINT_TEXT)
     for row, (clip, top) in enumerate(zip(clips, tops)):
         if labels is not None and (row == 0 or labels[row] != labels[row - 1]):
             draw.text((_MARGIN, top + cell_height / 2), labels[row], font=font, fill=TEXT, anchor="lm")
-        for x, time in zip(lefts, shown):
+        for x, time, number in zip(lefts, shown, numbers):
+            if number < given:
+                draw.rectangle((x - 2, top - 2, x + cell_width + 1, top + cell_height + 1), fill=MARK)
             canvas.paste(_enlarged(clip[time], scale), (x, top))
     return np.asarray(canvas)
 
@@ -80,7 +86,9 @@ def sheet_times(length: int, columns: int) -> list[int]:
     return np.linspace(0, length - 1, max(1, min(columns, length))).round().astype(int).tolist()
 
 
-def clip_grid(clips: np.ndarray, columns: int | None = None, scale: int = 1, gap: int = 4) -> np.ndarray:
+def clip_grid(
+    clips: np.ndarray, columns: int | None = None, scale: int = 1, gap: int = 4, marked: bool = False
+) -> np.ndarray:
     """A mosaic of clips that all play at once, to be written by `dvdgan.data.write.encode.write_clip`.
 
     Args:
@@ -88,6 +96,7 @@ def clip_grid(clips: np.ndarray, columns: int | None = None, scale: int = 1, gap
         columns: clips per row; None makes the mosaic about square.
         scale: how many times larger a clip is drawn.
         gap: pixels between clips and round the mosaic.
+        marked: frame each clip, in half the gap, as one that is given and not made.
 
     Returns:
         The mosaic, uint8 ``[T, H', W', 3]``; places that are left over have the colour of the background.
@@ -104,6 +113,8 @@ def clip_grid(clips: np.ndarray, columns: int | None = None, scale: int = 1, gap
     for index, clip in enumerate(clips):
         top = gap + index // columns * (height + gap)
         left = gap + index % columns * (width + gap)
+        if marked:
+            mosaic[:, top - gap // 2 : top + height + gap // 2, left - gap // 2 : left + width + gap // 2] = MARK
         for time, frame in enumerate(clip):
             mosaic[time, top : top + height, left : left + width] = np.asarray(_enlarged(frame, scale))
     return mosaic

@@ -24,6 +24,11 @@ EXPECTED = {
     "emoji-32": (1_422_547, 386_609, 359_633),
     "phenomena-32": (1_703_843, 281_009, 274_513),
     "phenomena-64": (1_714_979, 285_921, 288_641),
+    "k600-64x64x16-fp": (206_473_539, 11_455_249, 3_257_521),
+    "bair-64x64x16-fp": (153_934_851, 10_994_449, 3_027_121),
+    "cpu-32-fp": (2_065_321, 304_689, 339_153),
+    "cpu-64-fp": (4_398_251, 616_369, 339_153),
+    "phenomena-64-fp": (2_375_691, 285_921, 288_641),
 }
 
 
@@ -45,12 +50,13 @@ def test_preset_builds_with_expected_sizes(name):
         built = [Generator(network), SpatialDiscriminator(network)]
         temporal = TemporalDiscriminator(network) if network.temporal else None
         labels = torch.zeros(2, dtype=torch.long) if network.classes else None
-        clip = built[0](torch.zeros(2, network.generator.z_dim), labels)
-        assert clip.shape == (2, network.frames, 3, network.size, network.size)
+        first = torch.zeros(2, network.first_frames, 3, network.size, network.size) if network.first_frames else None
+        clip = built[0](torch.zeros(2, network.generator.z_dim), labels, first=first)
+        assert clip.shape == (2, network.made_frames, 3, network.size, network.size)
     assert (count(built[0]), count(built[1]), count(temporal) if temporal else None) == EXPECTED[name]
 
 
-@pytest.mark.parametrize("name", [n for n in preset_names() if n.startswith(("k600", "ucf"))])
+@pytest.mark.parametrize("name", [n for n in preset_names() if n.startswith(("k600", "ucf", "bair"))])
 def test_published_settings(name):
     """What the paper states (sections 3 and 4) stands in the presets."""
     config = load_config(name)

@@ -94,7 +94,7 @@ def test_starts_and_classes(pipeline):
 
 @pytest.mark.parametrize("frames", [1, 4, 11])
 def test_other_lengths_and_chains(frames, monkeypatch):
-    """Within the trained length a chain is the same; beyond it, each link goes on from the last frames of the one before."""
+    """Within the trained length a chain is the same; beyond it, each link goes on from the last frames before it."""
     own = Pipeline(predictor(2))
     start = np.random.default_rng(1).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
     plain, chained = (own.predict(start, "dot", frames=frames, chain=chain).video[0] for chain in (False, True))
@@ -181,7 +181,17 @@ def test_a_loop_leads_from_its_end_to_its_beginning(chunk):
     made = np.arange(12, dtype=np.uint8).reshape(1, 12, 1, 1, 1) * 10
     pieces = (made[:, start : start + chunk] for start in range(0, 12, chunk))
     loop = np.concatenate(list(loop_clips(pieces, frames=9, overlap=3)), 1).ravel().tolist()
-    assert loop == [30, 40, 50, 60, 70, 80, round(0.75 * 90), round(0.5 * 100 + 0.5 * 10), round(0.25 * 110 + 0.75 * 20)]
+    assert loop == [
+        30,
+        40,
+        50,
+        60,
+        70,
+        80,
+        round(0.75 * 90),
+        round(0.5 * 100 + 0.5 * 10),
+        round(0.25 * 110 + 0.75 * 20),
+    ]
 
 
 def test_loops_have_the_length_that_is_asked_for(model_dir):

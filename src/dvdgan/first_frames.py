@@ -42,9 +42,7 @@ def read_first_frames(path: str | Path, config: Config) -> np.ndarray:
     read = list(islice(frames, span))
     if len(read) < span:
         wanted = f"{given} frames" if stride == 1 else f"{span} frames ({given} at stride {stride})"
-        raise ClipError(
-            Path(path), f"has {len(read)} of the {wanted} that this model goes on from; give a longer clip"
-        )
+        raise ClipError(Path(path), f"has {len(read)} of the {wanted} that this model goes on from; give a longer clip")
     return np.stack([_middle(frame, size) for frame in read[::stride]])
 
 

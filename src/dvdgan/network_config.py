@@ -103,7 +103,7 @@ class DiscriminatorConfig(FrozenModel):
     """Base width, in channels. Not in the paper; BigGAN's is 96."""
     multipliers: Multipliers | None = None
     """Output channels of each block, in units of width; the first blocks halve the size, down to 4 px: log2(size / 4)
-    of them in D_S, log2(size / pool / 4) where it pools or crops. Not in the paper; default: BigGAN's table for the size."""
+    of them, or log2(size / pool / 4) where it pools or crops. Not in the paper; default: BigGAN's table for it."""
     skip: Literal["conv", "identity"] = "conv"
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
     group: int = Field(1, ge=1, le=1024)

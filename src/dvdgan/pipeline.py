@@ -12,9 +12,9 @@ from torch import Tensor
 
 from dvdgan.clips import Batch, Clips, ClipStream
 from dvdgan.devices import pick_device
+from dvdgan.first_frames import read_first_frames
 from dvdgan.models import Model, load_model, save_model
 from dvdgan.networks.statistics import load_statistics
-from dvdgan.first_frames import read_first_frames
 from dvdgan.sampling import (
     TruncationKind,
     chain_clips,
@@ -163,7 +163,7 @@ class Pipeline:
         Args:
             first: a picture, a clip or a folder of numbered frames, whose first frames are taken; or such frames, uint8
                 ``[D, size, size, 3]``; or several of these.
-            labels: class names or numbers: as many as `first`, one for each; or each of them for all; None is all classes.
+            labels: class names or numbers: one for each of `first` where as many, else all for each; None is all.
             num: futures of each.
             seed: future i of anything has the noise of seed + i.
             truncation: one that the model brings statistics for.

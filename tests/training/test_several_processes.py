@@ -47,8 +47,8 @@ def start(tmp_path_factory):
 def several_config(store, network=None, **options):
     """One whose steps do not magnify rounding, as Adam's do where a gradient is nearly zero."""
     fields = {"batch_size": 4, "steps": 3, "adam_eps": 1.0, "lr_g": 1e-4, "lr_d": 1e-4, "health": {"clips": 0}}
-    config = tiny_config(store, **{**fields, **options})
-    return config.model_copy(update={"network": tiny_network(**(network or {}))})
+    config = tiny_config(store).model_copy(update={"network": tiny_network(**(network or {}))})
+    return updated(config, training={**fields, **options})
 
 
 def arguments(config, out):

@@ -107,7 +107,10 @@ def predict(
     ],
     class_: Annotated[
         Optional[list[str]],
-        typer.Option("--class", help="A class name, or again: as many as --first, one for each; or all of them for each. Default: all."),
+        typer.Option(
+            "--class",
+            help="A class name, or again: one for each --first where as many, else all for each.",
+        ),
     ] = None,
     num: Annotated[int, typer.Option(min=1, max=1_000_000, help="Futures of each.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Future i has the noise of seed + i.")] = 0,

@@ -1,4 +1,4 @@
-"""The conditioning stack: given first frames in, initial states of G's recurrences out (paper, figure of DVD-GAN-FP)."""
+"""The conditioning stack: given frames in, initial states of G's recurrences out (paper, figure of DVD-GAN-FP)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ConditioningStack(nn.Module):
         size, in_channels = config.size, 3
         while size > 4:
             half = size // 2
-            channels = g.width * stem_and_stages[(half // 4).bit_length() - 1]  # of G's stage that begins with this size
+            channels = g.width * stem_and_stages[(half // 4).bit_length() - 1]  # of G's stage at this size
             self.blocks[f"block_{size}"] = DiscriminatorBlock(
                 in_channels, channels, downsample=True, first=size == config.size, spectral_norm=g.spectral_norm
             )
@@ -40,7 +40,7 @@ class ConditioningStack(nn.Module):
             size, in_channels = half, channels
 
     def forward(self, first: Tensor) -> dict[str, Tensor]:
-        """Given frames ``[B, D, 3, size, size]`` in [−1, 1] to the state of each stage, ``[B, C, S, S]``, by its name."""
+        """Given frames ``[B, D, 3, size, size]`` in [−1, 1] to states ``[B, C, S, S]`` by the stage's name."""
         states = {}
         x = fold_time(first)  # [D * B, 3, size, size]
         for block in self.blocks.values():

@@ -152,9 +152,7 @@ def remove_samples_after(folder: Path, step: int) -> None:
             path.unlink()
 
 
-def check_clips(
-    network: Generator, state: TrainingState, dataset: ClipDataset
-) -> tuple[np.ndarray, np.ndarray | None]:
+def check_clips(network: Generator, state: TrainingState, dataset: ClipDataset) -> tuple[np.ndarray, np.ndarray | None]:
     """Clips for a `SampleChecker`, other ones than the sheets': `watched_classes` in turn, always the same noise.
 
     Args:

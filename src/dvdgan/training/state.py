@@ -25,7 +25,6 @@ from dvdgan.training.ema import WeightAverage
 from dvdgan.training.health import Monitor
 from dvdgan.training.losses import LeCam
 
-
 MOST_SETTLED = 64  # clips of a batch by which standing statistics are estimated
 
 

@@ -305,7 +305,7 @@ def _augment(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str)
 
 
 def _view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
-    """What a discriminator sees of clips: D_S some frames, chosen by noise; D_T all of them, pooled or cropped by noise.
+    """What a discriminator sees of clips: D_S some frames, chosen by noise; D_T all, pooled or cropped by noise.
 
     Clips of a group show the same frames and places, or their features would differ as these do.
     """

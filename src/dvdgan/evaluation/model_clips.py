@@ -26,6 +26,7 @@ def model_clips(
     seeds: Sequence[int],
     truncation: float = 1.0,
     frames: int | None = None,
+    starts: ClipSet | None = None,
 ) -> ClipSet:
     """Clips that a model makes when they are read, in fp32.
 
@@ -38,17 +39,23 @@ def model_clips(
         seeds: N seeds of the clips' noise, >= 0.
         truncation: in (0, 1], see `dvdgan.sampling.latents`. Statistics for it come with the model or are estimated at
             the first reading, always from the same noise.
-        frames: frames per clip; None is what the model was trained for.
+        frames: frames per clip, given ones among them; None is what the model was trained for.
+        starts: N real clips of its size, for a model that predicts what follows: each clip begins with the first frames
+            of one.
 
     Raises:
-        EvaluationError: in reading: the model cannot make clips of so many frames.
+        EvaluationError: a truncation whose statistics do not come with a model that predicts what follows, for they
+            cannot be estimated without clips; in reading: the model cannot make clips of so many frames.
     """
     config, generator = model.config, model.generator
-    length, size = frames or config.network.frames, config.network.size
+    length, size, given = frames or config.network.frames, config.network.size, config.network.first_frames
     known = model.statistics.get(truncation)
     batches = config.training.statistics_batches
     name = f"samples at truncation {truncation:g}" if truncation < 1 else "samples"
     numbers = np.zeros(len(seeds), np.int64) if labels is None else labels
+    if given and known is None:
+        there = ", ".join(f"{one:g}" for one in sorted(model.statistics, reverse=True))
+        raise EvaluationError(f"truncation: {truncation:g} has no statistics in this predictor; there are {there}")
 
     def statistics() -> dict[str, Tensor]:
         nonlocal known
@@ -63,20 +70,25 @@ def model_clips(
         before = statistics_of(generator)
         try:
             load_statistics(generator, statistics())
+            first = None if starts is None else starts.read(rows)[:, :given]
             # 16 small clips a batch, 2 of 48 frames of 256 px
-            return make_clips(generator, z, y, length, max(1, min(16, _PIXELS // (length * size**2))))
+            batch_size = max(1, min(16, _PIXELS // (length * size**2)))
+            return make_clips(generator, z, y, length - given, batch_size, first=first)
         except ValueError as error:
             raise EvaluationError(f"{name}: {error}") from None
         finally:
             load_statistics(generator, before)
 
     estimated = ["estimated", batches, _SETTLING, list(model.class_weights)] if known is None else _digest(known)
+    ids = [
+        f"seed {seed}, class {model.classes[label]}" if model.classes else f"seed {seed}"
+        for seed, label in zip(seeds, numbers.tolist())
+    ]
+    if starts is not None:
+        ids = [f"{one}, from the start of {start}" for one, start in zip(ids, starts.ids)]
     return ClipSet(
         name=name,
-        ids=[
-            f"seed {seed}, class {model.classes[label]}" if model.classes else f"seed {seed}"
-            for seed, label in zip(seeds, numbers.tolist())
-        ],
+        ids=ids,
         labels=numbers,
         classes=model.classes,
         frames=length,
@@ -85,6 +97,7 @@ def model_clips(
         key=content_key(
             *("model", _VERSION, _generator_key(model), estimated),
             *(truncation, length, list(seeds), numbers.tolist()),
+            *(() if starts is None else (given, starts.key)),
         ),
         read=read,
     )

@@ -25,12 +25,15 @@ _FEWEST = 4  # clips of a class on either side, below which it has no score
 
 
 def corrupted_sets(sets: Sets, settings: EvaluationSettings) -> dict[str, ClipSet]:
-    """Held-out clips, corrupted in each way that clips of their length can be; none if the settings say so."""
-    if not settings.controls:
-        return {}
+    """Held-out clips, corrupted in each way that clips of their length can be.
+
+    If the settings say so, none; but what a predictor is to beat is there in any case.
+    """
+    given = sets.given
+    chosen = corruptions.controls(given) if settings.controls else corruptions.naive_predictions(given)
     return {
-        name: corruptions.corrupted(sets.controls, name, settings.seed)
-        for name, corruption in corruptions.CORRUPTIONS.items()
+        name: corruptions.corrupted(sets.controls, name, settings.seed, given)
+        for name, corruption in chosen.items()
         if sets.controls.frames >= corruption.least_frames
     }
 
@@ -213,6 +216,7 @@ def sweep(
     model: Model,
     sets: Sets,
     settings: EvaluationSettings,
+    truncations: Sequence[float],
     cache: Cache,
     stages: Stages,
 ) -> Sweep:
@@ -222,17 +226,18 @@ def sweep(
         spaces: cheap ones.
         model: makes the clips.
         sets: the real clips.
-        settings: at which truncations.
+        settings: of the clips.
+        truncations: at which it is looked.
         cache: where clips and features are kept.
         stages: shows how far it is.
     """
-    truncations = sorted(set(settings.truncations), reverse=True)
+    truncations = sorted(set(truncations), reverse=True)
     points = []
     with stages.bar("truncation", "over truncation", len(truncations) * len(spaces)) as advance:
         reals = [side(space, sets.reference, cache) for space in spaces]
         for truncation in truncations:
             options = sets.seeds[0], truncation, settings.frames, cache
-            clips = model_set(model, sets.classes, sets.weights, sets.count, *options)
+            clips = model_set(model, sets.classes, sets.weights, sets.count, *options, sets.starts)
             values: dict[str, Measured] = {}
             for space, real in zip(spaces, reals):
                 generated = side(space, clips, cache)

@@ -43,6 +43,9 @@ class Sets:
         groups: of each held-out clip, what it shares with its near copies.
         seeds: the first seed of each generated set; empty where clips come from a folder.
         warnings: what is not as asked.
+        starts: held-out clips whose first frames each clip of a generated set begins with, the same for every set; None
+            unless the model predicts what follows.
+        given: how many first frames that are.
     """
 
     classes: list[str]
@@ -55,6 +58,8 @@ class Sets:
     groups: list[str]
     seeds: list[int]
     warnings: list[str]
+    starts: ClipSet | None = None
+    given: int = 0
 
     @property
     def count(self) -> int:
@@ -96,13 +101,7 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
     seeds: list[int] = []
     if isinstance(made, RealClips) and len(made) < 2:
         raise EvaluationError(f"{made.name}: {len(made)} clip is too few to compare; it takes 2")
-    if isinstance(made, Model):
-        seeds = [place * SEEDS_APART for place in range(settings.seeds)]
-        generated = [
-            model_set(made, classes, weights, count, seed, settings.truncation, settings.frames, cache)
-            for seed in seeds
-        ]
-    else:
+    if isinstance(made, RealClips):
         generated = _of_folder(_Pool(made, classes), wanted, settings, warnings)
         wanted = np.bincount(generated[0].labels, minlength=len(weights))
     chosen: dict[str, ClipSet] = {}
@@ -112,6 +111,17 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         chosen[name] = pool.take(rows[name])
         so = "scores, baselines and controls are then not of the same mix; take fewer clips (num)"
         warnings += pool.missing(pool.real_counts(wanted), name, so)
+    starts, given = None, 0
+    if isinstance(made, Model):
+        if given := made.config.network.first_frames:
+            starts = _starts(pools["held-out"], rows["held-out"], weights, count, settings.seed)
+            if made.classes and not classes:
+                warnings.append("clips go on from held-out ones of no known class, under the model's classes in turn")
+        seeds = [place * SEEDS_APART for place in range(settings.seeds)]
+        generated = [
+            model_set(made, classes, weights, count, seed, settings.truncation, settings.frames, cache, starts)
+            for seed in seeds
+        ]
     for clips in (training, parts.held_out, *([made] if isinstance(made, RealClips) else [])):
         warnings += _left_out(clips)
     if isinstance(made, RealClips) and not 1 / _SPEED < made.fps / parts.held_out.fps < _SPEED:
@@ -140,6 +150,8 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         groups=[groups[row] for row in rows["held-out"]],
         seeds=seeds,
         warnings=warnings,
+        starts=starts,
+        given=given,
     )
 
 
@@ -205,15 +217,56 @@ def model_set(
     truncation: float,
     frames: int | None,
     cache: Cache,
+    starts: ClipSet | None = None,
 ) -> ClipSet:
-    """A model's clips under the evaluation's classes, each made once; classes come as often as their weights say."""
-    labels = apportioned(weights, count)
+    """A model's clips under the evaluation's classes, each made once; classes come as often as their weights say.
+
+    Where they go on from `starts`, as many, each is of the class of its own.
+    """
+    labels = apportioned(weights, count) if starts is None else starts.labels
     own = None
     if model.classes:
         numbers = np.array([model.classes.index(name) for name in classes], np.int64)
         own = numbers[labels] if classes else apportioned(model.class_weights, count)
-    clips = model_clips(model, own, range(first_seed, first_seed + count), truncation, frames)
+    clips = model_clips(model, own, range(first_seed, first_seed + count), truncation, frames, starts)
     return made_once(replace(clips, labels=labels, classes=classes), cache)
+
+
+def _starts(pool: _Pool, rows: np.ndarray, weights: Sequence[float], count: int, seed: int) -> ClipSet:
+    """Clips that a predictor's begin as: of each class those that `ranked` puts first, again where there are too few.
+
+    The starts of fewer clips are the first of those of more.
+
+    Args:
+        pool: held-out clips.
+        rows: those of them that can be read.
+        weights: how often each class comes; one that has no clips does not.
+        count: how many.
+        seed: of the choice.
+    """
+    members = [ranked(pool.whole, rows[pool.labels[rows] == label], seed) for label in range(len(weights))]
+    there = [weight if len(some) else 0.0 for weight, some in zip(weights, members)]
+    if not any(there):
+        raise EvaluationError(f"{pool.whole.name}: no held-out clip to go on from; hold some out (data.test_fraction)")
+    chosen, used = np.empty(count, np.int64), np.zeros(len(weights), np.int64)
+    for place, label in enumerate(apportioned(there, count).tolist()):
+        chosen[place] = members[label][used[label] % len(members[label])]
+        used[label] += 1
+    return pool.take(chosen, "held-out clips whose first frames are given")
+
+
+def more_futures(model: Model, sets: Sets, settings: EvaluationSettings, cache: Cache) -> list[ClipSet]:
+    """Sets of a predictor's clips, one for each future of a start, the generated ones first; none of other models."""
+    if not sets.given:
+        return []
+    more = [
+        model_set(
+            model, sets.classes, sets.weights, sets.count, place * SEEDS_APART, settings.truncation, settings.frames,
+            cache, sets.starts,
+        )
+        for place in range(len(sets.generated), settings.futures)
+    ]  # fmt: skip
+    return [*sets.generated, *more][: settings.futures]
 
 
 def _of_folder(pool: _Pool, wanted: np.ndarray, settings: EvaluationSettings, warnings: list[str]) -> list[ClipSet]:

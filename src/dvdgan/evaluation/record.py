@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -340,12 +339,17 @@ class PredictionMeasure(Part):
     missing: str = ""
     """Why there are no curves."""
 
-    def ahead_from(self, way: Literal["mean", "best"], baselines: Sequence[str] = ()) -> int | None:
-        """The made frame, from 1, from which on each one's interval of the lead over each baseline is above 0.
+    def against(self, way: Literal["mean", "best"], baseline: str) -> Literal["better", "level", "worse"]:
+        """How a way stands to a baseline over whole clips; level where the interval of its lead holds 0."""
+        lead = self.leads[way][baseline].overall
+        return "better" if (lead.low or 0) > 0 else "worse" if (lead.high or 0) < 0 else "level"
 
-        None if that does not hold for the last frame. By default of all baselines.
+    def ahead_from(self, way: Literal["mean", "best"]) -> int | None:
+        """The made frame, from 1, from which on the interval of each frame's lead over each baseline is above 0.
+
+        None if that does not hold for the last frame.
         """
-        leads = [curve.frames for name, curve in self.leads[way].items() if not baselines or name in baselines]
+        leads = [curve.frames for curve in self.leads[way].values()]
         ahead = [all((lead.low or 0) > 0 for lead in at_once) for at_once in zip(*leads)]
         behind = [place for place, better in enumerate(ahead, 1) if not better]
         first = behind[-1] + 1 if behind else 1
@@ -368,6 +372,11 @@ class Prediction(Part):
     """Mean perceptual distance between two futures of one start; copies of the last frame have 0."""
     diversity_missing: str = ""
     """Why there is none."""
+
+    @property
+    def main(self) -> PredictionMeasure:
+        """The measure that questions are answered by: the perceptual one where it is there, the last one that is."""
+        return next(measure for measure in reversed(self.measures) if measure.curves)
 
 
 class ClipList(Part):

@@ -322,7 +322,7 @@ def _settings(given: Inputs, sets: Sets, settings: EvaluationSettings) -> dict[s
         "generated_clips_of_each_set": sets.count,
         "reference_clips": len(sets.reference),
         "held_out_clips": len(sets.held_out),
-        "corrupted_clips": len(sets.controls) if settings.controls else 0,
+        "corrupted_clips": len(sets.controls) if settings.controls or sets.given else 0,
         "held_out": given.parts.how,
         "training_clips": len(sets.training),
         "classes_come": "as often as in training",

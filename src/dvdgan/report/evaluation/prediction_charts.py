@@ -52,7 +52,8 @@ def _chart(key: str, title: str, about: str, unit: str, curves: list[tuple[str, 
         )
         first, last = (number(frame.value or 0.0) for frame in (curve.frames[0], curve.frames[-1]))
         said.append(f"{name} {first} at the first made frame, {last} at the last")
-    figure.update_xaxes(title="made frame", nticks=8, rangemode="tozero")
-    figure.update_yaxes(title=unit or None, nticks=5, automargin=True, rangemode="tozero")
+    figure.update_xaxes(title="made frame", tick0=1, dtick=-(-len(curves[0][2].frames) // 10))
+    zero = "normal" if unit == "dB" else "tozero"  # 0 dB means nothing
+    figure.update_yaxes(title=unit or None, nticks=5, automargin=True, rangemode=zero)
     dress(figure, 300, hovermode="x unified", margin={"b": 78}, showlegend=True)
     return Chart(f"prediction-{key}", title, about, figure, said=f"{title} over time: {'; '.join(said)}")

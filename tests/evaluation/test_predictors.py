@@ -9,14 +9,14 @@ from conftest import tiny_config, tiny_network
 from dvdgan import cli
 from dvdgan.evaluation import spaces
 from dvdgan.evaluation.cache import Cache
-from dvdgan.evaluation.corruptions import CORRUPTIONS, controls, corrupted
+from dvdgan.evaluation.corruptions import CORRUPTIONS
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate import JSON, evaluate
 from dvdgan.evaluation.inputs import open_inputs
 from dvdgan.evaluation.model_clips import model_clips
 from dvdgan.evaluation.prediction import scoring
 from dvdgan.evaluation.prediction.measures import MOST_DB, Psnr, Ssim
-from dvdgan.evaluation.prediction.naive import copied, extrapolated, naive
+from dvdgan.evaluation.prediction.naive import copied, extrapolated, naive, naive_set
 from dvdgan.evaluation.prediction.scoring import compare, score_prediction
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.record import load
@@ -61,12 +61,11 @@ def test_copies_hold_the_last_given_frame():
 
 def test_naive_predictions_are_controls_of_predictors_alone():
     clips = noise_set(3, frames=5, size=16)
-    assert controls() == CORRUPTIONS
-    assert list(controls(2)) == [*CORRUPTIONS, "copied", "extrapolated"]
-    assert "linear extrapolation, too" in controls(1)["copied"].description
-    found = corrupted(clips, "copied", given=3)
+    assert naive(0) == {}
+    assert "linear extrapolation is the same" in naive(1)["copied"].description
+    found = naive_set(clips, "copied", 3)
     np.testing.assert_array_equal(found.read([1])[0], copied(clips.read([1])[0], 3))
-    assert len({found.key, corrupted(clips, "copied", given=2).key, corrupted(clips, "extrapolated", given=3).key}) == 3
+    assert len({found.key, naive_set(clips, "copied", 2).key, naive_set(clips, "extrapolated", 3).key, clips.key}) == 4
 
 
 def test_psnr():
@@ -259,7 +258,7 @@ def test_a_predictor_is_evaluated_whole_by_the_command(tmp_path, predictor, monk
         sign = 1 if measure.better == "higher" else -1
         assert sign * (measure.curves["best"].overall.value - measure.curves["mean"].overall.value) >= 0
         assert [len(curve.frames) for curve in measure.curves.values()] == [2] * 4
-    assert list(found.corruptions)[-2:] == ["copied", "extrapolated"]
+    assert list(found.corruptions) == [*CORRUPTIONS, "copied", "extrapolated"]
     for score in found.scores:
         assert score.controls["copied"].value is not None
     assert [point.truncation for point in found.sweep.points] == [1.0, 0.6]

@@ -15,7 +15,6 @@ from scipy import ndimage
 
 from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.prediction.naive import Naive, naive
 from dvdgan.randomness import numpy_generator
 
 VERSION = 2
@@ -50,19 +49,18 @@ class Corruption:
     others: Callable[[ClipSet, int], np.ndarray] | None = None
 
 
-def corrupted(clips: ClipSet, name: str, seed: int = 0, given: int = 0) -> ClipSet:
+def corrupted(clips: ClipSet, name: str, seed: int = 0) -> ClipSet:
     """A set's clips, each corrupted when it is read; partners, where the corruption needs them, are of the same set.
 
     Args:
         clips: as many frames as the corruption needs.
-        name: of `controls`.
+        name: of `CORRUPTIONS`.
         seed: of everything random, >= 0.
-        given: how many first frames the model goes on from that the clips are a control of.
 
     Raises:
         EvaluationError: a set of a single clip where a corruption needs another one.
     """
-    corruption = controls(given)[name]
+    corruption = CORRUPTIONS[name]
     others = None if corruption.others is None else corruption.others(clips, seed)
 
     def function(some: np.ndarray, rows: Sequence[int]) -> np.ndarray:
@@ -70,8 +68,7 @@ def corrupted(clips: ClipSet, name: str, seed: int = 0, given: int = 0) -> ClipS
         rngs = [numpy_generator(seed, f"evaluation: {name}", int(row)) for row in rows]
         return np.stack([corruption.function(*clip) for clip in zip(some, rngs, beside)])
 
-    known = [name, seed, VERSION] if name in CORRUPTIONS else [name, VERSION, given]
-    return clips.mapped(function, f"held-out clips, {name}", known)
+    return clips.mapped(function, f"held-out clips, {name}", [name, seed, VERSION])
 
 
 def partners(count: int, seed: int = 0) -> np.ndarray:
@@ -217,27 +214,3 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
 }
 """The controls, in the order in which reports name them: of time, of pictures, and of the set as a whole."""
-
-_NAIVE = {
-    "copied": "the last given frame held, as who predicts nothing would go on",
-    "extrapolated": "from the given frames on, each pixel changes as it did between the last two",
-}
-
-
-def naive_predictions(given: int) -> dict[str, Corruption]:
-    """What a predictor's clips are to be better than: held-out clips that go on from their first frames without it.
-
-    Args:
-        given: how many first frames the predictor is given; of a single one, extrapolation is copying, and left out.
-    """
-
-    def corruption(name: str, function: Naive) -> Corruption:
-        also = "; with one given frame, that is linear extrapolation, too" if given == 1 else ""
-        return Corruption(_NAIVE[name] + also, lambda clip, rng, partner: function(clip, given), given + 1)
-
-    return {name: corruption(name, function) for name, function in naive(given).items()} if given else {}
-
-
-def controls(given: int = 0) -> dict[str, Corruption]:
-    """All controls of a model that goes on from so many given frames; 0 is one that makes whole clips."""
-    return CORRUPTIONS | naive_predictions(given)

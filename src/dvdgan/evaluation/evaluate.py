@@ -26,7 +26,7 @@ from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
 from dvdgan.evaluation.clip_set import ClipSet, content_key
-from dvdgan.evaluation.corruptions import controls
+from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.features.weights import file_sha256
@@ -35,7 +35,8 @@ from dvdgan.evaluation.memorisation.copies import Copies, find_copies
 from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.pass_rates import score_behaviours
-from dvdgan.evaluation.prediction.scoring import score_prediction
+from dvdgan.evaluation.prediction.naive import Naive, naive
+from dvdgan.evaluation.prediction.scoring import futures_of, score_prediction
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.record import (
     AbsentPart,
@@ -48,7 +49,7 @@ from dvdgan.evaluation.record import (
     is_record,
 )
 from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
-from dvdgan.evaluation.sets import Sets, choose_sets, more_futures
+from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.evaluation.spaces import Spaces, open_spaces
@@ -133,7 +134,7 @@ def evaluate(
         # Clips and features, as far as they are not kept yet.
         futures: list[ClipSet] = []
         if isinstance(given.made, Model):
-            futures = more_futures(given.made, sets, settings, cache)
+            futures = futures_of(given.made, sets, settings, cache)
             every = [*sets.generated, *futures[len(sets.generated) :]]
             with stages.bar("making clips", "making clips", sum(map(len, every))) as advance:
                 for some in every:
@@ -164,13 +165,14 @@ def evaluate(
             absent["behaviours"] = str(error)
 
         # The record.
+        described: dict[str, Corruption | Naive] = {**CORRUPTIONS, **naive(sets.given)}
         results = Evaluation(
             made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             evaluated=_evaluated(given, sets, settings),
             reference=_reference(given, sets),
             spaces=[space.record for space in spaces.spaces],
             scores=scores,
-            corruptions={name: controls(sets.given)[name].description for name in corrupted},
+            corruptions={name: described[name].description for name in corrupted},
             sweep=curve,
             classifier=_classifier(known, sets, cache, absent),
             memorisation=None if copies is None else copies.record,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dvdgan.evaluation.clip_set import ClipSet, content_key
+from dvdgan.evaluation.cache import Cache, made_once
+from dvdgan.evaluation.clip_set import ClipSet, apportioned, content_key, ranked
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.models import Model
 from dvdgan.networks.statistics import load_statistics, statistics_of
@@ -101,6 +103,60 @@ def model_clips(
         ),
         read=read,
     )
+
+
+def model_set(
+    model: Model,
+    classes: list[str],
+    weights: Sequence[float],
+    count: int,
+    first_seed: int,
+    truncation: float,
+    frames: int | None,
+    cache: Cache,
+    starts: ClipSet | None = None,
+) -> ClipSet:
+    """A model's clips under the evaluation's classes, each made once; classes come as often as their weights say.
+
+    Where they go on from `starts`, as many, each is of the class of its own.
+    """
+    labels = apportioned(weights, count) if starts is None else starts.labels
+    own = None
+    if model.classes:
+        numbers = np.array([model.classes.index(name) for name in classes], np.int64)
+        own = numbers[labels] if classes else apportioned(model.class_weights, count)
+    clips = model_clips(model, own, range(first_seed, first_seed + count), truncation, frames, starts)
+    return made_once(replace(clips, labels=labels, classes=classes), cache)
+
+
+def start_rows(
+    clips: ClipSet, rows: np.ndarray, labels: np.ndarray, weights: Sequence[float], count: int, seed: int
+) -> np.ndarray:
+    """Rows of the clips whose first frames a predictor is given, int64 ``[count]``: clip i's start, whatever the batch.
+
+    Of each class those come that `ranked` puts first, and again where there are too few. The starts of fewer clips are
+    the first of those of more.
+
+    Args:
+        clips: real ones.
+        rows: those that may be chosen, int64 ``[M]``.
+        labels: the class of each of these among the evaluation's, int64 ``[M]``.
+        weights: how often each class comes; one without clips does not.
+        count: how many.
+        seed: of the choice.
+
+    Raises:
+        EvaluationError: there are no clips.
+    """
+    members = [ranked(clips, rows[labels == label], seed) for label in range(len(weights))]
+    there = [weight if len(some) else 0.0 for weight, some in zip(weights, members)]
+    if not any(there):
+        raise EvaluationError(f"{clips.name}: no clips to go on from; hold some out (data.test_fraction)")
+    chosen, used = np.empty(count, np.int64), np.zeros(len(weights), np.int64)
+    for place, label in enumerate(apportioned(there, count).tolist()):
+        chosen[place] = members[label][used[label] % len(members[label])]
+        used[label] += 1
+    return chosen
 
 
 def _generator_key(model: Model) -> str:

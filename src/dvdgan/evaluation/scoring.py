@@ -13,9 +13,11 @@ from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.metrics.baselines import baseline, held_out_splits
 from dvdgan.evaluation.metrics.registry import Metric, MetricGroup, Side
+from dvdgan.evaluation.model_clips import model_set
+from dvdgan.evaluation.prediction.naive import naive, naive_set
 from dvdgan.evaluation.progress import Advance, Stages
 from dvdgan.evaluation.record import Baseline, ClassScore, Measured, Score, Sweep, SweepPoint
-from dvdgan.evaluation.sets import Sets, model_set
+from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import FeatureSpace
 from dvdgan.models import Model
@@ -25,17 +27,16 @@ _FEWEST = 4  # clips of a class on either side, below which it has no score
 
 
 def corrupted_sets(sets: Sets, settings: EvaluationSettings) -> dict[str, ClipSet]:
-    """Held-out clips, corrupted in each way that clips of their length can be.
+    """Held-out clips, corrupted in each way that clips of their length can be; none if the settings say so.
 
-    If the settings say so, none; but what a predictor is to beat is there in any case.
+    Those that a predictor is to beat are there in any case.
     """
-    given = sets.given
-    chosen = corruptions.controls(given) if settings.controls else corruptions.naive_predictions(given)
-    return {
-        name: corruptions.corrupted(sets.controls, name, settings.seed, given)
-        for name, corruption in chosen.items()
-        if sets.controls.frames >= corruption.least_frames
+    found = {
+        name: corruptions.corrupted(sets.controls, name, settings.seed)
+        for name, corruption in corruptions.CORRUPTIONS.items()
+        if settings.controls and sets.controls.frames >= corruption.least_frames
     }
+    return found | {name: naive_set(sets.controls, name, sets.given) for name in naive(sets.given)}
 
 
 def side(space: FeatureSpace, clips: ClipSet, cache: Cache, advance: Advance | None = None) -> Side:

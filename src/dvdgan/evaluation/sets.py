@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dvdgan.data.decode.clip import VIDEO_SUFFIXES
-from dvdgan.evaluation.cache import Cache, made_once
+from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, apportioned, ranked
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.model_clips import model_clips
+from dvdgan.evaluation.model_clips import model_set, start_rows
 from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.real_clips import RealClips, middle_windows, readable
 from dvdgan.evaluation.settings import SEEDS_APART, EvaluationSettings
@@ -114,7 +114,9 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
     starts, given = None, 0
     if isinstance(made, Model):
         if given := made.config.network.first_frames:
-            starts = _starts(pools["held-out"], rows["held-out"], weights, count, settings.seed)
+            pool, able = pools["held-out"], rows["held-out"]
+            chosen_rows = start_rows(pool.whole, able, pool.labels[able], weights, count, settings.seed)
+            starts = pool.take(chosen_rows, "held-out clips whose first frames are given")
             if made.classes and not classes:
                 warnings.append("clips go on from held-out ones of no known class, under the model's classes in turn")
         seeds = [place * SEEDS_APART for place in range(settings.seeds)]
@@ -206,67 +208,6 @@ class _Pool:
         more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
         classes = len(self.classes)
         return [f"{len(few)} of {classes} classes have fewer {what} clips than asked ({named}{more}): {so}"]
-
-
-def model_set(
-    model: Model,
-    classes: list[str],
-    weights: Sequence[float],
-    count: int,
-    first_seed: int,
-    truncation: float,
-    frames: int | None,
-    cache: Cache,
-    starts: ClipSet | None = None,
-) -> ClipSet:
-    """A model's clips under the evaluation's classes, each made once; classes come as often as their weights say.
-
-    Where they go on from `starts`, as many, each is of the class of its own.
-    """
-    labels = apportioned(weights, count) if starts is None else starts.labels
-    own = None
-    if model.classes:
-        numbers = np.array([model.classes.index(name) for name in classes], np.int64)
-        own = numbers[labels] if classes else apportioned(model.class_weights, count)
-    clips = model_clips(model, own, range(first_seed, first_seed + count), truncation, frames, starts)
-    return made_once(replace(clips, labels=labels, classes=classes), cache)
-
-
-def _starts(pool: _Pool, rows: np.ndarray, weights: Sequence[float], count: int, seed: int) -> ClipSet:
-    """Clips that a predictor's begin as: of each class those that `ranked` puts first, again where there are too few.
-
-    The starts of fewer clips are the first of those of more.
-
-    Args:
-        pool: held-out clips.
-        rows: those of them that can be read.
-        weights: how often each class comes; one that has no clips does not.
-        count: how many.
-        seed: of the choice.
-    """
-    members = [ranked(pool.whole, rows[pool.labels[rows] == label], seed) for label in range(len(weights))]
-    there = [weight if len(some) else 0.0 for weight, some in zip(weights, members)]
-    if not any(there):
-        raise EvaluationError(f"{pool.whole.name}: no held-out clip to go on from; hold some out (data.test_fraction)")
-    chosen, used = np.empty(count, np.int64), np.zeros(len(weights), np.int64)
-    for place, label in enumerate(apportioned(there, count).tolist()):
-        chosen[place] = members[label][used[label] % len(members[label])]
-        used[label] += 1
-    return pool.take(chosen, "held-out clips whose first frames are given")
-
-
-def more_futures(model: Model, sets: Sets, settings: EvaluationSettings, cache: Cache) -> list[ClipSet]:
-    """Sets of a predictor's clips, one for each future of a start, the generated ones first; none of other models."""
-    if not sets.given:
-        return []
-    more = [
-        model_set(
-            model, sets.classes, sets.weights, sets.count, place * SEEDS_APART, settings.truncation, settings.frames,
-            cache, sets.starts,
-        )
-        for place in range(len(sets.generated), settings.futures)
-    ]  # fmt: skip
-    return [*sets.generated, *more][: settings.futures]
 
 
 def _of_folder(pool: _Pool, wanted: np.ndarray, settings: EvaluationSettings, warnings: list[str]) -> list[ClipSet]:

@@ -14,11 +14,14 @@ from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.st_lpips import ShiftTolerantLpips
 from dvdgan.evaluation.metrics.intervals import mean_half_width
+from dvdgan.evaluation.model_clips import model_set
 from dvdgan.evaluation.prediction.measures import MOST_DB, FrameMeasure, Psnr, Ssim
 from dvdgan.evaluation.prediction.naive import naive
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.record import FrameCurve, Measured, Prediction, PredictionMeasure
 from dvdgan.evaluation.sets import Sets
+from dvdgan.evaluation.settings import SEEDS_APART, EvaluationSettings
+from dvdgan.models import Model
 
 _VERSION = 1  # raised whenever other numbers are kept
 _AT_ONCE = 8  # frames of each clip that are compared together: what a measure sees of them may be large
@@ -50,6 +53,18 @@ _ST_LPIPS = PredictionMeasure(
 
 Values = dict[str, np.ndarray]
 """Of S starts: ``futures [S, N, T]``, ``between [S, T]`` (mean over pairs of futures), and ``[S, T]`` by baseline."""
+
+
+def futures_of(model: Model, sets: Sets, settings: EvaluationSettings, cache: Cache) -> list[ClipSet]:
+    """As many futures of each start as the settings say, the generated sets first; none unless the model predicts."""
+    if not sets.given:
+        return []
+    options = settings.truncation, settings.frames, cache, sets.starts
+    more = [
+        model_set(model, sets.classes, sets.weights, sets.count, place * SEEDS_APART, *options)
+        for place in range(len(sets.generated), settings.futures)
+    ]
+    return [*sets.generated, *more][: settings.futures]
 
 
 def score_prediction(
@@ -125,7 +140,7 @@ def compare(measure: FrameMeasure, real: np.ndarray, futures: np.ndarray, given:
     Returns:
         `Values` without the first axis, float64.
     """
-    naively = {name: predict(real, given)[given:] for name, predict in naive(given).items()}
+    naively = {name: way.function(real, given)[given:] for name, way in naive(given).items()}
     naively["copied"] = naively["copied"][:1]  # all are equal
     made, parts = futures[:, given:], []
     for start in range(0, len(real) - given, _AT_ONCE):

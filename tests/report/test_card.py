@@ -43,6 +43,7 @@ def test_a_predictor_s_card_has_its_baselines(tmp_path):
     text = path.read_text()
     assert "| 4 made frames, 180 starts | PSNR (dB, higher is better) | SSIM (higher is better) | ST-LPIPS (" in text
     assert "| last given frame, held | 0.355 | 0.355 | 0.445 |" in text
+    assert "Ahead of both baselines, frame by frame: from made frame 3 on (" in text
     assert "- Does it predict better than copying the last frame? from made frame 3 on" in text
 
 

@@ -92,7 +92,7 @@ def answers(evaluation: Evaluation) -> list[Answer]:
     """Questions with answers; those that were not measured are left out."""
     made = []
     if evaluation.prediction:
-        made.append(_of_prediction(evaluation.prediction, evaluation.scores))
+        made.append(of_prediction(evaluation.prediction, evaluation.scores))
     if evaluation.classifier:
         made.append(_of_classifier(evaluation.classifier))
     if evaluation.behaviours:
@@ -102,7 +102,8 @@ def answers(evaluation: Evaluation) -> list[Answer]:
     return [*made, _confidence(evaluation)]
 
 
-def _of_prediction(prediction: Prediction, scores: list[Score]) -> Answer:
+def of_prediction(prediction: Prediction, scores: list[Score]) -> Answer:
+    """Whether a predictor beats its baselines; the sentences after the first say more than its table."""
     measure, ways = prediction.main, prediction_ways(prediction)
     against, mean = measure.against("mean", "copied"), _ahead(measure.ahead_from("mean"))
     best = f" ({ways['best']}: {_ahead(measure.ahead_from('best'))})" if "best" in ways else ""

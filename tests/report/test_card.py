@@ -4,7 +4,7 @@ from conftest import tiny_config
 from dvdgan.models import UNMEASURED, with_scores
 from dvdgan.report.evaluation.card import write_scores
 from dvdgan.training.samples import card
-from support.records import example
+from support.records import example, prediction
 
 CARD = card(tiny_config("store"), ["dot", "bar"], {"Steps": "12"})
 
@@ -34,6 +34,17 @@ def test_scores_stand_beside_their_baselines(tmp_path):
     assert evaluation.memorisation.spaces[0].verdict in text
     assert UNMEASURED not in text
     assert text.startswith(CARD.partition("## Scores")[0])
+
+
+def test_a_predictor_s_card_has_its_baselines(tmp_path):
+    path = tmp_path / "card.md"
+    path.write_text(CARD)
+    write_scores(path, example().model_copy(update={"prediction": prediction()}))
+    text = path.read_text()
+    assert "| 4 made frames, 180 starts | PSNR (dB, higher is better) | SSIM (higher is better) | ST-LPIPS (" in text
+    assert "| last given frame, held | 0.355 | 0.355 | 0.445 |" in text
+    assert "Ahead of both baselines, frame by frame: from made frame 3 on (" in text
+    assert "- Does it predict better than copying the last frame? from made frame 3 on" in text
 
 
 def test_scores_replace_those_that_were_there_and_nothing_else(tmp_path):

@@ -16,7 +16,7 @@ from dvdgan.report.evaluation.tables import class_table, control_table, most_con
 from dvdgan.report.words import decimals, measured, moment, number, percent, share_whole, times
 from support.clips import read_clip
 from support.pages import EVIL, Page, loads_nothing, shows_names_only, strings
-from support.records import CLASSES, CORRUPTIONS, bare, baseline_of, example
+from support.records import CLASSES, CORRUPTIONS, bare, baseline_of, example, prediction
 
 SECTIONS = {
     "summary", "warnings", "clips", "scores", "controls", "classes", "truncation", "classifier", "memorisation",
@@ -93,6 +93,58 @@ def test_whole_page_says_what_matters(whole):
         assert said in whole.text, said
     assert "None" not in whole.text
     assert "nan" not in whole.text.lower().replace("dominan", "")
+
+
+def predicted(**options):
+    return example().model_copy(update={"prediction": prediction(**options)})
+
+
+def test_a_predictor_s_curves_and_baselines_are_shown(tmp_path):
+    page = page_of(tmp_path, predicted())
+    assert page.ids >= SECTIONS - {"clips"} | {"prediction"}
+    curves = {key: page.charts[f"prediction-{key}"] for key in ("psnr", "ssim", "st-lpips", "diversity")}
+    named = {line["name"]: line["y"] for line in curves["st-lpips"]["data"] if "name" in line}
+    assert list(named) == ["mean of 4 futures", "best of 4 futures", "last given frame, held", "linear extrapolation"]
+    assert named["last given frame, held"] == pytest.approx([0.4, 0.43, 0.46, 0.49])
+    assert [len(curves["diversity"]["data"]), curves["diversity"]["data"][1]["x"]] == [2, [1, 2, 3, 4]]
+    for said in ("2 first frames of held-out clips", "dB, higher is better", "4 made frames, 180 starts", "0.445"):
+        assert said in page.text, said
+    assert "extrapolation is copying" not in page.text
+    one = page_of(tmp_path, predicted(given=1))
+    assert "of one given frame, linear extrapolation is copying" in one.text
+    assert "linear extrapolation" not in {line.get("name") for line in one.charts["prediction-psnr"]["data"]}
+    assert "prediction" not in page_of(tmp_path, example()).ids
+
+
+@pytest.mark.parametrize(
+    ("lead", "figure", "sentences"),
+    [
+        ((-0.05, -0.02, 0.05, 0.1), "from made frame 3 on", ["best of 4 futures: from made frame 2 on"]),
+        ((0.1, 0.1, -0.01), "not to the end", []),
+        ((0.0, 0.0), "no better than copying", []),
+        ((-0.02, -0.02), "it loses to copying", []),
+        ((-0.2, -0.2), "it loses to copying", ["A model that loses to copying has not been trained."]),
+    ],
+)
+def test_whether_it_predicts_better_than_copying(lead, figure, sentences):
+    answer = answers(predicted(lead=lead))[0]
+    assert answer.figure == figure
+    said = " ".join(answer.sentences)
+    assert all(sentence in said for sentence in sentences)
+    assert ("has not been trained" in said) == bool(figure.startswith("it loses") and sentences)
+
+
+def test_the_score_of_movement_is_set_against_the_baselines():
+    record = predicted()
+    (motion,) = [score for score in record.scores if score.key == "motion/frechet"]
+    values = {"copied": 40.0, "extrapolated": 3.0}
+    for high, verdict in ((2.9, "better"), (3.1, "no better")):
+        overall = Measured(value=2.8, spread=0.1, low=2.7, high=high, over="standard deviation over 3 seeds")
+        controls = {name: Measured(value=value) for name, value in values.items()}
+        score = motion.model_copy(update={"overall": overall, "controls": controls})
+        said = answers(record.model_copy(update={"scores": [score]}))[0].sentences[2]
+        assert said.endswith(f"it scores 2.80, copied clips 40.0, extrapolated clips 3.00: {verdict}.")
+    assert "was not measured" in answers(record.model_copy(update={"scores": []}))[0].sentences[2]
 
 
 def test_clips_play_beside_each_other(whole, tmp_path):

@@ -12,12 +12,15 @@ from dvdgan.evaluation.record import (
     Confusion,
     Evaluated,
     Evaluation,
+    FrameCurve,
     Histogram,
     Measured,
     Memorisation,
     Nearness,
     Pair,
     PassRate,
+    Prediction,
+    PredictionMeasure,
     Reference,
     Score,
     Share,
@@ -265,6 +268,37 @@ def example(classes=CLASSES, pairs=6):
         versions={"dvdgan": "0.1.0", "torch": "2.13.0", "python": "3.11.7"},
         command="dvdgan evaluate --model runs/demo --data phenomena --out report",
     )
+
+
+def frame_curve(values, half=0.01):
+    """A number per made frame, with an interval."""
+    over = "95 % interval over 180 starts"
+    frames = [Measured(value=value, low=value - half, high=value + half, over=over) for value in values]
+    mean = sum(values) / len(values)
+    return FrameCurve(frames=frames, overall=Measured(value=mean, low=mean - half, high=mean + half, over=over))
+
+
+def prediction(lead=(-0.05, -0.02, 0.05, 0.1), given=2):
+    """A prediction whose mean future is better than copying by so much in each made frame. Nothing was measured."""
+    made, measures = len(lead), []
+    for key, name, better, unit in (
+        ("psnr", "PSNR", "higher", "dB"), ("ssim", "SSIM", "higher", ""), ("st-lpips", "ST-LPIPS", "lower", ""),
+    ):  # fmt: skip
+        sign = 1 if better == "higher" else -1
+        copied = [0.4 + sign * -0.03 * time for time in range(made)]
+        ways = {"mean": list(lead), "best": [value + 0.04 for value in lead]}
+        curves = {way: frame_curve([c + sign * by for c, by in zip(copied, over)]) for way, over in ways.items()}
+        baselines = {"copied": 0.0, "extrapolated": 0.2} if given > 1 else {"copied": 0.0}
+        curves |= {base: frame_curve([c - sign * by for c in copied]) for base, by in baselines.items()}
+        leads = {
+            way: {base: frame_curve([value + by for value in over]) for base, by in baselines.items()}
+            for way, over in ways.items()
+        }
+        measures.append(
+            PredictionMeasure(key=key, name=name, better=better, unit=unit, about="How.", curves=curves, leads=leads)
+        )
+    diversity = frame_curve([0.02 * time for time in range(made)])
+    return Prediction(given=given, made=made, starts=180, futures=4, measures=measures, diversity=diversity)
 
 
 def bare():

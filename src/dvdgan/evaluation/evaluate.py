@@ -26,7 +26,7 @@ from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
 from dvdgan.evaluation.clip_set import ClipSet, content_key
-from dvdgan.evaluation.corruptions import CORRUPTIONS
+from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.features.weights import file_sha256
@@ -35,6 +35,8 @@ from dvdgan.evaluation.memorisation.copies import Copies, find_copies
 from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.pass_rates import score_behaviours
+from dvdgan.evaluation.prediction.naive import Naive, naive
+from dvdgan.evaluation.prediction.scoring import futures_of, score_prediction
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.record import (
     AbsentPart,
@@ -130,9 +132,12 @@ def evaluate(
             warnings.append(f"copies: {given.unsearched}")
 
         # Clips and features, as far as they are not kept yet.
+        futures: list[ClipSet] = []
         if isinstance(given.made, Model):
-            with stages.bar("making clips", "making clips", sum(map(len, sets.generated))) as advance:
-                for some in sets.generated:
+            futures = futures_of(given.made, sets, settings, cache)
+            every = [*sets.generated, *futures[len(sets.generated) :]]
+            with stages.bar("making clips", "making clips", sum(map(len, every))) as advance:
+                for some in every:
                     for start in range(0, len(some), CHUNK):
                         rows = range(start, min(start + CHUNK, len(some)))
                         some.read(rows)
@@ -144,7 +149,8 @@ def evaluate(
         scores = []
         for space in spaces.spaces:
             scores += score_space(space, sets, corrupted, settings, cache, stages)
-        curve = _sweep(given.made, spaces, sets, settings, cache, stages, absent)
+        curve = _sweep(given.made, spaces, sets, settings, cache, stages, absent, warnings)
+        prediction = score_prediction(sets, futures, where, cache, stages) if sets.given else None
         copies = behaving = None
         try:
             if not spaces.neighbourhoods:
@@ -159,17 +165,19 @@ def evaluate(
             absent["behaviours"] = str(error)
 
         # The record.
+        described: dict[str, Corruption | Naive] = {**CORRUPTIONS, **naive(sets.given)}
         results = Evaluation(
             made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             evaluated=_evaluated(given, sets, settings),
             reference=_reference(given, sets),
             spaces=[space.record for space in spaces.spaces],
             scores=scores,
-            corruptions={name: CORRUPTIONS[name].description for name in corrupted},
+            corruptions={name: described[name].description for name in corrupted},
             sweep=curve,
             classifier=_classifier(known, sets, cache, absent),
             memorisation=None if copies is None else copies.record,
             behaviours=behaving,
+            prediction=prediction,
             absent=absent,
             warnings=warnings,
             settings=_settings(given, sets, settings),
@@ -189,16 +197,27 @@ def _sweep(
     cache: Cache,
     stages: Stages,
     absent: dict[AbsentPart, str],
+    warnings: list[str],
 ) -> Sweep | None:
     swept = [space for space in spaces.spaces if space.swept]
+    truncations = settings.truncations
+    if isinstance(made, Model) and sets.given:
+        truncations = tuple(truncation for truncation in truncations if truncation in made.statistics)
+        lacking = [f"{one:g}" for one in settings.truncations if one not in truncations]
+        if lacking:
+            warnings.append(
+                f"not in the curve over truncation: {', '.join(lacking)}; a predictor's statistics come with it"
+            )
     if not isinstance(made, Model):
         absent["sweep"] = "clips in a folder have no truncation; evaluate a model"
     elif len(set(settings.truncations)) < 2:
         absent["sweep"] = "it was not asked for (truncations)"
+    elif len(set(truncations)) < 2:
+        absent["sweep"] = "this predictor has no statistics for two of the truncations"
     elif not swept:
         absent["sweep"] = "no space is quick enough for it; give a classifier"
     else:
-        return sweep(swept, made, sets, settings, cache, stages)
+        return sweep(swept, made, sets, settings, truncations, cache, stages)
     return None
 
 
@@ -305,7 +324,7 @@ def _settings(given: Inputs, sets: Sets, settings: EvaluationSettings) -> dict[s
         "generated_clips_of_each_set": sets.count,
         "reference_clips": len(sets.reference),
         "held_out_clips": len(sets.held_out),
-        "corrupted_clips": len(sets.controls) if settings.controls else 0,
+        "corrupted_clips": len(sets.controls) if settings.controls or sets.given else 0,
         "held_out": given.parts.how,
         "training_clips": len(sets.training),
         "classes_come": "as often as in training",
@@ -314,8 +333,8 @@ def _settings(given: Inputs, sets: Sets, settings: EvaluationSettings) -> dict[s
 
 
 def _shown(results: Evaluation, sets: Sets, settings: EvaluationSettings, copies: Copies | None) -> ShownClips:
-    """The clips that the page shows: of many classes, those of the worst."""
-    sides = sets.generated[0], sets.reference
+    """The clips that the page shows, of many classes the worst; a predictor's beside how its starts went on."""
+    sides = sets.generated[0], sets.starts or sets.reference
     names = sets.classes or [""]
     moving = set(by_worst(names, results)[:MOST_MOVING] if len(names) > MOST_MOVING else names)
     room = _SHOWN_BYTES // (2 * len(moving) * sides[0].frames * sides[0].size ** 2 * 3)

@@ -96,6 +96,8 @@ def open_inputs(
         place = find_model(model)
         (base, own), classes = _as_trained(loaded, model, source), len(loaded.classes)
         size, frames = loaded.config.network.size, settings.frames or loaded.config.network.frames
+        if frames <= (given := loaded.config.network.first_frames):
+            raise EvaluationError(f"{model}: is given the first {given} frames; give frames={given + 1} or more")
         if settings.size not in (None, size):
             raise EvaluationError(f"{model}: makes clips of {size} px; leave size out, or give {size}")
     else:

@@ -13,9 +13,11 @@ from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.metrics.baselines import baseline, held_out_splits
 from dvdgan.evaluation.metrics.registry import Metric, MetricGroup, Side
+from dvdgan.evaluation.model_clips import model_set
+from dvdgan.evaluation.prediction.naive import naive, naive_set
 from dvdgan.evaluation.progress import Advance, Stages
 from dvdgan.evaluation.record import Baseline, ClassScore, Measured, Score, Sweep, SweepPoint
-from dvdgan.evaluation.sets import Sets, model_set
+from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import FeatureSpace
 from dvdgan.models import Model
@@ -25,14 +27,16 @@ _FEWEST = 4  # clips of a class on either side, below which it has no score
 
 
 def corrupted_sets(sets: Sets, settings: EvaluationSettings) -> dict[str, ClipSet]:
-    """Held-out clips, corrupted in each way that clips of their length can be; none if the settings say so."""
-    if not settings.controls:
-        return {}
-    return {
+    """Held-out clips, corrupted in each way that clips of their length can be; none if the settings say so.
+
+    Those that a predictor is to beat are there in any case.
+    """
+    found = {
         name: corruptions.corrupted(sets.controls, name, settings.seed)
         for name, corruption in corruptions.CORRUPTIONS.items()
-        if sets.controls.frames >= corruption.least_frames
+        if settings.controls and sets.controls.frames >= corruption.least_frames
     }
+    return found | {name: naive_set(sets.controls, name, sets.given) for name in naive(sets.given)}
 
 
 def side(space: FeatureSpace, clips: ClipSet, cache: Cache, advance: Advance | None = None) -> Side:
@@ -213,6 +217,7 @@ def sweep(
     model: Model,
     sets: Sets,
     settings: EvaluationSettings,
+    truncations: Sequence[float],
     cache: Cache,
     stages: Stages,
 ) -> Sweep:
@@ -222,17 +227,18 @@ def sweep(
         spaces: cheap ones.
         model: makes the clips.
         sets: the real clips.
-        settings: at which truncations.
+        settings: of the clips.
+        truncations: at which it is looked.
         cache: where clips and features are kept.
         stages: shows how far it is.
     """
-    truncations = sorted(set(settings.truncations), reverse=True)
+    truncations = sorted(set(truncations), reverse=True)
     points = []
     with stages.bar("truncation", "over truncation", len(truncations) * len(spaces)) as advance:
         reals = [side(space, sets.reference, cache) for space in spaces]
         for truncation in truncations:
             options = sets.seeds[0], truncation, settings.frames, cache
-            clips = model_set(model, sets.classes, sets.weights, sets.count, *options)
+            clips = model_set(model, sets.classes, sets.weights, sets.count, *options, sets.starts)
             values: dict[str, Measured] = {}
             for space, real in zip(spaces, reals):
                 generated = side(space, clips, cache)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dvdgan.data.decode.clip import VIDEO_SUFFIXES
-from dvdgan.evaluation.cache import Cache, made_once
+from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, apportioned, ranked
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.model_clips import model_clips
+from dvdgan.evaluation.model_clips import model_set, start_rows
 from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.real_clips import RealClips, middle_windows, readable
 from dvdgan.evaluation.settings import SEEDS_APART, EvaluationSettings
@@ -43,6 +43,9 @@ class Sets:
         groups: of each held-out clip, what it shares with its near copies.
         seeds: the first seed of each generated set; empty where clips come from a folder.
         warnings: what is not as asked.
+        starts: held-out clips whose first frames each clip of a generated set begins with, the same for every set; None
+            unless the model predicts what follows.
+        given: how many first frames that are.
     """
 
     classes: list[str]
@@ -55,6 +58,8 @@ class Sets:
     groups: list[str]
     seeds: list[int]
     warnings: list[str]
+    starts: ClipSet | None = None
+    given: int = 0
 
     @property
     def count(self) -> int:
@@ -96,13 +101,7 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
     seeds: list[int] = []
     if isinstance(made, RealClips) and len(made) < 2:
         raise EvaluationError(f"{made.name}: {len(made)} clip is too few to compare; it takes 2")
-    if isinstance(made, Model):
-        seeds = [place * SEEDS_APART for place in range(settings.seeds)]
-        generated = [
-            model_set(made, classes, weights, count, seed, settings.truncation, settings.frames, cache)
-            for seed in seeds
-        ]
-    else:
+    if isinstance(made, RealClips):
         generated = _of_folder(_Pool(made, classes), wanted, settings, warnings)
         wanted = np.bincount(generated[0].labels, minlength=len(weights))
     chosen: dict[str, ClipSet] = {}
@@ -112,6 +111,19 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         chosen[name] = pool.take(rows[name])
         so = "scores, baselines and controls are then not of the same mix; take fewer clips (num)"
         warnings += pool.missing(pool.real_counts(wanted), name, so)
+    starts, given = None, 0
+    if isinstance(made, Model):
+        if given := made.config.network.first_frames:
+            pool, able = pools["held-out"], rows["held-out"]
+            chosen_rows = start_rows(pool.whole, able, pool.labels[able], weights, count, settings.seed)
+            starts = pool.take(chosen_rows, "held-out clips whose first frames are given")
+            if made.classes and not classes:
+                warnings.append("clips go on from held-out ones of no known class, under the model's classes in turn")
+        seeds = [place * SEEDS_APART for place in range(settings.seeds)]
+        generated = [
+            model_set(made, classes, weights, count, seed, settings.truncation, settings.frames, cache, starts)
+            for seed in seeds
+        ]
     for clips in (training, parts.held_out, *([made] if isinstance(made, RealClips) else [])):
         warnings += _left_out(clips)
     if isinstance(made, RealClips) and not 1 / _SPEED < made.fps / parts.held_out.fps < _SPEED:
@@ -140,6 +152,8 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         groups=[groups[row] for row in rows["held-out"]],
         seeds=seeds,
         warnings=warnings,
+        starts=starts,
+        given=given,
     )
 
 
@@ -194,26 +208,6 @@ class _Pool:
         more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
         classes = len(self.classes)
         return [f"{len(few)} of {classes} classes have fewer {what} clips than asked ({named}{more}): {so}"]
-
-
-def model_set(
-    model: Model,
-    classes: list[str],
-    weights: Sequence[float],
-    count: int,
-    first_seed: int,
-    truncation: float,
-    frames: int | None,
-    cache: Cache,
-) -> ClipSet:
-    """A model's clips under the evaluation's classes, each made once; classes come as often as their weights say."""
-    labels = apportioned(weights, count)
-    own = None
-    if model.classes:
-        numbers = np.array([model.classes.index(name) for name in classes], np.int64)
-        own = numbers[labels] if classes else apportioned(model.class_weights, count)
-    clips = model_clips(model, own, range(first_seed, first_seed + count), truncation, frames)
-    return made_once(replace(clips, labels=labels, classes=classes), cache)
 
 
 def _of_folder(pool: _Pool, wanted: np.ndarray, settings: EvaluationSettings, warnings: list[str]) -> list[ClipSet]:

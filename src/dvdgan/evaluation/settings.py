@@ -48,6 +48,8 @@ class EvaluationSettings(FrozenModel):
     seeds: int = Field(3, ge=1, le=100)
     """Sets of generated clips, each of other seeds; scores are their mean, with the deviation over them; 2 with
     --quick."""
+    futures: int = Field(4, ge=1, le=1000)
+    """Clips that a predictor makes of each start, of which the mean and the best count; 2 with --quick."""
     truncation: float = Field(1.0, gt=0, le=1)
     """Of the model's noise; 1 is none."""
     truncations: Truncations = (1.0, 0.8, 0.6, 0.44)
@@ -57,7 +59,7 @@ class EvaluationSettings(FrozenModel):
     frames: int | None = Field(None, ge=1, le=4096)
     """Frames per clip. null: the model's, then the classifier's, else 12."""
     controls: bool = True
-    """Score corrupted real clips; false with --quick."""
+    """Score corrupted real clips; false with --quick. Those that a predictor is to beat are scored in any case."""
     frame_size: int | None = Field(None, ge=32, le=1024)
     """Height and width at which EfficientNet sees frames, in pixels. null: 128 for clips below 96 px, else 224."""
     windows: int = Field(10_000, ge=1, le=10_000_000)
@@ -118,6 +120,7 @@ class ClassifierSettings(FrozenModel):
 QUICK: Mapping[str, Any] = {
     "per_class": 10,
     "seeds": 2,
+    "futures": 2,
     "truncations": (),
     "controls": False,
     "windows": 3000,

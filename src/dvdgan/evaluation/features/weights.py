@@ -56,6 +56,14 @@ TRANSNETV2 = PackagedWeights(
     sha256="a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de",
     licence="MIT",
 )
+ST_LPIPS = PackagedWeights(
+    title="ST-LPIPS, AlexNet",
+    distribution="stlpips-pytorch",
+    version="0.0.2",
+    file="stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth",
+    sha256="b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
+    licence="BSD-2-Clause",
+)
 
 
 def find_weights(weights: PackagedWeights) -> Path:

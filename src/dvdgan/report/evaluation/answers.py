@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dvdgan.evaluation.record import Behaviours, ClassifierResults, Evaluation, Memorisation, Score
+from dvdgan.evaluation.record import Behaviours, ClassifierResults, Evaluation, Memorisation, Prediction, Score
+from dvdgan.report.evaluation.tables import prediction_ways
 from dvdgan.report.words import clips, interval, measured, number, percent, share, share_whole, times
 
 _HEADLINES = 4  # shown where no score is marked as one
@@ -90,6 +91,8 @@ def _controls(score: Score) -> str:
 def answers(evaluation: Evaluation) -> list[Answer]:
     """Questions with answers; those that were not measured are left out."""
     made = []
+    if evaluation.prediction:
+        made.append(of_prediction(evaluation.prediction, evaluation.scores))
     if evaluation.classifier:
         made.append(_of_classifier(evaluation.classifier))
     if evaluation.behaviours:
@@ -97,6 +100,54 @@ def answers(evaluation: Evaluation) -> list[Answer]:
     if evaluation.memorisation:
         made.append(_of_memorisation(evaluation.memorisation))
     return [*made, _confidence(evaluation)]
+
+
+def of_prediction(prediction: Prediction, scores: list[Score]) -> Answer:
+    """Whether a predictor beats its baselines; the sentences after the first say more than its table."""
+    measure, ways = prediction.main, prediction_ways(prediction)
+    against, mean = measure.against("mean", "copied"), _ahead(measure.ahead_from("mean"))
+    best = f" ({ways['best']}: {_ahead(measure.ahead_from('best'))})" if "best" in ways else ""
+    baselines = "both baselines" if "extrapolated" in measure.curves else "copying"
+    said = [
+        f"{name} {number(measure.curves[way].overall.value or 0.0)}"
+        for way, name in ways.items()
+        if way in measure.curves
+    ]
+    sentences = [
+        f"{measure.name} ({measure.better} is better) over {clips(prediction.made, 'made frame')} of "
+        f"{clips(prediction.starts, 'held-out start')}: {', '.join(said)}.",
+        f"Ahead of {baselines}, frame by frame: {mean}{best}.",
+    ]
+    if against == measure.against("best", "copied") == "worse":
+        sentences.append("A model that loses to copying has not been trained.")
+    sentences.append(_temporal(scores))
+    if prediction.diversity:
+        first, last = (number(frame.value or 0.0) for frame in prediction.diversity.frames[:: prediction.made - 1 or 1])
+        sentences.append(f"Two futures of one start lie {first} apart in the first made frame, {last} in the last.")
+    if against != "better":
+        figure = "it loses to copying" if against == "worse" else "no better than copying"
+    else:
+        figure = mean
+    return Answer("Does it predict better than copying the last frame?", figure, sentences)
+
+
+def _ahead(frame: int | None) -> str:
+    return "not to the end" if frame is None else f"from made frame {frame} on"
+
+
+def _temporal(scores: list[Score]) -> str:
+    """How a predictor stands to its baselines in the score of movement, in a sentence."""
+    score = next((score for score in scores if score.key == "motion/frechet"), None)
+    if score is None or score.overall.value is None:
+        return "The score of movement was not measured."
+    naive = {name: score.controls[name].value for name in ("copied", "extrapolated") if name in score.controls}
+    worst = score.overall.value if score.overall.high is None else score.overall.high  # of the seeds
+    beaten = all(value is not None and worst < value for value in naive.values())
+    values = ", ".join(f"{name} clips {number(value or 0.0)}" for name, value in naive.items())
+    return (
+        f"In time ({score.name}, {score.space}; lower is better) it scores {number(score.overall.value)}, {values}: "
+        f"{'better' if beaten else 'no better'}."
+    )
 
 
 def _of_classifier(classifier: ClassifierResults) -> Answer:

@@ -8,7 +8,8 @@ from dvdgan.data.write.encode import atomic_path
 from dvdgan.documents import read_text
 from dvdgan.evaluation.record import Evaluation
 from dvdgan.models import with_scores
-from dvdgan.report.evaluation.answers import answers, headlines
+from dvdgan.report.evaluation.answers import answers, headlines, of_prediction
+from dvdgan.report.evaluation.tables import prediction_table
 from dvdgan.report.words import number
 
 
@@ -41,6 +42,12 @@ def _scores(evaluation: Evaluation) -> str:
     for line in headlines(evaluation):
         score, real = line.score, "" if line.score.baseline.mean is None else number(line.score.baseline.mean)
         lines.append(f"| {score.name}, {score.space} ({score.better} is better) | {line.value} | {real} |")
+    if evaluation.prediction:
+        table = prediction_table(evaluation.prediction)
+        lines += ["", f"| {table.groups[0][0]} | {' | '.join(f'{c.name} ({c.note})' for c in table.columns)} |"]
+        lines.append("|---|" + "---|" * len(table.columns))
+        lines += [f"| {row.name} | {' | '.join(cell.text for cell in row.cells)} |" for row in table.rows]
+        lines += ["", *of_prediction(evaluation.prediction, evaluation.scores).sentences[1:]]
     asked = answers(evaluation)[:-1]  # the last one is how sure that is, for which the page has reasons
     lines += ["", *(f"- {answer.question} {answer.figure}" for answer in asked)]
     lines += ["", f"Measured {evaluation.made} by dvdgan {evaluation.versions.get('dvdgan', '')}."]

@@ -12,7 +12,13 @@ from dvdgan.evaluation.record import ClipList, Evaluation, Pair, Share
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.movies import BUDGET, Movie, movies
-from dvdgan.report.evaluation.tables import class_table, control_table, most_confused, score_groups
+from dvdgan.report.evaluation.tables import (
+    class_table,
+    control_table,
+    most_confused,
+    prediction_table,
+    score_groups,
+)
 from dvdgan.report.html import ReportError, check_path, plotly_js, write_page
 from dvdgan.report.words import Property, clips, duration, setting
 
@@ -53,6 +59,7 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
     check_path(out)
     plotly_js(out)
     from dvdgan.report.evaluation.charts import curves, heat_map, histogram, ruler, tradeoffs
+    from dvdgan.report.evaluation.prediction_charts import prediction_charts
 
     main, classifier, memorisation = headlines(results), results.classifier, results.memorisation
     rulers = {line.score.key: ruler(line.score) for line in main}
@@ -63,7 +70,8 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
     ]
     confusions = [(heat_map(c, f"confusion-{side}", *text), most_confused(c)) for side, *text, c in sides if c]
     histograms = {part.space: histogram(part) for part in (memorisation.spaces if memorisation else ())}
-    charts = [*rulers.values(), *swept, *against, *(chart for chart, _ in confusions), *histograms.values()]
+    over_time = prediction_charts(results.prediction) if results.prediction else []
+    charts = [*rulers.values(), *over_time, *swept, *against, *(chart for chart, _ in confusions), *histograms.values()]
     return write_page(
         out,
         "evaluation.html.j2",
@@ -78,6 +86,8 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
         controls=control_table(results),
         unseen=results.unseen(),
         by_class=class_table(results),
+        predicted=prediction_table(results.prediction) if results.prediction else None,
+        over_time=over_time,
         curves=swept,
         tradeoffs=against,
         swept_over=_swept_over(results),
@@ -99,6 +109,7 @@ def _header(results: Evaluation) -> list[Property]:
         "Generated": clips(used.count),
         "Real": f"{clips(reference.clips.count)}, {reference.split}",
         "Each clip": f"{used.frames} frames, {used.size}×{used.size}, {used.fps:g} fps",
+        "Given": f"{clips(results.prediction.given, 'first frame')} of held-out clips" if results.prediction else "",
         "Classes": len(results.classes) or "none (unlabelled)",
         "Seeds": ", ".join(map(str, evaluated.seeds[:6])) + (" …" if len(evaluated.seeds) > 6 else ""),
         "Truncation": "" if evaluated.truncation is None else f"{evaluated.truncation:g}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dvdgan.evaluation.record import Confusion, Evaluation, Score, Share, Space
+from dvdgan.evaluation.record import Confusion, Evaluation, FrameCurve, Prediction, Score, Share, Space
 from dvdgan.report.words import interval, measured, number, percent, share, share_interval, times
 
 
@@ -135,6 +135,37 @@ def _control(score: Score, corruption: str) -> Cell:
     unseen = score.sees(corruption) is False
     notes = [times(score.times_worse(control.value)), "not\u00a0seen" if unseen else ""]
     return Cell(number(control.value), ",\u00a0".join(filter(None, notes)), faint=unseen)
+
+
+def prediction_ways(prediction: Prediction) -> dict[str, str]:
+    """What each curve of a prediction is called."""
+    many = prediction.futures
+    model = (
+        {"mean": f"mean of {many} futures", "best": f"best of {many} futures"} if many > 1 else {"mean": "the model"}
+    )
+    return model | {"copied": "last given frame, held", "extrapolated": "linear extrapolation"}
+
+
+def prediction_table(prediction: Prediction) -> Table:
+    """Measures as columns; the model and the baselines as rows."""
+    group = f"{prediction.made} made frames, {prediction.starts:,} starts"
+    columns = [
+        Column(measure.name, ", ".join(filter(None, (measure.unit, f"{measure.better} is better"))), group)
+        for measure in prediction.measures
+    ]
+    rows = []
+    for way, name in prediction_ways(prediction).items():
+        cells = [_predicted(measure.curves.get(way), measure.missing) for measure in prediction.measures]
+        if any(cell.text != "–" for cell in cells):
+            rows.append(Row(name, cells))
+    return Table(columns, rows)
+
+
+def _predicted(curve: FrameCurve | None, missing: str) -> Cell:
+    if curve is None or curve.overall.value is None:
+        return _missing(missing)
+    low, high = curve.overall.low, curve.overall.high
+    return Cell(number(curve.overall.value), "" if low is None or high is None else interval(low, high))
 
 
 def class_table(evaluation: Evaluation) -> Table | None:

@@ -136,9 +136,9 @@ def middle_windows(
 def readable(clips: RealClips, cache: Cache) -> np.ndarray:
     """Numbers of the clips whose files can be decoded, int64, ascending.
 
-    Packed clips were decoded when they were packed, so they are not read; others are, once: what was found is kept.
+    The clips of a store in one file are not read; others are, once: what was found is kept.
     """
-    if isinstance(clips.dataset.store, ClipStore):
+    if isinstance(clips.dataset.store, ClipStore) and clips.dataset.store.shards is None:
         return np.arange(len(clips))
 
     def look() -> list[int]:

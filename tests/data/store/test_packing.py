@@ -232,7 +232,7 @@ from pathlib import Path
 
 def add(self, frames, *args, **options):
     if len(self) == 2:
-        self._file.write(next(iter(frames)).tobytes())
+        self._frames.file.write(next(iter(frames)).tobytes())
         os.kill(os.getpid(), signal.SIGKILL)
     return real(self, frames, *args, **options)
 

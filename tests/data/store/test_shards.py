@@ -65,9 +65,9 @@ def test_shards_are_tar_files_of_samples_as_webdataset_reads_them(packed):
         for key in keys:
             clip = np.load(io.BytesIO(files[f"{key}.npy"]))
             assert np.array_equal(clip, coded_clip(int(key), 8, SIZE, SIZE + int(key)))
-            facts = json.loads(files[f"{key}.json"])
-            assert (facts["source"], facts["fps"], facts["group"]) == (f"{int(key)}.mp4", 12.5, f"g{int(key)}")
-            assert facts["class"] == "abc"[int(files[f"{key}.cls"])]
+            known = json.loads(files[f"{key}.json"])
+            assert (known["source"], known["fps"], known["group"]) == (f"{int(key)}.mp4", 12.5, f"g{int(key)}")
+            assert known["class"] == "abc"[int(files[f"{key}.cls"])]
             numbers.append(int(key))
     assert numbers == list(range(COUNT))
 
@@ -211,6 +211,7 @@ INDEX_DAMAGE = {
     "no shards": (lambda index: index.pop("shards"), r"\(shards\)"),
     "shards that are no pairs": (lambda index: index.update(shards=[4, 3, 4, 3]), r"\(shards\)"),
     "too few clips": (lambda index: index["shards"][0].__setitem__(0, 1), r"\(shards\)"),
+    "shards beyond all numbers": (lambda index: index["shards"][1].__setitem__(1, 10**30), r"\(shards\)"),
     "no offsets": (lambda index: index["clips"].pop("offset"), "clips.offset"),
     "offset before the shard": (lambda index: index["clips"]["offset"].__setitem__(2, 3), "clip 2.mp4"),
     "offset beyond its end": (lambda index: index["clips"]["offset"].__setitem__(2, 10**9), "clip 2.mp4"),

@@ -106,7 +106,7 @@ class TarShards(FrameFile):
         self.file.seek(self._end + BEFORE_FRAMES)
 
     def complete(self, number: int, clip: Clip) -> None:
-        """Write the headers, the class and the facts of a clip."""
+        """Write what stands before and behind the frames of a clip."""
         after = self.file.tell()
         self.file.seek(self._end)
         write_all(self.file, before_frames(number, clip))

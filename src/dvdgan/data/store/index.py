@@ -130,8 +130,9 @@ def _check_length(path: Path, expected: int) -> None:
 
 def _are_shards(shards: list[Any], clips: int) -> bool:
     """Whether they are pairs of how many clips and bytes a shard has, for so many clips."""
-    pairs = all(isinstance(pair, list) and list(map(type, pair)) == [int, int] and min(pair) >= 0 for pair in shards)
-    return pairs and sum(count for count, _ in shards) == clips
+    pairs = all(isinstance(pair, list) and list(map(type, pair)) == [int, int] for pair in shards)
+    fits = pairs and all(0 <= number < 1 << 62 for pair in shards for number in pair)
+    return fits and sum(count for count, _ in shards) == clips
 
 
 def _wrong_columns(clips: dict[str, Any], more: dict[str, type]) -> list[str]:

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dvdgan.data.store.index import Clip
 
-BEFORE_FRAMES = 512 + 128
+_BLOCK, _NPY_HEADER = 512, 128  # bytes
+
+BEFORE_FRAMES = _BLOCK + _NPY_HEADER
 """Bytes from the start of a sample to its frames: the tar's header and that of the .npy."""
 
 END = bytes(1024)
@@ -30,7 +32,6 @@ END = bytes(1024)
 SAMPLE_BYTES = 3 << 10
 """About how many bytes of a sample are no frames."""
 
-_BLOCK = 512
 _NAME = re.compile(r"clips-(\d{6})\.tar")
 _NPY = "{{'descr': '|u1', 'fortran_order': False, 'shape': ({}, {}, {}, {}), }}"
 
@@ -48,13 +49,13 @@ def shard_number(name: str) -> int | None:
 
 def sample_bytes(clip: Clip, classes: Sequence[str]) -> int:
     """Length of a sample in its shard."""
-    facts = _BLOCK + _padded(len(_facts(clip, classes)))
-    return BEFORE_FRAMES - 128 + _padded(128 + clip.bytes) + (2 * _BLOCK if classes else 0) + facts
+    npy = _BLOCK + _padded(_NPY_HEADER + clip.bytes)
+    return npy + (2 * _BLOCK if classes else 0) + _BLOCK + _padded(len(_description(clip, classes)))
 
 
 def before_frames(number: int, clip: Clip) -> bytes:
     """The `BEFORE_FRAMES` bytes of a sample that stand before its frames."""
-    text = _NPY.format(clip.frames, clip.height, clip.width, clip.channels).ljust(117) + "\n"
+    text = _NPY.format(clip.frames, clip.height, clip.width, clip.channels).ljust(_NPY_HEADER - 11) + "\n"
     npy = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode("ascii")
     return _header(f"{number:08d}.npy", len(npy) + clip.bytes) + npy
 
@@ -62,14 +63,14 @@ def before_frames(number: int, clip: Clip) -> bytes:
 def after_frames(number: int, clip: Clip, classes: Sequence[str]) -> bytes:
     """The bytes of a sample that stand behind its frames."""
     files = {"cls": str(clip.label).encode()} if classes else {}
-    files["json"] = _facts(clip, classes)
+    files["json"] = _description(clip, classes)
     members = [_header(f"{number:08d}.{suffix}", len(data)) + _filled(data) for suffix, data in files.items()]
-    return bytes(-(128 + clip.bytes) % _BLOCK) + b"".join(members)
+    return bytes(-(_NPY_HEADER + clip.bytes) % _BLOCK) + b"".join(members)
 
 
-def _facts(clip: Clip, classes: Sequence[str]) -> bytes:
-    facts = {"source": clip.source, "class": classes[clip.label] if classes else None, "fps": clip.fps}
-    return json.dumps(facts | {"split": clip.split, "group": clip.group, "sha256": clip.sha256}).encode()
+def _description(clip: Clip, classes: Sequence[str]) -> bytes:
+    known = {"source": clip.source, "class": classes[clip.label] if classes else None, "fps": clip.fps}
+    return json.dumps(known | {"split": clip.split, "group": clip.group, "sha256": clip.sha256}).encode()
 
 
 def _header(name: str, size: int) -> bytes:

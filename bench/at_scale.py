@@ -1,0 +1,178 @@
+"""What a data set of Kinetics-600's size costs: decoding, packing, reading from the disk, and opening its index.
+
+    python bench/at_scale.py                    # some minutes, and 5 GiB in the folder for temporary files
+    python bench/at_scale.py --out at-scale.json
+
+Makes its own files: H.264 in MP4 as Kinetics' copies are, 340x256, 10 s at 25 frames per second, of FFmpeg's Mandelbrot
+zoom, and shards of noise. Decoding, packing and opening are given in seconds of one core (processor time, which others
+on the machine disturb little); reading in clips and MB per second of one process, with the files first dropped from the
+system's cache, and then in seconds of a core, with the files in it. Writes JSON beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from dvdgan.config import DataConfig
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.decode.clip import open_clip
+from dvdgan.data.sources import pack_source
+from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.index import Clip
+from dvdgan.data.store.writer import StoreWriter
+from dvdgan.data.write.encode import write_clip
+from reading import data_set, frames_of
+
+FPS, SECONDS, HEIGHT, WIDTH = 25, 10, 256, 340
+COPIES = 24  # of the file, when packing
+CLIPS = 500_000  # of Kinetics-600
+FRAMES = 125  # of a clip at 12.5 per second
+BATCH = 64
+OPEN = """
+import sys, time
+from dvdgan.data.store.clip_store import ClipStore
+peak = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) / 1024
+before, start = peak(), time.process_time()
+ClipStore.open(sys.argv[1]).identity
+print(time.process_time() - start, peak() - before)
+"""
+
+
+def processor_seconds(call: Callable[[], object]) -> float:
+    """Of this process and its ended children."""
+    before = sum(os.times()[:4])
+    call()
+    return sum(os.times()[:4]) - before
+
+
+def decoding(path: Path, size: int, **cut: float) -> float:
+    """Seconds of a core for a file, or a part of it: the least of three times five."""
+
+    def five() -> None:
+        for _ in range(5):
+            for _frame in open_clip(path, size, **cut)[1]:
+                pass
+
+    return min(processor_seconds(five) for _ in range(3)) / 5
+
+
+def write_noise(path: Path, size: int, count: int, shards: int | None) -> ClipStore:
+    """A store of clips of one noise, moved on by a byte for each."""
+    noise = np.random.default_rng(0).integers(0, 256, (FRAMES, size, size * WIDTH // HEIGHT, 3), np.uint8)
+    with StoreWriter(path, size, [], {}, shards=shards) as writer:
+        for number in range(count):
+            writer.begin_shard(number * (shards or 1) // count)
+            noise.reshape(-1)[number] ^= 1
+            writer.add(noise, 0, f"{number}", 12.5)
+    return ClipStore.open(path)
+
+
+def forget(store: ClipStore) -> None:
+    """Drop a store's files from the system's cache."""
+    for path in store.path.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read(store: ClipStore, size: int, frames: int, buffer: int | None) -> dict[str, float]:
+    """One epoch, drawn in batches by one process: from the disk, and then some of it again, from the system's cache."""
+    data = ClipDataset(store, frames, size, shuffle_buffer=buffer)
+    window, steps = frames * size * int(store.widths[0]) * 3, len(data) // BATCH
+    forget(store)
+    start = time.perf_counter()
+    for step in range(steps):
+        data.batch(step, 0, BATCH, 1)
+    rate = steps * BATCH / (time.perf_counter() - start)
+    data.batch(0, 0, BATCH, 1)
+    again = processor_seconds(lambda: [data.batch(0, 0, BATCH, 1) for _ in range(20)])
+    return {"clips/s": rate, "MB/s": rate * window / 1e6, "s of a core a clip from the cache": again / 20 / BATCH}
+
+
+def read_through(store: ClipStore) -> float:
+    """MB per second of a plain program that reads all shards from their beginning to their end."""
+    forget(store)
+    start = time.perf_counter()
+    for path in store.path.glob("*.tar"):
+        with open(path, "rb", buffering=0) as file:
+            while file.read(4 << 20):
+                pass
+    return store.bytes / 1e6 / (time.perf_counter() - start)
+
+
+def write_index(path: Path) -> None:
+    """A store of Kinetics-600's size, as an index and a file without content."""
+    path.mkdir()
+    rows = [
+        Clip(number % 600, f"a class/{number:011x}_000010_000020.mp4", FRAMES, 64, 85, 3, 12.5, "train", "", "0" * 64)
+        for number in range(CLIPS)
+    ]
+    rows = [clip._replace(sha256=f"{number:064x}") for number, clip in enumerate(rows)]
+    length = sum(clip.bytes for clip in rows)
+    index = {"format": "dvdgan-store", "version": 2, "size": 64, "about": {}, "bytes": length, "skipped": []}
+    index |= {"classes": [f"class {label}" for label in range(600)]}
+    index |= {"clips": dict(zip(Clip._fields, map(list, zip(*rows))))}
+    (path / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    with open(path / "frames.u8", "wb") as file:
+        file.truncate(length)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gib", type=float, default=4.0, help="size of the store that is read")
+    parser.add_argument("--out", type=Path, default=Path("at-scale.json"), help="the JSON file")
+    options = parser.parse_args()
+    found: dict[str, object] = {}
+
+    def tell(name: str, value: float | dict[str, float], unit: str = "") -> None:
+        found[name] = value
+        parts = value.items() if isinstance(value, dict) else [(unit, value)]
+        print(f"  {name:58} " + ", ".join(f"{number:.4g} {what}" for what, number in parts), flush=True)
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        write_index(folder / "index")
+        command = [sys.executable, "-c", OPEN, str(folder / "index")]
+        seconds, peak = map(float, subprocess.run(command, check=True, capture_output=True).stdout.split())
+        tell(f"index of {CLIPS:,} clips", {"s of a core": seconds, "MiB of memory": peak})
+
+        path = write_clip(folder / "a.mp4", np.stack(frames_of(WIDTH, HEIGHT, FPS * SECONDS)), FPS)
+        tell("file of 10 s", path.stat().st_size / 1e6, "MB")
+        cuts = {"all 250 frames": {}, "125 frames, at 12.5/s": {"fps": 12.5}}
+        cuts["48 frames, at 12.5/s"] = {"fps": 12.5, "start": 3.0, "end": 6.84}
+        for what, cut in cuts.items():
+            for size in (64, 128, 256):
+                tell(f"decoding {what}, short side {size} px", decoding(path, size, **cut), "s of a core a clip")
+        config = DataConfig(source=str(data_set(folder / "clips", path)), target_fps=12.5, workers=1, shards=4)
+        for size in (64, 128, 256):
+            pack = lambda: pack_source(config, folder / f"{size}", size, progress=False)  # noqa: B023, E731
+            tell(f"packing 125 frames, short side {size} px", processor_seconds(pack) / COPIES, "s of a core a clip")
+
+        for size in (64, 128):
+            count = int(options.gib * 2**30) // (FRAMES * size * (size * WIDTH // HEIGHT) * 3)
+            store = write_noise(folder / f"noise-{size}", size, count, max(1, count // 100))
+            tell(f"reading all shards of {size} px, one after another", read_through(store), "MB/s")
+            for frames in (12, 48):
+                for buffer in (None, 500):
+                    name = "all shuffled" if buffer is None else f"shards in turn, buffer {buffer}"
+                    tell(f"reading {frames} frames of {size} px, {name}", read(store, size, frames, buffer))
+            shutil.rmtree(store.path)
+    options.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    print(options.out)
+
+
+if __name__ == "__main__":
+    main()

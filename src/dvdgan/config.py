@@ -117,7 +117,9 @@ class DataConfig(FrozenModel):
         if self.shards is not None and (not self.pack or self.source == "phenomena"):
             raise ValueError("shards says how a folder of clips is packed: set data.shards=null")
         if self.shuffle_buffer is not None and self.sampling == "by_class":
-            raise ValueError("shuffle_buffer goes through all clips: set data.sampling=by_clip, or shuffle_buffer=null")
+            raise ValueError(
+                "shuffle_buffer goes through all clips: set data.sampling=by_clip, or data.shuffle_buffer=null"
+            )
         if self.windows > 1 and self.max_seconds is None:
             raise ValueError("windows says how many clips are cut from long files: set data.max_seconds, too")
         if self.split == "test" and self.source == "phenomena":

@@ -102,6 +102,10 @@ def test_packing_a_folder_into_shards_gives_the_clips_of_the_store(tmp_path):
         assert np.array_equal(store.clip(index), plain.clip(other))
         assert (store.labels[index], store.hashes[index]) == (plain.labels[other], plain.hashes[other])
     assert [problem.source for problem in store.skipped] == ["a/bad.mp4"]
+    trained = config.model_copy(update={"shards": 3, "shuffle_buffer": 4})
+    for _ in range(2):  # packed, and found again
+        data = open_dataset(trained, SIZE, 4, tmp_path / "cache", progress=False)
+        assert data.store.identity == store.identity
     with refused(DataError, "40 shards are more than the 13 clips; set data.shards lower"):
         pack_source(config.model_copy(update={"shards": 40}), tmp_path / "none", SIZE, progress=False)
     assert not list(tmp_path.glob(".none*"))

@@ -136,10 +136,10 @@ def middle_windows(
 def readable(clips: RealClips, cache: Cache) -> np.ndarray:
     """Numbers of the clips whose files can be decoded, int64, ascending.
 
-    The clips of a store in one file are not read; others are, once: what was found is kept.
+    Packed clips were decoded when they were packed, so they are not read; others are, once: what was found is kept.
     """
-    if isinstance(clips.dataset.store, ClipStore) and clips.dataset.store.shards is None:
-        return np.arange(len(clips))
+    if isinstance(store := clips.dataset.store, ClipStore):
+        return np.flatnonzero([window.clip not in store.damaged for window in clips.windows])
 
     def look() -> list[int]:
         found: list[int] = []

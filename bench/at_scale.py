@@ -6,7 +6,8 @@
 Makes its own files: H.264 in MP4 as Kinetics' copies are, 340x256, 10 s at 25 frames per second, of FFmpeg's Mandelbrot
 zoom, and shards of noise. Decoding, packing and opening are given in seconds of one core (processor time, which others
 on the machine disturb little); reading in clips and MB per second of one process, with the files first dropped from the
-system's cache, and then in seconds of a core, with the files in it. Writes JSON beside it.
+system's cache and without the time that it waits for a processor, and then in seconds of a core, with the files in the
+cache. Linux only. Writes JSON beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,7 @@ from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.sources import pack_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import Clip
+from dvdgan.data.store.shards import shard_name
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
 from reading import data_set, frames_of
@@ -41,6 +44,8 @@ COPIES = 24  # of the file, when packing
 CLIPS = 500_000  # of Kinetics-600
 FRAMES = 125  # of a clip at 12.5 per second
 BATCH = 64
+PARTS = ["index", "decoding", "reading"]
+Tell = Callable[[str, dict[str, float]], None]
 OPEN = """
 import sys, time
 from dvdgan.data.store.clip_store import ClipStore
@@ -49,6 +54,12 @@ before, start = peak(), time.process_time()
 ClipStore.open(sys.argv[1]).identity
 print(time.process_time() - start, peak() - before)
 """
+
+
+def undisturbed() -> float:
+    """Seconds that pass, without those in which this thread waits for a processor that others have (on Linux)."""
+    with open("/proc/thread-self/schedstat", encoding="ascii") as file:
+        return time.perf_counter() - int(file.read().split()[1]) / 1e9
 
 
 def processor_seconds(call: Callable[[], object]) -> float:
@@ -102,10 +113,10 @@ def read(store: ClipStore, size: int, frames: int, buffer: int | None) -> dict[s
     data = ClipDataset(store, frames, size, shuffle_buffer=buffer)
     window, steps = frames * size * int(store.widths[0]) * 3, len(data) // BATCH
     forget(store)
-    start = time.perf_counter()
+    start = undisturbed()
     for step in range(steps):
         data.batch(step, 0, BATCH, 1)
-    rate = steps * BATCH / (time.perf_counter() - start)
+    rate = steps * BATCH / (undisturbed() - start)
     data.batch(0, 0, BATCH, 1)
     again = processor_seconds(lambda: [data.batch(0, 0, BATCH, 1) for _ in range(20)])
     return {"clips/s": rate, "MB/s": rate * window / 1e6, "s of a core a clip from the cache": again / 20 / BATCH}
@@ -114,16 +125,16 @@ def read(store: ClipStore, size: int, frames: int, buffer: int | None) -> dict[s
 def read_through(store: ClipStore) -> float:
     """MB per second of a plain program that reads all shards from their beginning to their end."""
     forget(store)
-    start = time.perf_counter()
+    start = undisturbed()
     for path in store.path.glob("*.tar"):
         with open(path, "rb", buffering=0) as file:
             while file.read(4 << 20):
                 pass
-    return store.bytes / 1e6 / (time.perf_counter() - start)
+    return store.bytes / 1e6 / (undisturbed() - start)
 
 
-def write_index(path: Path) -> None:
-    """A store of Kinetics-600's size, as an index and a file without content."""
+def write_index(path: Path, shards: int) -> None:
+    """A store of Kinetics-600's size, in one file for no shards, as an index and files without content."""
     path.mkdir()
     rows = [
         Clip(number % 600, f"a class/{number:011x}_000010_000020.mp4", FRAMES, 64, 85, 3, 12.5, "train", "", "0" * 64)
@@ -131,53 +142,83 @@ def write_index(path: Path) -> None:
     ]
     rows = [clip._replace(sha256=f"{number:064x}") for number, clip in enumerate(rows)]
     length = sum(clip.bytes for clip in rows)
-    index = {"format": "dvdgan-store", "version": 2, "size": 64, "about": {}, "bytes": length, "skipped": []}
+    index: dict[str, Any] = {
+        "format": "dvdgan-store",
+        "version": 2,
+        "size": 64,
+        "about": {},
+        "bytes": length,
+        "skipped": [],
+    }
     index |= {"classes": [f"class {label}" for label in range(600)]}
-    index |= {"clips": dict(zip(Clip._fields, map(list, zip(*rows))))}
+    index["clips"] = dict(zip(Clip._fields, map(list, zip(*rows))))
+    files = {"frames.u8": length}
+    if shards:
+        each, room = CLIPS // shards, rows[0].bytes + 4096
+        files = {shard_name(number): each * room for number in range(shards)}
+        index |= {"version": 3, "shards": [[each, each * room]] * shards}
+        index["clips"]["offset"] = [1024 + number % each * room for number in range(CLIPS)]
     (path / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    with open(path / "frames.u8", "wb") as file:
-        file.truncate(length)
+    for name, size in files.items():
+        with open(path / name, "wb") as file:
+            file.truncate(size)
+
+
+def measure_index(folder: Path, tell: Tell) -> None:
+    for shards in (0, 1000):
+        path = folder / f"index-{shards}"
+        write_index(path, shards)
+        command = [sys.executable, "-c", OPEN, str(path)]
+        seconds, peak = map(float, subprocess.run(command, check=True, capture_output=True).stdout.split())
+        size = (path / "index.json").stat().st_size / 2**20
+        name = f"index of {CLIPS:,} clips in {shards or 'no'} shards"
+        tell(name, {"s of a core": seconds, "MiB of memory": peak, "MiB": size})
+
+
+def measure_decoding(folder: Path, tell: Tell) -> None:
+    path = write_clip(folder / "a.mp4", np.stack(frames_of(WIDTH, HEIGHT, FPS * SECONDS)), FPS)
+    tell("file of 10 s", {"MB": path.stat().st_size / 1e6})
+    cuts: dict[str, dict[str, float]] = {"all 250 frames": {}, "125 frames, at 12.5/s": {"fps": 12.5}}
+    cuts["48 frames, at 12.5/s"] = {"fps": 12.5, "start": 3.0, "end": 6.84}
+    for what, cut in cuts.items():
+        for size in (64, 128, 256):
+            tell(f"decoding {what}, short side {size} px", {"s of a core a clip": decoding(path, size, **cut)})
+    config = DataConfig(source=str(data_set(folder / "clips", path)), target_fps=12.5, workers=1, shards=4)
+    for size in (64, 128, 256):
+        tell(f"packing 125 frames, short side {size} px", packing(config, folder / f"{size}", size))
+
+
+def measure_reading(folder: Path, tell: Tell, gib: float) -> None:
+    for size in (64, 128):
+        count = int(gib * 2**30) // (FRAMES * size * (size * WIDTH // HEIGHT) * 3)
+        store = write_noise(folder / f"noise-{size}", size, count, max(1, count // 100))
+        tell(f"reading all shards of {size} px, one after another", {"MB/s": read_through(store)})
+        for frames in (12, 48):
+            for buffer in (None, 500):
+                name = "all shuffled" if buffer is None else f"shards in turn, buffer {buffer}"
+                tell(f"reading {frames} frames of {size} px, {name}", read(store, size, frames, buffer))
+        shutil.rmtree(store.path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="what to measure")
     parser.add_argument("--gib", type=float, default=4.0, help="size of the store that is read")
     parser.add_argument("--out", type=Path, default=Path("at-scale.json"), help="the JSON file")
     options = parser.parse_args()
-    found: dict[str, object] = {}
+    found: dict[str, dict[str, float]] = {}
 
-    def tell(name: str, value: float | dict[str, float], unit: str = "") -> None:
-        found[name] = value
-        parts = value.items() if isinstance(value, dict) else [(unit, value)]
-        print(f"  {name:58} " + ", ".join(f"{number:.4g} {what}" for what, number in parts), flush=True)
+    def tell(name: str, values: dict[str, float]) -> None:
+        found[name] = values
+        print(f"  {name:58} " + ", ".join(f"{number:.4g} {unit}" for unit, number in values.items()), flush=True)
 
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        write_index(folder / "index")
-        command = [sys.executable, "-c", OPEN, str(folder / "index")]
-        seconds, peak = map(float, subprocess.run(command, check=True, capture_output=True).stdout.split())
-        tell(f"index of {CLIPS:,} clips", {"s of a core": seconds, "MiB of memory": peak})
-
-        path = write_clip(folder / "a.mp4", np.stack(frames_of(WIDTH, HEIGHT, FPS * SECONDS)), FPS)
-        tell("file of 10 s", path.stat().st_size / 1e6, "MB")
-        cuts = {"all 250 frames": {}, "125 frames, at 12.5/s": {"fps": 12.5}}
-        cuts["48 frames, at 12.5/s"] = {"fps": 12.5, "start": 3.0, "end": 6.84}
-        for what, cut in cuts.items():
-            for size in (64, 128, 256):
-                tell(f"decoding {what}, short side {size} px", decoding(path, size, **cut), "s of a core a clip")
-        config = DataConfig(source=str(data_set(folder / "clips", path)), target_fps=12.5, workers=1, shards=4)
-        for size in (64, 128, 256):
-            tell(f"packing 125 frames, short side {size} px", packing(config, folder / f"{size}", size))
-
-        for size in (64, 128):
-            count = int(options.gib * 2**30) // (FRAMES * size * (size * WIDTH // HEIGHT) * 3)
-            store = write_noise(folder / f"noise-{size}", size, count, max(1, count // 100))
-            tell(f"reading all shards of {size} px, one after another", read_through(store), "MB/s")
-            for frames in (12, 48):
-                for buffer in (None, 500):
-                    name = "all shuffled" if buffer is None else f"shards in turn, buffer {buffer}"
-                    tell(f"reading {frames} frames of {size} px, {name}", read(store, size, frames, buffer))
-            shutil.rmtree(store.path)
+        if "index" in options.parts:
+            measure_index(Path(temporary), tell)
+        if "decoding" in options.parts:
+            measure_decoding(Path(temporary), tell)
+        if "reading" in options.parts:
+            measure_reading(Path(temporary), tell, options.gib)
     options.out.write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(options.out)
 

@@ -49,7 +49,7 @@ from dvdgan.evaluation.classifier.report import CLIPS
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 
-DOORS = ("config", "model", "run", "list", "store", "classifier", "record")
+DOORS = ("config", "model", "run", "list", "store", "shards", "classifier", "record")
 HANG_SECONDS = 90
 MOST_MEMORY = 2 << 30
 ADDRESS_SPACE = 12 << 30  # beyond it a case gets MemoryError, so that the machine lives
@@ -104,13 +104,14 @@ class Door(NamedTuple):
     commands: Callable[[Path, Path], list[list[str] | Callable[[], object]]]  # of the copy and of a place to write to
 
 
-def write_store(path: Path) -> Path:
+def write_store(path: Path, shards: int | None = None) -> Path:
     """Nine clips of three classes."""
     rng = np.random.default_rng(0)
-    with StoreWriter(path, 32, ["dot", "bar", "sky"], {"test": True}) as writer:
+    with StoreWriter(path, 32, ["dot", "bar", "sky"], {"test": True}, shards=shards) as writer:
         for label in range(3):
             for index in range(3):
                 clip = rng.integers(0, 256, (5, 32, 32, 3), np.uint8)
+                writer.begin_shard(label * (shards or 1) // 3)
                 writer.add(clip, label, f"{label}/{index}", 12.0)
     return path
 
@@ -118,6 +119,7 @@ def write_store(path: Path) -> Path:
 def make_doors(work: Path) -> dict[str, Door]:
     """A valid input of each kind, and the commands that open it."""
     store = write_store(work / "clips" / "store")
+    shards = write_store(work / "clips" / "shards", 2)
     (work / "config").mkdir()
     config = parse_config(CONFIG)
     (work / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG), "utf-8")
@@ -177,6 +179,7 @@ def make_doors(work: Path) -> dict[str, Door]:
         "run": Door(work / "run", ["config.yaml", "run.json", "log.jsonl", checkpoint, "samples/real.png"], of_run),
         "list": Door(work / "list", ["list.csv", "list.jsonl"], of_list),
         "store": Door(store, ["index.json", "frames.u8"], of_store),
+        "shards": Door(shards, ["index.json", "clips-000000.tar", "clips-000001.tar"], of_store),
         "classifier": Door(work / "classifier", ["classifier.json", "model.safetensors"], of_classifier),
         "record": Door(work / "record", ["evaluation.json"], of_record),
     }

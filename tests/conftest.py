@@ -40,16 +40,17 @@ def _threads():
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, cores))
 
 
-def write_store(path, size=32, frames=6, per_class=5, classes=("dot", "bar", "sky")):
+def write_store(path, size=32, frames=6, per_class=5, classes=("dot", "bar", "sky"), shards=None):
     """A packed store of moving squares, a colour per class."""
     rng = np.random.default_rng(0)
-    with StoreWriter(path, size, list(classes), {"test": True}) as writer:
+    with StoreWriter(path, size, list(classes), {"test": True}, shards=shards) as writer:
         for label, _ in enumerate(classes):
             for index in range(per_class):
                 clip = np.full((frames, size, size, 3), 30, np.uint8)
                 x, y = rng.integers(0, size - 12, 2)
                 for t in range(frames):
                     clip[t, y : y + 8, x + t : x + t + 8, label] = 200
+                writer.begin_shard(len(writer) * (shards or 1) // (per_class * len(classes)))
                 writer.add(clip, label, f"{label}/{index}", 12.0)
     return path
 

@@ -156,8 +156,10 @@ def test_render_pack_train_generate(dvdgan, tmp_path):
     )
     dvdgan("data", "render", "--out", tmp_path / "clips", "--size", 32, "--frames", 4, "--clips-per-class", 1)
     assert (tmp_path / "clips" / "zoom-in").is_dir()
-    dvdgan("data", "pack", "--data", tmp_path / "clips", "--out", tmp_path / "store", "--size", 32)
-    dvdgan("train", preset, "--data", tmp_path / "store", "--out", tmp_path / "run", "training.batch_size=2")
+    dvdgan("data", "pack", "--data", tmp_path / "clips", "--out", tmp_path / "store", "--size", 32, "shards=3")
+    assert len(list((tmp_path / "store").glob("*.tar"))) == 3
+    settings = ["training.batch_size=2", "data.shuffle_buffer=4"]
+    dvdgan("train", preset, "--data", tmp_path / "store", "--out", tmp_path / "run", *settings)
     dvdgan("generate", "--model", tmp_path / "run", "--class", "pen", "--out", tmp_path / "pen.mp4")
     assert (tmp_path / "pen.mp4").stat().st_size > 0
 

@@ -136,6 +136,8 @@ def test_override_brings_a_discriminator_back():
             )
             for pair in ("a: 3", "yes: no", "on: off", "01: 02", "3.10: a", "null: a", "~: a")
         ],
+        (["data.shards=4", "data.pack=false"], r"shards says how a folder of clips is packed: set data\.shards=null"),
+        (["data.shuffle_buffer=9", "data.sampling=by_class"], r"set data\.sampling=by_clip, or .*shuffle_buffer=null"),
         (["data.flip_label={a: b}"], r"did you mean data\.flip_labels"),
     ],
 )

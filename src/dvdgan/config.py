@@ -64,6 +64,11 @@ class DataConfig(FrozenModel):
     shows time reversed: not where movement has a direction)."""
     pack: bool = True
     """Decode a folder once, before training, into a packed store in the run; false decodes while training."""
+    shards: int | None = Field(None, ge=1, le=100_000)
+    """When packing, write this many WebDataset tar shards, with clips in random order. null: one file."""
+    shuffle_buffer: int | None = Field(None, ge=1, le=10**9)
+    """Read tar shards one after another, in an order drawn for each epoch, and shuffle among so many clips: for disks
+    that are slow at seeking. null: shuffle all clips of an epoch."""
     workers: int | None = Field(None, ge=1, le=1024)
     """Processes that decode; null is one per core."""
     decode_seconds: float = Field(20.0, gt=0, le=1e6)
@@ -109,6 +114,12 @@ class DataConfig(FrozenModel):
             raise ValueError(f"flip_labels: {error}") from None
         if self.background != "random" and not _COLOUR.fullmatch(self.background):
             raise ValueError(f"background is a colour such as #ffffff, or random, not {self.background!r}")
+        if self.shards is not None and (not self.pack or self.source == "phenomena"):
+            raise ValueError("shards says how a folder of clips is packed: set data.shards=null")
+        if self.shuffle_buffer is not None and self.sampling == "by_class":
+            raise ValueError(
+                "shuffle_buffer goes through all clips: set data.sampling=by_clip, or data.shuffle_buffer=null"
+            )
         if self.windows > 1 and self.max_seconds is None:
             raise ValueError("windows says how many clips are cut from long files: set data.max_seconds, too")
         if self.split == "test" and self.source == "phenomena":

@@ -211,6 +211,9 @@ def test_files_that_cannot_be_read_are_named_and_told_apart(store, tmp_path):
     with pytest.raises(EvaluationError, match="clip 5 cannot be read"):
         real.read([4, 5])
     assert readable(middle_windows(ClipDataset(store, 3, SIZE)), cache).tolist() == list(range(10))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "damaged", {2: "in a shard that is gone"})
+        assert readable(middle_windows(ClipDataset(store, 3, SIZE)), cache).tolist() == [0, 1, *range(3, 10)]
     assert not list(tmp_path.iterdir())  # packed clips need no reading
     for _ in range(2):  # the second time it is kept
         assert readable(real, cache).tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9]

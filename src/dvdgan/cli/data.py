@@ -47,7 +47,10 @@ def pack(
     fields: DataFields = None,
     size: Annotated[int, typer.Option(min=32, max=512, help="The frames' short side, in pixels.")] = 64,
 ) -> None:
-    """Decode clips once, into a packed store that `dvdgan train --data` reads; an interrupted packing goes on."""
+    """Decode clips once, into a packed store that `dvdgan train --data` reads; an interrupted packing goes on.
+
+    With shards=N, the store lies in N tar files that readers of WebDataset understand.
+    """
     from dvdgan.data.sources import pack_source
 
     store = pack_source(data_config(data, fields), out, size, say=partial(say, err=True))

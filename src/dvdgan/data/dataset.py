@@ -18,6 +18,7 @@ import numpy as np
 
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TRAIN, composed
+from dvdgan.data.order import shuffled, shuffled_within
 from dvdgan.data.windows import ClipSource, Window
 from dvdgan.mirroring import with_opposites
 from dvdgan.randomness import numpy_generator
@@ -45,6 +46,8 @@ class ClipDataset:
             rounds each class's clips up to a multiple of g.
         flip_labels: which class a mirrored clip of a class shows, by their names, and None where its clips are never
             mirrored; what it implies (see `with_opposites`) need not be said, and other classes stay themselves.
+        shuffle_buffer: with ``by_clip``, an epoch goes through the store's shards one after another and shuffles among
+            so many clips; None shuffles all of them.
 
     Attributes:
         store: the clips.
@@ -58,8 +61,8 @@ class ClipDataset:
         replaced: how many draws fell on a clip that could not be read, and went to another one.
 
     Raises:
-        DataError: the store has another size, no clip is in the part or long enough, or `flip_labels` goes without
-            flip, contradicts itself, or names a class that there is not.
+        DataError: the store has another size, no clip is in the part or long enough, `flip_labels` goes without flip,
+            contradicts itself, or names a class that there is not, or `shuffle_buffer` without shards.
     """
 
     def __init__(
@@ -78,12 +81,18 @@ class ClipDataset:
         short: Literal["skip", "loop", "ping_pong"] = "skip",
         background: tuple[int, int, int] | None = (255, 255, 255),
         group: int = 1,
+        shuffle_buffer: int | None = None,
     ) -> None:
         """Choose the clips of the part that are long enough."""
         if size != store.size:
             raise DataError(
                 f"{store.path}: its frames are {store.size} px, not {size}; "
                 f"pack the clips again at {size} px, or set network.size={store.size}"
+            )
+        if shuffle_buffer is not None and store.shards is None:
+            raise DataError(
+                f"{store.path}: data.shuffle_buffer needs clips in tar shards; pack them with shards=N, or set "
+                "data.shuffle_buffer=null"
             )
         span = (frames - 1) * stride + 1
         parts = np.array([part or TRAIN for part in (store.splits if splits is None else splits)])
@@ -104,6 +113,7 @@ class ClipDataset:
         self.frames, self.size, self.stride = frames, size, stride
         self.crop, self.flip, self.sampling, self.seed = crop, flip, sampling, seed
         self.short, self.background, self.group = short, background, group
+        self.shuffle_buffer = shuffle_buffer
         self.classes: list[str] = store.classes
         self.labels: np.ndarray = store.labels[kept]
         if flip_labels and not flip:
@@ -120,9 +130,8 @@ class ClipDataset:
         self._span = span
         self._least = least
         self._members = self._find_members()
-        self._own = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
-        padded = [len(clips) + -len(clips) % group for clips in self._own]
-        self._shown = np.repeat(np.unique(self.labels), padded) if group > 1 else self.labels  # int64 [epoch]
+        present, counts = np.unique(self.labels, return_counts=True)
+        self._shown = np.repeat(present, counts + -counts % group) if group > 1 else self.labels  # int64 [epoch]
         self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
 
     def __len__(self) -> int:
@@ -323,10 +332,10 @@ class ClipDataset:
     def _draw_permutation(self, epoch: int) -> np.ndarray:
         """The clips in the order of an epoch, int64; those of a group side by side."""
         rng = numpy_generator(self.seed, "data: epoch", epoch)
-        if self.group == 1:
-            return rng.permutation(len(self))
-        shuffled = [np.resize(rng.permutation(clips), len(clips) + -len(clips) % self.group) for clips in self._own]
-        return rng.permutation(np.concatenate(shuffled).reshape(-1, self.group)).ravel()
+        if self.shuffle_buffer is None:
+            return shuffled(rng, self.labels, self.group)
+        assert self.store.shards is not None
+        return shuffled_within(rng, self.store.shards[self._kept], self.labels, self.shuffle_buffer, self.group)
 
     def _window(self, member: int, number: int) -> Window:
         clip = int(self._kept[member])

@@ -40,6 +40,8 @@ class FileSource:
         DataError: none of the clips can be used.
     """
 
+    shards: np.ndarray | None = None
+
     def __init__(
         self,
         listing: Listing,

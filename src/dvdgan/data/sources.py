@@ -116,6 +116,7 @@ def open_dataset(
         config.short,
         config.background_colour,
         group,
+        config.shuffle_buffer,
     )
 
 
@@ -156,7 +157,8 @@ def _pack(
     progress: bool,
     say: Callable[[str], None] | None,
 ) -> ClipStore:
-    return pack(listing, out, reading(config, size), about, config.workers, limits(config), progress, say)
+    limit = limits(config)
+    return pack(listing, out, reading(config, size), about, config.workers, limit, progress, say, config.shards)
 
 
 def _tell(listing: Listing, say: Callable[[str], None] | None) -> None:

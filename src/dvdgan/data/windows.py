@@ -40,6 +40,7 @@ class ClipSource(Protocol):
         lengths: int64 ``[N]``, frames per clip.
         heights: int64 ``[N]``, in pixels.
         widths: int64 ``[N]``, in pixels.
+        shards: int64 ``[N]``, the tar shard that each clip lies in, in the order of the clips; None without shards.
         workers: how many processes decode when windows are read; 0 where nothing is decoded.
     """
 
@@ -55,6 +56,7 @@ class ClipSource(Protocol):
     lengths: np.ndarray
     heights: np.ndarray
     widths: np.ndarray
+    shards: np.ndarray | None
     workers: int
 
     @property

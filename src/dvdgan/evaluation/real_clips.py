@@ -138,8 +138,8 @@ def readable(clips: RealClips, cache: Cache) -> np.ndarray:
 
     Packed clips were decoded when they were packed, so they are not read; others are, once: what was found is kept.
     """
-    if isinstance(clips.dataset.store, ClipStore):
-        return np.arange(len(clips))
+    if isinstance(store := clips.dataset.store, ClipStore):
+        return np.flatnonzero([window.clip not in store.damaged for window in clips.windows])
 
     def look() -> list[int]:
         found: list[int] = []

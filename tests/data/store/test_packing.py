@@ -222,6 +222,20 @@ def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, her
     assert os.listdir(tmp_path) == ["store"]
 
 
+def test_an_interrupted_packing_into_shards_goes_on_where_it_was(clips, tmp_path, here, monkeypatch):
+    out, lines = tmp_path / "store", []
+    pack_all(clips, tmp_path / "whole", shards=3)
+    for number in (3, 2):
+        with monkeypatch.context() as patch:
+            stop_at(patch, number, KeyboardInterrupt())
+            with pytest.raises(KeyboardInterrupt):
+                pack_all(clips, out, shards=3, say=lines.append)
+    pack_all(clips, out, shards=3, say=lines.append)
+    assert [line.partition("; ")[2] for line in lines] == ["", "2 are packed already", "3 are packed already"]
+    assert contents(out) == contents(tmp_path / "whole")
+    assert sorted(os.listdir(out)) == ["clips-000000.tar", "clips-000001.tar", "clips-000002.tar", "index.json"]
+
+
 KILLED = """
 import os, signal, sys
 sys.path[:0] = [sys.argv[1], os.path.join(sys.argv[1], os.pardir, os.pardir)]  # this file's, and support's
@@ -232,7 +246,7 @@ from pathlib import Path
 
 def add(self, frames, *args, **options):
     if len(self) == 2:
-        self._file.write(next(iter(frames)).tobytes())
+        self._frames.file.write(next(iter(frames)).tobytes())
         os.kill(os.getpid(), signal.SIGKILL)
     return real(self, frames, *args, **options)
 

@@ -297,10 +297,10 @@ DAMAGE = {
     "binary index": (lambda p: (p / "index.json").write_bytes(b"\xff\xfe\x00"), "cannot be read"),
     "a list": (lambda p: (p / "index.json").write_text("[1]"), "not the index"),
     "foreign index": (lambda p: (p / "index.json").write_text('{"format": "coco"}'), "not the index"),
-    "newer": (lambda p: edit(p, version=3), "upgrade dvdgan"),
+    "newer": (lambda p: edit(p, version=4), "upgrade dvdgan"),
     "version 1": (
         lambda p: edit(p, version=1, clips=[{"label": 0}]),
-        "version 1, .* version 2; pack the clips again",
+        "version 1, .* versions 2 and 3; pack the clips again",
     ),
     "field of another type": (lambda p: edit(p, classes="ab"), "classes"),
     "clips without a field": (lambda p: change_fields(p, frames=None), r"\(clips.frames\)"),

@@ -18,9 +18,9 @@ CLIPS = [np.random.default_rng(seed).integers(0, 256, (3 + seed, 8, 9, 3), np.ui
 CLASSES = ["a", "b", "c"]
 
 
-def write(path, last=6, about=None, resume=True, classes=CLASSES):
+def write(path, last=6, about=None, resume=True, classes=CLASSES, shards=None):
     """Pack all clips, of which the fourth is bad; end with an exception before the clip number `last`."""
-    with StoreWriter(path, 8, classes, about or {"n": (1, 2)}, resume) as writer:
+    with StoreWriter(path, 8, classes, about or {"n": (1, 2)}, resume, shards) as writer:
         begun = sorted(writer.done)
         for number, clip in enumerate(CLIPS):
             if number == last:
@@ -28,6 +28,7 @@ def write(path, last=6, about=None, resume=True, classes=CLASSES):
             source = f"{number}"
             if source in writer.done:
                 continue
+            writer.begin_shard(number * (shards or 1) // 6)
             if number == 3:
                 writer.skip(source, "bad")
             else:
@@ -49,6 +50,16 @@ def whole(tmp_path_factory):
     return contents(folder / "store")
 
 
+@pytest.fixture(scope="module")
+def whole_shards(tmp_path_factory):
+    """In six shards, of which the fourth has no clip."""
+    path = tmp_path_factory.mktemp("whole") / "store"
+    write(path, shards=6)
+    assert sorted(os.listdir(path)) == [*(f"clips-{number:06d}.tar" for number in range(6)), "index.json"]
+    assert ClipStore.open(path).classes == CLASSES
+    return contents(path)
+
+
 def test_resuming_or_not_the_bytes_are_the_same(tmp_path, whole):
     write(tmp_path / "store", resume=False)
     assert contents(tmp_path / "store") == whole
@@ -66,6 +77,37 @@ def test_an_interrupted_writer_goes_on(tmp_path, whole):
     assert os.listdir(tmp_path) == ["store"]
 
 
+def test_an_interrupted_writer_of_shards_goes_on(tmp_path, whole_shards):
+    path = tmp_path / "store"
+    for last in (3, 1, 5):
+        with pytest.raises(KeyboardInterrupt):
+            write(path, last, shards=6)
+    assert write(path, shards=6) == ["0", "1", "2", "3", "4"]
+    assert contents(path) == whole_shards
+    write(path, resume=False, shards=6)
+    assert contents(path) == whole_shards
+    assert os.listdir(tmp_path) == ["store"]
+
+
+@pytest.mark.parametrize("then", [None, 2])
+def test_another_number_of_shards_starts_anew(tmp_path, whole, then):
+    path = tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 5, shards=6)
+    assert write(path, shards=then) == []
+    write(tmp_path / "other", shards=then)
+    assert contents(path) == contents(tmp_path / "other")
+
+
+def test_a_shard_that_the_disk_has_lost_is_written_again(tmp_path, whole_shards):
+    path = tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        write(path, 5, shards=6)
+    os.truncate(tmp_path / ".store.partial" / "clips-000002.tar", 700)
+    assert write(path, shards=6) == ["0", "1"]
+    assert contents(path) == whole_shards
+
+
 def test_an_old_store_stays_until_the_new_one_is_whole(tmp_path, whole):
     path = tmp_path / "store"
     write(path, about={"n": 0})
@@ -77,14 +119,14 @@ def test_an_old_store_stays_until_the_new_one_is_whole(tmp_path, whole):
 
 
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 sys.path.insert(0, sys.argv[1])
 import dvdgan.data.store.partial, dvdgan.data.store.writer
 from test_store_resume import write
 dvdgan.data.store.partial.SYNC_SECONDS = 0.0
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 exec(sys.argv[3])
-write(sys.argv[2])
+write(sys.argv[2], shards=json.loads(sys.argv[4]))
 """
 
 HALF_A_CLIP = """
@@ -126,12 +168,14 @@ BEFORE_THE_RENAME = "os.rename = die"
     ids=["half a clip", "half a line of the journal", "half an index", "before the rename"],
 )
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_killed_writer_goes_on(tmp_path, whole, trap, known):
-    command = [sys.executable, "-c", KILLED, os.path.dirname(__file__), str(tmp_path / "store"), trap]
+@pytest.mark.parametrize("shards", [None, 6])
+def test_a_killed_writer_goes_on(tmp_path, whole, whole_shards, trap, known, shards):
+    place = [os.path.dirname(__file__), str(tmp_path / "store")]
+    command = [sys.executable, "-c", KILLED, *place, trap, json.dumps(shards)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert os.listdir(tmp_path) == [".store.partial"]
-    assert write(tmp_path / "store") == known
-    assert contents(tmp_path / "store") == whole
+    assert write(tmp_path / "store", shards=shards) == known
+    assert contents(tmp_path / "store") == (whole_shards if shards else whole)
     assert os.listdir(tmp_path) == ["store"]
 
 

@@ -211,8 +211,10 @@ def inspect_store(store: ClipStore, progress: bool = True) -> Inspection:
         store.verify(progress)
     except StoreError as error:
         problems.append(Problem(store.path.name, str(error).removeprefix(f"{store.path}: ")))
+    problems += [Problem(store.sources[clip], reason) for clip, reason in store.damaged.items()]
     shown = _to_show(store.labels.tolist(), len(store.classes))
-    indices = with_progress(range(len(store)), "inspecting clips", progress)
+    whole = [clip for clip in range(len(store)) if clip not in store.damaged]
+    indices = with_progress(whole, "inspecting clips", progress)
     clips = [_inspect_packed(store, index, index in shown) for index in indices]
     return _inspection(
         store.classes,

@@ -173,6 +173,11 @@ def _own_list(root: Path) -> Path | None:
 
 def _nothing(listing: Listing, layout: str) -> str:
     """The error where there is no clip: what was searched for, and what to set."""
+    if any(listing.root.glob("*.tar")):
+        return (
+            f"{listing.root}: holds tar files that dvdgan did not pack; unpack them (tar -xf SHARD.tar -C FOLDER), "
+            "list their clips and classes in FOLDER/clips.csv (path,label), and name that folder"
+        )
     others = ", ".join(other for other in LAYOUTS if other not in ("auto", layout))
     if listing.problems:
         first = listing.problems[0]

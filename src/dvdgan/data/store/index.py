@@ -8,10 +8,12 @@ from typing import Any, NamedTuple, get_type_hints
 import numpy as np
 
 from dvdgan.data.errors import DataError
+from dvdgan.data.store.shards import BEFORE_FRAMES, shard_name, shard_number
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
 
 FORMAT = "dvdgan-store"
-VERSION = 2
+VERSION, SHARDS_VERSION = 2, 3
+"""Of a store in one file, and in tar shards."""
 
 FRAMES = "frames.u8"
 INDEX = "index.json"
@@ -54,7 +56,13 @@ class Clip(NamedTuple):
 
 def is_store(path: str | Path) -> bool:
     """Whether a directory is a packed store, whole or damaged, of any version."""
-    return (Path(path) / FRAMES).is_file() or is_indexed(path)
+    path = Path(path)
+    return any((path / name).is_file() for name in (FRAMES, shard_name(0))) or is_indexed(path)
+
+
+def is_of_store(name: str) -> bool:
+    """Whether a file of a store has this name."""
+    return name in (FRAMES, INDEX) or shard_number(name) is not None
 
 
 def is_indexed(path: str | Path) -> bool:
@@ -85,39 +93,55 @@ def _parse(path: Path) -> dict[str, Any]:
 def read_index(path: Path) -> dict[str, Any]:
     """The index of a store, once it is known to be one that can be used."""
     index = _parse(path)
-    if index.get("version") != VERSION:
-        mend = "upgrade dvdgan" if str(index.get("version")) > str(VERSION) else "pack the clips again"
-        version = shortened(repr(index.get("version")))
-        raise StoreError(path, f"is of version {version}, this dvdgan reads version {VERSION}; {mend}")
+    if (version := index.get("version")) not in (VERSION, SHARDS_VERSION):
+        mend = "upgrade dvdgan" if str(version) > str(SHARDS_VERSION) else "pack the clips again"
+        read = f"this dvdgan reads versions {VERSION} and {SHARDS_VERSION}"
+        raise StoreError(path, f"is of version {shortened(repr(version))}, {read}; {mend}")
     fields = {"size": int, "classes": list, "about": dict, "bytes": int, "skipped": list, "clips": dict}
+    if version == SHARDS_VERSION:
+        fields["shards"] = list
     wrong = [name for name, kind in fields.items() if not isinstance(index.get(name), kind)]
     if "skipped" not in wrong and not all(
         isinstance(entry, dict) and entry.keys() == {"source", "reason"} for entry in index["skipped"]
     ):
         wrong.append("skipped")
     if "clips" not in wrong:
-        wrong += _wrong_columns(index["clips"])
+        wrong += _wrong_columns(index["clips"], {"offset": int} if "shards" in fields else {})
+    if "shards" in fields and not wrong and not _are_shards(index["shards"], len(index["clips"]["source"])):
+        wrong.append("shards")
     if wrong:
         raise StoreError(path, f"{INDEX} is damaged ({', '.join(wrong)}); pack the clips again")
     if not index["clips"]["source"]:
         raise StoreError(path, "has no clips; pack the clips again")
-    try:
-        length = (path / FRAMES).stat().st_size
-    except OSError:
-        raise StoreError(path, f"{FRAMES} is missing; pack the clips again") from None
-    if length != index["bytes"]:
-        raise StoreError(path, f"{FRAMES} has {length} bytes instead of {index['bytes']}; pack the clips again")
+    if version == VERSION:
+        _check_length(path, index["bytes"])
     _check_clips(path, index)
     return index
 
 
-def _wrong_columns(clips: dict[str, Any]) -> list[str]:
+def _check_length(path: Path, expected: int) -> None:
+    try:
+        length = (path / FRAMES).stat().st_size
+    except OSError:
+        raise StoreError(path, f"{FRAMES} is missing; pack the clips again") from None
+    if length != expected:
+        raise StoreError(path, f"{FRAMES} has {length} bytes instead of {expected}; pack the clips again")
+
+
+def _are_shards(shards: list[Any], clips: int) -> bool:
+    """Whether they are pairs of how many clips and bytes a shard has, for so many clips."""
+    pairs = all(isinstance(pair, list) and list(map(type, pair)) == [int, int] for pair in shards)
+    fits = pairs and all(0 <= number < 1 << 62 for pair in shards for number in pair)
+    return fits and sum(count for count, _ in shards) == clips
+
+
+def _wrong_columns(clips: dict[str, Any], more: dict[str, type]) -> list[str]:
     """Fields of the clips that are missing, of another type, or of another length than the sources."""
     columns = {name: column for name, column in clips.items() if isinstance(column, list)}
     count = len(columns.get("source", []))
     return [
         f"clips.{name}"
-        for name, kind in get_type_hints(Clip).items()
+        for name, kind in (get_type_hints(Clip) | more).items()
         if name not in columns or len(columns[name]) != count or not set(map(type, columns[name])) <= {kind}
     ]
 
@@ -128,12 +152,18 @@ def _check_clips(path: Path, index: dict[str, Any]) -> None:
     names = ("label", "frames", "height", "width", "channels", "fps")
     try:
         label, frames, height, width, channels, fps = (np.array(clips[name], np.float64) for name in names)
+        offset, room = np.zeros(len(label)), np.full(len(label), float(length))  # bytes before a clip, and there
+        if index["version"] == SHARDS_VERSION:
+            offset = np.array(clips["offset"], np.float64) - BEFORE_FRAMES
+            counts, lengths = zip(*index["shards"])
+            room = np.repeat(np.array(lengths, np.float64) - BEFORE_FRAMES, counts)
     except OverflowError:  # floating point wraps around nowhere, but has an end
         raise StoreError(path, f"{INDEX} is damaged; pack the clips again") from None
     sizes = frames * height * width * channels
     right = (frames > 0) & (np.minimum(height, width) == index["size"]) & ((channels == 3) | (channels == 4))
     right &= (sizes.cumsum() <= length) & (label >= 0) & (label < max(1, len(index["classes"])))
     right &= np.isfinite(fps) & (fps > 0)
+    right &= (offset >= 0) & (offset + sizes <= room)
     if not right.all():
         source = clips["source"][int(np.argmin(right))]
         raise StoreError(path, f"{INDEX} is damaged (clip {source}); pack the clips again")

@@ -7,6 +7,7 @@ many processes there are, nor on how often the work was interrupted.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import logging
 import math
@@ -27,6 +28,7 @@ from dvdgan.data.progress import with_progress
 from dvdgan.data.reading import Reading
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.partial import write_all
+from dvdgan.data.store.shards import SAMPLE_BYTES
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 
@@ -76,6 +78,7 @@ def pack(
     limits: Limits = _LIMITS,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
+    shards: int | None = None,
 ) -> ClipStore:
     """Decode the clips of a listing into a store.
 
@@ -92,20 +95,25 @@ def pack(
         limits: what the decoding of a clip may take.
         progress: show progress bars on stderr.
         say: where lines for the user go: how large the store will be.
+        shards: how many tar shards to write, as many clips in each, in an order in which classes and near copies are
+            mixed; None is one file in the order of the listing.
 
     Raises:
-        DataError: no clip can be used, or the disk is too small.
+        DataError: no clip can be used, the disk is too small, or there are more shards than clips.
         StoreError: `out` is something else than a store, or another process is packing there.
     """
-    with StoreWriter(out, reading.size, listing.classes, about, resume=True) as writer:
+    with StoreWriter(out, reading.size, listing.classes, about, resume=True, shards=shards) as writer:
         with Workers(workers, limits) as pool:
             clips = _plan(listing, reading, pool, writer, progress, say)
+            count = len(writer.done) + len(clips)
             files = [writer.scratch / str(number) for number in range(len(clips))]
             tasks = ((clip, reading, file) for clip, file in zip(clips, files) if isinstance(clip, Entry))
             results = pool.run(decode_to_file, tasks)
             title = f"packing {listing.root.name} at {reading.size} px"
             try:
                 for clip, file in with_progress(zip(clips, files), title, progress and bool(clips), len(clips)):
+                    if shards:
+                        writer.begin_shard(len(writer.done) * shards // count)
                     if isinstance(clip, Problem):
                         writer.skip(clip.source, clip.reason)
                     elif (result := next(results)).reason is not None:
@@ -195,7 +203,8 @@ def _plan(
             clips[part.source] = part
             if isinstance(part, Entry):
                 channels = 4 if header.alpha and reading.background is None else 3
-                sizes.append(reading.frames(part, header) * math.prod(reading.shape(header)) * channels)
+                size = reading.frames(part, header) * math.prod(reading.shape(header)) * channels
+                sizes.append(size + (SAMPLE_BYTES if writer.shards else 0))
     there = f"; {len(writer):,} are packed already" if len(writer) else ""
     if say is not None:
         say(f"about {len(writer) + len(sizes):,} clips, {decimal(writer.bytes + sum(sizes))}{there}")
@@ -208,7 +217,13 @@ def _plan(
             f"{writer.path}: the clips need {decimal(needed)}, and the disk has {decimal(free)} free{there}; choose "
             "another disk or a smaller size, or set data.target_fps or data.max_seconds"
         )
-    return list(clips.values())
+    if (shards := writer.shards) is None:
+        return list(clips.values())
+    if (count := len(writer.done) + len(clips)) < shards:
+        if not writer.done:
+            writer.discard()
+        raise DataError(f"{writer.path}: {shards} shards are more than the {count} clips; set data.shards lower")
+    return sorted(clips.values(), key=lambda clip: hashlib.sha256(clip.source.encode()).digest())  # at random
 
 
 def _report(listing: Listing, writer: StoreWriter) -> None:

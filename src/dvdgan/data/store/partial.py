@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from dvdgan.data.store.index import FRAMES, INDEX
+from dvdgan.data.store.index import FRAMES, INDEX, StoreError, is_indexed, is_of_store
 from dvdgan.documents import DocumentError, parse_json, read_lines
 
 try:
@@ -27,11 +27,27 @@ except ImportError:
 
 JOURNAL = "journal.jsonl"
 
-_FILES = {FRAMES, INDEX, JOURNAL, "journal.new"}
+_FILES = {JOURNAL, "journal.new"}
 _SCRATCH = "scratch."
 
 SYNC_SECONDS = 5.0
 """How much work may be lost when the process is killed."""
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that holds anything but a store: it would be gone once the new store is whole.
+
+    Raises:
+        StoreError: it is a link, or holds something else.
+    """
+    if path.is_symlink():
+        raise StoreError(path, "is a link; name the place that it leads to, or choose another one")
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not is_indexed(path):
+        raise StoreError(path, "exists and is not a dvdgan store; choose another place")
+    if more := sorted(name for name in os.listdir(path) if not is_of_store(name)):
+        raise StoreError(path, f"holds more than a store ({more[0]}); move that away, or choose another place")
 
 
 def is_own(directory: Path) -> bool:
@@ -41,7 +57,7 @@ def is_own(directory: Path) -> bool:
     with os.scandir(directory) as entries:
         return all(
             entry.is_file(follow_symlinks=False)
-            if entry.name in _FILES
+            if entry.name in _FILES or is_of_store(entry.name)
             else entry.name.startswith(_SCRATCH) and entry.is_dir(follow_symlinks=False)
             for entry in entries
         )

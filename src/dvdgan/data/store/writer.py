@@ -1,10 +1,13 @@
-"""The packed store: a data set as one file of raw uint8 frames, mapped into memory, and an index.
+"""The packed store: a data set as one file of raw uint8 frames, or as tar shards, and an index.
 
 A store is a directory of two files::
 
     frames.u8    the frames of all clips, one after another, each uint8 [H, W, 3] (RGB) or [H, W, 4] (RGBA)
-    index.json   format and version, size, classes, what the clips are, the length of frames.u8, what was skipped, and
+    index.json   format and version, size, classes, what the clips are, the length of all frames, what was skipped, and
                  "clips": a list for each field of `Clip`, with an item for each clip in the order of their frames
+
+With tar shards (`dvdgan.data.store.shards`) it has these in place of frames.u8; the index has how many clips and bytes
+are in each ("shards"), and where in its shard each clip's frames begin ("clips": "offset").
 
 Frames keep their aspect ratio; their short side is the store's size, so that training can crop where it likes. A store
 is written to a hidden directory beside its place and renamed when it is whole.
@@ -22,13 +25,25 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
 from dvdgan.data.layouts.listing import Problem
-from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, VERSION, Clip, StoreError, is_indexed, is_store, read_index
-from dvdgan.data.store.partial import JOURNAL, Hold, Journal, is_packing, remove_abandoned, remove_own, sync, write_all
+from dvdgan.data.store.entries import all_but_renamed, is_entry
+from dvdgan.data.store.frame_files import FrameFile, TarShards, remove_beyond
+from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, SHARDS_VERSION, VERSION, Clip, StoreError, is_store
+from dvdgan.data.store.partial import (
+    JOURNAL,
+    Hold,
+    Journal,
+    check_place,
+    is_packing,
+    remove_abandoned,
+    remove_own,
+    sync,
+    write_all,
+)
 
 
 class StoreWriter:
@@ -43,6 +58,7 @@ class StoreWriter:
         classes: names of the classes; empty if the clips have none.
         about: what the clips are and how they were made, as JSON values; `ClipStore.about` gives it back.
         resume: go on where a writer with equal arguments was interrupted or killed; `done` says what is there.
+        shards: how many tar shards to write; None is one file.
 
     Attributes:
         done: the sources that were added or skipped so far.
@@ -55,19 +71,26 @@ class StoreWriter:
     """
 
     def __init__(
-        self, path: str | Path, size: int, classes: Iterable[str], about: dict[str, Any], resume: bool = False
+        self,
+        path: str | Path,
+        size: int,
+        classes: Iterable[str],
+        about: dict[str, Any],
+        resume: bool = False,
+        shards: int | None = None,
     ) -> None:
         """Begin a store in a temporary directory beside its place, or go on with one."""
         self.path = Path(os.path.abspath(path))  # "." has no name to put a temporary directory beside
         self.size = size
         self.classes = list(classes)
         self.about = about
+        self.shards = shards
         self.skipped: list[Problem] = []
         self.done: set[str] = set()
         self.bytes = 0
         self._clips: list[Clip] = []
         self._keep, self._over = resume, False
-        _check_place(self.path)
+        check_place(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self.path, is_store, resume)
         self._partial = self.path.with_name(f".{self.path.name}.{'' if resume else secrets.token_hex(4) + '.'}partial")
@@ -79,12 +102,10 @@ class StoreWriter:
         except BlockingIOError:
             mend = "wait until it has ended, or choose another place"
             raise StoreError(self.path, f"another process is packing here; {mend}") from None
+        self._frames = TarShards(self._partial, shards, self.classes) if shards else FrameFile(self._partial)
         try:
             self._journal = self._resumed() if resume else None
-            frames = self._partial / FRAMES
-            self._file: IO[bytes] = open(frames, "r+b" if self.bytes else "wb", buffering=0)  # noqa: SIM115 (__exit__)
-            self._file.truncate(self.bytes)
-            self._file.seek(self.bytes)
+            self._frames.open()
             self.scratch.mkdir()
         except BaseException:
             self._hold.release()
@@ -92,38 +113,25 @@ class StoreWriter:
 
     def _resumed(self) -> Journal:
         """Take in what is there for certain, and remove the rest."""
-        work = json.loads(json.dumps([VERSION, self.size, self.classes, self.about]))
+        more = [self.shards] if self.shards else []
+        work = json.loads(json.dumps([VERSION, self.size, self.classes, self.about, *more]))
         journal = Journal(self._partial / JOURNAL, work)
-        known = journal.entries or self._all_but_renamed()
-        length = (self._partial / FRAMES).stat().st_size
+        known = journal.entries or all_but_renamed(self._partial, self.size, self.classes, self.about, self.shards)
+        taken = 0
         for kind, entry in known:
-            if not _is_entry(kind, entry, len(self.classes)):
+            if not is_entry(kind, entry, self.classes, range(self._frames.shard + 1, self.shards or 0)):
                 break
-            if kind == "clip" and self.bytes + Clip(*entry).bytes > length:
+            if kind == "clip" and not self._frames.has(Clip(*entry)):
                 break  # the disk has lost what it had confirmed
             self._take(kind, entry)
-        taken = len(self._clips) + len(self.skipped)
+            taken += 1
+        remove_beyond(self._partial, self._frames)
         if taken < len(known) or not journal.entries:
             journal.rewrite(known[:taken])
         (self._partial / INDEX).unlink(missing_ok=True)
         for scratch in self._partial.glob("scratch.*"):
             shutil.rmtree(scratch, ignore_errors=True)
         return journal
-
-    def _all_but_renamed(self) -> list[list[Any]]:
-        """What a writer of the same work left that ended between its last two steps: a store without its name."""
-        try:
-            index = read_index(self._partial)
-        except StoreError:
-            return []
-        names = index["classes"]
-        same = index["size"] == self.size and index["about"] == json.loads(json.dumps(self.about))
-        if not same or [name for name in self.classes if name in set(names)] != names:
-            return []
-        clips = [Clip(*row) for row in zip(*(index["clips"][field] for field in Clip._fields))]
-        if names:
-            clips = [clip._replace(label=self.classes.index(names[clip.label])) for clip in clips]
-        return [["clip", clip] for clip in clips] + [["skip", entry] for entry in index["skipped"]]
 
     def add(
         self, frames: Iterable[np.ndarray], label: int, source: str, fps: float, split: str = "", group: str = ""
@@ -148,6 +156,7 @@ class StoreWriter:
         if not 0 <= label < max(1, len(self.classes)):
             raise ValueError(f"{source}: label {label} is not one of {len(self.classes)} classes")
         digest, count, shape = hashlib.sha256(), 0, None
+        self._frames.begin()
         try:
             for frame in frames:
                 _check_frame(frame, self.size, source)
@@ -155,17 +164,17 @@ class StoreWriter:
                     raise ValueError(f"{source}: the size of its frames changes on the way")
                 shape = frame.shape
                 data = np.ascontiguousarray(frame).data.cast("B")
-                write_all(self._file, data)
+                write_all(self._frames.file, data)
                 digest.update(data)
                 count += 1
             if shape is None:
                 raise ValueError(f"{source}: no frames")
+            height, width, channels = shape
+            entry = Clip(label, source, count, height, width, channels, float(fps), split, group, digest.hexdigest())
+            self._frames.complete(len(self), entry)
         except BaseException:
-            self._file.seek(self.bytes)
-            self._file.truncate()
+            self._frames.undo()
             raise
-        height, width, channels = shape
-        entry = Clip(label, source, count, height, width, channels, float(fps), split, group, digest.hexdigest())
         self._note("clip", entry)
         return count
 
@@ -173,10 +182,18 @@ class StoreWriter:
         """Note a clip that could not be used; the index keeps the list."""
         self._note("skip", asdict(Problem(source, reason)))
 
+    def begin_shard(self, shard: int) -> None:
+        """Write what is added from now on into this shard, which may be the one at hand; numbers ascend from 0."""
+        if isinstance(self._frames, TarShards) and shard > self._frames.shard:
+            self._frames.end_shard()
+            self._frames.turn(shard)
+            self._frames.open()
+            self._note("shard", shard)
+
     def _note(self, kind: str, entry: Any) -> None:
         self._take(kind, entry)
         if self._journal is not None:
-            self._journal.add([kind, entry], self._file)
+            self._journal.add([kind, entry], self._frames.file)
 
     def _take(self, kind: str, entry: Any) -> None:
         if kind == "clip":
@@ -184,6 +201,10 @@ class StoreWriter:
             self._clips.append(clip)
             self.bytes += clip.bytes
             self.done.add(clip.source)
+            self._frames.count(clip)
+        elif kind == "shard":
+            if isinstance(self._frames, TarShards):
+                self._frames.turn(entry)
         else:
             problem = Problem(**entry)
             self.skipped.append(problem)
@@ -192,8 +213,11 @@ class StoreWriter:
     def drop_unused_classes(self) -> list[str]:
         """Forget classes without a clip, and number the labels anew. Returns the names that were dropped.
 
-        To be called last; a writer that resumes begins with all classes again.
+        To be called last; a writer that resumes begins with all classes again. In shards, where labels are written
+        already, all stay.
         """
+        if self.shards:
+            return []
         used = sorted({clip.label for clip in self._clips})
         dropped = [name for label, name in enumerate(self.classes) if label not in set(used)]
         if dropped:
@@ -224,8 +248,8 @@ class StoreWriter:
         finally:
             if self._journal is not None and not self._over:
                 with suppress(OSError, ValueError):  # the disk is full, or the commit has closed it
-                    self._journal.sync(self._file)
-            self._file.close()
+                    self._journal.sync(self._frames.file)
+            self._frames.close()
             if self._journal is not None:
                 self._journal.close()
             shutil.rmtree(self.scratch, ignore_errors=True)
@@ -237,21 +261,22 @@ class StoreWriter:
         if not self._clips:
             self.discard()
             raise StoreError(self.path, "no clips to pack")
-        sync(self._file)
+        placed = self._frames.finish()
         index = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": SHARDS_VERSION if self.shards else VERSION,
             "size": self.size,
             "classes": self.classes,
             "about": self.about,
             "bytes": self.bytes,
             "skipped": [asdict(problem) for problem in self.skipped],
-            "clips": dict(zip(Clip._fields, map(list, zip(*self._clips)))),
+            **placed,
+            "clips": dict(zip(Clip._fields, map(list, zip(*self._clips)))) | placed["clips"],
         }
         with open(self._partial / INDEX, "w", encoding="utf-8") as file:
             json.dump(index, file)
             sync(file)
-        self._file.close()  # Windows renames no directory with an open file in it
+        self._frames.close()  # Windows renames no directory with an open file in it
         shutil.rmtree(self.scratch)
         old = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.old")
         if self.path.exists():
@@ -265,6 +290,8 @@ class StoreWriter:
                 os.rename(old, self.path)
             raise
         self._over = True
+        if self.shards:
+            (self.path / FRAMES).unlink()  # it was locked until now
         if old.exists():
             remove_own(old)
 
@@ -275,24 +302,3 @@ def _check_frame(frame: np.ndarray, size: int, source: str) -> None:
             f"{source}: a frame is uint8 [H, W, 3 or 4] with a short side of {size}, "
             f"not {frame.dtype} {list(frame.shape)}"
         )
-
-
-def _check_place(path: Path) -> None:
-    """Refuse a place that holds anything but a store: it would be gone once the new store is whole."""
-    if path.is_symlink():
-        raise StoreError(path, "is a link; name the place that it leads to, or choose another one")
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not is_indexed(path):
-        raise StoreError(path, "exists and is not a dvdgan store; choose another place")
-    if more := sorted(set(os.listdir(path)) - {FRAMES, INDEX}):
-        raise StoreError(path, f"holds more than a store ({more[0]}); move that away, or choose another place")
-
-
-def _is_entry(kind: Any, entry: Any, classes: int) -> bool:
-    """Whether a line of the journal is what `StoreWriter` notes."""
-    if kind == "skip":
-        return isinstance(entry, dict) and entry.keys() == {"source", "reason"}
-    if kind != "clip" or not isinstance(entry, (list, tuple)) or len(entry) != len(Clip._fields):
-        return False
-    return all(map(isinstance, entry, get_type_hints(Clip).values())) and 0 <= entry[0] < max(1, classes)

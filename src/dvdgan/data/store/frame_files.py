@@ -1,0 +1,140 @@
+"""What a store's writer writes frames into: one file, or tar shards that are filled one after another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from dvdgan.data.store.index import FRAMES, Clip
+from dvdgan.data.store.partial import sync, write_all
+from dvdgan.data.store.shards import (
+    BEFORE_FRAMES,
+    END,
+    after_frames,
+    before_frames,
+    sample_bytes,
+    shard_name,
+    shard_number,
+)
+
+
+class FrameFile:
+    """One file with the frames of all clips. Clips that are there already are counted before it is opened.
+
+    Args:
+        directory: where it lies.
+
+    Attributes:
+        file: the open file, for frames in their order.
+        shard: the number of the tar shard that is being filled; −1 where there are none.
+    """
+
+    file: IO[bytes]
+    shard = -1
+
+    def __init__(self, directory: Path) -> None:
+        """Open nothing yet."""
+        self._directory, self._path, self._end = directory, directory / FRAMES, 0
+
+    def has(self, clip: Clip) -> bool:
+        """Whether the disk has kept the next clip."""
+        return self._path.exists() and self._end + self._room(clip) <= self._path.stat().st_size
+
+    def count(self, clip: Clip) -> None:
+        """Take the next clip for written."""
+        self._end += self._room(clip)
+
+    def open(self) -> None:
+        """Go on behind the clips that were counted; what else is there is removed."""
+        self.file = open(self._path, "r+b" if self._end else "wb", buffering=0)  # noqa: SIM115 (see close)
+        self.undo()
+
+    def begin(self) -> None:
+        """Get ready for the frames of a clip."""
+
+    def complete(self, number: int, clip: Clip) -> None:
+        """Write what a clip needs besides its frames."""
+
+    def undo(self) -> None:
+        """Remove what was written of a clip that was not counted."""
+        self.file.seek(self._end)
+        self.file.truncate()
+
+    def finish(self) -> dict[str, Any]:
+        """Bring all to the disk. Returns what the index says of it, and, in ``clips``, of each clip."""
+        sync(self.file)
+        return {"clips": {}}
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+    def _room(self, clip: Clip) -> int:
+        return clip.bytes
+
+
+class TarShards(FrameFile):
+    """Tar shards; see there.
+
+    Args:
+        directory: where they lie.
+        shards: how many there will be.
+        classes: names of the classes.
+    """
+
+    def __init__(self, directory: Path, shards: int, classes: Sequence[str]) -> None:
+        """Open nothing yet."""
+        super().__init__(directory)
+        self._shards, self._classes = [[0, len(END)] for _ in range(shards)], classes  # clips and bytes of each
+        self._offsets: list[int] = []
+        self.turn(0)
+
+    def turn(self, shard: int) -> None:
+        """Count from now on what is in this shard; numbers ascend."""
+        self.shard, self._path, self._end = shard, self._directory / shard_name(shard), 0
+
+    def count(self, clip: Clip) -> None:
+        """Take the next clip for written."""
+        self._offsets.append(self._end + BEFORE_FRAMES)
+        super().count(clip)
+        self._shards[self.shard] = [self._shards[self.shard][0] + 1, self._end + len(END)]
+
+    def begin(self) -> None:
+        """Leave room for what stands before the frames, and depends on how many there are."""
+        self.file.seek(self._end + BEFORE_FRAMES)
+
+    def complete(self, number: int, clip: Clip) -> None:
+        """Write what stands before and behind the frames of a clip."""
+        after = self.file.tell()
+        self.file.seek(self._end)
+        write_all(self.file, before_frames(number, clip))
+        self.file.seek(after)
+        write_all(self.file, after_frames(number, clip, self._classes))
+
+    def end_shard(self) -> None:
+        """Bring a whole shard to the disk."""
+        write_all(self.file, END)
+        sync(self.file)
+        self.file.close()
+
+    def finish(self) -> dict[str, Any]:
+        """Bring all to the disk, shards without a clip too. Returns what the index says of it."""
+        self.end_shard()
+        for shard, (clips, _) in enumerate(self._shards):
+            if not clips:
+                (self._directory / shard_name(shard)).write_bytes(END)
+        return {"shards": self._shards, "clips": {"offset": self._offsets}}
+
+    def _room(self, clip: Clip) -> int:
+        return sample_bytes(clip, self._classes)
+
+
+def remove_beyond(directory: Path, frames: FrameFile) -> None:
+    """Remove the shards of a packing, or its frames, that other frame files do not know."""
+    for name in os.listdir(directory):
+        if (number := shard_number(name)) is not None and number > frames.shard:
+            os.unlink(directory / name)
+    if frames.shard >= 0:
+        os.truncate(directory / FRAMES, 0)

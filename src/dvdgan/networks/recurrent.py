@@ -81,7 +81,7 @@ class TSRU(Recomputed):
     u  = sigmoid(W_u * [h; x] + b_u)       variant s: [w; c]
     h' = u . w + (1 - u) . c
 
-    Copies of the published equations differ in the last line, h or w; it is w here, for which variant p has no other use.
+    Copies of the published equations differ in the last line, h or w; here it is w, or variant p would not use it.
     How many layers predict the offsets is ours; they start at zero, so that the state stands still.
 
     Args:

@@ -163,6 +163,11 @@ def builtin_models() -> list[str]:
     return sorted(path.parent.name for path in BUILTIN.glob("*/model.safetensors"))
 
 
+def is_builtin(directory: Path) -> bool:
+    """Whether a model directory is one that comes with the package."""
+    return directory.resolve().parent == BUILTIN.resolve()
+
+
 def find_model(model: Path | str) -> Path:
     """The directory of a model.
 

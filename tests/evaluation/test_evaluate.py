@@ -124,6 +124,17 @@ def test_main_scores_are_in_the_models_card(whole, trained, tmp_path, capsys):
     assert said.endswith("card.md: not changed (No such file or directory); the scores are in evaluation.html only\n")
 
 
+def test_card_of_a_built_in_model_stays_as_it_is(whole, trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("dvdgan.models.BUILTIN", tmp_path / "builtin")
+    model = shutil.copytree(trained / "model", tmp_path / "builtin" / "tiny-32")
+    (model / "card.md").write_text("# tiny-32\n")
+    found = load(whole[0] / JSON)
+    evaluated = found.evaluated.model_copy(update={"path": str(model)})
+    publish(found.model_copy(update={"evaluated": evaluated}), ShownClips(), tmp_path / "out")
+    assert (model / "card.md").read_text() == "# tiny-32\n"
+    assert capsys.readouterr().out.endswith("comes with dvdgan; the scores are in evaluation.html only\n")
+
+
 def test_whole_evaluation_has_every_part(whole):
     found = load(whole[0] / JSON)
     page = (whole[0] / PAGE).read_text(encoding="utf-8")

@@ -57,13 +57,17 @@ def evaluate(
 
 
 def publish(results: Evaluation, shown: ShownClips, out: Path) -> None:
-    """Write an evaluation's page, and its main scores into the model's card."""
+    """Write an evaluation's page, and its main scores into the model's card, unless the model is built in."""
+    from dvdgan.models import is_builtin
     from dvdgan.report.evaluation.card import write_scores
     from dvdgan.report.evaluation.page import write_evaluation_page
 
     say(write_evaluation_page(results, shown, out / "evaluation.html"))
     if results.evaluated.kind == "model":
         card = Path(results.evaluated.path) / "card.md"
+        if is_builtin(card.parent):
+            say(f"{card}: not changed, since this model comes with dvdgan; the scores are in evaluation.html only")
+            return
         try:
             write_scores(card, results)
         except (OSError, DocumentError) as error:

@@ -315,7 +315,7 @@ def test_events(tmp_path):
         training_line(50),
     ]
     run = write_run(tmp_path / "run", lines)
-    assert [(e.event, e.about) for e in read_record(run).raised] == [("frozen clips", "bar"), ("collapse", "")]
+    assert [(e.event, e.about) for e in read_record(run).raised] == [("frozen clips", "bar"), ("collapse", None)]
     page = page_of(run)
     assert sum("alarm" in a.get("class", "").split() for a in page.all("div")) == 2
     assert "lower training.lr_g" in page.text

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from dvdgan.config import HealthConfig
+from dvdgan.runs.events import in_lines
 from dvdgan.training.checks import SampleCheck
-from dvdgan.training.health import ADVICE, Monitor, in_lines
+from dvdgan.training.health import ADVICE, Monitor
 from dvdgan.training.metrics import AveragedMetrics, DiscriminatorMetrics
 
 HEALTHY = {

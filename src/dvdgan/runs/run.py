@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from dvdgan.runs import distributed
 from dvdgan.runs.checkpoint import CheckpointError, prune, restore_newest, save_and_prune
+from dvdgan.runs.events import Event, in_lines
 from dvdgan.runs.log import Log
 from dvdgan.runs.progress import ProgressDisplay
 from dvdgan.runs.retention import Retention
@@ -158,6 +159,13 @@ class Run:
         self.state.lines = self._log.lines
         if self._board is not None:
             self._board.write(line)
+
+    def report(self, events: Sequence[Event]) -> None:
+        """Write events to the log, and say them."""
+        for event in events:
+            self.write(event.line())
+        for text in in_lines(events):
+            self.display.note(text)
 
     def show_image(self, image: Any) -> None:
         """Write an image, uint8 ``[H, W, 3]``, to TensorBoard, if that is wanted."""

@@ -7,11 +7,11 @@ threshold. The state is part of a checkpoint, so that a resumed run raises what 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dvdgan.config import HealthConfig
+from dvdgan.runs.events import Event
 from dvdgan.training.checks import SampleCheck
 from dvdgan.training.metrics import DISCRIMINATORS, AveragedMetrics
 
@@ -45,53 +45,6 @@ ADVICE = {
     "class never right": "no generated clip of it is taken for it: look at its row of the sheet; if it has few clips, "
     "set data.sampling=by_class in a new run, and check its folder for clips that belong elsewhere",
 }
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that began or ended to be wrong.
-
-    Attributes:
-        step: G steps done.
-        event: what, a key of `ADVICE`.
-        about: which class or network; None for all.
-        state: ``raised`` or ``cleared``.
-        message: one line with the figure and its threshold.
-    """
-
-    step: int
-    event: str
-    about: str | None
-    state: str
-    message: str
-
-    @property
-    def advice(self) -> str:
-        """What to do about it; empty when it is over."""
-        return ADVICE[self.event] if self.state == "raised" else ""
-
-    def line(self) -> dict[str, Any]:
-        """The line of the log."""
-        fields = {"event": self.event, "about": self.about, "state": self.state, "message": self.message}
-        return {"step": self.step, **fields, "advice": self.advice}
-
-    def __str__(self) -> str:
-        about = f" ({self.about})" if self.about else ""
-        if self.state == "cleared":
-            return f"step {self.step}: no longer: {self.event}{about}: {self.message}"
-        return f"warning: step {self.step}: {self.event}{about}: {self.message}; {self.advice}"
-
-
-def in_lines(events: Sequence[Event]) -> list[str]:
-    """Events for the screen: a line for each kind, whatever the number of classes that it is about."""
-    kinds: dict[tuple[str, str], list[Event]] = {}
-    for event in events:
-        kinds.setdefault((event.event, event.state), []).append(event)
-    lines = []
-    for first, *rest in kinds.values():
-        others = f" (also {', '.join(str(event.about) for event in rest)})" if rest else ""
-        lines.append(f"{first}{others}")
-    return lines
 
 
 def _numbers(state: Mapping[str, Any], name: str, length: int | None) -> dict[str, list[float]]:
@@ -228,7 +181,7 @@ class Monitor:
 
     def not_finite(self, step: int, names: list[str]) -> Event:
         """The event of values that are no longer finite."""
-        return Event(step, "not finite", None, "raised", f"{', '.join(names)} not finite")
+        return Event(step, "not finite", None, "raised", f"{', '.join(names)} not finite", ADVICE["not finite"])
 
     def _averaged(self, averages: AveragedMetrics, every: int) -> dict[str, float]:
         """Averages over the window, with this line's taken in."""
@@ -276,7 +229,7 @@ class Monitor:
         key = (event, about)
         if wrong and key not in self._raised:
             self._raised.add(key)
-            events.append(Event(step, event, about, "raised", text))
+            events.append(Event(step, event, about, "raised", text, ADVICE[event]))
         elif not wrong and key in self._raised:
             self._raised.discard(key)
             events.append(Event(step, event, about, "cleared", text))

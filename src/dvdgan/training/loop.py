@@ -26,6 +26,7 @@ from dvdgan.networks import Generator
 from dvdgan.runs import distributed
 from dvdgan.runs.checkpoint import is_disk_full, list_checkpoints
 from dvdgan.runs.directory import TrainingError, TrainingFailed
+from dvdgan.runs.events import Event
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.runs.noise import sample_numbers
 from dvdgan.runs.retention import Retention
@@ -36,7 +37,6 @@ from dvdgan.training.checks import SampleChecker
 from dvdgan.training.data_stalls import DataStallNotice
 from dvdgan.training.directory import STORED_DATA, Changes, TrainingDirectory, in_words
 from dvdgan.training.evaluating import Evaluator, classifier_errors, open_classifier
-from dvdgan.training.health import Event, in_lines
 from dvdgan.training.memory import check_memory
 from dvdgan.training.metrics import (
     DiscriminatorUpdate,
@@ -312,7 +312,7 @@ def _train_on(
             run.count_step()
             if moved is not None:
                 state.monitor.moved(*moved.sums_by_class())
-            _report(run, state.monitor.gradients(state.step, metrics.gradients()))
+            run.report(state.monitor.gradients(state.step, metrics.gradients()))
             if notice := stalls.step(seconds["data"], sum(seconds.values())):
                 run.display.note(notice)
 
@@ -321,7 +321,7 @@ def _train_on(
             if run.due(t.log_every):
                 averages = averaged(state.means)
                 run.write({"hours": state.seconds / 3600, **rates, **averages.fields()})
-                _report(run, state.monitor.logged(state.step, averages, t.log_every))
+                run.report(state.monitor.logged(state.step, averages, t.log_every))
                 figures = str(averages)
             run.show(figures)
 
@@ -387,14 +387,7 @@ def _sample(
     run.write({"check": asdict(check) | {"score": score}, "best_by": best_by})
     if found:
         run.write({"evaluation": found})
-    _report(run, state.monitor.checked(state.step, check, checker.usable_classes))
-
-
-def _report(run: Run, events: list[Event]) -> None:
-    for event in events:
-        run.write(event.line())
-    for text in in_lines(events):
-        run.display.note(text)
+    run.report(state.monitor.checked(state.step, check, checker.usable_classes))
 
 
 def _require_finite(run: Run, state: TrainingState, *updates: DiscriminatorUpdate | GeneratorMetrics | None) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dvdgan.report.charts import GREY, RED, Chart, add_level, dress, plain
-from dvdgan.report.run.record import Event, is_number
+from dvdgan.report.run.record import is_number
 from dvdgan.report.run.thinning import Bins
+from dvdgan.runs.events import Event
 
 SHOWN_CLASSES = 12
 """With more classes than this, a chart shows the worst of them, and a band for all."""

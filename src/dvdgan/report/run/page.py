@@ -10,8 +10,9 @@ from typing import Any
 from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config
 from dvdgan.report.html import check_path, plotly_js, write_page
 from dvdgan.report.media import Sample, chosen, shots
-from dvdgan.report.run.record import Event, Record, read_record
+from dvdgan.report.run.record import Record, read_record
 from dvdgan.report.words import Property, duration, setting, size
+from dvdgan.runs.events import Event
 
 _SHOWN_EVENTS = 300
 _NOT_COMPARED = {"name", "description", "network.classes", "data.source"}  # what every run sets for itself

@@ -20,23 +20,12 @@ from dvdgan.documents import DocumentError, parse_json, parse_yaml, read_lines, 
 from dvdgan.report.html import ReportError
 from dvdgan.report.media import Sample
 from dvdgan.report.run.thinning import Bins, Key
+from dvdgan.runs.events import Event
 
 State = Literal["running", "finished", "stopped"]
 
 _RECENT_LINES = 50
 _MOST_STEPS = 10**18
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of the log about the run's health, or about a setting that was changed."""
-
-    step: int
-    event: str
-    about: str  # a class, or ""
-    state: str  # raised, cleared or note
-    message: str
-    advice: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,7 @@ class Record:
     @property
     def raised(self) -> list[Event]:
         """Events that were raised and not cleared since."""
-        standing: dict[tuple[str, str], Event] = {}
+        standing: dict[tuple[str, str | None], Event] = {}
         for event in self.events:
             if event.state == "raised":
                 standing.setdefault((event.event, event.about), event)
@@ -162,9 +151,9 @@ def _read_log(record: Record) -> None:
         step = line.pop("step")
         record.step = max(record.step, step)
         if "event" in line:
-            texts = (str(line.get(name) or "") for name in ("event", "about", "state", "message", "advice"))
-            record.events.append(Event(step, *texts))
-            if line["event"] == "override" and "training.classifier " in record.events[-1].message:
+            event = Event.from_line(step, line)
+            record.events.append(event)
+            if event.event == "override" and "training.classifier " in event.message:
                 record.best = None  # another classifier's distances do not compare
             continue
         check = line.pop("check", None)

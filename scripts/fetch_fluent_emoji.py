@@ -36,10 +36,11 @@ from PIL import Image, ImageColor, ImageSequence
 from rich.console import Console
 from rich.progress import track
 
+from dvdgan.atomic import atomic_path
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TEST, TRAIN
 from dvdgan.data.layouts.splits import assign_splits
-from dvdgan.data.write.encode import atomic_path, write_mp4
+from dvdgan.data.write.encode import write_mp4
 
 ARTWORK = tuple(f"@lobehub/fluent-emoji-anim-{part}" for part in (1, 2, 3, 4))
 NAMES = "emojibase-data"

@@ -31,8 +31,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from dvdgan.atomic import atomic_path
 from dvdgan.data.errors import DataError
-from dvdgan.data.write.encode import atomic_path, write_mp4
+from dvdgan.data.write.encode import write_mp4
 
 SETTINGS = "dm-control.json"
 INSIDE = ("egocentric", "eye", "eyes", "hand", "global")  # cameras that see too little of the body, or too much

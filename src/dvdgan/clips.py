@@ -12,8 +12,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from dvdgan.atomic import atomic_path
 from dvdgan.capacity import free_disk, gib
-from dvdgan.data.write.encode import atomic_path, clip_writer
+from dvdgan.data.write.encode import clip_writer
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, sheet_times, write_image
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")

@@ -71,9 +71,9 @@ def inspect(
     size: Annotated[int, typer.Option(min=32, max=512, help="Short side for which a store's size is told.")] = 64,
 ) -> None:
     """Tell what clips there are: classes, lengths, sizes, rates, problems, near copies; check a packed store."""
+    from dvdgan.atomic import atomic_path
     from dvdgan.data.inspect.inspection import inspect_source
     from dvdgan.data.inspect.report import as_json, as_text, contact_sheet
-    from dvdgan.data.write.encode import atomic_path
     from dvdgan.data.write.sheets import write_image
 
     found = inspect_source(data_config(data, fields), size, headers_only=headers)

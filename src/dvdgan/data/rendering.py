@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dvdgan.atomic import atomic_path
 from dvdgan.capacity import free_disk, gib
 from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
@@ -18,7 +19,7 @@ from dvdgan.data.progress import with_progress
 from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
-from dvdgan.data.write.encode import atomic_path, write_mp4
+from dvdgan.data.write.encode import write_mp4
 from dvdgan.documents import DocumentError, read_json
 
 PHENOMENA = "phenomena"

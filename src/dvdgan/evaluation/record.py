@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from dvdgan.data.write.encode import atomic_path
+from dvdgan.atomic import atomic_path
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.metrics.intervals import wilson

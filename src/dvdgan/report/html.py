@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from dvdgan import __version__
-from dvdgan.data.write.encode import atomic_path
+from dvdgan.atomic import atomic_path
 from dvdgan.documents import DocumentError, open_regular
 from dvdgan.report import words
 

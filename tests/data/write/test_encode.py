@@ -7,7 +7,7 @@ from PIL import Image
 
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.write.encode import atomic_path, write_clip
+from dvdgan.data.write.encode import write_clip
 from support.clips import read_clip, smooth
 from support.errors import refused
 
@@ -202,21 +202,6 @@ def test_what_is_no_clip_is_refused_and_leaves_the_old_file(tmp_path, clip, suff
         write_clip(path, clip, 0)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-
-    def fail():
-        with atomic_path(path) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
 
 
 @pytest.mark.parametrize(

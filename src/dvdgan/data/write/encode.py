@@ -6,8 +6,6 @@ A write goes to a temporary file beside its target, which is then renamed: a fil
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
@@ -21,6 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 from PIL import Image
 
+from dvdgan.atomic import atomic_path
 from dvdgan.data.errors import DataError
 
 _SHOWN_FPS = 50  # frames per second up to which all viewers play a GIF or WebP as it is meant
@@ -239,16 +238,3 @@ def _check_clip(clip: np.ndarray, fps: float) -> None:
         raise ValueError(f"a clip is uint8 [T, H, W, 3], not {clip.dtype} {list(clip.shape)}")
     if not 0 < fps < np.inf:
         raise ValueError(f"fps must be a number above 0, not {fps}")
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; renamed to `path` at the end, removed if anything is raised."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

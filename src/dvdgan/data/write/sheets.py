@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dvdgan.data.write.encode import atomic_path
+from dvdgan.atomic import atomic_path
 
 BACKGROUND = (24, 24, 27)
 TEXT = (228, 228, 231)

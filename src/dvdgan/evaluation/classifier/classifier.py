@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from dvdgan.data.write.encode import atomic_path
+from dvdgan.atomic import atomic_path
 from dvdgan.devices import full_fp32, pick_device
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_bytes, read_json, shortened
 from dvdgan.evaluation.classifier.contents import ClassifierFile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dvdgan.data.write.encode import atomic_path
+from dvdgan.atomic import atomic_path
 from dvdgan.documents import read_text
 from dvdgan.evaluation.record import Evaluation
 from dvdgan.models import with_scores

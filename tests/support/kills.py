@@ -28,7 +28,7 @@ from dvdgan.runs.checkpoint import load_checkpoint
 from support.self_kill import LAST_WORDS, LONGEST, NEVER, POINTS
 
 PROGRAM = Path(__file__).with_name("self_kill.py")
-ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 STEPS, CHECKPOINT_EVERY, SAMPLE_EVERY, LOG_EVERY = 12, 3, 2, 2  # a sheet and a checkpoint meet at step 6
 TIMINGS = ("hours", "seconds")
 

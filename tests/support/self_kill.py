@@ -15,13 +15,13 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dvdgan.cli
-import dvdgan.data.store.writer
+import dvdgan.data.store.frame_files
 import dvdgan.models
 import dvdgan.runs.checkpoint
 import dvdgan.training.samples
@@ -29,6 +29,7 @@ import dvdgan.training.step
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.runs.log import Log
 from dvdgan.training.state import TrainingState
+from support.forked import fork
 
 NEVER = "never"
 LAST_WORDS = "killing myself"
@@ -153,7 +154,6 @@ def half_a_clip(trap: Trap) -> None:
         def some() -> Any:
             whole = list(frames)
             yield from whole[: len(whole) // 2]
-            self._file.flush()
             die()
 
         return real(self, some() if trap.due() else frames, *args, **options)
@@ -184,7 +184,7 @@ def before_the_first_frame(trap: Trap) -> None:
             die()
         return open(path, mode, *args, **options)
 
-    dvdgan.data.store.writer.open = open_file
+    dvdgan.data.store.frame_files.open = open_file
 
 
 def _checkpoint(path: Path) -> bool:
@@ -236,30 +236,10 @@ def serve() -> None:
 
     for line in sys.stdin:
         order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _be_forked(order)
+        Path(order["log"]).write_bytes(b"")
+        child = fork(partial(run, order["point"], order["count"], order["arguments"]), order["log"], LONGEST)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-def _be_forked(order: dict[str, Any]) -> None:
-    signal.alarm(LONGEST)
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    code = 0
-    try:
-        run(order["point"], order["count"], order["arguments"])
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,15 @@ import signal
 import socket
 import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dvdgan.cli
 import dvdgan.training.step
+from support.forked import fork
 
 FAULTS = {"dead": signal.SIGKILL, "hanging": signal.SIGSTOP, "stopped": signal.SIGTERM}
 LONGEST = 100  # seconds
@@ -60,12 +61,7 @@ def serve() -> None:
             free.bind(("127.0.0.1", 0))
             order["port"] = str(free.getsockname()[1])
         Path(order["log"]).write_bytes(b"")
-        children = []
-        for rank in range(order["processes"]):
-            child = os.fork()
-            if child == 0:
-                _be_forked(rank, order)
-            children.append(child)
+        children = [fork(partial(_train, rank, order), order["log"], LONGEST) for rank in range(order["processes"])]
         codes: dict[int, int] = {}
         while len(codes) < len(children):
             child, status = os.wait()
@@ -75,28 +71,13 @@ def serve() -> None:
         print(json.dumps([codes[child] for child in children]), flush=True)
 
 
-def _be_forked(rank: int, order: dict[str, Any]) -> None:
-    signal.alarm(LONGEST)
-    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+def _train(rank: int, order: dict[str, Any]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": order["port"], "WORLD_SIZE": str(order["processes"])}
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     if rank == 1 and order["fault"]:
         _break_at(order["step"], FAULTS[order["fault"]])
-    code = 0
-    try:
-        sys.argv = ["dvdgan", *order["arguments"]]
-        dvdgan.cli.main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    sys.argv = ["dvdgan", *order["arguments"]]
+    dvdgan.cli.main()
 
 
 def _break_at(step: int, fault: int) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from inspect import signature
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 import torch
@@ -25,11 +27,25 @@ from dvdgan.sampling import (
     stream_clips,
 )
 
+P = ParamSpec("P")
+
 _MOST_SETTLED = 64  # clips of a batch by which statistics are estimated
 
 
 class PipelineError(ValueError):
     """A request that the model cannot fulfil; the message is one line and names the mend."""
+
+
+def _arguments_of(
+    stream: Callable[Concatenate[Pipeline, P], ClipStream],
+) -> Callable[[Callable[..., Clips]], Callable[Concatenate[Pipeline, P], Clips]]:
+    """Give a method that makes clips the signature of the one that streams them."""
+
+    def as_signed(method: Callable[..., Clips]) -> Callable[Concatenate[Pipeline, P], Clips]:
+        vars(method)["__signature__"] = signature(stream).replace(return_annotation="Clips")
+        return method
+
+    return as_signed
 
 
 class Pipeline:
@@ -84,7 +100,7 @@ class Pipeline:
         """Class names; empty when unconditional."""
         return self.model.classes
 
-    def __call__(
+    def stream(
         self,
         labels: str | int | Sequence[str | int] | None = None,
         num: int | None = None,
@@ -94,8 +110,10 @@ class Pipeline:
         frames: int | None = None,
         generator: torch.Generator | None = None,
         loop: int = 0,
-    ) -> Clips:
-        """Make clips, each in one forward pass, or by chunks of time where it is long or large.
+    ) -> ClipStream:
+        """Clips that are made when they are saved or read, in the memory of one batch.
+
+        Each is made in one forward pass, or by chunks of time where it is long or large.
 
         Args:
             labels: a class name or number, or one per clip; None goes through all classes in turn.
@@ -111,24 +129,6 @@ class Pipeline:
         Raises:
             PipelineError: an unknown class (near names are suggested), a number out of its range, or a model that goes
                 on from first frames (`predict`).
-        """
-        return self.stream(labels, num, seed, truncation, truncation_kind, frames, generator, loop).read()
-
-    def stream(
-        self,
-        labels: str | int | Sequence[str | int] | None = None,
-        num: int | None = None,
-        seed: int = 0,
-        truncation: float = 1.0,
-        truncation_kind: TruncationKind = "scale",
-        frames: int | None = None,
-        generator: torch.Generator | None = None,
-        loop: int = 0,
-    ) -> ClipStream:
-        """The same clips, made when they are saved or read, in the memory of one batch; arguments as of a call.
-
-        Raises:
-            PipelineError: as of a call, at once.
         """
         if num is not None and num < 1:
             raise PipelineError(f"num must be 1 or more, not {num}")
@@ -148,7 +148,12 @@ class Pipeline:
 
         return self._stream(noise, names, seeds, truncation, truncation_kind, frames, loop=loop)
 
-    def predict(
+    @_arguments_of(stream)
+    def __call__(self, *args: Any, **options: Any) -> Clips:
+        """Make clips; arguments and errors as of `stream`."""
+        return self.stream(*args, **options).read()
+
+    def stream_prediction(
         self,
         first: str | Path | np.ndarray | Sequence[str | Path | np.ndarray],
         labels: str | int | Sequence[str | int] | None = None,
@@ -157,8 +162,8 @@ class Pipeline:
         truncation: float = 1.0,
         frames: int | None = None,
         chain: bool = False,
-    ) -> Clips:
-        """Go on from first frames, with a model that was trained to (DVD-GAN-FP).
+    ) -> ClipStream:
+        """Go on from first frames, with a model that was trained to (DVD-GAN-FP), when the clips are saved or read.
 
         Args:
             first: a picture, a clip or a folder of numbered frames, whose first frames are taken; or such frames, uint8
@@ -177,23 +182,6 @@ class Pipeline:
             PipelineError: a model that takes no first frames, a number out of its range, an unknown class, or arrays
                 that are no first frames.
             ClipError: a file that is no clip, or too short.
-        """
-        return self.stream_prediction(first, labels, num, seed, truncation, frames, chain).read()
-
-    def stream_prediction(
-        self,
-        first: str | Path | np.ndarray | Sequence[str | Path | np.ndarray],
-        labels: str | int | Sequence[str | int] | None = None,
-        num: int = 1,
-        seed: int = 0,
-        truncation: float = 1.0,
-        frames: int | None = None,
-        chain: bool = False,
-    ) -> ClipStream:
-        """The same clips, made when they are saved or read, in the memory of one batch; arguments as of `predict`.
-
-        Raises:
-            PipelineError, ClipError: as `predict`, at once.
         """
         self._require_first_frames(True)
         if num < 1:
@@ -217,6 +205,11 @@ class Pipeline:
         seeds = [own for _, _, own in clips]
         return self._stream(noise, names, seeds, truncation, "scale", frames, starting, chain)
 
+    @_arguments_of(stream_prediction)
+    def predict(self, *args: Any, **options: Any) -> Clips:
+        """Go on from first frames; arguments and errors as of `stream_prediction`."""
+        return self.stream_prediction(*args, **options).read()
+
     def _first_frames(self, one: str | Path | np.ndarray) -> np.ndarray:
         """uint8 ``[D, size, size, 3]``."""
         if not isinstance(one, np.ndarray):
@@ -235,30 +228,6 @@ class Pipeline:
             what = "a first frame" if count == 1 else f"{count} first frames"
             raise PipelineError(f"this model goes on from {what}: give them (predict, with --first)")
 
-    def interpolate(
-        self,
-        labels: str | int | Sequence[str | int] | None = None,
-        seeds: Sequence[int] = (0, 1),
-        steps: int = 8,
-        truncation: float = 1.0,
-        truncation_kind: TruncationKind = "scale",
-        frames: int | None = None,
-    ) -> Clips:
-        """Make clips on the way between seeds and between classes.
-
-        Args:
-            labels: one class, or one per seed; class embeddings are mixed linearly on the way.
-            seeds: two or more; noise moves on the sphere from one to the next. Equal seeds keep the noise.
-            steps: clips from each to the next, the ends included.
-            truncation: see `__call__`.
-            truncation_kind: see `__call__`.
-            frames: see `__call__`.
-
-        Raises:
-            PipelineError: fewer than two seeds, or labels that are neither one nor as many as seeds.
-        """
-        return self.stream_interpolation(labels, seeds, steps, truncation, truncation_kind, frames).read()
-
     def stream_interpolation(
         self,
         labels: str | int | Sequence[str | int] | None = None,
@@ -268,10 +237,18 @@ class Pipeline:
         truncation_kind: TruncationKind = "scale",
         frames: int | None = None,
     ) -> ClipStream:
-        """The same clips, made when they are saved or read, in the memory of one batch; arguments as of `interpolate`.
+        """Clips on the way between seeds and between classes, made when they are saved or read.
+
+        Args:
+            labels: one class, or one per seed; class embeddings are mixed linearly on the way.
+            seeds: two or more; noise moves on the sphere from one to the next. Equal seeds keep the noise.
+            steps: clips from each to the next, the ends included.
+            truncation: see `stream`.
+            truncation_kind: see `stream`.
+            frames: see `stream`.
 
         Raises:
-            PipelineError: as `interpolate`, at once.
+            PipelineError: fewer than two seeds, or labels that are neither one nor as many as seeds.
         """
         self._require_first_frames(False)
         seeds = list(seeds)
@@ -305,6 +282,11 @@ class Pipeline:
             return torch.stack(z[part]), torch.stack(mixtures[part]) if mixtures else None
 
         return self._stream(noise, names, nearest, truncation, truncation_kind, frames)
+
+    @_arguments_of(stream_interpolation)
+    def interpolate(self, *args: Any, **options: Any) -> Clips:
+        """Make clips between seeds and between classes; arguments and errors as of `stream_interpolation`."""
+        return self.stream_interpolation(*args, **options).read()
 
     def _stream(
         self,

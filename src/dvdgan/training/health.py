@@ -11,9 +11,18 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from dvdgan.config import HealthConfig
+from dvdgan.runs.checkpoint import list_checkpoints
+from dvdgan.runs.directory import TrainingFailed
 from dvdgan.runs.events import Event
+from dvdgan.runs.run import Run
 from dvdgan.training.checks import SampleCheck
-from dvdgan.training.metrics import DISCRIMINATORS, AveragedMetrics
+from dvdgan.training.metrics import (
+    DISCRIMINATORS,
+    AveragedMetrics,
+    DiscriminatorUpdate,
+    GeneratorMetrics,
+    values_of,
+)
 
 _FEWEST = 8  # clips of a class, generated and real, before its motion counts
 _NO_JUMP = 0.05  # step from frame 0 to 1 of real clips, in median steps, below which there is nothing to compare with
@@ -179,10 +188,6 @@ class Monitor:
                 )
         return events
 
-    def not_finite(self, step: int, names: list[str]) -> Event:
-        """The event of values that are no longer finite."""
-        return Event(step, "not finite", None, "raised", f"{', '.join(names)} not finite", ADVICE["not finite"])
-
     def _averaged(self, averages: AveragedMetrics, every: int) -> dict[str, float]:
         """Averages over the window, with this line's taken in."""
         values: dict[str, float] = {}
@@ -233,3 +238,19 @@ class Monitor:
         elif not wrong and key in self._raised:
             self._raised.discard(key)
             events.append(Event(step, event, about, "cleared", text))
+
+
+def require_finite(run: Run, *updates: DiscriminatorUpdate | GeneratorMetrics | None) -> None:
+    """Stop before anything of this step is saved.
+
+    Raises:
+        TrainingFailed: a value is not finite.
+    """
+    for update in updates:
+        if broken := [name for name, value in values_of(update) if not math.isfinite(value)]:
+            step, advice = run.state.step, ADVICE["not finite"]
+            event = Event(step, "not finite", None, "raised", f"{', '.join(broken)} not finite", advice)
+            run.write(event.line())
+            saved = list_checkpoints(run.folder / "checkpoints")
+            last = f"the last checkpoint is {saved[-1].name}" if saved else "there is no checkpoint yet"
+            raise TrainingFailed(f"step {step}: {event.message}; {last}; {advice}")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from dvdgan.config import Config
@@ -21,46 +19,34 @@ from dvdgan.data.prefetch import Prefetcher
 from dvdgan.data.sources import open_dataset
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.classifier.classifier import Classifier
-from dvdgan.models import check_model_place
 from dvdgan.networks import Generator
 from dvdgan.runs import distributed
-from dvdgan.runs.checkpoint import is_disk_full, list_checkpoints
+from dvdgan.runs.checkpoint import is_disk_full
 from dvdgan.runs.directory import TrainingError, TrainingFailed
 from dvdgan.runs.events import Event
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.runs.noise import sample_numbers
 from dvdgan.runs.retention import Retention
 from dvdgan.runs.run import Run
-from dvdgan.training import precision
 from dvdgan.training.batches import Batches
-from dvdgan.training.checks import SampleChecker
 from dvdgan.training.data_stalls import DataStallNotice
-from dvdgan.training.directory import STORED_DATA, Changes, TrainingDirectory, in_words
-from dvdgan.training.evaluating import Evaluator, classifier_errors, open_classifier
-from dvdgan.training.memory import check_memory
-from dvdgan.training.metrics import (
-    DiscriminatorUpdate,
-    GeneratorMetrics,
-    StepMetrics,
-    add_to_means,
-    averaged,
-    measure_motion,
-    values_of,
-)
+from dvdgan.training.directory import Changes, TrainingDirectory, in_words
+from dvdgan.training.evaluating import classifier_errors, open_classifier
+from dvdgan.training.health import require_finite
+from dvdgan.training.metrics import StepMetrics, add_to_means, averaged, measure_motion
 from dvdgan.training.samples import (
-    check_clips,
     finished_generator,
     keep_first_frames,
     remove_samples_after,
     training_summary,
-    watched_classes,
     write_model,
     write_real_samples,
-    write_samples,
 )
+from dvdgan.training.start import decide, prepare, require_equal_shares
 from dvdgan.training.state import TrainingState
 from dvdgan.training.step import update_discriminators, update_generator
 from dvdgan.training.transfer import transfer
+from dvdgan.training.watching import SampleWatch
 
 
 def train(
@@ -134,8 +120,8 @@ def _train_in(
     override: bool,
 ) -> Path:
     # Refuse what can be refused before any work.
-    _require_equal_shares(config)
-    resuming, changes, store = distributed.from_main(lambda: _prepare(directory, config, device, override))
+    require_equal_shares(config)
+    resuming, changes, store = distributed.from_main(lambda: prepare(directory, config, device, override))
     main = distributed.is_main()
     classifier = open_classifier(config.training.classifier, device) if main else None
 
@@ -164,71 +150,10 @@ def _train_in(
             if main:
                 weights = None if classifier is None else classifier.weights_sha256
                 changes |= directory.other_classifier(weights, override)
-        decided, changes = distributed.from_main(lambda: (_decide(directory, config, device, changes, say), changes))
+        decided, changes = distributed.from_main(lambda: (decide(directory, config, device, changes, say), changes))
         torch.set_num_threads(decided["threads"])
         decided["store"] = store.name
         return _train_on(dataset, classifier, directory, config, device, minutes, say, changes, decided)
-
-
-def _require_equal_shares(config: Config) -> None:
-    """Refuse a batch that the processes cannot share equally, group by group and part by part.
-
-    Raises:
-        TrainingError: it does not divide; the message names what does.
-    """
-    batch, parts, processes = config.training.batch_size, config.training.accumulate, distributed.world_size()
-    group = config.network.group * parts
-    if batch % (processes * group):
-        clips = f"{batch // group} times {group} clips" if group > 1 else f"{batch} clips"
-        fewer = max(n for n in range(1, processes) if batch % (n * group) == 0)
-        raise TrainingError(
-            f"training.batch_size ({batch}) is {clips}, which {processes} processes cannot share equally: start "
-            f"{fewer}, or a new run with training.batch_size={-(-batch // (processes * group)) * processes * group}"
-        )
-
-
-def _prepare(
-    directory: TrainingDirectory, config: Config, device: torch.device, override: bool
-) -> tuple[bool, Changes, Path]:
-    """Whether a run is resumed, what differs from its settings, and where its packed store is to be."""
-    resuming = directory.started
-    check_model_place(directory.path / "model")
-    directory.remove_leftovers()
-    changes = directory.changes(config, override) if resuming else {}
-    check_memory(config, device)
-    store = directory.store() if resuming else directory.path / "data"
-    if STORED_DATA & set(changes):
-        store = directory.new_store()  # the old one stays until the new clips are accepted
-    directory.note_packed(store)
-    return resuming, changes, store
-
-
-def _decide(
-    directory: TrainingDirectory, config: Config, device: torch.device, changes: Changes, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """What is decided when a run starts, and stays when it goes on: precision, memory format, threads.
-
-    A precision or a memory format that was overridden is decided anew, and put into ``changes``.
-    """
-    here = {"torch": torch.__version__, "device": device.type, "processes": distributed.world_size()}
-    if directory.started:
-        decided = directory.decided()
-        decided.pop("evaluation", None)  # said anew
-        for field in {"precision", "memory_format"} & {name.removeprefix("training.") for name in changes}:
-            pinned = {name: decided[name] for name in ("precision", "memory_format") if name != field}
-            new = precision.choose(updated(config, training=pinned), device)[field]
-            changes[f"training.{field}"] = (decided[field], new)
-            decided[field] = new
-        if decided.get("processes", 1) != distributed.world_size():
-            decided["threads"] = torch.get_num_threads()
-        for name, value in here.items():
-            if decided.setdefault(name, value) != value:
-                say(f"warning: {name} was {decided[name]}, and is {value} now: not bit for bit what it would have been")
-    else:
-        decided = {**precision.choose(config, device), "threads": torch.get_num_threads(), **here}
-    say(f"{device}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
-    torch.set_num_threads(decided["threads"])
-    return decided
 
 
 def _train_on(
@@ -245,14 +170,7 @@ def _train_on(
     out, t, weights, main = directory.path, config.training, dataset.class_weights, distributed.is_main()
 
     # Set up what samples are compared with.
-    checker = evaluator = None
-    if t.health.clips and main:
-        watched = watched_classes(weights, t.health.clips)
-        checker = SampleChecker.fit(dataset, check_clips=t.health.clips, labels=watched)
-        if len(watched) < len(dataset.classes):
-            clips = 8 * len(dataset.classes)
-            say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
-        evaluator = Evaluator(classifier, dataset, watched, t.health.clips, out / "evaluation", say)
+    watch = SampleWatch(dataset, classifier, t.health, out / "evaluation", say) if main else None
 
     # Set up the training state.
     state = TrainingState(config, device, decided["precision"], decided["memory_format"])
@@ -276,8 +194,10 @@ def _train_on(
     if changes:
         overrides.append({"step": state.step, "changes": {name: list(pair) for name, pair in changes.items()}})
         say(f"override: {in_words(changes)}")
-    if main:
-        directory.write(config, decided | _metadata(dataset, checker, evaluator))
+    if watch is not None:
+        clips = {"data": dataset.store.identity, "clips": len(dataset)}
+        classes = {"classes": dataset.classes, "class_weights": weights}
+        directory.write(config, {**decided, **clips, **classes, **watch.metadata})
     if main and (state.step == 0 or "data" in changes):
         write_real_samples(dataset, config, out / "samples")
 
@@ -300,7 +220,7 @@ def _train_on(
             start, batches.waited = perf_counter(), 0.0
             real, fake, d_metrics = update_discriminators(state, batches)
             middle = perf_counter()
-            _require_finite(run, state, *d_metrics)
+            require_finite(run, *d_metrics)
             fake, g_metrics = update_generator(state, batches, real, fake)
             seconds = {"data": batches.waited, "d": middle - start - batches.waited, "g": perf_counter() - middle}
 
@@ -308,7 +228,7 @@ def _train_on(
             moved = measure_motion(real.clips, real.labels, fake.clips, fake.labels, dataset.classes)
             metrics = StepMetrics(d_metrics, g_metrics, moved, seconds)
             add_to_means(state.means, metrics)
-            _require_finite(run, state, g_metrics)
+            require_finite(run, g_metrics)
             run.count_step()
             if moved is not None:
                 state.monitor.moved(*moved.sums_by_class())
@@ -326,18 +246,18 @@ def _train_on(
             run.show(figures)
 
             # Write samples; before the checkpoint, which then holds that it was done.
-            if main and (run.ended or run.due(t.sample_every)):
+            if watch is not None and (run.ended or run.due(t.sample_every)):
                 network = finished_generator(state, weights)
-                _sample(run, state, network, dataset, checker, evaluator)
+                watch.look(run, state, network)
 
             # Save a checkpoint.
             if run.ended or run.stopped or run.due(t.checkpoint_every):
                 run.save()
 
         # Write the last samples, if the run had ended before this start.
-        if main and not run.stopped and state.sampled_step != state.step:
+        if watch is not None and not run.stopped and state.sampled_step != state.step:
             network = finished_generator(state, weights)
-            _sample(run, state, network, dataset, checker, evaluator)
+            watch.look(run, state, network)
             run.save(again=True)
 
     # Write the model.
@@ -349,60 +269,6 @@ def _train_on(
     write_model(network, state, dataset.classes, weights, out / "model", summary)
     say(f"{state.step} steps, {state.seconds / 60:.1f} minutes of training; the model is in {out / 'model'}")
     return out / "model"
-
-
-def _metadata(dataset: ClipDataset, checker: SampleChecker | None, evaluator: Evaluator | None) -> dict[str, Any]:
-    """What ``run.json`` says of the data and of what samples are compared with."""
-    metadata: dict[str, Any] = {
-        "data": dataset.store.identity,
-        "clips": len(dataset),
-        "classes": dataset.classes,
-        "class_weights": dataset.class_weights,
-    }
-    if checker is not None:
-        metadata |= {"baseline": checker.baseline, "real_accuracy_by_class": checker.real_accuracy_by_class}
-    if evaluator is not None and evaluator.metadata:
-        metadata["evaluation"] = evaluator.metadata
-    return metadata
-
-
-def _sample(
-    run: Run,
-    state: TrainingState,
-    network: Generator,
-    dataset: ClipDataset,
-    checker: SampleChecker | None,
-    evaluator: Evaluator | None,
-) -> None:
-    """Write a sheet and clips; make other clips, and check and evaluate them."""
-    run.show_image(write_samples(network, state, dataset, run.folder / "samples", state.step))
-    state.sampled_step, state.score = state.step, None
-    if checker is None or evaluator is None:
-        return
-    clips, labels = check_clips(network, state, dataset)
-    check, found = checker.check(clips, labels), evaluator(clips, labels)
-    score = check.score
-    state.score = found["distance"] if evaluator.has_classifier else score
-    best_by = "evaluation.distance" if evaluator.has_classifier else "check.score"
-    run.write({"check": asdict(check) | {"score": score}, "best_by": best_by})
-    if found:
-        run.write({"evaluation": found})
-    run.report(state.monitor.checked(state.step, check, checker.usable_classes))
-
-
-def _require_finite(run: Run, state: TrainingState, *updates: DiscriminatorUpdate | GeneratorMetrics | None) -> None:
-    """Stop before anything of this step is saved.
-
-    Raises:
-        TrainingError: a value is not finite.
-    """
-    for update in updates:
-        if broken := [name for name, value in values_of(update) if not np.isfinite(value)]:
-            event = state.monitor.not_finite(state.step, broken)
-            run.write(event.line())
-            saved = list_checkpoints(run.folder / "checkpoints")
-            last = f"the last checkpoint is {saved[-1].name}" if saved else "there is no checkpoint yet"
-            raise TrainingFailed(f"step {state.step}: {event.message}; {last}; {event.advice}")
 
 
 def _machine(device: torch.device) -> str:

@@ -1,0 +1,83 @@
+"""What a run looks at beside its losses: at every sheet, samples of the averaged generator against training clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dvdgan.config import HealthConfig
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.networks import Generator
+from dvdgan.runs.run import Run
+from dvdgan.training.checks import SampleChecker
+from dvdgan.training.evaluating import Evaluator
+from dvdgan.training.samples import check_clips, watched_classes, write_samples
+from dvdgan.training.state import TrainingState
+
+
+class SampleWatch:
+    """Draws samples, checks and evaluates them; what that needs of training clips is found once.
+
+    Args:
+        dataset: the clips that are trained on.
+        classifier: that of ``training.classifier``, if any.
+        health: how many samples are checked; with 0 they are only drawn.
+        cache: see `Evaluator`.
+        say: where lines for the user go.
+
+    Attributes:
+        metadata: what ``run.json`` says of what samples are compared with.
+
+    Raises:
+        TrainingError: the classifier cannot take the training clips.
+    """
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        classifier: Classifier | None,
+        health: HealthConfig,
+        cache: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self.dataset = dataset
+        self.metadata: dict[str, Any] = {}
+        self._comparison: tuple[SampleChecker, Evaluator] | None = None
+        if not health.clips:
+            return
+        watched = watched_classes(dataset.class_weights, health.clips)
+        checker = SampleChecker.fit(dataset, check_clips=health.clips, labels=watched)
+        if len(watched) < len(dataset.classes):
+            clips = 8 * len(dataset.classes)
+            say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
+        evaluator = Evaluator(classifier, dataset, watched, health.clips, cache, say)
+        self._comparison = checker, evaluator
+        self.metadata |= {"baseline": checker.baseline, "real_accuracy_by_class": checker.real_accuracy_by_class}
+        if evaluator.metadata:
+            self.metadata["evaluation"] = evaluator.metadata
+
+    def look(self, run: Run, state: TrainingState, network: Generator) -> None:
+        """Write a sheet and clips; make other clips, check and evaluate them, and log what is found.
+
+        Args:
+            run: the run, in `Run.training`.
+            state: the run's; gets the step and its score.
+            network: from `finished_generator`.
+        """
+        run.show_image(write_samples(network, state, self.dataset, run.folder / "samples", state.step))
+        state.sampled_step, state.score = state.step, None
+        if self._comparison is None:
+            return
+        checker, evaluator = self._comparison
+        clips, labels = check_clips(network, state, self.dataset)
+        check, found = checker.check(clips, labels), evaluator(clips, labels)
+        score = check.score
+        state.score = found["distance"] if evaluator.has_classifier else score
+        best_by = "evaluation.distance" if evaluator.has_classifier else "check.score"
+        run.write({"check": asdict(check) | {"score": score}, "best_by": best_by})
+        if found:
+            run.write({"evaluation": found})
+        run.report(state.monitor.checked(state.step, check, checker.usable_classes))

@@ -780,6 +780,71 @@ def test_messages_quote_little_of_a_list(tmp_path):
         read_layout(tmp_path / "b.csv")
 
 
+PATH = r"list\.csv:1: no column named path; its columns are"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename,label\na.mp4,x\n", f"{PATH} filename, label; rename filename to path, or let"),
+        ("class;video\nx;a.mp4\n", f"{PATH} class, video; rename video to path, or let"),
+        ("pth,label\na.mp4,x\n", f"{PATH} pth, label; rename pth to path, or let its first line be path,label"),
+        ("#path,label\na.mp4,x\n", f"{PATH} #path, label; rename #path to path"),
+        ("Table 1,\npath,label\na.mp4,x\n", f"{PATH} table 1; rename the one that is meant to path"),
+        (",label\na.mp4,x\nb.mp4,y\n", f"{PATH} label; let its field 1, which has no name, be path"),
+        ("path|label\na.mp4|x\n", rf"{PATH} path\|label, which is one; separate columns by commas"),
+        ('"path,label"\n"a.mp4,x"\n', f"{PATH} path,label, which is one; .* without quotes around all"),
+        ('"pa\nth",label\na.mp4,x\n', f"{PATH} pa th, label; rename pa th to path"),
+        ("path,label,path\na.mp4,x,b.mp4\n", r"list\.csv:1: the column path is there 2 times \(fields 1, 3\); rename"),
+        ("Path,path,label\na.mp4,b.mp4,x\n", r"the column path is there 2 times \(fields 1, 2\); rename all but one"),
+        ("path,Label,label\na.mp4,x,y\n", r"the column label is there 2 times \(fields 2, 3\)"),
+        (
+            "q.mp4,x\nr.mp4,y\n",
+            r"list\.csv:1: has no header, and of its files not even half are there; .* q\.mp4;",
+        ),
+        ("path,label\n", r"list\.csv: has a header and nothing below it; add a line for each clip"),
+        ("", r"list\.csv:1: no column named path; it names no columns; let its first line be path,label"),
+        ("path\na.mp4,x\n", r"list\.csv:2: has 2 fields, but the header has 1; name them all"),
+    ],
+)
+def test_headers_that_are_broken_are_told_with_file_column_and_mend(tmp_path, text, message):
+    tree(tmp_path, "a.mp4", "b.mp4")
+    with refused(DataError, message):
+        read_layout(listed(tmp_path, text, "list.csv"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff\ufeffpath,label\na.mp4,x\n",
+        "\u200bpath\u00a0, LABEL\na.mp4,x\n",
+        "path,,label\na.mp4,1,x\n",
+        ",path,label\n0,a.mp4,x\n",
+        "path,label,,\na.mp4,x,,\n",
+        ",,\na.mp4,x,\n",
+        "path\0,label\na.mp4,x\n",
+        "id,id,path,label\n1,1,a.mp4,x\n",
+    ],
+)
+def test_headers_may_have_what_cannot_be_seen(tmp_path, text):
+    tree(tmp_path, "a.mp4")
+    listing = read_layout(listed(tmp_path, text, "list.csv"))
+    assert (classes_of(listing), listing.problems) == ({"x": ["a.mp4"]}, [])
+
+
+def test_a_column_that_seems_meant_is_named(tmp_path):
+    tree(tmp_path, "a.mp4")
+    listing = read_layout(listed(tmp_path, "path,category,strat,weight\na.mp4,x,0,1\n", "list.csv"))
+    assert listing.notes == [
+        "list.csv: its column category is not used; rename it to label if it is meant",
+        "list.csv: its column strat is not used; rename it to start if it is meant",
+    ]
+    with refused(DataError, r'no column named path; its columns are file; a list is \[\{"path"'):
+        read_layout(listed(tmp_path, '[{"file": "a.mp4"}]', "list.json"))
+    with refused(DataError, "item 1: the column path is there 2 times"):
+        read_layout(listed(tmp_path, '[{"path": "a.mp4", "Path": "b.mp4"}]', "list.json"))
+
+
 def test_a_table_that_is_no_list_stops_no_source(tmp_path):
     for kind, content in {
         "cp1252": "Nr;Name;Größe\r\n1;Jörg;1,80\r\n".encode("cp1252"),

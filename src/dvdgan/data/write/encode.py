@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from dvdgan.data.errors import DataError
+from dvdgan.data.write.mark import sign
 
 _SHOWN_FPS = 50  # frames per second up to which all viewers play a GIF or WebP as it is meant
 
@@ -107,7 +108,7 @@ def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> 
 def _mp4_writer(path: Path, height: int, width: int, fps: float, crf: int = 16) -> Iterator[Write]:
     rate = Fraction(fps).limit_denominator(1001)
     with (
-        atomic_path(path) as temporary,
+        signed_path(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container,
     ):
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
@@ -158,7 +159,7 @@ def write_npz(path: str | Path, clip: np.ndarray, fps: float) -> Path:
         fps: frames per second.
     """
     _check_clip(clip, fps)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with signed_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, clip=clip, fps=np.float64(fps))
     return Path(path)
 
@@ -192,7 +193,7 @@ def _animation_writer(
         )
     container_format = "gif" if codec == "gif" else "webp"
     with (
-        atomic_path(path) as temporary,
+        signed_path(path) as temporary,
         av.open(str(temporary), "w", format=container_format, options={"loop": "0"}) as container,
     ):
         stream = cast(VideoStream, container.add_stream(codec, rate=ticks, options=options or {}))
@@ -252,3 +253,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def signed_path(path: str | Path) -> Iterator[Path]:
+    """The same for clips and sheets, which get the mark by which an earlier result is known."""
+    with atomic_path(path) as temporary:
+        yield temporary
+        sign(temporary)

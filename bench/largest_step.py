@@ -15,10 +15,10 @@ import torch
 from dvdgan.capacity import gib
 from dvdgan.config import Config
 from dvdgan.config_files import load_config
-from dvdgan.devices import memory_of, pick_device
-from dvdgan.plan import plan
+from dvdgan.devices import pick_device
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.training.batches import Batch
+from dvdgan.training.memory import fit
 from dvdgan.training.state import TrainingState
 from dvdgan.training.step import update_discriminators, update_generator
 
@@ -44,35 +44,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("preset")
     parser.add_argument("fields", nargs="*", metavar="FIELD=VALUE")
-    parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--device")
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     config, device = load_config(options.preset, options.fields), pick_device(options.device)
+    config, planned = fit(config, device)
     t = config.training
     precision = "bf16" if t.precision == "auto" else t.precision
-    cpu = device.type == "cpu"
+    print(f"{device}, {torch.get_num_threads()} threads, {precision}, checkpointing {t.checkpointing}")
+    if planned is not None:
+        print(f"planned: {gib(planned.training_bytes)}, {planned.flops_step / 1e12:.4g} TFLOP", flush=True)
     if t.checkpointing != "chunks":
         keep_freed_memory()
 
     begun = time.perf_counter()
     state = TrainingState(config, device, precision, "channels_last", t.checkpointing)
-    print(
-        f"{device}, {torch.get_num_threads()} threads, {precision}: networks made in {time.perf_counter() - begun:.0f} s"
-    )
-    print(f"memory: {_peak(device)} so far", flush=True)
-    for _ in range(options.steps):
-        state.set_learning_rates()
-        begun, used = time.perf_counter(), time.process_time()
-        real, fake, measured = update_discriminators(state, Noise(config, device))  # type: ignore[arg-type]
-        print(f"discriminators: {time.perf_counter() - begun:.0f} s, {_peak(device)}; {measured[-1]}", flush=True)
-        _, g = update_generator(state, Noise(config, device), real, fake)  # type: ignore[arg-type]
-        del real, fake
-        state.step += 1
-        seconds, used = time.perf_counter() - begun, time.process_time() - used
-        print(f"a step: {seconds:.0f} s, {used:.0f} s of processor time; peak memory {_peak(device)}; {g}", flush=True)
-    counted = plan(config, cpu=cpu)
-    print(f"planned: {gib(counted.training_bytes)}, {counted.flops_step / 1e12:.4g} TFLOP; of {gib(memory_of(device))}")
+    print(f"networks: {time.perf_counter() - begun:.0f} s, {_peak(device)}", flush=True)
+
+    # Adam's moments, as from the second step on.
+    for optimiser in state.optimisers.values():
+        for parameter in optimiser.param_groups[0]["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+        optimiser.step()
+        optimiser.zero_grad()
+
+    noise, used = Noise(config, device), time.process_time()
+    begun = time.perf_counter()
+    real, fake, _ = update_discriminators(state, noise)  # type: ignore[arg-type]
+    print(f"discriminators: {time.perf_counter() - begun:.0f} s, {_peak(device)}", flush=True)
+    update_generator(state, noise, real, fake)  # type: ignore[arg-type]
+    seconds, used = time.perf_counter() - begun, time.process_time() - used
+    print(f"a step: {seconds:.0f} s, {used:.0f} s of processor time; peak memory {_peak(device)}", flush=True)
 
 
 def _peak(device: torch.device) -> str:

@@ -23,7 +23,7 @@ from dvdgan.config_files import ConfigError, updated
 from dvdgan.devices import autocast, pick_device
 from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
-from dvdgan.networks.checkpointing import set_checkpointing
+from dvdgan.networks.checkpointing import KINDS, set_checkpointing
 from dvdgan.runs.precision import seconds_of
 from dvdgan.sampling import largest_pass
 
@@ -59,7 +59,7 @@ class Plan:
 
 
 def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool = True) -> Plan:
-    """Count what a configuration costs; takes a second or a few.
+    """Count what a configuration costs, without checkpointing where that is left open; takes a second or a few.
 
     Args:
         config: the configuration, with its number of classes; rendered clips' is known.
@@ -70,19 +70,43 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
     Raises:
         ConfigError: so many devices cannot share the batch.
     """
-    t, group = config.training, config.network.group
+    config, clips = _with_classes(config, clips)
+    network = config.network
+    parameters, flops, training_bytes = _step(config, devices, cpu)
+    sampling, streaming = (_sampling(network, whole) for whole in (True, False))
+    share, model = _CPU if cpu else 1, _PROCESS + _BYTES * parameters["generator"]
+    return Plan(
+        parameters=parameters,
+        flops_clip=sampling[0],
+        flops_step=flops,
+        training_bytes=training_bytes,
+        sampling_bytes=model + int(share * sampling[1]),
+        streaming_bytes=model + int(share * streaming[1]),
+        store_bytes=None if clips is None else clips * network.frames * network.size**2 * 3,
+        clips=clips,
+    )
+
+
+def _with_classes(config: Config, clips: int | None) -> tuple[Config, int | None]:
+    """A configuration with the classes of rendered clips, and their number, where they are the source."""
+    if config.data.source != "phenomena":
+        return config, clips
+    from dvdgan.data.phenomena import CLASSES
+
+    clips = config.data.clips_per_class * len(CLASSES) if clips is None else clips
+    return updated(config, network={"classes": len(CLASSES)}), clips
+
+
+def _step(config: Config, devices: int, cpu: bool) -> tuple[dict[str, int], int, int]:
+    """Parameters by network, FLOPs and peak bytes of a training step; see `plan`."""
+    t, network, group = config.training, config.network, config.network.group
     if t.batch_size % (devices * t.accumulate * group):
         raise ConfigError(
             f"training.batch_size: {t.batch_size} clips cannot be shared by {devices} devices"
             f"{f' in {t.accumulate} parts' if t.accumulate > 1 else ''}"
             f"{f' in groups of {group}' if group > 1 else ''}; change either"
         )
-    if config.data.source == "phenomena":
-        from dvdgan.data.phenomena import CLASSES
-
-        config = updated(config, network={"classes": len(CLASSES)})
-        clips = config.data.clips_per_class * len(CLASSES) if clips is None else clips
-    network, dtype = config.network, torch.float32 if config.training.precision == "fp32" else torch.bfloat16
+    dtype = torch.float32 if t.precision == "fp32" else torch.bfloat16
     with torch.device("meta"):
         nets: dict[str, torch.nn.Module] = {"generator": Generator(network)}
         if network.spatial is not None:
@@ -94,26 +118,14 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
         set_checkpointing(net, "none" if t.checkpointing == "auto" else t.checkpointing)
         use_channels_last(net)
         net.to(dtype)  # stands for autocast, which the meta device has not
-
-    sampling, streaming = (_sampling(network, whole) for whole in (True, False))
     with _Counter(nets.values()) as counted:
         for _ in range(t.accumulate):
             peaks = _training_step(config, t.batch_size // devices // t.accumulate, nets, dtype, counted)
-    share = _CPU if cpu else 1
     both, g = sum(parameters.values()), parameters["generator"]
     kept = _BYTES * (both * (3 if t.beta1 else 2) + g)  # weights, moments, average of G
     uncounted = [n * (_BYTES - dtype.itemsize) for n in (both - g, g)]  # of gradients, which are fp32 in truth
-    model = _PROCESS + g * _BYTES
-    return Plan(
-        parameters=parameters,
-        flops_clip=sampling[0],
-        flops_step=counted.flops,
-        training_bytes=_PROCESS + kept + max(int(share * peak) + n for peak, n in zip(peaks, uncounted)),
-        sampling_bytes=model + int(share * sampling[1]),
-        streaming_bytes=model + int(share * streaming[1]),
-        store_bytes=None if clips is None else clips * network.frames * network.size**2 * 3,
-        clips=clips,
-    )
+    of_phases = [int((_CPU if cpu else 1) * peak) + n for peak, n in zip(peaks, uncounted)]
+    return parameters, counted.flops, _PROCESS + kept + max(of_phases)
 
 
 def _training_step(
@@ -252,6 +264,13 @@ def in_lines(config: Config, clips: int | None, devices: int, flops: float | Non
         "time": f"{found.flops_step / rate:.3g} s a step, {_duration(found.flops_step / rate * t.steps)} for "
         f"{t.steps:,} steps, at {rate / 1e12:,.3g} TFLOP/s a device",
     }
+    if t.checkpointing == "auto":
+        config, _ = _with_classes(config, clips)
+        less = {kind: updated(config, training={"checkpointing": kind}) for kind in KINDS[1:]}
+        lines["or memory"] = ", ".join(
+            f"{gib(_step(one, devices, flops is None)[2])} by training.checkpointing={kind}"
+            for kind, one in less.items()
+        )
     if found.store_bytes is not None:
         lines["disk"] = f"{gib(found.store_bytes)} for {found.clips:,} clips, packed"
     return "\n".join(f"{name:12}{text}" for name, text in lines.items())

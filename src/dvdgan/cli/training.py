@@ -44,9 +44,10 @@ def train(
 
         config, costs = fit(config, pick_device(device), int(os.environ.get("WORLD_SIZE", "1")))
         if costs is not None:
+            kind = config.training.checkpointing
             say(
-                f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory each process "
-                f"(training.checkpointing={config.training.checkpointing})"
+                f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory each "
+                f"process (training.checkpointing={kind})"
             )
     try:
         run(config, out, minutes, device, say=say, override=override)

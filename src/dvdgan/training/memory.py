@@ -12,7 +12,7 @@ from dvdgan.config import Config
 from dvdgan.config_files import ConfigError, updated
 from dvdgan.devices import free_memory_of, memory_of
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
-from dvdgan.networks.checkpointing import KINDS
+from dvdgan.networks.checkpointing import CHUNKS, KINDS
 from dvdgan.plan import Plan, plan
 from dvdgan.runs.directory import TrainingError
 
@@ -54,7 +54,9 @@ def check_memory(config: Config, device: torch.device) -> None:
             f"networks of {sum(counts):,} parameters need {gib(parameters)} with gradients and optimisers, of "
             f"{gib(memory)}: set network.generator.width and the discriminators' width lower"
         )
-    activations = batch * network.frames * network.size**2 * (2 * network.last_channels + 12)
+    by_chunks = config.training.checkpointing in ("auto", "chunks")
+    at_once = -(-network.frames // CHUNKS) if by_chunks else network.frames
+    activations = batch * network.size**2 * (2 * network.last_channels * at_once + 12 * network.frames)
     if parameters + activations > memory:
         raise TrainingError(
             f"training.batch_size: {batch} clips of {network.frames} frames of {network.size} px need more than "
@@ -93,15 +95,18 @@ def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Config,
     given = 2**30 * (t.memory_gib or float("inf"))
     there, free = (min(given, bytes_of(device) / share) for bytes_of in (memory_of, free_memory_of))
     kinds = KINDS if t.checkpointing == "auto" else (t.checkpointing,)
+    tried = []
     for kind in kinds:
-        fitting, found = counted(checkpointing=kind)
-        if found.training_bytes <= free:
-            break
+        tried.append(counted(checkpointing=kind))
+        if tried[-1][1].training_bytes <= free:
+            return tried[-1]
+    least, found = min(tried, key=lambda pair: pair[1].training_bytes)
     if found.training_bytes <= there:
-        return fitting, found
+        return least, found
 
     def too_large(steps: int) -> bool:
-        return counted(batch_size=steps * step, checkpointing=kinds[-1])[1].training_bytes > there
+        fewer = {"batch_size": steps * step, "checkpointing": least.training.checkpointing}
+        return counted(**fewer)[1].training_bytes > there
 
     fits = bisect.bisect_left(range(1, t.batch_size // step), True, key=too_large) * step
     mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"

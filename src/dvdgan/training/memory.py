@@ -92,8 +92,8 @@ def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Config,
         changed = updated(config, training=changes)
         return changed, plan(changed, devices=devices, cpu=cpu)
 
-    given = 2**30 * (t.memory_gib or float("inf"))
-    there, free = (min(given, bytes_of(device) / share) for bytes_of in (memory_of, free_memory_of))
+    there = min(2**30 * (t.memory_gib or float("inf")), memory_of(device) / share)
+    free = min(there, free_memory_of(device) / share)
     kinds = KINDS if t.checkpointing == "auto" else (t.checkpointing,)
     tried = []
     for kind in kinds:

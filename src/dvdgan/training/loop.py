@@ -37,7 +37,7 @@ from dvdgan.training.data_stalls import DataStallNotice
 from dvdgan.training.directory import STORED_DATA, Changes, TrainingDirectory, in_words
 from dvdgan.training.evaluating import Evaluator, classifier_errors, open_classifier
 from dvdgan.training.health import Event, in_lines
-from dvdgan.training.memory import check_memory
+from dvdgan.training.memory import check_memory, fit
 from dvdgan.training.metrics import (
     DiscriminatorUpdate,
     GeneratorMetrics,
@@ -97,7 +97,6 @@ def train(
         ModelError: ``out/model`` holds something else than a model.
     """
     torch.set_flush_denormal(True)
-    keep_freed_memory()
     directory = TrainingDirectory(Path(out))
 
     def resumption() -> str:
@@ -206,7 +205,7 @@ def _prepare(
 def _decide(
     directory: TrainingDirectory, config: Config, device: torch.device, changes: Changes, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What is decided when a run starts, and stays when it goes on: precision, memory format, threads.
+    """What is decided when a run starts, and stays when it goes on: precision, memory format, threads, checkpointing.
 
     A precision or a memory format that was overridden is decided anew, and put into ``changes``.
     """
@@ -226,7 +225,14 @@ def _decide(
                 say(f"warning: {name} was {decided[name]}, and is {value} now: not bit for bit what it would have been")
     else:
         decided = {**precision.choose(config, device), "threads": torch.get_num_threads(), **here}
-    say(f"{device}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
+    kind: str = config.training.checkpointing
+    if kind == "auto":
+        kind = decided.get("checkpointing") or fit(config, device, distributed.world_size())[0].training.checkpointing
+    decided["checkpointing"] = kind
+    say(
+        f"{device}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads, "
+        f"checkpointing {decided['checkpointing']}"
+    )
     torch.set_num_threads(decided["threads"])
     return decided
 
@@ -255,7 +261,9 @@ def _train_on(
         evaluator = Evaluator(classifier, dataset, watched, t.health.clips, out / "evaluation", say)
 
     # Set up the training state.
-    state = TrainingState(config, device, decided["precision"], decided["memory_format"])
+    if decided["checkpointing"] != "chunks":  # which is for those that are short of memory
+        keep_freed_memory()
+    state = TrainingState(config, device, *(decided[name] for name in ("precision", "memory_format", "checkpointing")))
     if t.start_from is not None and not directory.started:
         decided["started_from"] = transfer(t.start_from, state, dataset.classes)
         shares = ", ".join(f"{100 * share:.0f} % of {name}" for name, share in decided["started_from"]["taken"].items())

@@ -50,7 +50,8 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 
 DOORS = ("config", "model", "run", "list", "store", "shards", "classifier", "record")
-HANG_SECONDS = 90
+HANG_SECONDS = 240  # of the processor: a damaged configuration may be a whole one of a large network
+BLOCKED_SECONDS = 600  # of the clock, which others' processes make longer
 MOST_MEMORY = 2 << 30
 ADDRESS_SPACE = 12 << 30  # beyond it a case gets MemoryError, so that the machine lives
 CONFIG = {
@@ -354,12 +355,13 @@ def opened(command: list[str] | Callable[[], object], folder: Path) -> tuple[str
     if not child:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+        resource.setrlimit(resource.RLIMIT_CPU, (HANG_SECONDS, HANG_SECONDS + 1))
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         sys.stdout, sys.stderr = (io.TextIOWrapper(os.fdopen(n, "wb", 0), "utf-8", write_through=True) for n in (1, 2))
         os._exit(status_of(command))
-    end = time.monotonic() + HANG_SECONDS
+    end = time.monotonic() + BLOCKED_SECONDS
     while time.monotonic() < end:
         done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
@@ -373,6 +375,8 @@ def opened(command: list[str] | Callable[[], object], folder: Path) -> tuple[str
     errors = [line for line in text.splitlines() if line.startswith(("error: ", "internal error: "))]
     if usage.ru_maxrss * 1024 > MOST_MEMORY:
         return "memory", text
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+        return "hang", text
     if os.WIFSIGNALED(status):
         return f"signal {os.WTERMSIG(status)}", text
     code = os.WEXITSTATUS(status)

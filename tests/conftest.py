@@ -65,6 +65,7 @@ def tiny_config(source, **training) -> Config:
         "lr_d": 1e-3,
         "precision": "fp32",
         "memory_format": "contiguous",
+        "checkpointing": "none",
         "log_every": 1,
         "sample_every": 100,
         "checkpoint_every": 100,

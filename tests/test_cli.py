@@ -173,6 +173,14 @@ def test_inspect_tells_what_there_is_and_what_is_wrong(dvdgan, tmp_path):
     said = dvdgan("data", "inspect", "--data", folder, "workers=1", "test_fraction=0.2", *outputs).stdout
     assert "pen/text.mp4" in said
     assert "turn/copy.mp4" in said, "a near copy"
+    dvdgan("data", "inspect", "--data", folder, "workers=1", "--headers", *outputs)  # over its earlier results
+    mine = folder / "list.json"
+    mine.write_text('[{"path": "pen/000000.mp4"}]')
+    result = dvdgan("data", "inspect", "--data", mine, "--json", mine, code=2)
+    assert f"{mine}: exists and was not made with dvdgan; name another file" in result.stderr
+    assert mine.read_text() == '[{"path": "pen/000000.mp4"}]'
+    mine.unlink()
+    dvdgan("data", "inspect", "--data", folder, "workers=1", "test_fraction=0.2", *outputs)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["problems"][0]["source"] == "pen/text.mp4"
     with Image.open(tmp_path / "sheet.png") as sheet:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import dvdgan
 from dvdgan.clips import ClipError
+from dvdgan.data.errors import DataError
 from dvdgan.models import FILES, ModelError, builtin_models, find_model, load_model, read_discriminators, save_model
 from dvdgan.pipeline import Pipeline, PipelineError
 from dvdgan.sampling import latents
@@ -116,6 +117,23 @@ def test_sheet_npz_and_folder(pipeline, tmp_path):
     assert [path.name for path in clips.save(tmp_path / "folder")] == ["0000-dot-seed2.mp4", "0001-bar-seed3.mp4"]
     with pytest.raises(ClipError, match=r"cannot write \.txt"):
         clips.save(tmp_path / "clips.txt")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.webp", "a.png", "a.npz", "folder"])
+def test_an_earlier_result_is_written_over_and_nothing_else_is(pipeline, tmp_path, name):
+    out = tmp_path / name
+    (first,) = pipeline("dot", seed=1).save(out)
+    (again,) = pipeline("bar" if out.suffix else "dot", seed=2 if out.suffix else 1).save(out)
+    assert again == first
+    written = first.read_bytes()
+    assert written != b""
+    for mine in (b"mine", written[:-40], bytes(100_000)):
+        first.write_bytes(mine)
+        with pytest.raises(DataError, match="exists and was not made with dvdgan; name another file"):
+            pipeline("dot", seed=1).save(out)
+        assert first.read_bytes() == mine
+    first.write_bytes(b"")  # a place that was kept for it, as mktemp does
+    pipeline("dot", seed=1).save(out)
 
 
 @pytest.mark.parametrize(

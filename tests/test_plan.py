@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dvdgan.config_files import ConfigError, load_config
+from dvdgan.config_files import ConfigError, load_config, updated
 from dvdgan.networks import Generator
-from dvdgan.plan import plan, require_memory
+from dvdgan.networks.checkpointing import KINDS
+from dvdgan.plan import plan
+from dvdgan.training.memory import fit
 
 SMALL = ["network.classes=3", "training.precision=fp32"]
 
@@ -40,13 +42,47 @@ def test_a_batch_is_shared_by_devices():
 
 
 def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
-    config = load_config("cpu-32-quick", SMALL)
-    monkeypatch.setattr("dvdgan.plan.memory_of", lambda _: plan(config).training_bytes - 1)
-    with pytest.raises(ConfigError, match=r"needs about .* GiB in each process, .*; training\.batch_size=15 fits"):
-        require_memory(config, torch.device("cpu"))
-    monkeypatch.setattr("dvdgan.plan.memory_of", lambda _: 1 << 20)
+    config = load_config("cpu-32-quick", [*SMALL, "training.checkpointing=none"])
+    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: plan(config).training_bytes - 1)
+    with pytest.raises(
+        ConfigError, match=r"needs about .* GiB in each process, .*; training\.batch_size=15 fits; .*chunks"
+    ):
+        fit(config, torch.device("cpu"))
+    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: 470 << 20)
     with pytest.raises(ConfigError, match="no batch size fits"):
-        require_memory(config, torch.device("cpu"))
+        fit(config, torch.device("cpu"))
+
+
+def costs(kind, **fields):
+    config = load_config("cpu-32-quick", [*SMALL, "network.generator.norm_statistics=per_step"])
+    return plan(updated(config, training={"checkpointing": kind, **fields}))
+
+
+def test_checkpointing_is_chosen_by_the_memory():
+    """The quickest that fits into what is free, or into training.memory_gib."""
+    none, stages, chunks = (costs(kind) for kind in KINDS)
+    assert none.training_bytes > stages.training_bytes > chunks.training_bytes
+    assert none.flops_step < stages.flops_step
+    config = load_config("cpu-32-quick", [*SMALL, "network.generator.norm_statistics=per_step"])
+    for budget, kind in ((none, "none"), (stages, "stages"), (chunks, "chunks")):
+        limited = updated(config, training={"memory_gib": (budget.training_bytes + 1) / 2**30})
+        chosen, found = fit(limited, torch.device("cpu"))
+        assert (chosen.training.checkpointing, found) == (kind, budget)
+    too_little = updated(config, training={"memory_gib": (chunks.training_bytes - 1) / 2**30})
+    with pytest.raises(ConfigError, match=r"training\.batch_size=\d+ fits$"):
+        fit(too_little, torch.device("cpu"))
+
+
+def test_what_others_use_is_not_there(monkeypatch):
+    """Checkpointing is chosen by what is free now; only what the machine could never hold is refused."""
+    config = load_config("cpu-32-quick", SMALL)
+    monkeypatch.setattr("dvdgan.training.memory.free_memory_of", lambda _: 1 << 20)
+    assert fit(config, torch.device("cpu"))[0].training.checkpointing == "chunks"
+
+
+def test_adam_keeps_a_first_moment_only_with_beta1():
+    without, with_it = costs("none"), costs("none", beta1=0.5)
+    assert with_it.training_bytes - without.training_bytes == 4 * sum(without.parameters.values())
 
 
 MEASURE = """
@@ -64,9 +100,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("batch", "precision"), [(36, "fp32"), (72, "bf16")])
-def test_memory_is_about_what_a_training_takes(tmp_path, batch, precision):
+@pytest.mark.parametrize(
+    ("batch", "precision", "kind"), [(36, "fp32", "none"), (72, "bf16", "none"), (144, "fp32", "chunks")]
+)
+def test_memory_is_about_what_a_training_takes(tmp_path, batch, precision, kind):
     fields = [f"training.batch_size={batch}", f"training.precision={precision}", "training.steps=2"]
+    fields += [f"training.checkpointing={kind}", "network.generator.norm_statistics=per_step"]
     fields += ["training.memory_format=channels_last", "training.health.clips=0", "training.statistics_batches=1"]
     command = [sys.executable, "-c", MEASURE, str(tmp_path), *fields]
     measured = subprocess.run(command, check=True, capture_output=True, text=True, cwd="tests").stdout

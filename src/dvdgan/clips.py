@@ -12,9 +12,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from dvdgan.atomic import atomic_path
 from dvdgan.capacity import free_disk, gib
-from dvdgan.data.write.encode import clip_writer
+from dvdgan.data.write.encode import clip_writer, signed_path
+from dvdgan.data.write.mark import check_free
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, sheet_times, write_image
 
 SUFFIXES = (".mp4", ".gif", ".webp", ".png", ".npz")
@@ -85,6 +85,7 @@ class ClipStream:
         Raises:
             ClipError: the suffix is none of these, or the format cannot hold so many or so large clips; before any
                 clip is made.
+            DataError: a file is there that was not made with dvdgan; likewise.
             OSError: a full disk and the like. Clips of a directory that are whole stay.
         """
         path = Path(path)
@@ -92,6 +93,7 @@ class ClipStream:
         suffix = output_kind(path)
         if suffix == "":
             return self._save_directory(path, scale)
+        check_free(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".npz":
             self._save_npz(path)
@@ -119,12 +121,15 @@ class ClipStream:
     def _save_directory(self, path: Path, scale: int) -> list[Path]:
         path.mkdir(parents=True, exist_ok=True)
         digits = max(4, len(str(len(self) - 1)))
+        names = [
+            f"{number:0{digits}}-{_file_name(label)}-seed{seed}.mp4"
+            for number, (label, seed) in enumerate(zip(self.labels, self.seeds))
+        ]
+        for name in {entry.name for entry in path.iterdir()}.intersection(names):
+            check_free(path / name)
         written: list[Path] = []
         for numbers, pieces in self._counted(None):
-            files = [
-                path / f"{number:0{digits}}-{_file_name(self.labels[number])}-seed{self.seeds[number]}.mp4"
-                for number in numbers
-            ]
+            files = [path / names[number] for number in numbers]
             side = self.size * scale
             with ExitStack() as stack:
                 writers = [stack.enter_context(clip_writer(file, side, side, self.fps)) for file in files]
@@ -166,7 +171,7 @@ class ClipStream:
     def _save_npz(self, path: Path) -> None:
         shape = (len(self), self.frames, self.size, self.size, 3)
         most = max(1, _HELD // (self.frames * self.size**2 * 3))
-        with atomic_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        with signed_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
             with archive.open("video.npy", "w", force_zip64=True) as file:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(cast(BinaryIO, file), header)

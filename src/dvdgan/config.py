@@ -243,9 +243,15 @@ class TrainingConfig(FrozenModel):
     """Parts of each process's share of a batch, worked on one after the other, whose gradients make one step: for
     batches that do not fit into memory. It is no larger batch for batch norm, which sees one part at a time (of all
     processes); LeCam's averages move at every part. Not with reuse_fakes."""
-    checkpointing: bool = False
-    """Keep only the inputs of residual blocks, recurrences and attentions for the backward pass, which computes the
-    rest again: much less memory, about a third more time, the same results."""
+    checkpointing: Literal["auto", "none", "stages", "chunks"] = "auto"
+    """What the backward pass computes again, which then need not be kept: less memory, about a quarter more time.
+    stages: all but the inputs of residual blocks, recurrences and attentions; the same results to the last bit. chunks:
+    G makes clips by chunks of time, an eighth of a clip each, and keeps only its states in between; least memory, and
+    gradients that are the same to rounding; like stages where statistics or attention see several frames. auto: the
+    first of none, stages and chunks that fits into memory_gib, chosen when a run starts. true is stages, false none."""
+    memory_gib: float | None = Field(None, gt=0, le=1e6)
+    """Memory of each process, in GiB, by which checkpointing=auto chooses; what needs more is refused. null: what the
+    device has free, and has in all."""
     log_every: int = Field(10, ge=1, le=10**9)
     """Steps between lines of the log."""
     sample_every: int = Field(250, ge=1, le=10**9)
@@ -278,6 +284,11 @@ class TrainingConfig(FrozenModel):
     """Write the log to RUN/tensorboard as well; needs `pip install 'dvdgan[tensorboard]'`."""
     health: HealthConfig = Field(default_factory=HealthConfig)
     """When a run says that something goes wrong with it."""
+
+    @field_validator("checkpointing", mode="before")
+    @classmethod
+    def _stages_or_none(cls, value: Any) -> Any:
+        return {True: "stages", False: "none"}.get(value, value) if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
-from dvdgan.capacity import machine_memory
+from dvdgan.capacity import free_memory, machine_memory
 
 
 class DeviceError(ValueError):
@@ -53,7 +53,19 @@ def memory_of(device: torch.device) -> float:
     """Bytes of memory of a device, in all; infinite where neither the system nor PyTorch says."""
     if device.type == "cpu":
         return machine_memory()
+    return _memory_info(device)[1]
+
+
+def free_memory_of(device: torch.device) -> float:
+    """Bytes of memory of a device that nobody uses; infinite where neither the system nor PyTorch says."""
+    if device.type == "cpu":
+        return free_memory()
+    return _memory_info(device)[0]
+
+
+def _memory_info(device: torch.device) -> tuple[float, float]:
+    """Free bytes and all bytes of an accelerator."""
     try:
-        return torch.accelerator.get_memory_info(device)[1]
+        return torch.accelerator.get_memory_info(device)
     except (AttributeError, RuntimeError):  # not before PyTorch 2.9
-        return float("inf")
+        return float("inf"), float("inf")

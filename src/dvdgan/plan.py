@@ -1,15 +1,13 @@
 """What a configuration costs, counted beforehand: parameters, floating-point operations, memory, disk, time.
 
 The networks run one training step, and make one clip, on PyTorch's meta device, which allocates nothing and computes
-nothing; PyTorch's counter adds up the operations, and every tensor's bytes are followed from its birth to its end.
+nothing; operations add up by PyTorch's own formulas, and every tensor's bytes are followed from its birth to its end.
 """
 
 from __future__ import annotations
 
-import bisect
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,20 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from dvdgan.capacity import gib
 from dvdgan.config import Config
 from dvdgan.config_files import ConfigError, updated
-from dvdgan.devices import autocast, memory_of, pick_device
+from dvdgan.devices import autocast, pick_device
 from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
-from dvdgan.networks.recomputed import recompute
+from dvdgan.networks.checkpointing import KINDS, set_checkpointing
 from dvdgan.runs.precision import seconds_of
 from dvdgan.sampling import largest_pass
-from dvdgan.training.memory import check_memory
 
-_WEIGHT, _ADAM, _GRADIENT = 4, 8, 4  # bytes per parameter, all in fp32
+_BYTES = 4  # of a weight, its gradient, a moment of Adam and the average of G's, all in fp32
 _SHARE = 0.6  # of a convolution's speed, which training steps reach
 _PROCESS = 400 << 20  # bytes of a process that has loaded this program and done nothing yet; measured
 _CPU = 1.5  # times the tensors' bytes, which a process takes on a CPU: freed pieces, oneDNN's copies; measured
@@ -62,7 +59,7 @@ class Plan:
 
 
 def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool = True) -> Plan:
-    """Count what a configuration costs; takes a second or a few.
+    """Count what a configuration costs, without checkpointing where that is left open; takes a second or a few.
 
     Args:
         config: the configuration, with its number of classes; rendered clips' is known.
@@ -73,19 +70,43 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
     Raises:
         ConfigError: so many devices cannot share the batch.
     """
-    t, group = config.training, config.network.group
+    config, clips = _with_classes(config, clips)
+    network = config.network
+    parameters, flops, training_bytes = _step(config, devices, cpu)
+    sampling, streaming = (_sampling(network, whole) for whole in (True, False))
+    share, model = _CPU if cpu else 1, _PROCESS + _BYTES * parameters["generator"]
+    return Plan(
+        parameters=parameters,
+        flops_clip=sampling[0],
+        flops_step=flops,
+        training_bytes=training_bytes,
+        sampling_bytes=model + int(share * sampling[1]),
+        streaming_bytes=model + int(share * streaming[1]),
+        store_bytes=None if clips is None else clips * network.frames * network.size**2 * 3,
+        clips=clips,
+    )
+
+
+def _with_classes(config: Config, clips: int | None) -> tuple[Config, int | None]:
+    """A configuration with the classes of rendered clips, and their number, where they are the source."""
+    if config.data.source != "phenomena":
+        return config, clips
+    from dvdgan.data.phenomena import CLASSES
+
+    clips = config.data.clips_per_class * len(CLASSES) if clips is None else clips
+    return updated(config, network={"classes": len(CLASSES)}), clips
+
+
+def _step(config: Config, devices: int, cpu: bool) -> tuple[dict[str, int], int, int]:
+    """Parameters by network, FLOPs and peak bytes of a training step; see `plan`."""
+    t, network, group = config.training, config.network, config.network.group
     if t.batch_size % (devices * t.accumulate * group):
         raise ConfigError(
             f"training.batch_size: {t.batch_size} clips cannot be shared by {devices} devices"
             f"{f' in {t.accumulate} parts' if t.accumulate > 1 else ''}"
             f"{f' in groups of {group}' if group > 1 else ''}; change either"
         )
-    if config.data.source == "phenomena":
-        from dvdgan.data.phenomena import CLASSES
-
-        config = updated(config, network={"classes": len(CLASSES)})
-        clips = config.data.clips_per_class * len(CLASSES) if clips is None else clips
-    network, dtype = config.network, torch.float32 if config.training.precision == "fp32" else torch.bfloat16
+    dtype = torch.float32 if t.precision == "fp32" else torch.bfloat16
     with torch.device("meta"):
         nets: dict[str, torch.nn.Module] = {"generator": Generator(network)}
         if network.spatial is not None:
@@ -94,70 +115,27 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
             nets["temporal"] = TemporalDiscriminator(network)
     parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
     for net in nets.values():
-        recompute(net, t.checkpointing)
+        set_checkpointing(net, "none" if t.checkpointing == "auto" else t.checkpointing)
         use_channels_last(net)
         net.to(dtype)  # stands for autocast, which the meta device has not
-        for parameter in net.parameters():
-            parameter.grad = torch.empty_like(parameter)  # is kept from step to step
-
-    sampling, streaming = (_sampling(network, whole) for whole in (True, False))
-    with _counted(*nets.values()) as (flops, memory):
+    with _Counter(nets.values()) as counted:
         for _ in range(t.accumulate):
-            _training_step(config, t.batch_size // devices // t.accumulate, nets, dtype)
-    kept = sum(parameters.values()) * (_WEIGHT + _ADAM + _GRADIENT) + parameters["generator"] * _WEIGHT  # EMA
-    share = _CPU if cpu else 1
-    model = _PROCESS + parameters["generator"] * _WEIGHT
-    return Plan(
-        parameters=parameters,
-        flops_clip=sampling[0],
-        flops_step=flops.get_total_flops(),
-        training_bytes=_PROCESS + kept + int(share * memory.peak),
-        sampling_bytes=model + int(share * sampling[1]),
-        streaming_bytes=model + int(share * streaming[1]),
-        store_bytes=None if clips is None else clips * network.frames * network.size**2 * 3,
-        clips=clips,
-    )
+            peaks = _training_step(config, t.batch_size // devices // t.accumulate, nets, dtype, counted)
+    both, g = sum(parameters.values()), parameters["generator"]
+    kept = _BYTES * (both * (3 if t.beta1 else 2) + g)  # weights, moments, average of G
+    uncounted = [n * (_BYTES - dtype.itemsize) for n in (both - g, g)]  # of gradients, which are fp32 in truth
+    of_phases = [int((_CPU if cpu else 1) * peak) + n for peak, n in zip(peaks, uncounted)]
+    return parameters, counted.flops, _PROCESS + kept + max(of_phases)
 
 
-def require_memory(config: Config, device: torch.device, devices: int = 1) -> Plan | None:
-    """Count what a training costs, and refuse it where a device has not the memory.
+def _training_step(
+    config: Config, batch: int, nets: dict[str, torch.nn.Module], dtype: torch.dtype, counted: _Counter
+) -> tuple[int, int]:
+    """The work of `dvdgan.training.step`, without the optimisers, and without penalties, which few steps have.
 
-    A batch that devices cannot share is not counted: the training itself refuses it, with what can be shared.
-
-    Args:
-        config: the configuration.
-        device: one of them.
-        devices: see `plan`; on CPUs all are taken to share this machine's memory.
-
-    Raises:
-        ConfigError: naming the largest batch that fits, if any does.
-        TrainingError: not even the networks fit.
+    Returns:
+        The peak bytes of the discriminators' steps, and of G's.
     """
-    check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
-    cpu, step = device.type == "cpu", devices * config.training.accumulate * config.network.group
-    if config.training.batch_size % step:
-        return None
-    found = plan(config, devices=devices, cpu=cpu)
-    there = memory_of(device) / (devices if cpu else 1)
-    if found.training_bytes <= there:
-        return found
-
-    def too_large(steps: int) -> bool:
-        smaller = updated(config, training={"batch_size": steps * step})
-        return plan(smaller, devices=devices, cpu=cpu).training_bytes > there
-
-    fits = bisect.bisect_left(range(1, config.training.batch_size // step), True, key=too_large) * step
-    mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"
-    if not config.training.checkpointing:
-        mend += "; training.checkpointing=true needs less"
-    raise ConfigError(
-        f"training.batch_size: a step of {config.training.batch_size} clips needs about {gib(found.training_bytes)} in "
-        f"each process, and there are {gib(there)}; {mend}"
-    )
-
-
-def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module], dtype: torch.dtype) -> None:
-    """The work of `dvdgan.training.step`, without the optimisers, and without penalties, which few steps have."""
     network, t = config.network, config.training
     generator = nets["generator"]
     discriminators = [net for name, net in nets.items() if name != "generator"]
@@ -187,8 +165,11 @@ def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module],
         views = [torch.cat([view(net, real), view(net, shown)]).to(dtype) for net in discriminators]
         _sum_of([net(pair, both) for net, pair in zip(discriminators, views)]).backward()
         del shown, views
+        for net in discriminators:
+            net.zero_grad()
 
     # generator step
+    of_discriminators, counted.peak = counted.peak, counted.now
     if not t.reuse_fakes:
         del fake
         fake = make()
@@ -197,6 +178,9 @@ def _training_step(config: Config, batch: int, nets: dict[str, torch.nn.Module],
     _sum_of([net(view(net, fake.float()).to(dtype), labels) for net in discriminators]).backward()
     for net in discriminators:
         net.requires_grad_(True)
+    generator.zero_grad()
+    of_generator, counted.peak = counted.peak, counted.now
+    return of_discriminators, of_generator
 
 
 def _sum_of(scores: list[Tensor]) -> Tensor:
@@ -217,39 +201,38 @@ def _sampling(config: NetworkConfig, whole: bool) -> tuple[int, int]:
     chunk = generator.frames if whole else max(1, min(generator.frames, largest_pass(generator)))
     shape = (1, config.first_frames, 3, config.size, config.size)
     first = torch.empty(shape, device="meta") if config.first_frames else None
-    with _counted(generator) as (flops, memory):
+    with _Counter([generator]) as counted:
         for frames in generator.stream(z, labels, chunk=chunk, first=first):
             del frames
-    return flops.get_total_flops(), memory.peak
+    return counted.flops, counted.peak
 
 
-@contextmanager
-def _counted(*networks: torch.nn.Module) -> Iterator[tuple[FlopCounterMode, _Memory]]:
-    """Count operations, and the bytes of what is made: not of the networks themselves."""
-    with _Memory(networks) as memory, FlopCounterMode(display=False) as flops:
-        yield flops, memory
+class _Counter(TorchDispatchMode):
+    """Counts operations, and follows the bytes of tensors that are made within it.
 
-
-class _Memory(TorchDispatchMode):
-    """Follows the bytes of tensors that are made within it.
+    PyTorch's `FlopCounterMode` has the same formulas, but leaves cycles behind that keep a step's tensors alive.
 
     Args:
-        networks: whose weights, buffers and gradients were there before; views of them are nothing new.
+        networks: whose weights and buffers were there before; views of them are nothing new.
 
     Attributes:
+        flops: floating-point operations.
         now: bytes that are held.
         peak: the most that were.
     """
 
     def __init__(self, networks: Iterable[torch.nn.Module]) -> None:
         super().__init__()
-        self.now = self.peak = 0
-        there = [tensor for net in networks for tensor in (*net.parameters(), *net.buffers())]
-        gradients = [tensor.grad for tensor in there if tensor.grad is not None]
-        self._held = {tensor.untyped_storage()._cdata for tensor in (*there, *gradients)}
+        self.flops = self.now = self.peak = 0
+        self._held = {
+            tensor.untyped_storage()._cdata for net in networks for tensor in (*net.parameters(), *net.buffers())
+        }
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        made = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        made = func(*args, **kwargs)
+        if (formula := flop_registry.get(func._overloadpacket)) is not None:
+            self.flops += formula(*args, **kwargs, out_val=made)
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor):
                 self._hold(tensor.untyped_storage())
@@ -289,6 +272,13 @@ def in_lines(config: Config, clips: int | None, devices: int, flops: float | Non
         "time": f"{found.flops_step / rate:.3g} s a step, {_duration(found.flops_step / rate * t.steps)} for "
         f"{t.steps:,} steps, at {rate / 1e12:,.3g} TFLOP/s a device",
     }
+    if t.checkpointing == "auto":
+        config, _ = _with_classes(config, clips)
+        less = {kind: updated(config, training={"checkpointing": kind}) for kind in KINDS[1:]}
+        lines["or memory"] = ", ".join(
+            f"{gib(_step(one, devices, flops is None)[2])} by training.checkpointing={kind}"
+            for kind, one in less.items()
+        )
     if found.store_bytes is not None:
         lines["disk"] = f"{gib(found.store_bytes)} for {found.clips:,} clips, packed"
     return "\n".join(f"{name:12}{text}" for name, text in lines.items())

@@ -84,30 +84,30 @@ def make_clips(
     precision: str = "fp32",
     first: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Run a generator over latents in batches, each in one forward pass.
+    """Run a generator over latents in batches, each in one forward pass, or by chunks of time where a clip is large.
 
     Args:
         network: a finished generator in evaluation mode.
         z: latents ``[N, z_dim]``.
         labels: ``[N]`` integers, ``[N, classes]`` mixtures, or None.
         frames: number of frames to make; by default the network's.
-        batch_size: clips per forward pass.
+        batch_size: most clips per forward pass; large ones are fewer.
         precision: ``fp32`` or ``bf16``.
         first: the clips' first frames, uint8 ``[N, D, H, W, 3]``, for a generator that predicts what follows.
 
     Returns:
         uint8 ``[N, T, H, W, 3]``; with first frames ``[N, D + T, H, W, 3]``.
     """
-    device = next(network.parameters()).device
+    length, most = network.check_frames(frames), largest_pass(network)
+    batch_size = max(1, min(batch_size, most // length))
     parts = []
-    with autocast(device, precision), full_fp32():
-        for start in range(0, len(z), batch_size):
-            part = slice(start, start + batch_size)
-            y = None if labels is None else labels[part].to(device)
-            given = None if first is None else from_uint8(first[part], device)
-            parts.append(to_uint8(network(z[part].to(device), y, frames, given)))
-    made = np.concatenate(parts)
-    return made if first is None else np.concatenate([first, made], axis=1)
+    for start in range(0, len(z), batch_size):
+        part = slice(start, start + batch_size)
+        y = None if labels is None else labels[part]
+        given = None if first is None else first[part]
+        pieces = stream_clips(network, z[part], y, length, min(length, most), precision, given)
+        parts.append(np.concatenate(list(pieces), axis=1))
+    return np.concatenate(parts)
 
 
 _PASS_BYTES = 1 << 30  # about what the widest activations of a forward pass may take

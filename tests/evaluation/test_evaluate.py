@@ -25,12 +25,14 @@ from dvdgan.evaluation.classifier.network import ClassifierNetwork
 from dvdgan.evaluation.classifier.report import measure
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate import JSON, evaluate
+from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.inputs import open_inputs
 from dvdgan.evaluation.memorisation import copies
 from dvdgan.evaluation.memorisation.pixels import CoarsePixels
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.evaluation.record import load
+from dvdgan.evaluation.scoring import corrupted_sets
 from dvdgan.evaluation.sets import Sets, _Pool, choose_sets
 from dvdgan.evaluation.settings import QUICK, SEEDS_APART, EvaluationSettings, parse_settings
 from dvdgan.evaluation.shown import ShownClips
@@ -278,6 +280,13 @@ def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
     assert [np.bincount(clips.labels).tolist() for clips in sets.generated] == [[3, 2, 2]] * 2
     assert np.bincount(sets.reference.labels).tolist() == np.bincount(sets.held_out.labels).tolist() == [6, 4, 4]
     assert set(sets.controls.ids) < set(sets.held_out.ids)
+    cache = Cache(tmp_path / "features")
+    extract(sets.held_out, means := Means(32, None), cache)
+    looked = Means.looked
+    repeated = corrupted_sets(sets, settings)["repeated"]
+    found = extract(repeated, means, cache)
+    assert Means.looked == looked == len(sets.held_out)  # their features are those of held-out clips
+    assert np.array_equal(found, means(repeated.read(range(len(repeated)))))
     assert not set(sets.held_out.ids) & set(sets.training.ids)
     assert not set(sets.generated[0].ids) & set(sets.generated[1].ids)
     more = choose_sets(given.made, given.parts, EvaluationSettings(num=10, seeds=1), Cache(tmp_path))

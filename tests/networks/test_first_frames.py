@@ -111,7 +111,7 @@ def test_warp_moves_by_whole_pixels_and_holds_the_border():
     assert torch.allclose(moved[:, :, 0, :-1], x[:, :, 0, 1:], atol=1e-5)
 
 
-@given(shift=st.floats(-3, 3))
+@given(shift=st.floats(-3, 3, allow_subnormal=False))
 def test_warp_is_bilinear(shift):
     x = torch.arange(16.0).expand(1, 1, 4, 16)
     offsets = torch.zeros(1, 2, 4, 16)

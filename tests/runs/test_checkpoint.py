@@ -135,6 +135,19 @@ def test_a_checkpoint_that_cannot_be_read_now_is_not_put_aside(tmp_path, monkeyp
     assert steps_in(tmp_path) == [1, 2]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_a_link_to_nothing_is_told_and_neither_put_aside_nor_in_the_way(tmp_path):
+    save_checkpoint(tmp_path, 1, tensors(), NUMBERS)
+    (tmp_path / "step-00000002.safetensors").symlink_to(tmp_path / "away" / "step-00000002.safetensors")
+    with pytest.raises(
+        CheckpointError, match=r"step-00000002\.safetensors: no such file, or a link to none; put it back"
+    ):
+        restore_newest(tmp_path, lambda *_: None, quiet)
+    assert steps_in(tmp_path) == [1, 2]
+    save_and_prune(tmp_path, 3, tensors(), NUMBERS, Retention(newest=3), quiet)
+    assert steps_in(tmp_path) == [1, 2, 3]
+
+
 @pytest.mark.parametrize("text", ["No space left on device (os error 28)", "Disk quota exceeded (os error 122)"])
 def test_full_disks_are_recognised_in_the_words_of_safetensors(text):
     assert checkpoint.is_disk_full(checkpoint.SafetensorError(f"I/O error: {text}"))

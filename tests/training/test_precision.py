@@ -46,3 +46,14 @@ def test_a_run_keeps_its_decision(store, tmp_path, monkeypatch):
 def test_allocator_hint_does_no_harm():
     assert keep_freed_memory() in (True, False)
     assert torch.zeros(1000).sum() == 0
+
+
+def test_a_run_keeps_its_checkpointing_until_told_otherwise(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("dvdgan.training.memory.free_memory_of", lambda _: 1 << 20)
+    config = tiny_config(store, steps=1, checkpointing="auto")
+    train(config, tmp_path / "run", say=quiet)
+    monkeypatch.undo()
+    for steps, change, kind in ((2, {}, "chunks"), (3, {"checkpointing": "none"}, "none")):
+        said = []
+        train(updated(config, training={"steps": steps, **change}), tmp_path / "run", say=said.append)
+        assert any(text.endswith(f"checkpointing {kind}") for text in said)

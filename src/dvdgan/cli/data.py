@@ -73,9 +73,14 @@ def inspect(
     """Tell what clips there are: classes, lengths, sizes, rates, problems, near copies; check a packed store."""
     from dvdgan.atomic import atomic_path
     from dvdgan.data.inspect.inspection import inspect_source
-    from dvdgan.data.inspect.report import as_json, as_text, contact_sheet
+    from dvdgan.data.inspect.report import as_json, as_text, contact_sheet, is_json_of_inspection
+    from dvdgan.data.write.mark import check_free
     from dvdgan.data.write.sheets import write_image
 
+    if sheet is not None:
+        check_free(sheet)
+    if json_file is not None:
+        check_free(json_file, is_json_of_inspection)
     found = inspect_source(data_config(data, fields), size, headers_only=headers)
     say(as_text(found))
     if sheet is not None:

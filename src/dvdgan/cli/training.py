@@ -40,12 +40,14 @@ def train(
     if main and not (out / "run.json").exists():
         from dvdgan.capacity import gib
         from dvdgan.devices import pick_device
-        from dvdgan.plan import require_memory
+        from dvdgan.training.memory import fit
 
-        costs = require_memory(config, pick_device(device), int(os.environ.get("WORLD_SIZE", "1")))
+        config, costs = fit(config, pick_device(device), int(os.environ.get("WORLD_SIZE", "1")))
         if costs is not None:
+            kind = config.training.checkpointing
             say(
-                f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory each process"
+                f"a step: {costs.flops_step / 1e9:,.0f} GFLOP, about {gib(costs.training_bytes)} of memory each "
+                f"process (training.checkpointing={kind})"
             )
     try:
         run(config, out, minutes, device, say=say, override=override)

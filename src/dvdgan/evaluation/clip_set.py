@@ -28,6 +28,8 @@ class ClipSet:
         fps: frames per second at which the clips are to be watched.
         key: SHA-256, in hex, of what the pixels follow from; sets with equal keys have equal pixels.
         read: clips by their numbers from 0 to N − 1, in any order, as uint8 ``[n, T, size, size, 3]``, RGB.
+        of: another set that is looked at as well, and which of its clips these are, int64 ``[N]``: their features are
+            taken from its. None: they are computed.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ClipSet:
     fps: float
     key: str
     read: Callable[[Sequence[int]], np.ndarray]
+    of: tuple[ClipSet, np.ndarray] | None = None
 
     def __len__(self) -> int:
         """How many clips there are, N."""
@@ -54,6 +57,7 @@ class ClipSet:
             labels=self.labels[rows],
             key=content_key("some", self.key, rows.tolist()),
             read=lambda some: self.read(rows[list(some)].tolist()),
+            of=None,
         )
 
     def mapped(
@@ -68,7 +72,7 @@ class ClipSet:
             key: JSON values, of all that the function does; another function must have other ones.
         """
         key = content_key("mapped", self.key, key)
-        return replace(self, name=name, key=key, read=lambda rows: function(self.read(rows), rows))
+        return replace(self, name=name, key=key, read=lambda rows: function(self.read(rows), rows), of=None)
 
     def empty(self, count: int) -> np.ndarray:
         """An array for so many clips, uint8 ``[count, T, S, S, 3]``."""

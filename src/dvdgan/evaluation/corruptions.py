@@ -8,7 +8,7 @@ so it is the same in whatever batch the clip comes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -38,13 +38,14 @@ class Corruption:
 
     Attributes:
         description: one line for the report.
-        function: of (clip uint8 ``[T, H, W, 3]``, generator, another clip); returns a clip of that shape.
+        function: of (clip uint8 ``[T, H, W, 3]``, generator, another clip); returns a clip of that shape. None: the
+            other clip comes in as it is.
         least_frames: fewer frames cannot be corrupted so.
         others: of a set and a seed, the other clip that comes in for each clip, int64 ``[N]``; None if none does.
     """
 
     description: str
-    function: Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray]
+    function: Callable[[np.ndarray, np.random.Generator, np.ndarray], np.ndarray] | None
     least_frames: int = 2
     others: Callable[[ClipSet, int], np.ndarray] | None = None
 
@@ -65,10 +66,16 @@ def corrupted(clips: ClipSet, name: str, seed: int = 0) -> ClipSet:
 
     def function(some: np.ndarray, rows: Sequence[int]) -> np.ndarray:
         beside = some if others is None else clips.read(others[list(rows)].tolist())
+        if corruption.function is None:
+            return beside
         rngs = [numpy_generator(seed, f"evaluation: {name}", int(row)) for row in rows]
         return np.stack([corruption.function(*clip) for clip in zip(some, rngs, beside)])
 
-    return clips.mapped(function, f"held-out clips, {name}", [name, seed, VERSION])
+    found = clips.mapped(function, f"held-out clips, {name}", [name, seed, VERSION])
+    if corruption.function is not None or others is None:
+        return found
+    whole, places = clips.of or (clips, np.arange(len(clips)))
+    return replace(found, of=(whole, places[others]))
 
 
 def partners(count: int, seed: int = 0) -> np.ndarray:
@@ -151,10 +158,6 @@ def _warped(clip: np.ndarray, rng: np.random.Generator, partner: np.ndarray) -> 
     return _bytes(np.moveaxis(np.reshape(bent, (len(clip), 3, height, width)), 1, -1))
 
 
-def _repeated(clip: np.ndarray, rng: np.random.Generator, partner: np.ndarray) -> np.ndarray:
-    return partner
-
-
 def _smooth_field(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """By how much each pixel moves, down and to the right, ``[2, H, W]``; the longest of all moves has length 1."""
     waves = np.arange(_WAVES)
@@ -208,7 +211,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "repeated": Corruption(
         f"a clip in {REPEATS} of each class, and each of these {REPEATS} times: all look real, and few differ",
-        _repeated,
+        None,
         least_frames=1,
         others=repeats,
     ),

@@ -147,7 +147,10 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         generated=generated,
         reference=chosen["training"],
         held_out=chosen["held-out"],
-        controls=pools["held-out"].take(controls),
+        controls=replace(
+            pools["held-out"].take(controls),
+            of=(chosen["held-out"], np.searchsorted(rows["held-out"], controls)),
+        ),
         training=training,
         groups=[groups[row] for row in rows["held-out"]],
         seeds=seeds,

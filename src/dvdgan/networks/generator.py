@@ -19,6 +19,7 @@ from dvdgan.networks.conditioning import ConditioningStack
 from dvdgan.networks.folding import by_step, repeat_over_batch, repeat_over_time, unfold_time
 from dvdgan.networks.kernels.layout import gradient_like
 from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise
+from dvdgan.networks.recomputed import recomputed
 from dvdgan.networks.recurrent import TSRU, ConvGRU, spread_memory
 
 ATTENTION: dict[str, tuple[str, ...]] = {
@@ -40,7 +41,13 @@ class Generator(nn.Module):
     Args:
         config: the networks' configuration.
         generator: where the initialisation is drawn from; None is PyTorch's global one.
+
+    Attributes:
+        chunk: in training mode clips are made by so many frames at a time, whose activations the backward pass computes
+            again; None makes clips whole. Only where `chunks_are_exact`.
     """
+
+    chunk: int | None = None
 
     def __init__(self, config: NetworkConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -115,8 +122,15 @@ class Generator(nn.Module):
                 frames on an image network.
         """
         self._check_inputs(labels, first)
-        states = None if self.conditioning is None else self.conditioning(first)
-        return self._make_frames(z, labels, 0, self.check_frames(frames), states)
+        frames = self.check_frames(frames)
+        states: dict[str, Tensor] = {} if self.conditioning is None else self.conditioning(first)
+        if not (self.training and self.chunk):
+            return self._make_frames(z, labels, 0, frames, states or None)
+        parts = []
+        for start in range(0, frames, self.chunk):
+            part, states = recomputed(self._go_on, z, labels, start, min(self.chunk, frames - start), states)
+            parts.append(part)
+        return torch.cat(parts, 1)
 
     @torch.no_grad()
     def stream(
@@ -160,6 +174,11 @@ class Generator(nn.Module):
         """Whether a frame depends on later ones, so that clips can only be made whole."""
         return bool({"clip", "time"} & set(ATTENTION[self.config.generator.attention]))
 
+    @property
+    def chunks_are_exact(self) -> bool:
+        """Whether clips in training are the same by chunks of time: no frame's batch norm or attention sees others."""
+        return self.frames > 1 and self.config.generator.norm_statistics == "per_step" and not self.attends_over_time
+
     def _check_inputs(self, labels: Tensor | None, first: Tensor | None) -> None:
         given, wanted = 0 if first is None else first.shape[1], self.config.first_frames
         if given != wanted:
@@ -181,6 +200,13 @@ class Generator(nn.Module):
         if frames < 1 or (self.config.frames == 1 and frames > 1):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
         return frames
+
+    def _go_on(
+        self, z: Tensor, labels: Tensor | None, start: int, frames: int, states: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """`_make_frames` that leaves the states before the first frame alone, and returns those after the last."""
+        after = dict(states)
+        return self._make_frames(z, labels, start, frames, after), after
 
     def _make_frames(
         self, z: Tensor, labels: Tensor | None, start: int, frames: int, states: dict[str, Tensor] | None = None

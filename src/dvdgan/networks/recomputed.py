@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+Made = TypeVar("Made")
 
 
 class Recomputed(nn.Module):
@@ -26,7 +29,14 @@ class Recomputed(nn.Module):
         call = super().__call__
         if not (self.recomputes and torch.is_grad_enabled()):
             return call(*arguments, **options)
-        return checkpoint(call, *arguments, use_reentrant=False, preserve_rng_state=False, **options)
+        return recomputed(call, *arguments, **options)
+
+
+def recomputed(call: Callable[..., Made], *arguments: Any, **options: Any) -> Made:
+    """What a call makes; where gradients are wanted, only its arguments are kept, and the backward pass calls again."""
+    if not torch.is_grad_enabled():
+        return call(*arguments, **options)
+    return checkpoint(call, *arguments, use_reentrant=False, preserve_rng_state=False, **options)  # type: ignore
 
 
 def recompute(network: nn.Module, recomputes: bool) -> None:

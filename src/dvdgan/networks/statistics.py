@@ -39,7 +39,8 @@ def estimate_statistics(generator: nn.Module, batches: Iterable[tuple[Tensor | N
         generator(z, labels, None, *first)
         count += 1
         for norm, sums in zip(norms, moments):
-            mean, var = norm.observer[0]  # type: ignore[index]
+            # of all chunks of time; a stage before any recurrence is the same in each
+            mean, var = (torch.cat(parts)[: norm.statistics_sets] for parts in zip(*norm.observer or ()))
             update = [mean, var + mean.square()]
             sums[:] = [a + b for a, b in zip(sums, update)] if sums else update
             norm.observer = None

@@ -93,7 +93,7 @@ def saved_checkpoints(directory: Path) -> list[SavedCheckpoint]:
             score = None  # damaged; it goes when newer ones are there
         if type(score) not in (int, float) or not math.isfinite(score):
             score = None
-        saved.append(SavedCheckpoint(path, step_of(path), path.stat().st_size, score))
+        saved.append(SavedCheckpoint(path, step_of(path), path.lstat().st_size, score))
     return saved
 
 
@@ -108,7 +108,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a checkpoint's tensors and numbers, and compare their checksum.
 
     Raises:
-        CheckpointError: the file is damaged or is no dvdgan checkpoint.
+        CheckpointError: the file is damaged, is no dvdgan checkpoint, or is a link to nothing.
         OSError: it cannot be read at all.
     """
     try:
@@ -123,6 +123,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, numbers
     except CheckpointError:
         raise
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file, or a link to none; put it back, or remove the link") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged ({error}); use another checkpoint") from None
 
@@ -185,13 +187,15 @@ def restore_newest(
         The numbers; None if there are no checkpoints.
 
     Raises:
-        CheckpointError: all are damaged, or the newest whole one is another network's.
+        CheckpointError: all are damaged, or the newest whole one is another network's or a link to nothing.
     """
     damaged = []
     for path in reversed(list_checkpoints(directory)):
         try:
             tensors, numbers = load_checkpoint(path)
         except CheckpointError as error:
+            if not path.exists():  # a link to a disk that is away is not damage
+                raise
             say(f"warning: {error}")
             damaged.append(path)
             continue

@@ -20,6 +20,7 @@ from dvdgan.data.store.index import is_store
 from dvdgan.data.store.partial import is_packing, remove_abandoned, remove_own
 from dvdgan.documents import DocumentError, read_json, read_text, shortened
 from dvdgan.models import remove_staging
+from dvdgan.networks.checkpointing import KINDS
 from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_of
 from dvdgan.runs.directory import RunDirectory, TrainingError, replace_text
 
@@ -32,6 +33,7 @@ CHANGEABLE = {
     "training.tensorboard",
     "training.timeout",
     "training.checkpointing",
+    "training.memory_gib",
     "training.classifier",  # which classifier it is counts, not where: `TrainingDirectory.other_classifier`
     "training.sample_clips",
     "training.statistics_batches",
@@ -72,6 +74,7 @@ def _is_weight(value: Any) -> bool:
 _DECIDED: dict[str, tuple[Callable[[Any], bool], bool]] = {  # what run.json's fields may be, and which are needed
     "precision": (lambda value: value in ("fp32", "bf16"), True),
     "memory_format": (lambda value: value in ("contiguous", "channels_last"), True),
+    "checkpointing": (lambda value: value in KINDS, False),
     "threads": (lambda value: type(value) is int and 1 <= value <= 4096, True),
     "data": (lambda value: isinstance(value, str), True),
     "store": (lambda value: isinstance(value, str) and _STORE.fullmatch(value) is not None, False),

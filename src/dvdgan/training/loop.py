@@ -83,7 +83,6 @@ def train(
         ModelError: ``out/model`` holds something else than a model.
     """
     torch.set_flush_denormal(True)
-    keep_freed_memory()
     directory = TrainingDirectory(Path(out))
 
     def resumption() -> str:
@@ -173,7 +172,9 @@ def _train_on(
     watch = SampleWatch(dataset, classifier, t.health, out / "evaluation", say) if main else None
 
     # Set up the training state.
-    state = TrainingState(config, device, decided["precision"], decided["memory_format"])
+    if decided["checkpointing"] != "chunks":  # which is for those that are short of memory
+        keep_freed_memory()
+    state = TrainingState(config, device, *(decided[name] for name in ("precision", "memory_format", "checkpointing")))
     if t.start_from is not None and not directory.started:
         decided["started_from"] = transfer(t.start_from, state, dataset.classes)
         shares = ", ".join(f"{100 * share:.0f} % of {name}" for name, share in decided["started_from"]["taken"].items())

@@ -1,17 +1,23 @@
-"""Whether a training can fit into memory: what it needs at the very least, by arithmetic."""
+"""Whether a training can fit into memory, and what its backward passes must compute again so that it does."""
 
 from __future__ import annotations
+
+import bisect
+from typing import Any
 
 import torch
 
 from dvdgan.capacity import gib
 from dvdgan.config import Config
-from dvdgan.devices import memory_of
+from dvdgan.config_files import ConfigError, updated
+from dvdgan.devices import free_memory_of, memory_of
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
+from dvdgan.networks.checkpointing import CHUNKS, KINDS
+from dvdgan.plan import Plan, plan
 from dvdgan.runs.directory import TrainingError
 
 _BYTES = 4  # of a parameter
-_G_COPIES, _D_COPIES = 5, 4  # weights, gradient, two moments of Adam; and the average of G's
+_G_COPIES, _D_COPIES = 4, 2  # weights and a moment of Adam; G's gradient and average
 
 
 def check_memory(config: Config, device: torch.device) -> None:
@@ -48,9 +54,65 @@ def check_memory(config: Config, device: torch.device) -> None:
             f"networks of {sum(counts):,} parameters need {gib(parameters)} with gradients and optimisers, of "
             f"{gib(memory)}: set network.generator.width and the discriminators' width lower"
         )
-    activations = batch * network.frames * network.size**2 * (2 * network.last_channels + 12)
+    by_chunks = config.training.checkpointing in ("auto", "chunks")
+    at_once = -(-network.frames // CHUNKS) if by_chunks else network.frames
+    activations = batch * network.size**2 * (2 * network.last_channels * at_once + 12 * network.frames)
     if parameters + activations > memory:
         raise TrainingError(
             f"training.batch_size: {batch} clips of {network.frames} frames of {network.size} px need more than "
             f"{gib(activations)} at once, and there are {gib(memory)}; set it lower (or network.frames, network.size)"
         )
+
+
+def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Config, Plan | None]:
+    """Count what a training costs, choose what checkpointing=auto leaves open, refuse what a device cannot hold.
+
+    A batch that devices cannot share is not counted: the training itself refuses it, with what can be shared.
+
+    Args:
+        config: the configuration.
+        device: one of them.
+        devices: see `plan`; on CPUs all are taken to share this machine's memory.
+
+    Returns:
+        The configuration, with the checkpointing that was chosen: of the kinds that fit into ``training.memory_gib``,
+        and into what the device has free, the quickest; if none does, the one that needs least. And its costs.
+
+    Raises:
+        ConfigError: naming the largest batch that fits, if any does.
+        TrainingError: not even the networks fit.
+    """
+    check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
+    t, cpu = config.training, device.type == "cpu"
+    step, share = devices * t.accumulate * config.network.group, devices if cpu else 1
+    if t.batch_size % step:
+        return config, None
+
+    def counted(**changes: Any) -> tuple[Config, Plan]:
+        changed = updated(config, training=changes)
+        return changed, plan(changed, devices=devices, cpu=cpu)
+
+    there = min(2**30 * (t.memory_gib or float("inf")), memory_of(device) / share)
+    free = min(there, free_memory_of(device) / share)
+    kinds = KINDS if t.checkpointing == "auto" else (t.checkpointing,)
+    tried = []
+    for kind in kinds:
+        tried.append(counted(checkpointing=kind))
+        if tried[-1][1].training_bytes <= free:
+            return tried[-1]
+    least, found = min(tried, key=lambda pair: pair[1].training_bytes)
+    if found.training_bytes <= there:
+        return least, found
+
+    def too_large(steps: int) -> bool:
+        fewer = {"batch_size": steps * step, "checkpointing": least.training.checkpointing}
+        return counted(**fewer)[1].training_bytes > there
+
+    fits = bisect.bisect_left(range(1, t.batch_size // step), True, key=too_large) * step
+    mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"
+    if kinds[-1] != KINDS[-1]:
+        mend += f"; training.checkpointing={KINDS[-1]} needs less"
+    raise ConfigError(
+        f"training.batch_size: a step of {t.batch_size} clips needs about {gib(found.training_bytes)} in "
+        f"each process, and there are {gib(there)}; {mend}"
+    )

@@ -15,7 +15,7 @@ from dvdgan.runs import distributed
 from dvdgan.runs.directory import TrainingError
 from dvdgan.training import precision
 from dvdgan.training.directory import STORED_DATA, Changes, TrainingDirectory
-from dvdgan.training.memory import check_memory
+from dvdgan.training.memory import check_memory, fit
 
 
 def require_equal_shares(config: Config) -> None:
@@ -54,7 +54,7 @@ def prepare(
 def decide(
     directory: TrainingDirectory, config: Config, device: torch.device, changes: Changes, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What is decided when a run starts, and stays when it goes on: precision, memory format, threads.
+    """What is decided when a run starts, and stays when it goes on: precision, memory format, threads, checkpointing.
 
     A precision or a memory format that was overridden is decided anew, and put into ``changes``.
     """
@@ -74,6 +74,13 @@ def decide(
                 say(f"warning: {name} was {decided[name]}, and is {value} now: not bit for bit what it would have been")
     else:
         decided = {**precision.choose(config, device), "threads": torch.get_num_threads(), **here}
-    say(f"{device}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads")
+    kind: str = config.training.checkpointing
+    if kind == "auto":
+        kind = decided.get("checkpointing") or fit(config, device, distributed.world_size())[0].training.checkpointing
+    decided["checkpointing"] = kind
+    say(
+        f"{device}: {decided['precision']}, {decided['memory_format']}, {decided['threads']} threads, "
+        f"checkpointing {decided['checkpointing']}"
+    )
     torch.set_num_threads(decided["threads"])
     return decided

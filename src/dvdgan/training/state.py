@@ -15,12 +15,13 @@ from torch.nn.parallel import DistributedDataParallel
 from dvdgan.config import Config
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
 from dvdgan.networks.batch_norm import replicate_batch_norms
-from dvdgan.networks.recomputed import recompute
+from dvdgan.networks.checkpointing import Checkpointing, set_checkpointing
 from dvdgan.randomness import torch_generator
 from dvdgan.runs import distributed
 from dvdgan.runs.schedule import decay_factor
 from dvdgan.runs.state import RunState, number_of
 from dvdgan.sampling import FirstFrames
+from dvdgan.training.adam import Adam
 from dvdgan.training.ema import WeightAverage
 from dvdgan.training.health import Monitor
 from dvdgan.training.losses import LeCam
@@ -36,6 +37,7 @@ class TrainingState(RunState):
         device: where to train.
         precision: ``fp32`` or ``bf16`` (autocast).
         memory_format: ``contiguous`` or ``channels_last``.
+        checkpointing: what is computed again instead of being kept.
 
     Attributes:
         generator: G.
@@ -51,7 +53,14 @@ class TrainingState(RunState):
         noted_overrides: how many overrides the log has.
     """
 
-    def __init__(self, config: Config, device: torch.device, precision: str, memory_format: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        device: torch.device,
+        precision: str,
+        memory_format: str,
+        checkpointing: Checkpointing = "none",
+    ) -> None:
         self.config, self.device, self.precision = config, device, precision
         network, t = config.network, config.training
         self.generator = Generator(network, torch_generator(t.seed, "init/generator"))
@@ -63,14 +72,14 @@ class TrainingState(RunState):
         networks = {"generator": self.generator, **self.discriminators}
         for net in networks.values():
             net.to(device)
-            recompute(net, t.checkpointing)
+            set_checkpointing(net, checkpointing)
             if memory_format == "channels_last":
                 use_channels_last(net)
         betas = (t.beta1, t.beta2)
         d_parameters = [p for discriminator in self.discriminators.values() for p in discriminator.parameters()]
         optimisers = {
-            "adam_g": torch.optim.Adam(self.generator.parameters(), t.lr_g, betas, t.adam_eps, fused=True),
-            "adam_d": torch.optim.Adam(d_parameters, t.lr_d, betas, t.adam_eps, fused=True),
+            "adam_g": Adam(self.generator.parameters(), t.lr_g, betas, t.adam_eps),
+            "adam_d": Adam(d_parameters, t.lr_d, betas, t.adam_eps),
         }
         self.learners: dict[str, nn.Module] = dict(networks)
         self.ema = WeightAverage(self.generator, t.ema)

@@ -258,7 +258,6 @@ def _descend(
     networks: Mapping[str, nn.Module],
 ) -> dict[str, Tensor]:
     """One optimiser step on the mean loss over the parts of so many clips; returns the norm of each one's gradient."""
-    state.optimisers[optimiser].zero_grad(set_to_none=True)
     parts = _parts(state, clips)
     for part in parts:
         with state.keep_gradients(networks) if part is not parts[-1] else nullcontext():
@@ -268,6 +267,7 @@ def _descend(
         for name, net in networks.items()
     }
     state.optimisers[optimiser].step()
+    state.optimisers[optimiser].zero_grad(set_to_none=True)  # the other networks' step has the room
     for network in networks.values():
         power_iterate(network)
     return norms

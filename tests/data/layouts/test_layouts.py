@@ -10,6 +10,7 @@ from PIL import Image
 
 from dvdgan.data.decode.clip import read_header
 from dvdgan.data.decode.sequences import find_sequences
+from dvdgan.data.decode.time_names import time_of
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.layouts.discovery import read_layout
 from dvdgan.data.layouts.trees import natural
@@ -616,6 +617,78 @@ def test_folders_of_flow_beside_pictures_are_left_out(tmp_path):
     assert kinds.classes == ["flow", "mask"]
 
 
+@pytest.mark.parametrize(
+    ("paths", "sources", "aside"),
+    [
+        (["{}/run/a/{{10..25}}.jpg", "{}/jump/b/{{10..25}}.jpg"], ["rgb/jump/b", "rgb/run/a"], "flow, mask"),
+        (["{}/run/a.mp4", "{}/jump/b.mp4"], ["rgb/jump/b.mp4", "rgb/run/a.mp4"], "flow, mask"),
+        (
+            ["train/{}/run/a/{{10..25}}.jpg", "test/{}/run/b/{{10..25}}.jpg"],
+            ["test/rgb/run/b", "train/rgb/run/a"],
+            "flow (in 2 folders), mask (in 2 folders)",
+        ),
+        (["{}/{{10..25}}.jpg"], ["rgb"], "flow, mask"),
+    ],
+)
+def test_flow_above_the_classes_is_left_out(tmp_path, paths, sources, aside):
+    tree(tmp_path, *(path.format(kind) for path in paths for kind in ("rgb", "flow", "mask")))
+    listing = read_layout(tmp_path)
+    assert [entry.source for entry in listing.entries] == sources
+    assert set(listing.classes) <= {"jump", "run"}
+    assert sum(f"left out beside the folders of pictures: {aside}; to read" in note for note in listing.notes) == 1
+
+
+def test_flow_beside_pictures_may_have_names_and_levels_of_its_own(tmp_path):
+    clips = [f"{name}/{{10..25}}" for name in ("bear", "camel")]
+    tree(tmp_path / "davis", *(f"JPEGImages/480p/{clip}.jpg" for clip in clips))
+    tree(tmp_path / "davis", *(f"Annotations/480p/{clip}.png" for clip in clips))
+    tree(tmp_path / "tvl1", *(f"{kind}/{clip}.jpg" for kind in ("rgb_frames", "flow/u", "flow/v") for clip in clips))
+    for name, kept in (("davis", "JPEGImages/480p"), ("tvl1", "rgb_frames")):
+        entries = read_layout(tmp_path / name).entries
+        assert [entry.source for entry in entries] == [f"{kept}/bear", f"{kept}/camel"]
+
+
+def test_classes_named_as_modalities_stay_where_their_clips_are_others(tmp_path):
+    tree(tmp_path, "images/a/{10..25}.jpg", "flow/b/{10..25}.jpg", "depth/c/{10..25}.jpg")
+    assert read_layout(tmp_path).classes == ["depth", "flow", "images"]
+
+
+STAMPS = [
+    ["1611111111.123", "1611111111.5", "1611111111.891", "1611111112.303"],
+    ["1403636579763555584", "1403636579813555456", "1403636579963555584"],
+    ["1611111111_900", "1611111112_100"],
+    ["2024-01-01_11-59-58", "2024-01-01_11-59-59", "2024-01-01_12-00-00", "2024-01-01_12-00-02"],
+    ["20240229T235959Z", "20240301T000001Z"],
+    ["2023.12.31 23.59.59.75", "2024.01.01 00.00.00.25", "2024.01.01 00.00.00.50"],
+    ["2023-12-30", "2023-12-31", "2024-01-01", "2024-01-03"],
+    ["9-59-59.900", "10-00-00.000", "10-00-00.100"],
+]
+
+
+@pytest.mark.parametrize("stamps", STAMPS)
+@pytest.mark.parametrize("layout", ["auto", "frames"])
+def test_stills_named_by_their_times_are_frames_in_order_of_time(tmp_path, stamps, layout):
+    for name in ("x/s", "y/s"):
+        (tmp_path / name).mkdir(parents=True)
+        for number, stamp in reversed([*enumerate(stamps)]):
+            Image.fromarray(coded(number)).save(tmp_path / name / f"{stamp}.png")
+    listing = read_layout(tmp_path, layout)
+    assert classes_of(listing) == {"x": ["x/s"], "y": ["y/s"]}
+    assert numbers(read_clip(listing.entries[0].path)[0]) == list(range(len(stamps)))
+    (tmp_path / "x" / "s" / "thumb.png").touch()  # now the frames are known by their common name
+    if len(stamps) > 2:
+        assert numbers(read_clip(read_layout(tmp_path).entries[0].path)[0]) == list(range(len(stamps)))
+
+
+def test_photos_named_by_their_times_are_no_frames(tmp_path):
+    days = ("2021-07-03 15.04.22", "2021-07-03 15.04.25", "2021-07-03 15.04.27", "2021-09-30 08.00.00")
+    tree(tmp_path, *(f"{name}/{day}.jpg" for name in ("x", "y") for day in days))
+    assert {len(sources) for sources in classes_of(read_layout(tmp_path)).values()} == {4}
+    assert time_of("2024-13-01") is time_of("12-61-00.5") is time_of("20241") is time_of("frame") is None
+    sequences, _ = find_sequences(["20001230.png", "20001231.png", "20001232.png"])  # a counter, for all that
+    assert sequences[0].numbers == (20001230, 20001231, 20001232)
+
+
 def test_frames_can_be_read_by_their_common_name(tmp_path):
     (tmp_path / "s").mkdir()
     for number in range(12):
@@ -705,6 +778,71 @@ def test_messages_quote_little_of_a_list(tmp_path):
         assert "\n" not in str(caught.value)
     with refused(DataError, r"no column named path; .* let its first line be path,label"):
         read_layout(tmp_path / "b.csv")
+
+
+PATH = r"list\.csv:1: no column named path; its columns are"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename,label\na.mp4,x\n", f"{PATH} filename, label; rename filename to path, or let"),
+        ("class;video\nx;a.mp4\n", f"{PATH} class, video; rename video to path, or let"),
+        ("pth,label\na.mp4,x\n", f"{PATH} pth, label; rename pth to path, or let its first line be path,label"),
+        ("#path,label\na.mp4,x\n", f"{PATH} #path, label; rename #path to path"),
+        ("Table 1,\npath,label\na.mp4,x\n", f"{PATH} table 1; rename the one that is meant to path"),
+        (",label\na.mp4,x\nb.mp4,y\n", f"{PATH} label; let its field 1, which has no name, be path"),
+        ("path|label\na.mp4|x\n", rf"{PATH} path\|label, which is one; separate columns by commas"),
+        ('"path,label"\n"a.mp4,x"\n', f"{PATH} path,label, which is one; .* without quotes around all"),
+        ('"pa\nth",label\na.mp4,x\n', f"{PATH} pa th, label; rename pa th to path"),
+        ("path,label,path\na.mp4,x,b.mp4\n", r"list\.csv:1: the column path is there 2 times \(fields 1, 3\); rename"),
+        ("Path,path,label\na.mp4,b.mp4,x\n", r"the column path is there 2 times \(fields 1, 2\); rename all but one"),
+        ("path,Label,label\na.mp4,x,y\n", r"the column label is there 2 times \(fields 2, 3\)"),
+        (
+            "q.mp4,x\nr.mp4,y\n",
+            r"list\.csv:1: has no header, and of its files not even half are there; .* q\.mp4;",
+        ),
+        ("path,label\n", r"list\.csv: has a header and nothing below it; add a line for each clip"),
+        ("", r"list\.csv:1: no column named path; it names no columns; let its first line be path,label"),
+        ("path\na.mp4,x\n", r"list\.csv:2: has 2 fields, but the header has 1; name them all"),
+    ],
+)
+def test_headers_that_are_broken_are_told_with_file_column_and_mend(tmp_path, text, message):
+    tree(tmp_path, "a.mp4", "b.mp4")
+    with refused(DataError, message):
+        read_layout(listed(tmp_path, text, "list.csv"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff\ufeffpath,label\na.mp4,x\n",
+        "\u200bpath\u00a0, LABEL\na.mp4,x\n",
+        "path,,label\na.mp4,1,x\n",
+        ",path,label\n0,a.mp4,x\n",
+        "path,label,,\na.mp4,x,,\n",
+        ",,\na.mp4,x,\n",
+        "path\0,label\na.mp4,x\n",
+        "id,id,path,label\n1,1,a.mp4,x\n",
+    ],
+)
+def test_headers_may_have_what_cannot_be_seen(tmp_path, text):
+    tree(tmp_path, "a.mp4")
+    listing = read_layout(listed(tmp_path, text, "list.csv"))
+    assert (classes_of(listing), listing.problems) == ({"x": ["a.mp4"]}, [])
+
+
+def test_a_column_that_seems_meant_is_named(tmp_path):
+    tree(tmp_path, "a.mp4")
+    listing = read_layout(listed(tmp_path, "path,category,strat,weight\na.mp4,x,0,1\n", "list.csv"))
+    assert listing.notes == [
+        "list.csv: its column category is not used; rename it to label if it is meant",
+        "list.csv: its column strat is not used; rename it to start if it is meant",
+    ]
+    with refused(DataError, r'no column named path; its columns are file; a list is \[\{"path"'):
+        read_layout(listed(tmp_path, '[{"file": "a.mp4"}]', "list.json"))
+    with refused(DataError, "item 1: the column path is there 2 times"):
+        read_layout(listed(tmp_path, '[{"path": "a.mp4", "Path": "b.mp4"}]', "list.json"))
 
 
 def test_a_table_that_is_no_list_stops_no_source(tmp_path):

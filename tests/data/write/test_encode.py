@@ -1,4 +1,5 @@
 import os
+import zipfile
 
 import av
 import numpy as np
@@ -8,6 +9,8 @@ from PIL import Image
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.write.encode import write_clip
+from dvdgan.data.write.mark import check_free
+from dvdgan.data.write.sheets import write_image
 from support.clips import read_clip, smooth
 from support.errors import refused
 
@@ -61,6 +64,24 @@ def test_clip_survives_writing_and_reading(tmp_path, clip, suffix, least):
     assert psnr(back, clip) > least
     assert fps == pytest.approx(12, rel=0.01)
     assert os.listdir(path.parent) == [path.name]  # no temporary file left
+
+
+def test_the_mark_is_where_the_formats_have_room_for_it(tmp_path, clip):
+    sheets = [Image.open(write_image(tmp_path / f"sheet{suffix}", clip[0])) for suffix in (".png", ".jpg", ".webp")]
+    for sheet in sheets:
+        sheet.load()
+        check_free(tmp_path / sheet.filename)
+    assert sheets[0].text == {"Software": "made with dvdgan"}
+    with Image.open(write_clip(tmp_path / "a.gif", clip, 12)) as image:
+        image.seek(image.n_frames - 1)
+        assert image.n_frames == len(clip)
+    with zipfile.ZipFile(write_clip(tmp_path / "a.npz", clip, 12)) as archive:
+        assert archive.comment == b"made with dvdgan"
+        assert archive.testzip() is None
+    webp = write_clip(tmp_path / "a.webp", clip, 12).read_bytes()
+    assert int.from_bytes(webp[4:8], "little") + 8 == len(webp)
+    with av.open(str(write_clip(tmp_path / "a.mp4", clip, 12))) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) == len(clip)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])

@@ -9,6 +9,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+
+from dvdgan.data.decode.time_names import time_of
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """Files of one picture, also as numbered frames in a folder."""
@@ -19,8 +22,15 @@ _NOT_RGB = {
     *("flow", "depth", "disp", "disparity", "pose", "normal", "normals", "edges", "confidence", "infrared", "ir"),
     *("mask", "masks", "seg", "segm", "segmentation", "semantic", "label", "labels", "instance", "instances", "gt"),
     *("thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "alpha", "matte"),
+    *("annotation", "annotations", "skeleton", "skeletons", "keypoints", "heatmap", "heatmaps", "thermal"),
 }
 """Words in names of stills that show something else than the picture: optical flow, depth, previews and the like."""
+
+_RGB = {
+    *("rgb", "img", "imgs", "image", "images", "frame", "frames", "rawframes", "color", "colour", "jpegs"),
+    *("video", "videos", "clips"),
+}
+"""Words in names of folders of the pictures, which may lie beside others of optical flow, depth or masks."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Sequence:
     Attributes:
         pattern: their common name, with ``*`` where their numbers stand.
         names: the files, in the order of their numbers.
-        numbers: of the files.
+        numbers: of the files; where their names are times, 0, 1, 2 and so on.
     """
 
     pattern: str
@@ -43,12 +53,19 @@ def says_picture(name: str) -> bool:
     return _NOT_RGB.isdisjoint(word.lower() for word in _WORD.findall(name))
 
 
+def names_pictures(name: str) -> bool:
+    """Whether a folder's name says that it holds the pictures, not their optical flow, depth and the like."""
+    words = {word.lower() for word in _WORD.findall(name)}
+    return not words.isdisjoint(_RGB) and words.isdisjoint(_NOT_RGB)
+
+
 def find_sequences(names: Iterable[str]) -> tuple[list[Sequence], list[str]]:
     """Sort a folder's files into sequences.
 
     The frames of a sequence have names that differ in one number only, wherever in the name that stands, or also in
     what follows from it, such as a time behind it. Their numbers follow each other, in steps of any size and with gaps,
-    as long as no more numbers are missing than are there.
+    as long as no more numbers are missing than are there. Names that are times are one sequence, in the order of time,
+    if that goes on as evenly: in gaps of less than twice the median, on the average.
 
     Returns:
         The sequences, and the files that are in none.
@@ -64,6 +81,13 @@ def find_sequences(names: Iterable[str]) -> tuple[list[Sequence], list[str]]:
             rest.append(name)
     found: list[Sequence] = []
     for files in alike.values():
+        times = [time for name, _ in files if (time := time_of(os.path.splitext(name)[0])) is not None]
+        if len(times) == len(files) > 1:
+            if (sequence := _in_order_of_time(files, times)) is not None:
+                found.append(sequence)
+            else:
+                rest += [name for name, _ in files]
+            continue
         for group, at in _divided(files):
             numbers = [int(parts[at]) for _, parts in group]
             if _follow_each_other(numbers):
@@ -87,6 +111,16 @@ def _divided(files: list[tuple[str, list[str]]]) -> list[tuple[list[tuple[str, l
         if distinct and 2 * len(groups) <= len(files):
             return [(group, at) for group in groups.values()]
     return [(files, places[0])]
+
+
+def _in_order_of_time(files: list[tuple[str, list[str]]], times: list[Fraction]) -> Sequence | None:
+    ordered = sorted(set(times))
+    gaps = sorted(after - before for before, after in itertools.pairwise(ordered))
+    if len(ordered) < len(times) or ordered[-1] - ordered[0] >= 2 * len(ordered) * gaps[len(gaps) // 2]:
+        return None
+    order = sorted(range(len(files)), key=times.__getitem__)
+    pattern = _pattern([parts for _, parts in files], os.path.splitext(files[0][0])[1])
+    return Sequence(pattern, tuple(files[k][0] for k in order), tuple(range(len(order))))
 
 
 def _follow_each_other(numbers: list[int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -47,6 +48,11 @@ def as_json(inspection: Inspection) -> str:
     values = asdict(inspection)
     del values["thumbnails"]
     return json.dumps(values, indent=1)
+
+
+def is_json_of_inspection(head: bytes, tail: bytes) -> bool:
+    """Whether a file with such a beginning is what `as_json` wrote."""
+    return re.match(rb'\{\n "path": ".*",\n "layout": ', head) is not None
 
 
 def contact_sheet(inspection: Inspection) -> np.ndarray:

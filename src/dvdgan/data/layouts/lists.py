@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dvdgan.data.decode.sequences import frames_in
+from dvdgan.data.errors import DataError
+from dvdgan.data.layouts.header import unused
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, with_times
 from dvdgan.data.layouts.splits import settle_validation, side
 from dvdgan.data.layouts.tables import Row, RowError, quoted, read_table, shortened
@@ -37,8 +39,10 @@ def read_list(root: Path, path: Path) -> Listing:
     Raises:
         DataError: the file cannot be read, or has no column named path.
     """
-    table = read_table(path, ("path",), is_there=lambda text: _found(text, (root, path.parent)) is not None)
+    table = read_table(path, ("path",), is_there=lambda text: bool(_found(text, (root, path.parent))))
     rows, problems = table.rows, table.problems
+    if not rows and not problems:
+        raise DataError(f"{path}: has a header and nothing below it; add a line for each clip, such as a.mp4,run")
     entries: list[Entry] = []
     row_of: dict[str, Row] = {}  # by source
     for row in rows:
@@ -64,7 +68,8 @@ def read_list(root: Path, path: Path) -> Listing:
             entries[index] = replace(entry, group=source_of(entry.path, root))
     entries, left_out = settle_validation(entries)
     entries, classes = with_labels(entries, {source: row["label"] for source, row in row_of.items()})
-    return Listing(root, "list", classes, entries, problems + left_out, [table.note] if table.note else [])
+    notes = [table.note] if table.note else [f"{path.name}: {line}" for line in unused(table.columns)]
+    return Listing(root, "list", classes, entries, problems + left_out, notes)
 
 
 def with_labels(entries: Iterable[Entry], labels: dict[str, str]) -> tuple[list[Entry], list[str]]:
@@ -129,7 +134,7 @@ def _find(text: str, folders: Iterable[Path]) -> Path:
 def _found(text: str, folders: Iterable[Path]) -> Path | None:
     """Also if it was written on Windows, or with accents composed otherwise; or the common name of frames."""
     spellings = (text, text.replace("\\", "/"), unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text))
-    for spelling in dict.fromkeys(spellings):
+    for spelling in dict.fromkeys(spellings if text else ()):
         for folder in folders:
             path = folder / spelling
             if os.path.exists(path) or ("*" in path.name and path.parent.is_dir()):

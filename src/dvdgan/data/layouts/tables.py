@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dvdgan.data.errors import DataError
+from dvdgan.data.layouts.header import COLUMNS, column_name, lacks, twice
 from dvdgan.data.layouts.listing import Problem
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, parse_json, read_bytes, shortened
 
@@ -21,9 +22,7 @@ JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 LIST_SUFFIXES = (".csv", ".tsv", *JSON_SUFFIXES, ".txt")
 """Suffixes of the files that are taken for lists."""
 
-COLUMNS = ("path", "label", "start", "end", "split", "group")
-"""The columns of a list of clips; lists of published data sets have others."""
-
+_JSON_FORM = 'a list is [{"path": "a.mp4", "label": "x"}, …], or one such object in each line'
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SEPARATOR = re.compile(r"\s*sep=(.)\s*", re.IGNORECASE)  # the first line of a CSV that Excel wrote
 
@@ -53,13 +52,13 @@ class Table:
     Attributes:
         rows: those that can be read.
         problems: those that cannot.
-        columns: the names of all columns, in lower case.
+        columns: the names of all columns, in lower case and in order; empty for one without a name.
         note: a line on how it was read, if it was not plain; else empty.
     """
 
     rows: list[Row]
     problems: list[Problem]
-    columns: set[str]
+    columns: list[str]
     note: str = ""
 
 
@@ -68,7 +67,7 @@ def quoted(text: str) -> str:
     return repr(shortened(text))
 
 
-def read_table(path: Path, needed: Iterable[str], is_there: Callable[[str], bool] | None = None) -> Table:
+def read_table(path: Path, needed: Sequence[str], is_there: Callable[[str], bool] | None = None) -> Table:
     """Read a CSV (or text) file, a JSON array of objects, or JSON lines.
 
     A CSV without a header is read if its first column names clips: path; path, label; or path, number of frames, label.
@@ -79,35 +78,33 @@ def read_table(path: Path, needed: Iterable[str], is_there: Callable[[str], bool
         is_there: whether a text is the path of a clip, by which a list without a header is known; None: it has one.
 
     Raises:
-        DataError: the file cannot be read, or it lacks a column that is needed.
+        DataError: the file cannot be read, or it lacks a column that is needed or has one twice.
     """
     text = _text(path)
     problems: list[Problem] = []
     note = ""
     if path.suffix.lower() in JSON_SUFFIXES or text.lstrip()[:2] in ("[{", "[\n", "[\r"):
         rows = list(_json_rows(path, text, problems))
-        columns = {name for row in rows for name in row.values}
+        columns = list(dict.fromkeys(name for row in rows for name in row.values))
     else:
         lines, delimiter = _lines(path, text, problems)
-        columns = {name.lower() for name in lines[0][1]} - {""} if lines else set()
+        columns = [column_name(name) for name in lines[0][1]] if lines else []
         named = None
         if lines and is_there is not None and "path" not in columns:
             named = _without_header(lines, text, delimiter, is_there)
         if named is not None:
             rows = [Row(f"{path.name}:{number}", values) for number, values in named]
-            columns = {name for row in rows for name in row.values}
-            order = ", ".join(rows[0].values)
+            columns = list(rows[0].values)
+            order = ", ".join(columns)
             note = (
                 f"{path.name} has no header: its columns are taken for {order}; a first line that names them changes it"
             )
         else:
-            rows = list(_headed(path, lines, problems))
-    if missing := [name for name in needed if name not in columns]:
-        there = f"its columns are {shortened(', '.join(sorted(columns)))}" if columns else "it names no columns"
-        mend = f"; let its first line be {','.join(needed)}" + (",label" if "path" in needed else "")
-        if path.suffix.lower() in JSON_SUFFIXES:
-            mend = '; a list is [{"path": "a.mp4", "label": "x"}, …], or one such object in each line'
-        raise DataError(f"{path}:1: no column named {' or '.join(missing)}; {there}{mend}")
+            rows = list(_headed(path, columns, lines[1:], problems))
+    mend = _JSON_FORM if path.suffix.lower() in JSON_SUFFIXES else ""
+    wrong = lacks(columns, needed, mend) or twice(columns, (*needed, *COLUMNS) if needed else ())
+    if wrong and (rows or not problems):
+        raise DataError(f"{path}:1: {wrong}")
     return Table(rows, problems, columns, note)
 
 
@@ -117,7 +114,7 @@ def column_names(path: Path) -> set[str]:
     Raises:
         DataError: the file cannot be read.
     """
-    return read_table(path, ()).columns
+    return set(read_table(path, ()).columns) - {""}
 
 
 def _text(path: Path) -> str:
@@ -128,7 +125,7 @@ def _text(path: Path) -> str:
     except DocumentError as error:
         raise DataError(str(error)) from None
     encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
-    if encoding == "utf-8" and b"\0" in content[:400]:  # UTF-16 that does not say so
+    if encoding == "utf-8" and 3 * content.count(0, 0, 400) > len(content[:400]):  # UTF-16 that does not say so
         encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     try:
         return content.decode(encoding)
@@ -162,12 +159,14 @@ def _lines(path: Path, text: str, problems: list[Problem]) -> tuple[list[tuple[i
     return lines, delimiter
 
 
-def _headed(path: Path, lines: list[tuple[int, list[str]]], problems: list[Problem]) -> Iterator[Row]:
-    header = [name.lower() for name in lines[0][1]] if lines else []
-    for number, cells in lines[1:]:
+def _headed(
+    path: Path, header: list[str], lines: list[tuple[int, list[str]]], problems: list[Problem]
+) -> Iterator[Row]:
+    for number, cells in lines:
         place = f"{path.name}:{number}"
         if any(cells[len(header) :]):
-            reason = f"has {len(cells)} fields, but the header has {len(header)}; put paths with commas in quotes"
+            reason = f"has {len(cells)} fields, but the header has {len(header)}"
+            reason += "; name them all, or put paths with commas in quotes"
             problems.append(Problem(place, f"{place}: {reason}"))
         else:
             yield Row(place, dict(zip(header, cells)))
@@ -177,6 +176,8 @@ def _without_header(
     lines: list[tuple[int, list[str]]], text: str, delimiter: str, is_there: Callable[[str], bool]
 ) -> list[tuple[int, dict[str, str]]] | None:
     """The values of a list without a header; None where it does not look like one."""
+    while not any(cells[-1] for _, cells in lines):  # columns without a name or a value
+        lines = [(number, cells[:-1]) for number, cells in lines]
     whole = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     for found in (
         lines,
@@ -202,7 +203,10 @@ def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
             values = load()
             if not isinstance(values, dict):
                 raise RowError('is no object such as {"path": "a.mp4"}')
-            yield Row(place, {name.strip().lower(): _cell(name, value) for name, value in values.items()})
+            cells = {column_name(name): _cell(name, value) for name, value in values.items()}
+            if len(cells) < len(values) and (wrong := twice([*map(column_name, values)], COLUMNS)):
+                raise RowError(wrong)
+            yield Row(place, cells)
         except RowError as error:
             problems.append(Problem(place, f"{place}: {error}"))
         except DocumentError as error:
@@ -247,7 +251,7 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool | list | dict):
-        if name.strip().lower() in COLUMNS:
+        if column_name(name) in COLUMNS:
             raise RowError(f"{name}: is neither text nor a number")
         return ""
     return value.strip() if isinstance(value, str) else format(Decimal(str(value)), "f")

@@ -10,7 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from dvdgan.data.decode.clip import VIDEO_SUFFIXES
-from dvdgan.data.decode.sequences import STILL_SUFFIXES, FolderOfFrames, Sequence, frames_in, says_picture
+from dvdgan.data.decode.sequences import (
+    STILL_SUFFIXES,
+    FolderOfFrames,
+    Sequence,
+    frames_in,
+    names_pictures,
+    says_picture,
+)
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, some_of
 from dvdgan.data.layouts.parts import Levels, find_levels
 from dvdgan.data.layouts.splits import settle_validation
@@ -18,9 +25,6 @@ from dvdgan.data.layouts.walk import SUFFIXES, Folder, Parts, suffix_of, walk
 from dvdgan.documents import DocumentError, open_regular
 
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
-_PICTURES = {"rgb", "img", "imgs", "image", "images", "frame", "frames", "color", "colour"}
-"""Names of folders of a clip's pictures, which may lie beside others with its optical flow, depth or masks."""
-
 _BAIR_SHARD = re.compile(r"traj_\d+_to_\d+")  # BAIR's folders of some hundred clips, which are no classes
 
 
@@ -189,24 +193,41 @@ def _frames_of(folder: Folder, layout: str, folder_ok: bool) -> FolderOfFrames:
 
 
 def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> tuple[list[Folder], list[str]]:
-    """Leave out folders of optical flow and the like beside a folder of the clip's pictures, and say so."""
-    beside = defaultdict(set)
+    """Leave out folders of optical flow and the like beside a folder of the same clips' pictures, and say so.
+
+    They may lie in each clip's folder (CLASS/clip/rgb, CLASS/clip/flow) or above the clips (rgb/CLASS/clip).
+    """
+    at = {folder.parts: number for number, folder in enumerate(folders)}
+
+    def clips_below(top: Parts) -> set[str]:
+        """Names of the folders of frames below a folder, and of the other files without their suffixes."""
+        names: set[str] = set()
+        for number in range(at.get(top, len(folders)), len(folders)):
+            folder = folders[number]
+            if folder.parts[: len(top)] != top:  # a folder comes right before all that is in it
+                break
+            if found[folder.parts].clips:
+                names.add("/".join(folder.parts[len(top) :][-1:]))
+            else:
+                names.update(Path(name).stem for name in folder.files)
+        return names
+
+    aside: set[Parts] = set()
     for folder in folders:
-        if found[folder.parts].clips and len(folder.parts) > 1:
-            beside[folder.parts[:-1]].add(folder.parts[-1])
-    aside = {
-        (*parent, name)
-        for parent, names in beside.items()
-        if any(name.lower() in _PICTURES for name in names)
-        for name in names
-        if not says_picture(name)
-    }
+        others = [name for name in folder.subfolders if not says_picture(name)]
+        pictures = [name for name in folder.subfolders if names_pictures(name)] if others else []
+        seen = set().union(*(clips_below((*folder.parts, name)) for name in pictures))
+        for name in others if seen else []:
+            of_other = clips_below((*folder.parts, name))
+            if of_other and 2 * len(of_other & seen) >= len(of_other):
+                aside.add((*folder.parts, name))
     if not aside:
         return folders, []
     counts = Counter(parts[-1] for parts in sorted(aside))
-    named = [f"{name} (in {count:,} folders)" for name, count in counts.most_common()]
+    named = [name + (f" (in {count:,} folders)" if count > 1 else "") for name, count in counts.most_common()]
     line = f"left out beside the folders of pictures: {some_of(named, 6)}; to read them instead, name them in a list"
-    return [folder for folder in folders if folder.parts not in aside], [f"{line} (data.list_file)"]
+    kept = [f for f in folders if not any(f.parts[:length] in aside for length in range(1, len(f.parts) + 1))]
+    return kept, [f"{line} (data.list_file)"]
 
 
 def _places(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> Iterator[Parts]:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from dvdgan.atomic import atomic_path
 from dvdgan.data.errors import DataError
+from dvdgan.data.write.mark import sign
 
 _SHOWN_FPS = 50  # frames per second up to which all viewers play a GIF or WebP as it is meant
 
@@ -106,7 +107,7 @@ def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> 
 def _mp4_writer(path: Path, height: int, width: int, fps: float, crf: int = 16) -> Iterator[Write]:
     rate = Fraction(fps).limit_denominator(1001)
     with (
-        atomic_path(path) as temporary,
+        signed_path(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container,
     ):
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
@@ -157,7 +158,7 @@ def write_npz(path: str | Path, clip: np.ndarray, fps: float) -> Path:
         fps: frames per second.
     """
     _check_clip(clip, fps)
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with signed_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, clip=clip, fps=np.float64(fps))
     return Path(path)
 
@@ -191,7 +192,7 @@ def _animation_writer(
         )
     container_format = "gif" if codec == "gif" else "webp"
     with (
-        atomic_path(path) as temporary,
+        signed_path(path) as temporary,
         av.open(str(temporary), "w", format=container_format, options={"loop": "0"}) as container,
     ):
         stream = cast(VideoStream, container.add_stream(codec, rate=ticks, options=options or {}))
@@ -238,3 +239,11 @@ def _check_clip(clip: np.ndarray, fps: float) -> None:
         raise ValueError(f"a clip is uint8 [T, H, W, 3], not {clip.dtype} {list(clip.shape)}")
     if not 0 < fps < np.inf:
         raise ValueError(f"fps must be a number above 0, not {fps}")
+
+
+@contextmanager
+def signed_path(path: str | Path) -> Iterator[Path]:
+    """`atomic_path` for clips and sheets, which get the mark by which an earlier result is known."""
+    with atomic_path(path) as temporary:
+        yield temporary
+        sign(temporary)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dvdgan.atomic import atomic_path
+from dvdgan.data.write.encode import signed_path
 
 BACKGROUND = (24, 24, 27)
 TEXT = (228, 228, 231)
@@ -126,7 +126,7 @@ def write_image(path: str | Path, image: np.ndarray) -> Path:
     Raises:
         ValueError: the suffix is unknown to Pillow.
     """
-    with atomic_path(path) as temporary:
+    with signed_path(path) as temporary:
         Image.fromarray(image).save(temporary)
     return Path(path)
 

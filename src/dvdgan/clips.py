@@ -43,8 +43,8 @@ class ClipStream:
         fps: frames per second for files.
         frames: T.
         size: height and width of a frame, in pixels.
-        batches: makes the clips, from the first, given the most clips of a batch (None leaves it free).
-        progress: called with the frames made and the frames in all, if set.
+        batches: makes the clips in order; called with the most clips that a batch may have, or None for no limit.
+        progress: if set, called with the number of frames made and that of all frames.
         given: how many first frames were given and not made; mosaics and sheets mark them beside the picture.
     """
 

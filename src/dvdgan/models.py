@@ -60,7 +60,7 @@ class Model:
         statistics: standing statistics by truncation, for `load_statistics`.
         card: Markdown text that says what it was trained on and for how long.
         discriminators: their parameters as ``<network>/<parameter>``; none unless they are to be saved. Reading a model
-            leaves them where they are (`read_discriminators`).
+            does not read them; `read_discriminators` does.
     """
 
     generator: Generator
@@ -129,7 +129,7 @@ def check_model_place(directory: Path) -> None:
 
 
 def remove_staging(place: Path) -> None:
-    """Remove what killed writers of a model left beside its place; what was moved aside for one goes back first."""
+    """Remove what a killed `save_model` left beside a model's place; an old model that it had moved aside goes back first."""
     name = re.escape(place.name)
     for left in place.parent.glob(f".{glob.escape(place.name)}-*"):
         if re.fullmatch(rf"\.{name}-old-[a-z0-9_]{{8}}", left.name) and _is_ours(left) and not place.exists():

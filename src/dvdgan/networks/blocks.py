@@ -1,6 +1,7 @@
 """The residual blocks of G and of the discriminators (paper, figures of section 3; BigGAN, appendix B).
 
-The 1x1 convolution of a skip path and a resampling that averages commute, so it runs on the smaller side.
+A 1x1 convolution and a resampling that averages give the same in either order, so the convolution of a skip path runs
+at the smaller size.
 """
 
 from __future__ import annotations

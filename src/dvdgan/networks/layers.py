@@ -23,12 +23,12 @@ SPECTRAL_EPS = 1e-6  # BigGAN's
 
 
 def full_precision(device: torch.device) -> AbstractContextManager:
-    """Autocast switched off for a device; nothing on the meta device, which has none."""
+    """A context without autocast on a device. The meta device has no autocast, and nothing is done for it."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def convolution_dtype(x: Tensor) -> torch.dtype:
-    """What autocast would convolve x in."""
+    """The type in which autocast would convolve x."""
     if x.is_meta or not torch.is_autocast_enabled(x.device.type):
         return x.dtype
     return torch.get_autocast_dtype(x.device.type)
@@ -231,11 +231,11 @@ def power_iterate(network: nn.Module, iterations: int = 1) -> None:
             module.power_iterate(iterations)
 
 
-def fold_spectral_norm(network: nn.Module, iterations: int = 30) -> None:
+def fold_spectral_norm(network: nn.Module) -> None:
     """Make every weight plain, ``weight / sigma``, in place; what is left needs no spectral normalisation."""
     for module in network.modules():
         if isinstance(module, SpectralWeight):
-            module.fold(iterations)
+            module.fold(iterations=30)
 
 
 def use_channels_last(network: nn.Module) -> None:

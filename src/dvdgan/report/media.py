@@ -60,12 +60,12 @@ class Shot:
     thumbnail: Media | None
 
 
-def chosen(samples: list[Sample], most: int = SHOWN_STEPS) -> list[Sample]:
-    """At most ``most`` samples, evenly in the step, always with the first and the last."""
-    if len(samples) <= most:
+def chosen(samples: list[Sample]) -> list[Sample]:
+    """At most `SHOWN_STEPS` samples, evenly in the step, always with the first and the last."""
+    if len(samples) <= SHOWN_STEPS:
         return samples
     steps = np.array([sample.step for sample in samples])
-    wanted = np.linspace(steps[0], steps[-1], most)
+    wanted = np.linspace(steps[0], steps[-1], SHOWN_STEPS)
     places = np.unique(np.abs(steps[None] - wanted[:, None]).argmin(axis=1))
     return [samples[place] for place in places]
 

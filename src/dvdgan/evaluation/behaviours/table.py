@@ -52,9 +52,7 @@ def control_sets(
     return {name: (some, labels) for name, some in controls.items()}
 
 
-def control_table(
-    size: int, frames: int, clips: int = 100, others: int = 25, seed: int = 0, split_seed: int = 0
-) -> dict[str, dict[str, PassRate]]:
+def control_table(size: int, frames: int, clips: int, others: int, seed: int) -> dict[str, dict[str, PassRate]]:
     """Pass rates of held-out phenomena and of controls made from them, by class and set.
 
     Args:
@@ -62,24 +60,23 @@ def control_table(
         frames: frames per clip.
         clips: held-out clips of each class.
         others: of them, those that are also scored as each other class.
-        seed: of the order of shuffled frames.
-        split_seed: the data set's seed.
+        seed: the data set's.
 
     Raises:
         EvaluationError: phenomena cannot be rendered so.
     """
     limits = calibration(size, frames)
-    real, labels = render_heldout(size, frames, clips, split_seed)
+    real, labels = render_heldout(size, frames, clips, seed)
     few = np.concatenate([np.flatnonzero(labels == k)[:others] for k in range(len(phenomena.CLASSES))])
-    sets = control_sets(real, labels, seed)
+    sets = control_sets(real, labels)
     return score_sets(sets, phenomena.CLASSES, limits, (real[few], labels[few]), progress=sys.stderr.isatty())
 
 
-def markdown(table: Mapping[str, Mapping[str, PassRate]], columns: Sequence[str] = CONTROLS) -> str:
+def markdown(table: Mapping[str, Mapping[str, PassRate]]) -> str:
     """The table as markdown: percentages, with the 95 % interval in brackets."""
-    lines = [f"| class | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
+    lines = [f"| class | {' | '.join(CONTROLS)} |", "|---|" + "---:|" * len(CONTROLS)]
     for label, rates in table.items():
-        cells = [_cell(rates[name]) if name in rates else "" for name in columns]
+        cells = [_cell(rates[name]) if name in rates else "" for name in CONTROLS]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -113,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{STORED}: {made.describe()}")
             return 0
         begun = time.perf_counter()
-        table = control_table(args.size, args.frames, args.clips, args.others, split_seed=args.seed)
+        table = control_table(args.size, args.frames, args.clips, args.others, args.seed)
         limits = calibration(args.size, args.frames)
     except (EvaluationError, ValueError) as error:
         print(error, file=sys.stderr)

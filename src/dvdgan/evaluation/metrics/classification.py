@@ -12,7 +12,7 @@ SPLITS = 10
 than 2 clips."""
 
 
-def inception_score(probabilities: np.ndarray, seed: int = 0) -> Measured:
+def inception_score(probabilities: np.ndarray) -> Measured:
     """exp of the mean KL divergence of each clip's class probabilities from their mean (Salimans et al. 2016).
 
     From 1, where every clip is classified alike, to the number of classes, where each is clear and all are equally
@@ -21,15 +21,14 @@ def inception_score(probabilities: np.ndarray, seed: int = 0) -> Measured:
 
     Args:
         probabilities: ``[N, K]``, rows that sum to 1.
-        seed: of the random parts.
 
     Returns:
-        The mean over nearly equal parts, with the deviation over them (divided by their number, as published).
+        The mean over random, nearly equal parts, with the deviation over them (divided by their number, as published).
     """
     p = np.asarray(probabilities, np.float64)
     p = p / p.sum(1, keepdims=True)
     splits = _splits(len(p))
-    parts = np.array_split(numpy_generator(seed, "inception score").permutation(len(p)), splits)
+    parts = np.array_split(numpy_generator(0, "inception score").permutation(len(p)), splits)
     values = np.array([_exp_mean_divergence(p[part]) for part in parts])
     if splits == 1:
         return Measured(value=values[0])

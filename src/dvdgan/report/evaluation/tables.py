@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from dvdgan.evaluation.record import Confusion, Evaluation, FrameCurve, Prediction, Score, Share, Space
 from dvdgan.report.words import interval, measured, number, percent, share, share_interval, times
 
+_MOST_CONFUSED = 8
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -223,7 +225,7 @@ def _missing(reason: str) -> Cell:
     return Cell("–", reason, faint=True)
 
 
-def most_confused(confusion: Confusion, most: int = 8) -> list[str]:
+def most_confused(confusion: Confusion) -> list[str]:
     """The most frequent mistakes, in words: what is taken for what, and how often."""
     found: list[tuple[float, str]] = []
     for row, (name, taken) in enumerate(zip(confusion.classes, confusion.counts)):
@@ -231,4 +233,4 @@ def most_confused(confusion: Confusion, most: int = 8) -> list[str]:
             if hits and row != column:
                 part = hits / sum(taken)
                 found.append((part, f"{name} for {confusion.classes[column]}: {percent(part)} of {sum(taken)}"))
-    return [said for _, said in sorted(found, key=lambda mistake: -mistake[0])[:most]]
+    return [said for _, said in sorted(found, key=lambda mistake: -mistake[0])[:_MOST_CONFUSED]]

@@ -124,6 +124,14 @@ def field_paths(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, 
     return paths
 
 
+def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a tree of plain dicts by dotted path."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
 def _submodel(annotation: Any) -> type[BaseModel] | None:
     candidates = [annotation, *getattr(annotation, "__args__", ())]
     # In Python 3.10, list[int] passes for a type, too.

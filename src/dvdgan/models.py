@@ -129,7 +129,7 @@ def check_model_place(directory: Path) -> None:
 
 
 def remove_staging(place: Path) -> None:
-    """Remove what a killed `save_model` left beside a model's place; an old model that it had moved aside goes back first."""
+    """Remove what a killed `save_model` left beside a model's place; a model that it moved aside goes back first."""
     name = re.escape(place.name)
     for left in place.parent.glob(f".{glob.escape(place.name)}-*"):
         if re.fullmatch(rf"\.{name}-old-[a-z0-9_]{{8}}", left.name) and _is_ours(left) and not place.exists():

@@ -54,7 +54,7 @@ class Pipeline:
     Args:
         model: from `load_model`.
         precision: ``fp32``, in which a seed gives one clip whatever the batch, or ``bf16``, which is quicker.
-        batch_size: most clips per forward pass; large ones are fewer.
+        batch_size: most clips per forward pass; fewer where clips are large.
     """
 
     def __init__(self, model: Model, precision: str = "fp32", batch_size: int = 16) -> None:
@@ -75,7 +75,7 @@ class Pipeline:
             model: a model directory, a run's directory, or the name of a built-in model.
             device: such as ``cpu`` or ``cuda``; None takes the accelerator where there is one.
             precision: ``fp32`` or ``bf16``.
-            batch_size: most clips per forward pass; large ones are fewer.
+            batch_size: most clips per forward pass; fewer where clips are large.
 
         Raises:
             ModelError: the directory is no model, or is damaged.
@@ -123,8 +123,8 @@ class Pipeline:
             truncation_kind: see `dvdgan.sampling.latents`.
             frames: number of frames; by default what the model was trained for.
             generator: draws the seed in the place of `seed`: other clips at each call.
-            loop: so many last frames melt into the first ones, and clips play round; without `frames` they are as many
-                frames shorter than what the model was trained for. 0 is off.
+            loop: so many of the last frames fade into the first ones, so that a clip plays round. Without `frames`, a
+                clip is that much shorter than the trained length. 0 is off.
 
         Raises:
             PipelineError: an unknown class (near names are suggested), a number out of its range, or a model that goes
@@ -168,12 +168,13 @@ class Pipeline:
         Args:
             first: a picture, a clip or a folder of numbered frames, whose first frames are taken; or such frames, uint8
                 ``[D, size, size, 3]``; or several of these.
-            labels: class names or numbers: one for each of `first` where as many, else all for each; None is all.
-            num: futures of each.
-            seed: future i of anything has the noise of seed + i.
-            truncation: one that the model brings statistics for.
+            labels: class names or numbers. As many as `first` are one for each; otherwise each of `first` goes on as
+                all of them. None is all classes.
+            num: futures of each start and class.
+            seed: future i of each has the noise of seed + i.
+            truncation: one that the model has statistics for.
             frames: number of frames to make; by default what the model was trained for.
-            chain: begin anew after each trained length, from the last frames made; else the recurrence goes on.
+            chain: after each trained length, begin anew from the last frames made; otherwise the recurrence goes on.
 
         Returns:
             Clips with the given frames before the made ones.

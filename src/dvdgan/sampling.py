@@ -1,4 +1,4 @@
-"""From seeds to pixels: what the pipeline and the sample sheets of a training share."""
+"""From seeds to pixels: what the pipeline and a training's sample sheets share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dvdgan.randomness import numpy_generator
 
 TruncationKind = Literal["scale", "resample"]
 LEAST_THRESHOLD = 0.01
-"""The smallest threshold beyond which components are drawn again: of 100 draws about one is below it."""
+"""The smallest threshold of ``resample``: about one draw in a hundred is kept."""
 
 
 class FirstFrames(NamedTuple):
@@ -167,7 +167,7 @@ def chain_clips(
     precision: str,
     first: np.ndarray,
 ) -> Iterator[np.ndarray]:
-    """As `stream_clips` of a predictor, but after each trained length the last frames made are the next first ones."""
+    """`stream_clips` of a predictor, with the last frames made as the new first frames after each trained length."""
     yield first
     while frames > 0:
         length, seen = min(frames, network.frames), [first]

@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.contents import content_of
 from dvdgan.data.dataset import ClipDataset, mirrored_classes
@@ -26,6 +25,7 @@ from dvdgan.data.store.index import is_store
 from dvdgan.data.store.packing import pack
 from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
+from dvdgan.data_config import DataConfig
 from dvdgan.mirroring import with_opposites
 
 VERIFIED_BYTES = 4 << 30

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from dvdgan.config import DataConfig
+from dvdgan.data_config import DataConfig
 from dvdgan.documents import DocumentError, parse_yaml, shortened
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.network_config import FrozenModel

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,93 +16,18 @@ from dvdgan.data.sources import are_packed
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
 from dvdgan.data.store.partial import is_packing, remove_abandoned, remove_own
-from dvdgan.documents import DocumentError, read_json, read_text, shortened
+from dvdgan.documents import read_text
 from dvdgan.models import remove_staging
-from dvdgan.networks.checkpointing import KINDS
 from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_of
 from dvdgan.runs.directory import RunDirectory, TrainingError, replace_text
+from dvdgan.training.changes import Changes, differences, in_words
+from dvdgan.training.run_file import STORE, read_decided
 
-# Fields that a resumed run may change: they decide when things are written and when it ends, not what is learned.
-CHANGEABLE = {
-    "training.steps",
-    "training.log_every",
-    "training.sample_every",
-    "training.checkpoint_every",
-    "training.tensorboard",
-    "training.timeout",
-    "training.checkpointing",
-    "training.memory_gib",
-    "training.classifier",  # which classifier it is counts, not where: `TrainingDirectory.other_classifier`
-    "training.sample_clips",
-    "training.statistics_batches",
-    "data.fps",
-    "data.workers",
-    "data.decode_seconds",
-    "data.decode_gib",
-    "name",
-    "description",
-}
-CHANGEABLE_SECTIONS = ("training.health.",)
-STORED_DATA = {  # that decide what a store holds
-    f"data.{field}"
-    for field in (
-        *("source", "seed", "clips_per_class", "stride", "layout", "list_file", "fold", "parts", "class_depth"),
-        *("test_fraction", "group"),
-        *("split_seed", "target_fps", "folder_fps", "background", "max_seconds", "windows"),
-    )
-}
-_STORE = re.compile(r"data(-[0-9]{1,9})?")
 _PACKING = re.compile(r"\.data(-[0-9]{1,9})?\.partial")
 _ASIDE = re.compile(r"\.(data(?:-[0-9]{1,9})?)\.[0-9a-f]{8}\.(?:old|partial)")
 _LEFT = re.compile(  # by `replace_text`, `save_checkpoint` and `atomic_path`
     r"\.(run\.json|config\.yaml|log\.jsonl|step-[0-9]{8,18})\.partial|\..+\.[0-9]+-[0-9a-f]{8}\.partial(\.\w+)?"
 )
-_ABSENT = "(none)"
-FROM_THE_DATA = {"network.classes"}  # filled in once the data is open
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and set(map(type, value)) <= {str}
-
-
-def _is_weight(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
-
-
-_DECIDED: dict[str, tuple[Callable[[Any], bool], bool]] = {  # what run.json's fields may be, and which are needed
-    "precision": (lambda value: value in ("fp32", "bf16"), True),
-    "memory_format": (lambda value: value in ("contiguous", "channels_last"), True),
-    "checkpointing": (lambda value: value in KINDS, False),
-    "threads": (lambda value: type(value) is int and 1 <= value <= 4096, True),
-    "data": (lambda value: isinstance(value, str), True),
-    "store": (lambda value: isinstance(value, str) and _STORE.fullmatch(value) is not None, False),
-    "classes": (_is_names, False),
-    "class_weights": (
-        lambda value: (
-            isinstance(value, list) and set(map(type, value)) <= {int, float} and all(0 <= w < math.inf for w in value)
-        ),
-        False,
-    ),
-    "clips": (lambda value: type(value) is int, False),
-    "config": (lambda value: isinstance(value, dict), False),
-    "overrides": (lambda value: isinstance(value, list) and all(map(_is_override, value)), False),
-    "evaluation": (lambda value: isinstance(value, dict), False),
-    "started_from": (lambda value: value is None or _is_start(value), False),
-}
-
-
-def _is_start(entry: Any) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
-        return False
-    return type(entry.get("steps")) is int and _is_weight(entry.get("seconds"))
-
-
-def _is_override(entry: Any) -> bool:
-    changes = entry.get("changes") if isinstance(entry, dict) else None
-    return isinstance(changes, dict) and all(isinstance(pair, list) and len(pair) == 2 for pair in changes.values())
-
-
-Changes = dict[str, tuple[Any, Any]]  # old and new value by what changed
 
 
 class TrainingDirectory(RunDirectory):
@@ -159,27 +82,15 @@ class TrainingDirectory(RunDirectory):
             TrainingError: a field that decides what is learned differs and may not; each difference is named.
         """
         started = self._started_with()
-        before, after = _leaves(started.model_dump(mode="json")), _leaves(config.model_dump(mode="json"))
-        ignored = CHANGEABLE | FROM_THE_DATA
-        if started.data.source != config.data.source and self._same_source(started.data.source, config):
-            ignored = ignored | {"data.source"}  # which clips they are counts, not where
-        if config.training.lr_decay != "none":
-            ignored = ignored - {"training.steps"}  # the decay is planned over all the steps
-        names = sorted(
-            name
-            for name in before.keys() | after.keys()
-            if name not in ignored
-            and not name.startswith(CHANGEABLE_SECTIONS)
-            and before.get(name, _ABSENT) != after.get(name, _ABSENT)
-        )
-        changes = {name: (before.get(name, _ABSENT), after.get(name, _ABSENT)) for name in names}
-        if fixed := [name for name in names if name.startswith("network.")]:
+        moved = started.data.source != config.data.source and self._same_source(started.data.source, config)
+        changes = differences(started, config, {"data.source"} if moved else set())  # which clips they are counts
+        if fixed := [name for name in changes if name.startswith("network.")]:
             raise TrainingError(
                 f"{self.path} was started with other settings: {in_words(changes)}. "
                 + (f"--override cannot change the networks ({fixed[0]}): " if override else "")
                 + "use the old settings, or another --out"
             )
-        if names and not override:
+        if changes and not override:
             raise TrainingError(
                 f"{self.path} was started with other settings: {in_words(changes)}. "
                 "Use the old settings, another --out, or --override to go on with the new ones"
@@ -306,7 +217,7 @@ class TrainingDirectory(RunDirectory):
         replace_text(self._decided, json.dumps(metadata | {"config": config.model_dump(mode="json")}, indent=1))
         replace_text(self._config, config.to_yaml())
         for name in self.packed:  # stores that an override replaced, or that were never taken
-            if name != metadata.get("store", "data") and _STORE.fullmatch(name) and is_store(self.path / name):
+            if name != metadata.get("store", "data") and STORE.fullmatch(name) and is_store(self.path / name):
                 remove_own(self.path / name)
         for left in self.path.glob(".data*.partial"):  # a packing that was given up
             if _PACKING.fullmatch(left.name) and is_packing(left):
@@ -318,19 +229,7 @@ class TrainingDirectory(RunDirectory):
         Raises:
             TrainingError: run.json is damaged.
         """
-        try:
-            decided = read_json(self._decided, finite=False)
-        except FileNotFoundError:
-            raise TrainingError(f"{self._decided}: missing; start anew in another --out") from None
-        except DocumentError as error:
-            raise TrainingError(f"{error}; start anew in another --out") from None
-        if not isinstance(decided, dict):
-            decided = {}
-        for name, (fits, needed) in _DECIDED.items():
-            if not fits(decided[name]) if name in decided else needed:
-                what = f"has {shortened(repr(decided[name]))}" if name in decided else "is missing"
-                raise TrainingError(f"{self._decided}: damaged ({name} {what}); start anew in another --out")
-        return decided
+        return read_decided(self._decided)
 
     def _started_with(self) -> Config:
         """The configuration that the run was started with, or that the last override left."""
@@ -353,15 +252,3 @@ class TrainingDirectory(RunDirectory):
             for path in folder.glob(".*"):
                 if _LEFT.fullmatch(path.name) and not path.is_dir():
                     path.unlink()
-
-
-def in_words(changes: Changes) -> str:
-    """Changes as one line: ``field old -> new; ...``."""
-    return "; ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items())
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        leaves |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return leaves

@@ -29,8 +29,9 @@ from dvdgan.runs.noise import sample_numbers
 from dvdgan.runs.retention import Retention
 from dvdgan.runs.run import Run
 from dvdgan.training.batches import Batches
+from dvdgan.training.changes import Changes, in_words
 from dvdgan.training.data_stalls import DataStallNotice
-from dvdgan.training.directory import Changes, TrainingDirectory, in_words
+from dvdgan.training.directory import TrainingDirectory
 from dvdgan.training.evaluating import classifier_errors, open_classifier
 from dvdgan.training.health import require_finite
 from dvdgan.training.metrics import StepMetrics, add_to_means, averaged, measure_motion

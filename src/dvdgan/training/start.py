@@ -14,7 +14,8 @@ from dvdgan.models import check_model_place
 from dvdgan.runs import distributed
 from dvdgan.runs.directory import TrainingError
 from dvdgan.training import precision
-from dvdgan.training.directory import STORED_DATA, Changes, TrainingDirectory
+from dvdgan.training.changes import STORED_DATA, Changes
+from dvdgan.training.directory import TrainingDirectory
 from dvdgan.training.memory import check_memory, fit
 
 

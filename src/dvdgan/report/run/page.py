@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dvdgan.config_files import ConfigError, field_paths, load_config, parse_config
+from dvdgan.config_files import ConfigError, field_paths, leaves, load_config, parse_config
 from dvdgan.report.html import check_path, plotly_js, write_page
 from dvdgan.report.media import Sample, chosen, shots
 from dvdgan.report.run.record import Record, read_record
@@ -155,13 +155,13 @@ def _differences(record: Record) -> list[Difference] | None:
     """Settings that are not those of the preset of the run's name; None if there is no such preset."""
     try:
         name = str(record.setting("name") or "")
-        preset = _leaves(load_config("" if name.endswith((".yaml", ".yml")) else name).model_dump(mode="json"))
+        preset = leaves(load_config("" if name.endswith((".yaml", ".yml")) else name).model_dump(mode="json"))
     except ConfigError:
         return None
     try:
-        here = _leaves(parse_config(record.config).model_dump(mode="json"))  # with defaults for fields it lacks
+        here = leaves(parse_config(record.config).model_dump(mode="json"))  # with defaults for fields it lacks
     except ConfigError:
-        here = _leaves(record.config)
+        here = leaves(record.config)
     about = field_paths()
     return [
         Difference(field, _value(preset, field), _value(here, field), about.get(field, ""))
@@ -172,10 +172,10 @@ def _differences(record: Record) -> list[Difference] | None:
     ]
 
 
-def _value(leaves: dict[str, Any], field: str) -> str:
-    if field in leaves:
-        return setting(leaves[field])
-    return "there" if any(name.startswith(f"{field}.") for name in leaves) else "not set"
+def _value(values: dict[str, Any], field: str) -> str:
+    if field in values:
+        return setting(values[field])
+    return "there" if any(name.startswith(f"{field}.") for name in values) else "not set"
 
 
 def _parents(field: str) -> list[str]:
@@ -191,10 +191,3 @@ def _run_properties(record: Record) -> list[Property]:
         for name, value in record.metadata.items()
         if name not in elsewhere
     ]
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for name, value in tree.items():
-        leaves |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return leaves

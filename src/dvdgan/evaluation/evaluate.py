@@ -7,30 +7,24 @@ another evaluation of the same clips finds what is there.
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import scipy
-import torch
 
-import dvdgan
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
-from dvdgan.evaluation.clip_set import ClipSet, content_key
+from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
-from dvdgan.evaluation.features.weights import file_sha256
-from dvdgan.evaluation.inputs import Inputs, open_inputs
+from dvdgan.evaluation.inputs import open_inputs
 from dvdgan.evaluation.memorisation.copies import Copies, find_copies
 from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.parts import Parts
@@ -38,22 +32,14 @@ from dvdgan.evaluation.pass_rates import score_behaviours
 from dvdgan.evaluation.prediction.naive import Naive, naive
 from dvdgan.evaluation.prediction.scoring import futures_of, score_prediction
 from dvdgan.evaluation.progress import Stages
-from dvdgan.evaluation.record import (
-    AbsentPart,
-    ClassifierResults,
-    ClipList,
-    Evaluated,
-    Evaluation,
-    Reference,
-    Sweep,
-    is_record,
-)
+from dvdgan.evaluation.provenance import evaluated_of, reference_of, settings_of, versions_of
+from dvdgan.evaluation.record import AbsentPart, ClassifierResults, Evaluation, Sweep, is_record
 from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.evaluation.spaces import Spaces, open_spaces
-from dvdgan.models import Model, with_scores
+from dvdgan.models import Model
 
 JSON, CACHE = "evaluation.json", "cache"
 """What an evaluation's directory holds."""
@@ -63,7 +49,6 @@ MOST_MOVING = 120
 
 _SHOWN_BYTES = 1 << 31  # of the clips that the page shows, before they are encoded
 _GOOD_CLASSIFIER = 0.9  # share of held-out clips below which a classifier is said to be a poor one
-_NOT_LISTED = {"num", "size", "frames", "cache", "fvd_weights", "fvd_sha256", "inception_weights", "inception_sha256"}
 
 
 def evaluate(
@@ -168,8 +153,8 @@ def evaluate(
         described: dict[str, Corruption | Naive] = {**CORRUPTIONS, **naive(sets.given)}
         results = Evaluation(
             made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            evaluated=_evaluated(given, sets, settings),
-            reference=_reference(given, sets),
+            evaluated=evaluated_of(given, sets, settings),
+            reference=reference_of(given, sets),
             spaces=[space.record for space in spaces.spaces],
             scores=scores,
             corruptions={name: described[name].description for name in corrupted},
@@ -180,9 +165,9 @@ def evaluate(
             prediction=prediction,
             absent=absent,
             warnings=warnings,
-            settings=_settings(given, sets, settings),
+            settings=settings_of(given, sets, settings),
             seconds=stages.seconds,
-            versions=_versions(where),
+            versions=versions_of(where),
             command=command,
         )
         results.save(out / JSON)
@@ -276,62 +261,6 @@ def _classifier(
     return in_record(classifier, generated)
 
 
-def _evaluated(given: Inputs, sets: Sets, settings: EvaluationSettings) -> Evaluated:
-    made, path = given.made, given.path
-    is_model = isinstance(made, Model)
-    return Evaluated(
-        kind="model" if is_model else "clips",
-        path=str(path),
-        name=(path.resolve().parent if is_model and path.name == "model" else path.resolve()).name,
-        clips=_clip_list("generated", sets.generated, sets.classes),
-        classes=sets.classes,
-        seeds=sets.seeds,
-        truncation=settings.truncation if is_model else None,
-        weights_sha256=file_sha256(path / "model.safetensors") if is_model else None,
-        card=with_scores(made.card) if isinstance(made, Model) and made.card else "",
-        config=made.config.model_dump(mode="json") if isinstance(made, Model) else {},
-    )
-
-
-def _reference(given: Inputs, sets: Sets) -> Reference:
-    size, rendered = sets.reference.size, given.parts.train.store.about.get("source") == PHENOMENA
-    return Reference(
-        path=str(given.data.source),
-        split="training part",
-        clips=_clip_list(sets.reference.name, [sets.reference], sets.classes),
-        classes=sets.classes,
-        stride=given.data.stride,
-        resize=f"none; rendered at {size} px" if rendered else f"short side to {size} px, antialiased; middle cut",
-    )
-
-
-def _clip_list(name: str, sets: Sequence[ClipSet], classes: Sequence[str]) -> ClipList:
-    labels = np.concatenate([clips.labels for clips in sets])
-    return ClipList(
-        name=name,
-        count=len(labels),
-        ids=[title for clips in sets for title in clips.ids],
-        key=sets[0].key if len(sets) == 1 else content_key("joined", [clips.key for clips in sets]),
-        frames=sets[0].frames,
-        size=sets[0].size,
-        fps=sets[0].fps,
-        counts={title: int((labels == label).sum()) for label, title in enumerate(classes)},
-    )
-
-
-def _settings(given: Inputs, sets: Sets, settings: EvaluationSettings) -> dict[str, Any]:
-    return {
-        "generated_clips_of_each_set": sets.count,
-        "reference_clips": len(sets.reference),
-        "held_out_clips": len(sets.held_out),
-        "corrupted_clips": len(sets.controls) if settings.controls or sets.given else 0,
-        "held_out": given.parts.how,
-        "training_clips": len(sets.training),
-        "classes_come": "as often as in training",
-        **settings.model_dump(mode="json", exclude=_NOT_LISTED),
-    }
-
-
 def _shown(results: Evaluation, sets: Sets, settings: EvaluationSettings, copies: Copies | None) -> ShownClips:
     """The clips that the page shows, of many classes the worst; a predictor's beside how its starts went on."""
     sides = sets.generated[0], sets.starts or sets.reference
@@ -357,14 +286,3 @@ def _in_short(sets: Sets, spaces: Spaces) -> str:
         f"{of} generated clips against {len(sets.reference)} training clips, {len(sets.held_out)} held out; "
         f"seen by {', '.join(space.record.name for space in spaces.spaces)}"
     )
-
-
-def _versions(device: torch.device) -> dict[str, str]:
-    return {
-        "dvdgan": dvdgan.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "device": str(device),
-    }

@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import shutil
@@ -396,3 +397,13 @@ def test_long_clips_need_the_memory_of_a_few_frames(pipeline, tmp_path):
         held.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert held[1] < 1.5 * held[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "stream"),
+    [("__call__", "stream"), ("predict", "stream_prediction"), ("interpolate", "stream_interpolation")],
+)
+def test_a_method_shows_the_arguments_of_what_it_reads(method, stream):
+    shown, streamed = (inspect.signature(getattr(Pipeline, name)) for name in (method, stream))
+    assert shown.parameters == streamed.parameters
+    assert shown.return_annotation == "Clips"

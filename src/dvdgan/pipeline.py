@@ -24,6 +24,7 @@ from dvdgan.sampling import (
     latents,
     loop_clips,
     settle_statistics,
+    spherical,
     stream_clips,
 )
 
@@ -270,7 +271,7 @@ class Pipeline:
         z, mixtures, names, nearest = [], [], [], []
         for leg in range(len(seeds) - 1):
             for fraction in np.linspace(0, 1, steps)[1 if leg else 0 :]:
-                z.append(_spherical(ends[leg], ends[leg + 1], float(fraction)))
+                z.append(spherical(ends[leg], ends[leg + 1], float(fraction)))
                 nearest.append(seeds[leg + round(float(fraction))])
                 if y_ends is not None:
                     mixture = torch.lerp(y_ends[leg], y_ends[leg + 1], float(fraction))
@@ -397,15 +398,3 @@ class Pipeline:
 
 
 load = Pipeline.from_pretrained
-
-
-def _spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:
-    """Between two latents on the sphere, their lengths interpolated linearly; equal ones stay."""
-    length_a, length_b = a.norm(), b.norm()
-    angle = torch.acos((torch.dot(a, b) / (length_a * length_b)).clamp(-1, 1))
-    if angle < 1e-4:
-        return torch.lerp(a, b, fraction)
-    direction = (
-        torch.sin((1 - fraction) * angle) * a / length_a + torch.sin(fraction * angle) * b / length_b
-    ) / torch.sin(angle)
-    return direction * torch.lerp(length_a, length_b, fraction)

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import dvdgan
-from dvdgan.clips import ClipError
+from dvdgan.clips import OutputError
 from dvdgan.data.errors import DataError
 from dvdgan.models import FILES, ModelError, builtin_models, find_model, load_model, read_discriminators, save_model
 from dvdgan.pipeline import Pipeline, PipelineError
@@ -116,7 +116,7 @@ def test_sheet_npz_and_folder(pipeline, tmp_path):
         assert saved["labels"].tolist() == ["dot", "bar"]
         assert saved["seeds"].tolist() == [2, 3]
     assert [path.name for path in clips.save(tmp_path / "folder")] == ["0000-dot-seed2.mp4", "0001-bar-seed3.mp4"]
-    with pytest.raises(ClipError, match=r"cannot write \.txt"):
+    with pytest.raises(OutputError, match=r"cannot write \.txt"):
         clips.save(tmp_path / "clips.txt")
 
 

@@ -25,7 +25,7 @@ _SHEET_BYTES = 4 << 30  # of the pixels of a sheet, which is drawn whole
 _HELD = 1 << 30  # bytes of clips that are held at once where a file wants one clip after the other
 
 
-class ClipError(ValueError):
+class OutputError(ValueError):
     """Clips that cannot be written so; the message is one line and names the mend."""
 
 
@@ -83,7 +83,7 @@ class ClipStream:
             The files written.
 
         Raises:
-            ClipError: the suffix is none of these, or the format cannot hold so many or so large clips; before any
+            OutputError: the suffix is none of these, or the format cannot hold so many or so large clips; before any
                 clip is made.
             DataError: a file is there that was not made with dvdgan; likewise.
             OSError: a full disk and the like. Clips of a directory that are whole stay.
@@ -227,11 +227,11 @@ def output_kind(path: Path) -> str:
     """What is written at a path: its suffix in lower case, or nothing for a directory.
 
     Raises:
-        ClipError: no such kind of file is written.
+        OutputError: no such kind of file is written.
     """
     suffix = "" if path.is_dir() else path.suffix.lower()
     if suffix and suffix not in SUFFIXES:
-        raise ClipError(f"{path}: cannot write {suffix} files; use {', '.join(SUFFIXES)}, or a directory")
+        raise OutputError(f"{path}: cannot write {suffix} files; use {', '.join(SUFFIXES)}, or a directory")
     return suffix
 
 
@@ -246,14 +246,14 @@ def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1)
         scale: enlargement.
 
     Raises:
-        ClipError: the suffix is unknown, arrays are larger than what the disk has free, or a frame, mosaic or sheet is
-            larger than its format or a reader holds.
+        OutputError: the suffix is unknown, arrays are larger than what the disk has free, or a frame, mosaic or sheet
+            is larger than its format or a reader holds.
     """
     suffix = output_kind(path)
     if suffix == ".npz":
         needed, free = 3 * count * frames * size**2, free_disk(path)
         if needed > free:
-            raise ClipError(
+            raise OutputError(
                 f"{path}: {count} clips of {frames} frames may take {gib(needed)}, and the disk has {gib(free)} "
                 f"free; lower --num or --frames, or write .mp4"
             )
@@ -264,12 +264,12 @@ def check_output(path: Path, count: int, frames: int, size: int, scale: int = 1)
     most = _LARGEST[suffix]
     mend = "lower --scale" if suffix == "" else "write a directory, or lower --num or --scale"
     if max(columns, rows) * cell > most:
-        raise ClipError(
+        raise OutputError(
             f"{path}: {'a clip' if suffix == '' else f'{count} clips in one {kind}'} would be "
             f"{max(columns, rows) * cell} pixels, over {most}; {mend}"
         )
     if suffix == ".png" and (needed := 3 * columns * rows * cell**2) > _SHEET_BYTES:
-        raise ClipError(f"{path}: the sheet would have {gib(needed)} of pixels; {mend}")
+        raise OutputError(f"{path}: the sheet would have {gib(needed)} of pixels; {mend}")
 
 
 def _file_name(label: str) -> str:

@@ -103,7 +103,7 @@ def make_clips(
         z: latents ``[N, z_dim]``.
         labels: ``[N]`` integers, ``[N, classes]`` mixtures, or None.
         frames: number of frames to make; by default the network's.
-        batch_size: most clips per forward pass; large ones are fewer.
+        batch_size: most clips per forward pass; fewer where clips are large.
         precision: ``fp32`` or ``bf16``.
         first: the clips' first frames, uint8 ``[N, D, H, W, 3]``, for a generator that predicts what follows.
 

@@ -17,7 +17,7 @@ from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
 from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.runs.checkpoint import list_checkpoints, saved_checkpoints
 from dvdgan.runs.tensorboard import _scalars
-from dvdgan.training import TrainingError, loop, train
+from dvdgan.training import TrainingError, train, watching
 from dvdgan.training.checks import SampleCheck
 from dvdgan.training.evaluating import Evaluator
 from dvdgan.training.samples import shown_clips
@@ -44,8 +44,8 @@ def evaluations(run):
 
 
 def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, classifier, monkeypatch):
-    made, make = [], loop.check_clips
-    monkeypatch.setattr(loop, "check_clips", lambda *args: made.append(make(*args)) or made[-1])
+    made, make = [], watching.check_clips
+    monkeypatch.setattr(watching, "check_clips", lambda *args: made.append(make(*args)) or made[-1])
     run, said = tmp_path / "run", []
     train(tiny_config(store, steps=3, sample_every=2, classifier=str(classifier)), run, say=said.append)
     found = evaluations(run)

@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _explain(error: Exception) -> int:
     """Say on stderr, in one line, what went wrong; returns the exit code."""
-    from dvdgan.clips import ClipError
+    from dvdgan.clips import OutputError
     from dvdgan.config_files import ConfigError
     from dvdgan.data.errors import DataError
     from dvdgan.devices import DeviceError
@@ -78,7 +78,7 @@ def _explain(error: Exception) -> int:
     from dvdgan.runs.directory import TrainingError
     from dvdgan.training import TrainingFailed
 
-    mistakes = (ClipError, ConfigError, DataError, DeviceError, EvaluationError, ModelError, PipelineError, ReportError)
+    mistakes = (ConfigError, DataError, DeviceError, EvaluationError, ModelError, OutputError, PipelineError)
     parser_error: Any = error  # typer's, whose classes have had several homes
     if hasattr(error, "format_message"):
         if not error.format_message() or "NoArgs" in type(error).__name__:
@@ -90,7 +90,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, (TrainingFailed, CheckpointError, OSError)):
         say(f"error: {line}", err=True)
         return 1
-    if isinstance(error, (*mistakes, DocumentError, TrainingError)):
+    if isinstance(error, (*mistakes, DocumentError, ReportError, TrainingError)):
         if not isinstance(error, ConfigError) or os.environ.get("RANK", "0") == "0":  # several processes read the same
             say(f"error: {line}", err=True)
         return 2

@@ -44,9 +44,8 @@ def measure_seams(pipeline: Pipeline, count: int, given: argparse.Namespace) -> 
         steps = frame_differences(from_uint8(around)).numpy()
         ratios = steps[:, -1] / np.median(steps[:, :-1], axis=1)
         shares = np.percentile(ratios, (50, 90))
-        print(
-            f"{count} clips of {frames} frames, {name}: seam {shares[0]:.2f} times the median step, 90th {shares[1]:.2f}"
-        )
+        seam = f"seam {shares[0]:.2f} times the median step, 90th percentile {shares[1]:.2f}"
+        print(f"{count} clips of {frames} frames, {name}: {seam}")
         if loop and given.sheet is not None:
             shown = np.concatenate([around, around[:, 1:4]], axis=1)[: len(pipeline.classes)]
             write_image(given.sheet, clip_sheet(shown, pipeline.classes, shown.shape[1], 1))

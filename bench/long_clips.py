@@ -2,8 +2,8 @@
 
 ``python bench/long_clips.py --model phenomena-64 --out long.json`` makes clips of 16 times the trained length and looks
 at windows of that length which begin at 0, 1, 3, 7 and 15 times it. A window is compared with real clips of the trained
-length, whose own scores against one another stand above. ``--sheet`` draws some of the clips, a frame per window and
-those around it.
+length, whose own scores against one another stand above. ``--sheet`` draws some of the clips, three frames of each
+window. ``--loop 4`` measures loops instead: the seam, from the last frame to the first, against a clip's other steps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import dvdgan
+from dvdgan import Pipeline
 from dvdgan.data import phenomena
 from dvdgan.data.write.sheets import clip_sheet, write_image
 from dvdgan.evaluation.behaviours import calibration, score
@@ -34,6 +35,22 @@ def real_clips(network, per_class: int, split: str) -> tuple[np.ndarray, np.ndar
     return np.stack(clips), np.array([phenomena.CLASSES.index(label) for label, _ in keys])
 
 
+def measure_seams(pipeline: Pipeline, count: int, given: argparse.Namespace) -> None:
+    """Print how large the step from the last frame to the first is, of the median step, with the loop and without."""
+    length = pipeline.model.config.network.frames
+    for name, loop, frames in (("as they are", 0, length), ("loops", given.loop, length - given.loop)):
+        clips = pipeline(num=count, seed=given.seed, frames=frames, loop=loop).video
+        around = np.concatenate([clips, clips[:, :1]], axis=1)
+        steps = frame_differences(from_uint8(around)).numpy()
+        ratios = steps[:, -1] / np.median(steps[:, :-1], axis=1)
+        shares = np.percentile(ratios, (50, 90))
+        seam = f"seam {shares[0]:.2f} times the median step, 90th percentile {shares[1]:.2f}"
+        print(f"{count} clips of {frames} frames, {name}: {seam}")
+        if loop and given.sheet is not None:
+            shown = np.concatenate([around, around[:, 1:4]], axis=1)[: len(pipeline.classes)]
+            write_image(given.sheet, clip_sheet(shown, pipeline.classes, shown.shape[1], 1))
+
+
 def main() -> None:
     """Measure, print a table, and write what it says."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -41,6 +58,7 @@ def main() -> None:
     arguments.add_argument("--per-class", type=int, default=10)
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--chain", action="store_true", help="of a predictor: begin anew after each trained length")
+    arguments.add_argument("--loop", type=int, default=0, help="frames of the end that melt into the beginning")
     arguments.add_argument("--sheet", type=Path)
     arguments.add_argument("--out", type=Path)
     given = arguments.parse_args()
@@ -49,6 +67,8 @@ def main() -> None:
     network = pipeline.model.config.network
     length, classes = network.frames, pipeline.classes
     count = given.per_class * len(classes)
+    if given.loop:
+        return measure_seams(pipeline, count, given)
     reference, _ = real_clips(network, 2 * given.per_class, "train")
     held_out, labels = real_clips(network, given.per_class, "heldout")
 

@@ -96,7 +96,9 @@ def test_generator_runs_per_step(tmp_path, monkeypatch, reuse, times):
     """Once per discriminator step and once for its own; with reuse_fakes the last two are one."""
     calls = []
     forward = Generator.forward
-    monkeypatch.setattr(Generator, "forward", lambda self, *args: calls.append(self.training) or forward(self, *args))
+    monkeypatch.setattr(
+        Generator, "forward", lambda self, *args, **named: calls.append(self.training) or forward(self, *args, **named)
+    )
     config = tiny_config(write_store(tmp_path / "store"), steps=3, d_steps=2, reuse_fakes=reuse, sample_every=100)
     config = updated(config, training={"health": {"clips": 0}, "checkpoint_every": 100})
     before = []

@@ -18,6 +18,7 @@ from dvdgan.first_frames import read_first_frames
 from dvdgan.models import Model, load_model, save_model
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.sampling import (
+    MOST_SETTLED,
     TruncationKind,
     chain_clips,
     largest_pass,
@@ -29,8 +30,6 @@ from dvdgan.sampling import (
 )
 
 P = ParamSpec("P")
-
-_MOST_SETTLED = 64  # clips of a batch by which statistics are estimated
 
 
 class PipelineError(ValueError):
@@ -358,7 +357,7 @@ class Pipeline:
             raise PipelineError(f"truncation: this model brings statistics for {there}, not for {truncation:g}")
         else:
             weights = self.model.class_weights or None
-            batches, size = self.model.config.training.statistics_batches, min(self.batch_size, _MOST_SETTLED)
+            batches, size = self.model.config.training.statistics_batches, min(self.batch_size, MOST_SETTLED)
             settle_statistics(self.model.generator, weights, truncation, kind, batches, size, precision=self.precision)
         self._settled = (truncation, kind)
 

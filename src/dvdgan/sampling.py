@@ -16,6 +16,8 @@ from dvdgan.networks.statistics import statistics_of
 from dvdgan.randomness import numpy_generator
 
 TruncationKind = Literal["scale", "resample"]
+MOST_SETTLED = 64
+"""Most clips of a batch by which standing statistics are estimated."""
 LEAST_THRESHOLD = 0.01
 """The smallest threshold of ``resample``: about one draw in a hundred is kept."""
 

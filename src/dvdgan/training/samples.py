@@ -19,8 +19,8 @@ from dvdgan.models import SCORES, UNMEASURED, Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.randomness import numpy_generator
-from dvdgan.sampling import latents, make_clips, settle_statistics
-from dvdgan.training.state import MOST_SETTLED, TrainingState
+from dvdgan.sampling import MOST_SETTLED, latents, make_clips, settle_statistics
+from dvdgan.training.state import TrainingState
 
 SHOWN_CLASSES = 32
 _WRITTEN = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})\.(png|mp4)")

@@ -20,13 +20,11 @@ from dvdgan.randomness import torch_generator
 from dvdgan.runs import distributed
 from dvdgan.runs.schedule import decay_factor
 from dvdgan.runs.state import RunState, number_of
-from dvdgan.sampling import FirstFrames
+from dvdgan.sampling import MOST_SETTLED, FirstFrames
 from dvdgan.training.adam import Adam
 from dvdgan.training.ema import WeightAverage
 from dvdgan.training.health import Monitor
 from dvdgan.training.losses import LeCam
-
-MOST_SETTLED = 64  # clips of a batch by which standing statistics are estimated
 
 
 class TrainingState(RunState):

@@ -34,7 +34,7 @@ STORED_DATA = {
     f"data.{field}"
     for field in (
         *("source", "seed", "clips_per_class", "stride", "layout", "list_file", "fold", "parts", "class_depth"),
-        *("test_fraction", "group"),
+        *("test_fraction", "group", "shards"),
         *("split_seed", "target_fps", "folder_fps", "background", "max_seconds", "windows"),
     )
 }

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 DEMO_MINUTES ?= 0
+FIRST := $(foreach class,pan-right zoom-in flow,--first docs/first/$(class).png --class $(class))
 
 .PHONY: demo test lint clean
 
@@ -12,9 +13,13 @@ ifeq ($(DEMO_MINUTES),0)
 	$(BIN)/dvdgan generate --model phenomena-64 --num 27 --seed 1 --out $(DEMO)/sheet.png --scale 2
 	$(BIN)/dvdgan generate --model phenomena-64 --num 27 --seed 1 --out $(DEMO)/clips.mp4 --scale 3
 	$(BIN)/dvdgan generate --model phenomena-64 --num 27 --seed 1 --out $(DEMO)/clips --scale 4
+	$(BIN)/dvdgan predict --model phenomena-64-fp $(FIRST) --num 3 --out $(DEMO)/futures.png --scale 2
+	$(BIN)/dvdgan predict --model phenomena-64-fp $(FIRST) --num 3 --out $(DEMO)/futures.mp4 --scale 3
 	@echo
-	@echo "clips of every class by the model that comes with dvdgan, three seeds each:"
+	@echo "clips of every class by a model that comes with dvdgan, three seeds each:"
 	@echo "  $(DEMO)/sheet.png  $(DEMO)/clips.mp4  and one by one in $(DEMO)/clips"
+	@echo "three futures of each of three pictures, by another one:"
+	@echo "  $(DEMO)/futures.png  $(DEMO)/futures.mp4"
 	@echo "to train one of your own in five minutes: make demo DEMO_MINUTES=5"
 else
 	$(BIN)/dvdgan train cpu-32-quick --data phenomena --out $(DEMO)/run --minutes $(DEMO_MINUTES)

@@ -116,6 +116,9 @@ def test_sheet_npz_and_folder(pipeline, tmp_path):
         assert saved["labels"].tolist() == ["dot", "bar"]
         assert saved["seeds"].tolist() == [2, 3]
     assert [path.name for path in clips.save(tmp_path / "folder")] == ["0000-dot-seed2.mp4", "0001-bar-seed3.mp4"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a file without a suffix"):
+        pipeline().save(tmp_path / "file")
     with pytest.raises(OutputError, match=r"cannot write \.txt"):
         clips.save(tmp_path / "clips.txt")
 
@@ -340,7 +343,10 @@ def test_built_in_models_are_small_and_make_clips_of_every_class(name):
     model = dvdgan.load(name, device="cpu")
     assert len(model.classes) == 9
     assert sum(parameter.numel() for parameter in model.model.generator.parameters()) <= 6e6
-    clips = model(["pen", "flow"], seed=3)
+    if model.model.config.network.first_frames:
+        clips = model.predict("docs/first/pan-right.png", ["pan-right", "flow"], seed=3)
+    else:
+        clips = model(["pen", "flow"], seed=3)
     assert clips.video.shape == (2, 16, 64, 64, 3)
     assert np.abs(np.diff(clips.video.astype(int), axis=1)).mean((1, 2, 3, 4)).min() > 0.2  # they move
     assert read_discriminators(name).keys() >= {"spatial/head.linear.weight", "temporal/head.linear.weight"}

@@ -227,9 +227,11 @@ def output_kind(path: Path) -> str:
     """What is written at a path: its suffix in lower case, or nothing for a directory.
 
     Raises:
-        OutputError: no such kind of file is written.
+        OutputError: no such kind of file is written, or a file stands in a directory's place.
     """
     suffix = "" if path.is_dir() else path.suffix.lower()
+    if not suffix and path.exists() and not path.is_dir():
+        raise OutputError(f"{path}: is a file without a suffix; name a directory, or a file with {', '.join(SUFFIXES)}")
     if suffix and suffix not in SUFFIXES:
         raise OutputError(f"{path}: cannot write {suffix} files; use {', '.join(SUFFIXES)}, or a directory")
     return suffix

@@ -110,6 +110,7 @@ def test_a_run_shows_its_futures_and_its_checkpoints_make_its_model(tmp_path):
     assert (run / "samples" / "step-00000002.png").exists()
     assert any("check" in line for line in lines_of(run))
     assert tensors_of(run)["first/frames"].any()
+    assert "dvdgan predict --model" in (run / "model" / "card.md").read_text()
     export_model(run, tmp_path / "exported")
     for name in ("model.safetensors", "config.yaml"):
         assert (tmp_path / "exported" / name).read_bytes() == (run / "model" / name).read_bytes()

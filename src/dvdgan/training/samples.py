@@ -254,6 +254,10 @@ def card(config: Config, classes: list[str], summary: dict[str, Any]) -> str:
     """A model card: what it makes, what it was trained on, for how long."""
     network = config.network
     what = "images" if network.frames == 1 else f"clips of {network.frames} frames"
+    command = "dvdgan generate --model THIS_DIRECTORY --num 4 --out clips.mp4"
+    if network.first_frames:
+        what += f", the first {network.first_frames} given," if network.first_frames > 1 else ", the first given,"
+        command = "dvdgan predict --model THIS_DIRECTORY --first picture.png --num 4 --out futures.mp4"
     lines = [
         f"# {config.name}",
         "",
@@ -264,7 +268,7 @@ def card(config: Config, classes: list[str], summary: dict[str, Any]) -> str:
         f"- Written by dvdgan {__version__}",
         "",
         "```bash",
-        "dvdgan generate --model THIS_DIRECTORY --num 4 --out clips.mp4",
+        command,
         "```",
         "",
         SCORES,

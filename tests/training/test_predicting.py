@@ -1,5 +1,6 @@
 """Training a predictor: what follows first frames."""
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -8,6 +9,7 @@ from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config import Config
 from dvdgan.config_files import updated
 from dvdgan.data.sources import open_dataset
+from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data_config import DataConfig
 from dvdgan.models import load_model
 from dvdgan.sampling import from_uint8
@@ -114,6 +116,15 @@ def test_a_run_shows_its_futures_and_its_checkpoints_make_its_model(tmp_path):
     export_model(run, tmp_path / "exported")
     for name in ("model.safetensors", "config.yaml"):
         assert (tmp_path / "exported" / name).read_bytes() == (run / "model" / name).read_bytes()
+
+
+def test_a_class_without_clips_is_shown_all_the_same(tmp_path):
+    with StoreWriter(tmp_path / "store", 32, ["dot", "bar"], {"test": True}) as writer:
+        for label, frames in ((0, 2), (1, 6), (1, 6), (1, 6)):  # too short for a window in the first class
+            clip = np.random.default_rng(len(writer)).integers(0, 256, (frames, 32, 32, 3), np.uint8)
+            writer.add(clip, label, f"{label}/{len(writer)}", 12.0)
+    train(predicting(tmp_path / "store", steps=1, sample_every=1), tmp_path / "run", say=quiet)
+    assert (tmp_path / "run" / "samples" / "step-00000001.png").exists()
 
 
 def test_reconstruction_needs_first_frames():

@@ -65,7 +65,7 @@ def first_frames(dataset: ClipDataset, labels: np.ndarray | None, config: Config
     Args:
         dataset: the clips.
         labels: the class of each, int64 ``[N]``; None without classes. Those of one class are different clips as far
-            as there are.
+            as there are; a class without clips goes on from those of the first one that has some.
         config: the run's.
         count: N.
 
@@ -79,7 +79,10 @@ def first_frames(dataset: ClipDataset, labels: np.ndarray | None, config: Config
     frames = np.empty((count, given, config.network.size, config.network.size, 3), np.uint8)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        clips = dataset.reference(int(label), len(rows))[:, :given]
+        clips = dataset.reference(int(label), len(rows))
+        if not len(clips):
+            clips = dataset.reference(int(dataset.labels.min()), len(rows))
+        clips = clips[:, :given]
         frames[rows] = clips[np.arange(len(rows)) % len(clips)]
     return frames
 

@@ -59,9 +59,10 @@ class GeneratorConfig(FrozenModel):
     """Bias of the first layer: a 4x4 layout that all clips share. BigGAN: on."""
     recurrent_at: list[int] | Literal["all"] = "all"
     """Resolutions whose stage begins with a ConvGRU (4 is the first stage). Paper: all. No effect when frames is 1."""
-    recurrence: Literal["gru", "tsru_c", "tsru_p", "tsru_s"] = "gru"
-    """What carries movement: the ConvGRU (paper), or a unit that moves its state along predicted offsets instead of
-    resetting it (TSRU in its variants c, p and s; Luc et al. 2020)."""
+    recurrence: Literal["gru", "trajgru", "tsru_c", "tsru_p", "tsru_s"] = "gru"
+    """What carries movement: the ConvGRU (paper); a unit that moves its state along predicted offsets instead of
+    resetting it (TSRU in its variants c, p and s; Luc et al. 2020); or one that does both (TrajGRU, Shi et al. 2017),
+    which a trained ConvGRU's weights can start."""
     blocks_per_stage: Literal[1, 2] = 2
     """Residual blocks per stage; the last one doubles the size. Paper: 2. BigGAN: 1."""
     upsample: Literal["bilinear", "nearest"] = "bilinear"

@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from conftest import tiny_network
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, estimate_statistics
-from dvdgan.networks.recurrent import TSRU, ConvGRU, warp
+from dvdgan.networks.recurrent import TSRU, ConvGRU, TrajGRU, warp
 
-RECURRENCES = ["gru", "tsru_c", "tsru_p", "tsru_s"]
+RECURRENCES = ["gru", "trajgru", "tsru_c", "tsru_p", "tsru_s"]
 
 
 def settled(config):
@@ -122,6 +122,26 @@ def test_warp_is_bilinear(shift):
 def test_warp_keeps_places_in_bf16():
     x = torch.arange(256.0).remainder(2).expand(1, 1, 1, 256).to(torch.bfloat16)
     assert torch.equal(warp(x, torch.zeros(1, 2, 1, 256, dtype=torch.bfloat16)), x)
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_trajgru_starts_as_the_convgru_of_its_weights_and_learns_to_move(constant):
+    frames, batch = 3, 2
+    gru, trajgru = ConvGRU(2, 4), TrajGRU(2, 4)
+    for layer in trajgru.children():
+        layer.initialise(torch.Generator().manual_seed(0))
+    gru.load_state_dict({name: value for name, value in trajgru.state_dict().items() if name in gru.state_dict()})
+    x, state = torch.randn(batch if constant else frames * batch, 2, 8, 8), torch.randn(batch, 4, 8, 8)
+    for before in (None, state):
+        assert torch.allclose(gru(x, frames, before, constant), trajgru(x, frames, before, constant), atol=1e-5)
+    trajgru(x, frames, state, constant).square().sum().backward()
+    assert trajgru.offsets.weight.grad.abs().sum() > 0
+
+    with torch.no_grad():
+        trajgru.offsets.bias.copy_(torch.tensor([-1.0, 0.0]))  # from the left
+    moved = trajgru(x[:batch], 1, state, constant=True)
+    expected = gru(x[:batch], 1, state.roll(1, 3), constant=True)
+    assert torch.allclose(moved[..., 4:], expected[..., 4:], atol=1e-5)  # the border reaches so far
 
 
 def test_tsru_carries_a_moving_pattern_that_a_convgru_of_its_size_cannot():

@@ -20,7 +20,7 @@ from dvdgan.networks.folding import by_step, repeat_over_batch, repeat_over_time
 from dvdgan.networks.kernels.layout import gradient_like
 from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise
 from dvdgan.networks.recomputed import recomputed
-from dvdgan.networks.recurrent import TSRU, ConvGRU, spread_memory
+from dvdgan.networks.recurrent import TSRU, ConvGRU, TrajGRU, spread_memory
 
 ATTENTION: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -290,7 +290,8 @@ class GeneratorStage(nn.Module):
         self.time_channels, self.time_period = time_channels, config.frames
         self.gru: ConvGRU | TSRU | None = None
         if recurrent:
-            unit: Any = ConvGRU if g.recurrence == "gru" else partial(TSRU, variant=g.recurrence[-1])
+            units: dict[str, Any] = {"gru": ConvGRU, "trajgru": TrajGRU}
+            unit = units.get(g.recurrence) or partial(TSRU, variant=g.recurrence[-1])
             self.gru = unit(in_channels + time_channels, hidden_channels=in_channels, spectral_norm=g.spectral_norm)
         self.attention = nn.ModuleList(SelfAttention(in_channels, over, g.spectral_norm) for over in attend)
         self.blocks = nn.ModuleList()

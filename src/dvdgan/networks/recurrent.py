@@ -1,4 +1,4 @@
-"""What carries movement from frame to frame: the convolutional GRU (paper, section 3.1), and the TSRU."""
+"""What carries movement from frame to frame: the convolutional GRU (paper, section 3.1), the TrajGRU, and the TSRU."""
 
 from __future__ import annotations
 
@@ -70,6 +70,45 @@ class ConvGRU(Recomputed):
         u = torch.sigmoid(self.update(torch.cat([h, x], 1)))
         c = torch.relu(self.candidate(torch.cat([r * h, x], 1)))
         return u * h + (1 - u) * c
+
+
+class TrajGRU(ConvGRU):
+    """A ConvGRU that moves its state before each step (Shi et al. 2017, equation 4, with one link).
+
+    o  = offsets(relu(motion([h; x])))     pixels to the right and down, from where each pixel comes
+    h' = ConvGRU(h at (place + o), x)      bilinear; beyond the border is the border
+
+    Offsets start at zero: it begins as the ConvGRU of its weights, so that a trained one can learn to move
+    (``training.start_from``). Arguments as of `ConvGRU`.
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int, spectral_norm: bool = True) -> None:
+        super().__init__(in_channels, hidden_channels, spectral_norm)
+        self.motion = Conv2d(hidden_channels + in_channels, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
+        self.offsets = _Offsets(hidden_channels, 2, kernel_size=3, spectral_norm=False)
+
+    def forward(self, x: Tensor, frames: int, state: Tensor | None = None, constant: bool = False) -> Tensor:
+        """Unroll over time; arguments and result as of `ConvGRU.forward`."""
+        dtype, hidden = convolution_dtype(x), self.hidden_channels
+        layers = (self.motion, self.reset, self.update, self.candidate)
+        kernels_h, kernels_x = zip(*(layer.effective_weight(dtype).tensor_split([hidden], 1) for layer in layers))
+        biases = torch.cat([layer.bias for layer in layers if layer.bias is not None]).to(dtype)
+        offsets_kernel, gates_h = self.offsets.effective_weight(dtype), torch.cat(kernels_h[1:3])
+
+        # input sides of all kernels, over all frames at once; T of [B, 4 * hidden_channels, H, W]
+        projected = F.conv2d(x.to(dtype), torch.cat(kernels_x), biases, padding=1)
+        inputs = [projected] * frames if constant else by_step(projected, frames)
+        h = projected.new_zeros(len(inputs[0]), hidden, *x.shape[2:]) if state is None else state.to(dtype)
+        states = []
+        for projected_t in inputs:
+            motion_x, gates_x, candidate_x = projected_t.split([hidden, 2 * hidden, hidden], 1)
+            motion = torch.relu(F.conv2d(h, kernels_h[0], padding=1) + motion_x)
+            w = warp(h, F.conv2d(motion, offsets_kernel, self.offsets.bias.to(dtype), padding=1))  # type: ignore[union-attr]
+            r, u = torch.sigmoid(F.conv2d(w, gates_h, padding=1) + gates_x).chunk(2, 1)
+            c = torch.relu(F.conv2d(r * w, kernels_h[3], padding=1) + candidate_x)
+            h = torch.lerp(c, w, u)
+            states.append(h)
+        return torch.cat(states)  # T of [B, hidden_channels, H, W] to [T * B, hidden_channels, H, W]
 
 
 class TSRU(Recomputed):

@@ -44,6 +44,9 @@ class RegularisationConfig(FrozenModel):
     ones (as in DGMR, there of the mean of several samples). Only with network.first_frames."""
     augment: list[Literal["color", "translation", "cutout"]] = Field(default_factory=list)
     """DiffAugment's transforms, one draw per clip, on real and generated clips."""
+    noise: float = Field(0.0, ge=0, le=10)
+    """Standard deviation of Gaussian noise on all clips that discriminators see, whose pixels are in [-1, 1]. It keeps
+    them from telling clips apart by what is too fine to learn from (instance noise, Sonderby et al. 2017)."""
 
 
 class HealthConfig(FrozenModel):

@@ -32,7 +32,7 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
 STEPS, CHECKPOINT_EVERY, SAMPLE_EVERY, LOG_EVERY = 12, 3, 2, 2  # a sheet and a checkpoint meet at step 6
 TIMINGS = ("hours", "seconds")
 
-_LAZY = {"lecam": 0.1, "r1": 1.0, "r2": 1.0, "every": 3, "augment": ["color", "translation", "cutout"]}
+_LAZY = {"lecam": 0.1, "r1": 1.0, "r2": 1.0, "every": 3, "augment": ["color", "translation", "cutout"], "noise": 0.1}
 _RANDOM = {"sampling": "by_class", "crop": "random"}
 _GROUPS = {
     "spatial": {"frames": 2, "width": 4, "multipliers": [1, 2, 2, 4], "group": 3},

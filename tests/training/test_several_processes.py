@@ -19,7 +19,16 @@ GROUPS = {"spatial": {"group": 2}, "temporal": {"group": 2}}
 OPTIONS = {
     "shared statistics": ({"reuse_fakes": True}, {"generator": {"norm_statistics": "shared"}}),
     "penalties, LeCam, augmentation, groups": (
-        {"regularisation": {"lecam": 0.1, "r1": 1.0, "r2": 1.0, "every": 2, "augment": ["color", "cutout"]}},
+        {
+            "regularisation": {
+                "lecam": 0.1,
+                "r1": 1.0,
+                "r2": 1.0,
+                "every": 2,
+                "augment": ["color", "cutout"],
+                "noise": 0.1,
+            }
+        },
         GROUPS,
     ),
     "relativistic, accumulated in parts": (

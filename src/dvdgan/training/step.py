@@ -300,8 +300,13 @@ def _d_step(state: TrainingState, index: int) -> int:
 
 
 def _augment(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
-    transforms = state.config.training.regularisation.augment
-    return diff_augment(clips, transforms, noise.uniform(f"augment/{side}", NUMBERS)) if transforms else clips
+    reg = state.config.training.regularisation
+    if reg.augment:
+        clips = diff_augment(clips, reg.augment, noise.uniform(f"augment/{side}", NUMBERS))
+    if reg.noise:
+        added = torch.from_numpy(noise.normal(f"noise/{side}", clips[0].numel())).to(clips.device)  # [B, T * 3 * H * W]
+        clips = torch.add(clips, added.view_as(clips), alpha=reg.noise)
+    return clips
 
 
 def _view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:

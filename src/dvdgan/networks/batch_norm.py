@@ -15,7 +15,7 @@ NORM_EPS = 1e-5  # BigGAN's
 
 
 LastStep = dict["BatchNormReLU", tuple[Tensor, Tensor]]
-"""Mean and variance ``[1, C]`` of a training batch at the last time step that has statistics, by norm, with gradient."""
+"""Mean and variance ``[1, C]`` of a training batch at the last time step that has a set, by norm, with gradient."""
 
 
 class BatchNormReLU(nn.Module):

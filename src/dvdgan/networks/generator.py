@@ -70,6 +70,7 @@ class Generator(nn.Module):
         # stages, named by the pixels that they begin with: networks for other sizes agree in these names
         self.stages = nn.ModuleDict()
         moving = False  # whether a stage before has made the frames differ
+        self._last_recurrent = 0  # index of a stage
         for index, (in_channels, out_channels) in enumerate(pairwise(channels)):
             size = 4 * 2**index
             recurrent = config.frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at)
@@ -84,7 +85,7 @@ class Generator(nn.Module):
                 attend=ATTENTION[g.attention] if size == g.attention_at else (),
             )
             moving = moving or recurrent
-        self._last_recurrent = next((name for name, stage in reversed(self.stages.items()) if stage.gru is not None), None)
+            self._last_recurrent = index if recurrent else self._last_recurrent
 
         # output
         self.norm = BatchNormReLU(
@@ -137,7 +138,7 @@ class Generator(nn.Module):
             raise ValueError("clips of this generator can only be made from their first frame on")
         states: dict[str, Tensor] = {} if self.conditioning is None else self.conditioning(first)
         last: LastStep | None = {} if after else None
-        given = list(states.values())
+        given = list(states.values()) if after else []
         if after:
             states = self._states_after(after, z, labels, states, last)
         if not (self.training and self.chunk):
@@ -149,8 +150,8 @@ class Generator(nn.Module):
                 part, states = recomputed(self._go_on, z, labels, start, count, states, last)
                 parts.append(part)
             clips = torch.cat(parts, 1)
-        for state in given if after else ():
-            clips = clips + 0 * state.sum()  # no gradient comes so far, but replicas need one for every weight
+        for state in given:
+            clips = clips + 0 * state.sum()  # no gradient comes so far back, but replicas need one for every weight
         return clips
 
     @torch.no_grad()
@@ -305,7 +306,7 @@ class Generator(nn.Module):
         for index, (name, stage) in enumerate(self.stages.items()):
             of_stage = conditions[index * per_stage : (index + 1) * per_stage]
             before = None if states is None else states.get(name)
-            ends = only_states and name == self._last_recurrent
+            ends = only_states and index == self._last_recurrent
             x, state = stage(x, of_stage, frames, not moving, start, before, last, only_state=ends)
             moving = moving or state is not None
             if states is not None and state is not None:

@@ -128,7 +128,7 @@ def generate(
 
 
 def _start(state: TrainingState, kind: str, number: int) -> int:
-    """At which frame the generated clips of a batch begin: at 0, or later in a share ``training.long_clips`` of batches.
+    """The frame at which a batch's generated clips begin: 0, or a later one in ``training.long_clips`` of the batches.
 
     All clips of a batch begin at one frame, in whatever parts and processes it is made: batch norm sees them together.
     """

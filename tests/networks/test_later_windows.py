@@ -28,7 +28,7 @@ def gradients(network, z, y, **options):
 
 @pytest.mark.parametrize("quick", [True, False], ids=["kernels", "plain"])
 @pytest.mark.parametrize("first_frames", [0, 2])
-@pytest.mark.parametrize("recurrence", ["gru", "tsru_c"])
+@pytest.mark.parametrize("recurrence", ["gru", "trajgru", "tsru_c"])
 def test_a_window_in_training_is_what_is_streamed(monkeypatch, recurrence, first_frames, quick):
     """From any frame on, with the statistics of the very batch."""
     monkeypatch.setattr(kernels, "enabled", quick)

@@ -96,6 +96,13 @@ class TrainingConfig(FrozenModel):
     reuse_fakes: bool = False
     """G learns from the clips that the last discriminator step scored, not from new ones: a forward pass of G less per
     step, about a fifth of a step's time with one discriminator step. The paper does not say."""
+    long_clips: float = Field(0.0, ge=0, le=1)
+    """Share of batches of generated clips that begin at a random later frame instead of the first, so that clips hold
+    beyond network.frames: G makes the frames before without gradients, and the discriminators compare what follows with
+    the same real clips, which are windows at random places of longer files, where there are such. 0: clips longer than
+    network.frames are never judged (paper). With per_step statistics, and without attention over time."""
+    long_clips_until: int = Field(4, ge=2, le=1000)
+    """Where such clips end at the latest, in multiples of network.frames. A time code repeats after 4."""
     loss: Literal["hinge", "relativistic"] = "hinge"
     """Hinge loss (paper), or R3GAN's relativistic pairing loss (wants r1 and r2)."""
     lr_g: float = Field(1e-4, gt=0, le=1)
@@ -226,6 +233,8 @@ class Config(FrozenModel):
                 "training.regularisation.reconstruction compares with what followed given frames: set "
                 "network.first_frames, or training.regularisation.reconstruction=0"
             )
+        if self.training.long_clips:
+            self._check_long_clips()
         size, group, parts = self.training.batch_size, self.network.group, self.training.accumulate
         if size % group:
             raise ValueError(
@@ -241,3 +250,18 @@ class Config(FrozenModel):
                 f"training.batch_size={-(-size // least) * least}, or training.accumulate=1"
             )
         return self
+
+    def _check_long_clips(self) -> None:
+        g, off = self.network.generator, "or training.long_clips=0"
+        if self.network.made_frames == 1:
+            raise ValueError(f"training.long_clips needs 2 frames or more to make: set network.frames, {off}")
+        if g.norm_statistics != "per_step":
+            raise ValueError(
+                "training.long_clips goes on with the statistics of the last step: set "
+                f"network.generator.norm_statistics=per_step, {off}"
+            )
+        if g.attention in ("separable", "full"):
+            raise ValueError(
+                f"training.long_clips needs clips that can be made from their middle on, which attention={g.attention} "
+                f"is not for: set network.generator.attention=spatial or none, {off}"
+            )

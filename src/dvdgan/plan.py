@@ -131,7 +131,8 @@ def _step(config: Config, devices: int, cpu: bool) -> tuple[dict[str, int], int,
 def _training_step(
     config: Config, batch: int, nets: dict[str, torch.nn.Module], dtype: torch.dtype, counted: _Counter
 ) -> tuple[int, int]:
-    """The work of `dvdgan.training.step`, without the optimisers, and without penalties, which few steps have.
+    """The work of `dvdgan.training.step`, without the optimisers, penalties, and the frames before windows of longer
+    clips (``training.long_clips``).
 
     Returns:
         The peak bytes of the discriminators' steps, and of G's.

@@ -68,6 +68,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
             "beta1": 0.5,
             "precision": "bf16",
             "memory_format": "channels_last",
+            "long_clips": 0.5,
         },
         "data": _RANDOM,
     },

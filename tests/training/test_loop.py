@@ -31,6 +31,7 @@ OPTIONS = {
     "augmentation": {"regularisation": {"augment": ["color", "translation", "cutout"]}},
     "relativistic": {"loss": "relativistic", "regularisation": {"r1": 1.0, "r2": 1.0, "every": 1}},
     "decay": {"lr_decay": "linear"},
+    "long clips": {"long_clips": 0.5},
 }
 
 

@@ -44,6 +44,8 @@ OPTIONS = {
             "temporal": {"crop": True},
         },
     ),
+    "long clips, groups": ({"long_clips": 0.8, "reuse_fakes": True}, GROUPS),
+    "long clips of a predictor": ({"long_clips": 0.8, "regularisation": {"reconstruction": 1.0}}, {"first_frames": 1}),
 }
 
 

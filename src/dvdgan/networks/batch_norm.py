@@ -14,6 +14,10 @@ from dvdgan.networks.replicas import pooled_moments
 NORM_EPS = 1e-5  # BigGAN's
 
 
+LastStep = dict["BatchNormReLU", tuple[Tensor, Tensor]]
+"""Mean and variance ``[1, C]`` of a training batch at the last time step that has a set, by norm, with gradient."""
+
+
 class BatchNormReLU(nn.Module):
     """Batch norm, then ReLU, over folded frames; gain and bias may depend on a condition c.
 
@@ -21,7 +25,8 @@ class BatchNormReLU(nn.Module):
 
     In training mode it uses the batch's statistics and keeps nothing. In evaluation mode it uses standing statistics,
     which `dvdgan.networks.statistics` estimates and which are part of a finished model. With several sets of
-    statistics (one per time step), a step beyond the last uses the last set.
+    statistics (one per time step), a step beyond the last uses the last set; in training mode it does so where the
+    caller hands on the batch's statistics of the last step.
 
     ``replicated`` says that the module has replicas in other processes (see `replicate_batch_norms`): the batch is then
     that of all of them.
@@ -58,26 +63,52 @@ class BatchNormReLU(nn.Module):
             return 1 + self.gain(condition), self.bias(condition)
         return self.gain[None], self.bias[None]  # type: ignore[index]
 
-    def forward(self, x: Tensor, condition: Tensor, frames: int, start: int = 0) -> Tensor:
-        """Normalise frames from ``start`` on, ``[T * B, C, H, W]``, apply condition ``[B, D]``'s map, clip at zero."""
+    def forward(
+        self, x: Tensor, condition: Tensor, frames: int, start: int = 0, last: LastStep | None = None
+    ) -> Tensor:
+        """Normalise, apply the condition's map, clip at zero.
+
+        Args:
+            x: ``[T * B, C, H, W]``.
+            condition: ``[B, D]``.
+            frames: T.
+            start: number of the first frame.
+            last: in training mode, where steps beyond the last set take their statistics from; the last step's are put
+                there when it comes by. None: every step uses its own.
+        """
         with full_precision(x.device):
             gain, bias = self.affine(condition)
-        if self.training:  # statistics of this batch
-            per_step = self.statistics_sets > 1
-            if kernels.enabled:
-                y, mean, var = quick.normalise_batch(x, gain, bias, frames, per_step, NORM_EPS, self.replicated)
-            else:
-                mean, var = batch_statistics(x, frames, per_step)
-                if self.replicated:
-                    mean, var = pooled_moments(mean, var)
-                y = normalise(x, mean, var, gain, bias, frames, NORM_EPS)
-            if self.observer is not None:
-                self.observer.append((mean, var))
-            return y
-        # standing statistics of each step
-        steps = torch.arange(start, start + frames, device=x.device).clamp_(max=self.statistics_sets - 1)  # [T]
         form = quick.normalise if kernels.enabled else normalise
-        return form(x, self.mean[steps], self.var[steps], gain, bias, frames, NORM_EPS)
+        if not self.training:  # standing statistics of each step
+            steps = torch.arange(start, start + frames, device=x.device).clamp_(max=self.statistics_sets - 1)  # [T]
+            return form(x, self.mean[steps], self.var[steps], gain, bias, frames, NORM_EPS)
+        if last is None or self.statistics_sets == 1:
+            return self._by_batch(x, gain, bias, frames)
+        # statistics of this batch, up to the last step that has a set; from there on those of that step
+        own = min(max(self.statistics_sets - start, 0), frames)
+        steps = by_step(x, frames)  # [T, B, C, H, W]
+        if own and start + own == self.statistics_sets:
+            last[self] = self._statistics(steps[own - 1], 1)
+        parts = [self._by_batch(steps[:own].flatten(0, 1), gain, bias, own)] if own else []
+        if own < frames:
+            parts.append(form(steps[own:].flatten(0, 1), *last[self], gain, bias, frames - own, NORM_EPS))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _by_batch(self, x: Tensor, gain: Tensor, bias: Tensor, frames: int) -> Tensor:
+        """With the statistics of this batch."""
+        if kernels.enabled:
+            per_step = self.statistics_sets > 1
+            y, mean, var = quick.normalise_batch(x, gain, bias, frames, per_step, NORM_EPS, self.replicated)
+        else:
+            mean, var = self._statistics(x, frames)
+            y = normalise(x, mean, var, gain, bias, frames, NORM_EPS)
+        if self.observer is not None:
+            self.observer.append((mean, var))
+        return y
+
+    def _statistics(self, x: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        mean, var = batch_statistics(x, frames, self.statistics_sets > 1)
+        return pooled_moments(mean, var) if self.replicated else (mean, var)
 
 
 def replicate_batch_norms(network: nn.Module, replicated: bool) -> None:

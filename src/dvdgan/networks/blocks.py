@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dvdgan.networks import kernels
-from dvdgan.networks.batch_norm import BatchNormReLU
+from dvdgan.networks.batch_norm import BatchNormReLU, LastStep
 from dvdgan.networks.kernels.upsampling import upsampled_convolution
 from dvdgan.networks.layers import Conv2d, Conv3d, convolution_dtype
 from dvdgan.networks.recomputed import Recomputed
@@ -52,12 +52,14 @@ class GeneratorBlock(Recomputed):
         if learned_skip or in_channels != out_channels or upsample is not None:
             self.skip = Conv2d(in_channels, out_channels, kernel_size=1, spectral_norm=spectral_norm)
 
-    def forward(self, x: Tensor, condition: Tensor, frames: int, start: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, condition: Tensor, frames: int, start: int = 0, last: LastStep | None = None
+    ) -> Tensor:
         """Frames from ``start`` on, ``[T * B, in_channels, H, W]``, to ``[T * B, out_channels, H', W']``."""
         # main path
-        h = self.norm1(x, condition, frames, start)  # norm, ReLU
+        h = self.norm1(x, condition, frames, start, last)  # norm, ReLU
         h = self._upsample_and_convolve(h)
-        h = self.norm2(h, condition, frames, start)  # norm, ReLU
+        h = self.norm2(h, condition, frames, start, last)  # norm, ReLU
         h = self.conv2(h)
         # skip path
         skip = self._upsample(x if self.skip is None else self.skip(x))

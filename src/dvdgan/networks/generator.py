@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import kernels
-from dvdgan.networks.batch_norm import BatchNormReLU
+from dvdgan.networks.batch_norm import BatchNormReLU, LastStep
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.conditioning import ConditioningStack
 from dvdgan.networks.folding import by_step, repeat_over_batch, repeat_over_time, unfold_time
@@ -70,6 +70,7 @@ class Generator(nn.Module):
         # stages, named by the pixels that they begin with: networks for other sizes agree in these names
         self.stages = nn.ModuleDict()
         moving = False  # whether a stage before has made the frames differ
+        self._last_recurrent = 0  # index of a stage
         for index, (in_channels, out_channels) in enumerate(pairwise(channels)):
             size = 4 * 2**index
             recurrent = config.frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at)
@@ -84,6 +85,7 @@ class Generator(nn.Module):
                 attend=ATTENTION[g.attention] if size == g.attention_at else (),
             )
             moving = moving or recurrent
+            self._last_recurrent = index if recurrent else self._last_recurrent
 
         # output
         self.norm = BatchNormReLU(
@@ -102,9 +104,14 @@ class Generator(nn.Module):
             spread_memory(self, config.frames, generator)
 
     def forward(
-        self, z: Tensor, labels: Tensor | None = None, frames: int | None = None, first: Tensor | None = None
+        self,
+        z: Tensor,
+        labels: Tensor | None = None,
+        frames: int | None = None,
+        first: Tensor | None = None,
+        after: int = 0,
     ) -> Tensor:
-        """Make clips, or what follows first frames.
+        """Make clips, or what follows first frames; or a window of longer clips.
 
         Args:
             z: latents ``[B, z_dim]``, drawn from N(0, I).
@@ -113,24 +120,39 @@ class Generator(nn.Module):
             frames: T, to be made; by default as in training. Another number works, too: the recurrence just goes on.
             first: the frames before, ``[B, D, 3, size, size]`` in [−1, 1], D being the configuration's
                 ``first_frames``; None where that is 0.
+            after: how many frames come before the T, which are not returned: of them only the ConvGRUs' states are
+                kept, without gradient. With ``after``, steps beyond the trained length use the statistics of the last
+                trained step in training mode, too, with gradient, so that a window is what a finished generator
+                streams there.
 
         Returns:
             Clips ``[B, T, 3, size, size]`` in [−1, 1], without the first frames.
 
         Raises:
             ValueError: labels or first frames are missing, of another number, or given to a network without them;
-                frames on an image network.
+                frames on an image network; after on one whose `chunks_are_exact` is not so.
         """
         self._check_inputs(labels, first)
         frames = self.check_frames(frames)
+        if after and not self.chunks_are_exact:
+            raise ValueError("clips of this generator can only be made from their first frame on")
         states: dict[str, Tensor] = {} if self.conditioning is None else self.conditioning(first)
+        last: LastStep | None = {} if after else None
+        given = list(states.values()) if after else []
+        if after:
+            states = self._states_after(after, z, labels, states, last)
         if not (self.training and self.chunk):
-            return self._make_frames(z, labels, 0, frames, states or None)
-        parts = []
-        for start in range(0, frames, self.chunk):
-            part, states = recomputed(self._go_on, z, labels, start, min(self.chunk, frames - start), states)
-            parts.append(part)
-        return torch.cat(parts, 1)
+            clips = self._make_frames(z, labels, after, frames, states or None, last)
+        else:
+            parts = []
+            for start in range(after, after + frames, self.chunk):
+                count = min(self.chunk, after + frames - start)
+                part, states = recomputed(self._go_on, z, labels, start, count, states, last)
+                parts.append(part)
+            clips = torch.cat(parts, 1)
+        for state in given:
+            clips = clips + 0 * state.sum()  # no gradient comes so far back, but replicas need one for every weight
+        return clips
 
     @torch.no_grad()
     def stream(
@@ -201,15 +223,60 @@ class Generator(nn.Module):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
         return frames
 
+    def _states_after(
+        self, frames: int, z: Tensor, labels: Tensor | None, states: dict[str, Tensor], last: LastStep | None
+    ) -> dict[str, Tensor]:
+        """The states after so many frames, without gradient; see `_make_frames`.
+
+        In training mode the last trained step, if it is among them, is made with gradient, for its statistics: without
+        it weights would move in directions that these statistics take back.
+        """
+        states = {name: state.detach() for name, state in states.items()}
+        start, once = 0, self.frames - 1  # number of the last trained step
+        if self.training and frames > once:
+            self._advance(z, labels, 0, once, states, last)
+            _, states = self._go_on(z, labels, once, 1, states, last)
+            states, start = {name: state.detach() for name, state in states.items()}, once + 1
+        self._advance(z, labels, start, frames, states, last)
+        return states
+
+    @torch.no_grad()
+    def _advance(
+        self,
+        z: Tensor,
+        labels: Tensor | None,
+        start: int,
+        stop: int,
+        states: dict[str, Tensor],
+        last: LastStep | None,
+    ) -> None:
+        """Bring states from before frame ``start`` to before frame ``stop``, in place."""
+        length = self.chunk or self.frames
+        for begin in range(start, stop, length):
+            self._make_frames(z, labels, begin, min(length, stop - begin), states, last, only_states=True)
+
     def _go_on(
-        self, z: Tensor, labels: Tensor | None, start: int, frames: int, states: dict[str, Tensor]
+        self,
+        z: Tensor,
+        labels: Tensor | None,
+        start: int,
+        frames: int,
+        states: dict[str, Tensor],
+        last: LastStep | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """`_make_frames` that leaves the states before the first frame alone, and returns those after the last."""
         after = dict(states)
-        return self._make_frames(z, labels, start, frames, after), after
+        return self._make_frames(z, labels, start, frames, after, last), after
 
     def _make_frames(
-        self, z: Tensor, labels: Tensor | None, start: int, frames: int, states: dict[str, Tensor] | None = None
+        self,
+        z: Tensor,
+        labels: Tensor | None,
+        start: int,
+        frames: int,
+        states: dict[str, Tensor] | None = None,
+        last: LastStep | None = None,
+        only_states: bool = False,
     ) -> Tensor:
         """Frames ``start`` to ``start + frames`` of clips.
 
@@ -220,9 +287,11 @@ class Generator(nn.Module):
             frames: how many, T here.
             states: of each stage's ConvGRU before the first frame, by the stage's name (absent ones are zero); those
                 after the last frame replace them.
+            last: see `BatchNormReLU.forward`.
+            only_states: compute nothing that the states do not need.
 
         Returns:
-            ``[B, T, 3, size, size]``.
+            ``[B, T, 3, size, size]``; with ``only_states``, what the last ConvGRU makes.
         """
         batch = len(z)
 
@@ -237,15 +306,18 @@ class Generator(nn.Module):
         for index, (name, stage) in enumerate(self.stages.items()):
             of_stage = conditions[index * per_stage : (index + 1) * per_stage]
             before = None if states is None else states.get(name)
-            x, state = stage(x, of_stage, frames, constant=not moving, start=start, state=before)
+            ends = only_states and index == self._last_recurrent
+            x, state = stage(x, of_stage, frames, not moving, start, before, last, only_state=ends)
             moving = moving or state is not None
             if states is not None and state is not None:
                 states[name] = state.clone()  # a view would keep all of the ConvGRU's output
+            if ends:
+                return x
         if not moving:
             frames = 1
 
         # norm, ReLU, conv3, tanh
-        x = self.to_rgb(self.norm(x, conditions[-1], frames, start))  # [T * B, 3, size, size]
+        x = self.to_rgb(self.norm(x, conditions[-1], frames, start, last))  # [T * B, 3, size, size]
         if kernels.enabled:
             x = gradient_like(x)
         return torch.tanh(unfold_time(x, frames))  # [B, T, 3, size, size]
@@ -316,6 +388,8 @@ class GeneratorStage(nn.Module):
         constant: bool,
         start: int = 0,
         state: Tensor | None = None,
+        last: LastStep | None = None,
+        only_state: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """One resolution of clips.
 
@@ -326,6 +400,8 @@ class GeneratorStage(nn.Module):
             constant: whether no recurrence has come before.
             start: number of the first frame.
             state: of the ConvGRU before it, ``[B, in_channels, S, S]``; None is zero.
+            last: see `BatchNormReLU.forward`.
+            only_state: end with the ConvGRU.
 
         Returns:
             ``[T * B, out_channels, 2S, 2S]``, or ``[B, …]`` if constant and without a recurrence of its own; and the
@@ -340,12 +416,14 @@ class GeneratorStage(nn.Module):
             state = by_step(x, frames)[-1]
         elif constant:
             frames = 1
+        if only_state:
+            return x, state
         # attention
         for layer in self.attention:
             x = layer(x, frames)
         # residual blocks on each frame
         for block, condition in zip(self.blocks, conditions):
-            x = block(x, condition, frames, start)
+            x = block(x, condition, frames, start, last)
         return x, state
 
     def _add_time_code(self, x: Tensor, start: int, frames: int) -> Tensor:

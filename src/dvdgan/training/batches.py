@@ -21,12 +21,13 @@ class Batch(NamedTuple):
 
     clips: Tensor  # [B, T, 3, H, W] in [−1, 1]
     labels: Tensor | None  # [B] int64; None without classes
+    start: int = 0  # number of the first frame, within the longer clips that they are windows of
 
     def part(self, rows: Sequence[int] | None) -> Batch:
         """Some of the clips; all of them for None."""
         if rows is None:
             return self
-        return Batch(self.clips[rows], None if self.labels is None else self.labels[rows])
+        return Batch(self.clips[rows], None if self.labels is None else self.labels[rows], self.start)
 
 
 class Batches:

@@ -227,7 +227,7 @@ def _train_on(
             seconds = {"data": batches.waited, "d": middle - start - batches.waited, "g": perf_counter() - middle}
 
             # Measure and watch.
-            moved = measure_motion(real.clips, real.labels, fake.clips, fake.labels, dataset.classes)
+            moved = measure_motion(real, fake, dataset.classes)
             metrics = StepMetrics(d_metrics, g_metrics, moved, seconds)
             add_to_means(state.means, metrics)
             require_finite(run, g_metrics)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dvdgan.runs.distributed import gathered
 from dvdgan.runs.log import Means
+from dvdgan.training.batches import Batch
 from dvdgan.training.motion import first_frame_jump, motion
 
 DISCRIMINATORS = {"spatial": "D_S", "temporal": "D_T"}
@@ -48,7 +49,7 @@ class MotionMetrics(NamedTuple):
     fake: list[float]
     real_classes: list[str]  # names; "" without classes
     fake_classes: list[str]
-    first_frame_real: list[float]  # empty for clips of two frames
+    first_frame_real: list[float]  # empty for clips of two frames, and where generated ones begin later
     first_frame: list[float]  # of generated clips
 
     def sums_by_class(self) -> tuple[dict[str, tuple[float, int]], dict[str, tuple[float, int]]]:
@@ -84,29 +85,26 @@ def values_of(metrics: DiscriminatorUpdate | GeneratorMetrics | None) -> Iterato
                 yield f"{'grad' if kind == 'gradient' else kind}_{name}", value
 
 
-def measure_motion(
-    real: Tensor, real_labels: Tensor | None, fake: Tensor, fake_labels: Tensor | None, classes: Sequence[str]
-) -> MotionMetrics | None:
-    """How much real and generated clips ``[B, T, 3, H, W]`` in [−1, 1] of all processes move; None for images.
+def measure_motion(real: Batch, fake: Batch, classes: Sequence[str]) -> MotionMetrics | None:
+    """How much real and generated clips of all processes move; None for images.
 
     Args:
         real: real clips.
-        real_labels: their classes ``[B]``, or None.
         fake: generated clips.
-        fake_labels: their classes ``[B]``, or None.
         classes: the classes' names.
     """
-    frames = real.shape[1]
+    frames = real.clips.shape[1]
     if frames == 1:
         return None
-    moved_real, moved_fake = gathered(motion(real)).tolist(), gathered(motion(fake)).tolist()
+    moved_real, moved_fake = (gathered(motion(batch.clips)).tolist() for batch in (real, fake))
+    begins = frames > 2 and fake.start == 0
     return MotionMetrics(
         real=moved_real,
         fake=moved_fake,
-        real_classes=_names(real_labels, len(moved_real), classes),
-        fake_classes=_names(fake_labels, len(moved_fake), classes),
-        first_frame_real=gathered(first_frame_jump(real)).tolist() if frames > 2 else [],
-        first_frame=gathered(first_frame_jump(fake)).tolist() if frames > 2 else [],
+        real_classes=_names(real.labels, len(moved_real), classes),
+        fake_classes=_names(fake.labels, len(moved_fake), classes),
+        first_frame_real=gathered(first_frame_jump(real.clips)).tolist() if begins else [],
+        first_frame=gathered(first_frame_jump(fake.clips)).tolist() if begins else [],
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dvdgan.devices import autocast
 from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator, power_iterate
+from dvdgan.randomness import numpy_generator
 from dvdgan.runs.augment import NUMBERS, diff_augment
 from dvdgan.runs.distributed import gathered
 from dvdgan.runs.noise import SampleNoise, sample_numbers
@@ -62,7 +63,7 @@ def update_generator(
     def make(part: Rows) -> Batch:
         given = first if first is None or part is None else first[part]
         batch = generate(state, labels if labels is None or part is None else labels[part], part=part, first=given)
-        made.append(Batch(batch.clips.detach(), batch.labels))
+        made.append(batch._replace(clips=batch.clips.detach()))
         return batch
 
     metrics = None
@@ -73,11 +74,11 @@ def update_generator(
         if state.config.training.accumulate > 1 and not state.only_discriminators_learn:
             metrics = generator_step(state, real, make)
             shown = None if labels is None else torch.cat([batch.labels for batch in made if batch.labels is not None])
-            return Batch(torch.cat([batch.clips for batch in made]).float(), shown), metrics
+            return Batch(torch.cat([batch.clips for batch in made]).float(), shown, made[0].start), metrics
         fake = generate(state, labels, first=first)
     if not state.only_discriminators_learn:
         metrics = generator_step(state, real, fake)
-    return Batch(fake.clips.detach().float(), fake.labels), metrics
+    return fake._replace(clips=fake.clips.detach().float()), metrics
 
 
 def _goes_on(state: TrainingState, real: Batch, labels: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -93,7 +94,7 @@ def generate(
     part: Rows = None,
     first: Tensor | None = None,
 ) -> Batch:
-    """Generate clips.
+    """Generate clips, or windows of longer ones (``training.long_clips``).
 
     Args:
         state: the training's.
@@ -106,21 +107,36 @@ def generate(
 
     def clips_of(network: nn.Module, rows: Rows = None) -> Tensor:
         noise, y, given = (x if x is None or rows is None else x[rows] for x in (z, labels, first))
+        if start:  # first frames are made ones by then, too
+            return network(noise, y, state.config.network.frames, given, start)
         made = network(noise, y, first=given)
         return made if given is None else torch.cat([given.to(made.dtype), made], 1)
 
     kind, number = ("g", state.step) if index is None else ("d", _d_step(state, index))
+    start = _start(state, kind, number)
     z = torch.from_numpy(_noise(state, kind, number, part).normal("z", state.generator.z_dim)).to(state.device)
     learns = index is None and not state.only_discriminators_learn
     with autocast(state.device, state.precision), torch.set_grad_enabled(learns):
         if learns:
-            return Batch(clips_of(state.learners["generator"]), labels)
+            return Batch(clips_of(state.learners["generator"]), labels, start)
         parts = _parts(state, len(z))
         if parts == [None]:
-            return Batch(clips_of(state.generator), labels)
+            return Batch(clips_of(state.generator), labels, start)
         clips = torch.cat([clips_of(state.generator, rows) for rows in parts])
         order = torch.tensor([row for rows in parts for row in rows or ()]).argsort()
-        return Batch(clips[order.to(state.device)], labels)
+        return Batch(clips[order.to(state.device)], labels, start)
+
+
+def _start(state: TrainingState, kind: str, number: int) -> int:
+    """The frame at which a batch's generated clips begin: 0, or a later one in ``training.long_clips`` of the batches.
+
+    All clips of a batch begin at one frame, in whatever parts and processes it is made: batch norm sees them together.
+    """
+    t, network = state.config.training, state.config.network
+    later, place = numpy_generator(t.seed, f"{kind}/start", number).random(2)
+    if later >= t.long_clips:
+        return 0
+    return 1 + int(place * ((t.long_clips_until - 1) * network.frames - network.first_frames))
 
 
 def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: int = 0) -> DiscriminatorUpdate:
@@ -158,7 +174,7 @@ def _discriminators_loss(
 ) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:
     """The sum of the discriminators' losses on some clips, and what was measured, by discriminator."""
     reg, loss = state.config.training.regularisation, LOSSES[state.config.training.loss]
-    fake = Batch(fake.clips.detach().float(), fake.labels)
+    fake = fake._replace(clips=fake.clips.detach().float())
     both_labels = None if real.labels is None or fake.labels is None else torch.cat([real.labels, fake.labels])
 
     measured: dict[str, dict[str, Tensor]] = {}
@@ -243,7 +259,7 @@ def _generator_loss(
         fake_score = score(discriminator, shown, fake.labels, "fake")
         one = loss.generator(partial(score_real, discriminator), fake_score)
         total, losses[name] = total + one, one.detach()
-    if reconstruction:
+    if reconstruction and not fake.start:  # of later windows it is not known what really followed
         made = slice(state.config.network.first_frames, None)
         difference = (fake.clips[:, made].float() - real.clips[:, made]).abs().mean()
         total, losses["reconstruction"] = total + reconstruction * difference, difference.detach()

@@ -14,7 +14,12 @@ PARTS = ([0, 1, 4, 5], [2, 3, 6, 7])  # groups of two, dealt out in turn
 
 
 def new_state(parts, **options):
-    fields = {"batch_size": 8, "adam_eps": 1.0, "accumulate": parts, "regularisation": {"r1": 1.0, "every": 1}}
+    fields = {
+        "batch_size": 8,
+        "adam_eps": 1.0,
+        "accumulate": parts,
+        "regularisation": {"r1": 1.0, "every": 1, "noise": 0.1},
+    }
     config = tiny_config("unused", **{**fields, **options})
     network = tiny_network(spatial={"group": 2}, temporal={"group": 2})
     return TrainingState(config.model_copy(update={"network": network}), torch.device("cpu"), "fp32", "contiguous")

@@ -1,7 +1,12 @@
 import pytest
 import torch
 
+from conftest import tiny_config
+from dvdgan.networks import TemporalDiscriminator
+from dvdgan.training.batches import Batch
 from dvdgan.training.losses import HingeLoss, LeCam, RelativisticLoss, gradient_penalty
+from dvdgan.training.state import TrainingState
+from dvdgan.training.step import discriminator_step, generate, generator_step
 
 
 def test_hinge_d_on_known_scores():
@@ -53,3 +58,28 @@ def test_lecam_pulls_scores_to_the_other_sides_average():
     # averages: real 2, fake -1; relu(real + 1)^2 = 16, 4; relu(2 - fake)^2 = 16, 4
     assert float(lecam(real, fake)) == pytest.approx(10 + 10)
     assert (lecam.real, lecam.fake) == (2.0, -1.0)
+
+
+def test_instance_noise_is_on_what_discriminators_see_and_not_on_the_clips(monkeypatch):
+    seen = []
+    view = TemporalDiscriminator.view
+    monkeypatch.setattr(
+        TemporalDiscriminator, "view", lambda self, clips, *a: seen.append(clips) or view(self, clips, *a)
+    )
+    config = tiny_config("unused", regularisation={"noise": 0.5})
+    state = TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
+    size = config.training.batch_size
+    real = Batch(torch.zeros(size, 4, 3, 32, 32), torch.arange(size) % 3)
+    fake = generate(state, real.labels)
+    made = fake.clips.detach().clone()
+    discriminator_step(state, real, fake)
+    generator_step(state, real, fake)
+    for_d, of_fake, for_g = (clips - before for clips, before in zip(seen, (real.clips, made, made)))
+    for noise in (for_d, of_fake, for_g):
+        assert noise.std().item() == pytest.approx(0.5, rel=0.02)
+        assert noise.mean().item() == pytest.approx(0, abs=0.02)
+        assert not torch.equal(noise[0], noise[1])
+    assert not torch.equal(for_d, of_fake)
+    assert not torch.equal(of_fake, for_g)
+    assert not real.clips.any()
+    assert torch.equal(fake.clips, made)

@@ -11,8 +11,8 @@ from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widt
 from dvdgan.evaluation.classifier.report import in_lines, in_record, measure
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.resize import resize
+from dvdgan.evaluation.measured import Share
 from dvdgan.evaluation.metrics.intervals import wilson
-from dvdgan.evaluation.record import Share
 from support.clip_sets import array_set
 
 CLASSES = ["red", "green", "blue"]

@@ -20,6 +20,7 @@ from dvdgan.devices import pick_device
 from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
+from dvdgan.evaluation.classifier.results import ClassifierResults
 from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
 from dvdgan.evaluation.errors import EvaluationError
@@ -33,7 +34,8 @@ from dvdgan.evaluation.prediction.naive import Naive, naive
 from dvdgan.evaluation.prediction.scoring import futures_of, score_prediction
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.provenance import evaluated_of, reference_of, settings_of, versions_of
-from dvdgan.evaluation.record import AbsentPart, ClassifierResults, Evaluation, Sweep, is_record
+from dvdgan.evaluation.record import AbsentPart, Evaluation, is_record
+from dvdgan.evaluation.scores import Sweep
 from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings

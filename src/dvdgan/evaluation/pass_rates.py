@@ -24,8 +24,9 @@ from dvdgan.evaluation.behaviours.table import control_sets
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.measured import PassRate, Share
 from dvdgan.evaluation.progress import Stages
-from dvdgan.evaluation.record import BehaviourRates, Behaviours, PassRate, Share
+from dvdgan.evaluation.record import BehaviourRates, Behaviours
 from dvdgan.evaluation.sets import Sets
 
 _OTHERS = 5  # real clips of each class that are scored as each other class

@@ -13,7 +13,7 @@ from dvdgan.evaluation.behaviours.behaviour import Measurements, Outcome
 from dvdgan.evaluation.behaviours.calibration import Calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import PassRate, Share
+from dvdgan.evaluation.measured import PassRate, Share
 
 OTHER = "other class"
 """The name of the control that scores clips by the behaviour of a class that is not theirs."""

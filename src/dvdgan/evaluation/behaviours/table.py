@@ -19,7 +19,7 @@ from dvdgan.data.progress import with_progress
 from dvdgan.evaluation.behaviours.calibration import STORED, calibration, load, rendered_calibration, save
 from dvdgan.evaluation.behaviours.scoring import OTHER, score_sets
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import PassRate
+from dvdgan.evaluation.measured import PassRate
 from dvdgan.randomness import numpy_generator
 
 CONTROLS = ("real", "frozen", "shuffled", "reversed", OTHER)

@@ -12,9 +12,10 @@ import torch
 import dvdgan
 from dvdgan.data.progress import with_progress
 from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.classifier.results import ClassifierResults, Confusion
 from dvdgan.evaluation.clip_set import ClipSet
+from dvdgan.evaluation.measured import Share
 from dvdgan.evaluation.metrics.classification import confusion
-from dvdgan.evaluation.record import ClassifierResults, Confusion, Share
 
 CLIPS, FROZEN_FIRST, FROZEN_MIDDLE = "clips", "frozen_first", "frozen_middle"
 SINGLE_FRAMES, FRAME_CLASSIFIER = "single_frames", "frame_classifier"

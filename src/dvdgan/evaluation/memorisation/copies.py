@@ -12,11 +12,11 @@ from dvdgan.evaluation.clip_set import ClipSet, choose, joined
 from dvdgan.evaluation.features.extract import FeatureExtractor, extract
 from dvdgan.evaluation.memorisation.nearest import Nearest, Scale, nearest
 from dvdgan.evaluation.memorisation.pixels import NEAR, Fingerprints
+from dvdgan.evaluation.memorisation.results import Memorisation, Pair
 from dvdgan.evaluation.memorisation.search import Comparison, compare
 from dvdgan.evaluation.memorisation.windows import STARTS, TrainingWindows, training_windows
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.real_clips import RealClips
-from dvdgan.evaluation.record import Memorisation, Pair
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import Neighbourhood

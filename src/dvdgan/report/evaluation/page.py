@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
-from dvdgan.evaluation.record import ClipList, Evaluation, Pair, Share
+from dvdgan.evaluation.measured import Share
+from dvdgan.evaluation.memorisation.results import Pair
+from dvdgan.evaluation.record import ClipList, Evaluation
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.movies import BUDGET, Movie, movies

@@ -78,7 +78,7 @@ def classifier(tmp_path_factory, data):
     about = {
         "data": {"source": "squares", "training_clips": 3, "held_out": "none"},
         "training": {"finished": True},
-        "accuracy": measure(found, None, held_out, False),
+        "accuracy": measure(found, None, held_out),
     }
     folder = tmp_path_factory.mktemp("classifier")
     found.save(folder, about)
@@ -87,7 +87,7 @@ def classifier(tmp_path_factory, data):
 
 def run(out, settings=SMALL, **options):
     """The record of an evaluation."""
-    found, _ = evaluate(out, settings=settings, device="cpu", progress=False, say=str, **options)
+    found, _ = evaluate(out, settings=settings, device="cpu", say=str, **options)
     return found
 
 
@@ -105,7 +105,7 @@ def whole(tmp_path_factory, trained, classifier):
     patch.setattr(spaces, "TransNetClips", no_weights)
     out = tmp_path_factory.mktemp("whole")
     Means.looked, Means.left = 0, None
-    options = {"device": "cpu", "progress": False, "say": str}
+    options = {"device": "cpu", "say": str}
     found, shown = evaluate(out, settings=SMALL, model=trained, classifier=classifier, **options)
     publish(found, shown, out)
     patch.undo()
@@ -239,7 +239,7 @@ def noisy_copies(data, out):
 def test_replayed_training_clips_with_noise_are_caught(tmp_path, monkeypatch):
     monkeypatch.setattr(pass_rates, "_OTHERS", 1)
     monkeypatch.setattr("dvdgan.evaluation.inputs._LEAST_HELD_OUT", 63)
-    packed_phenomena(tmp_path / "data", 32, 12, 7, 0, False)
+    packed_phenomena(tmp_path / "data", 32, 12, 7, 0)
     copies = noisy_copies(tmp_path / "data", tmp_path / "copies")
     settings = EvaluationSettings(num=27, seeds=1, controls=False, shown=0, pairs=2)
     found = run(tmp_path / "out", settings, clips=copies, data=str(tmp_path / "data"))
@@ -385,7 +385,7 @@ def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monk
     for piece in (5, 100):
         monkeypatch.setattr(pass_rates, "_PIECE", piece)
         orders.append([])
-        found.append(pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path / str(piece)), Stages(False)))
+        found.append(pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path / str(piece)), Stages()))
     assert found[0] == found[1]
     np.testing.assert_array_equal(np.concatenate(orders[0]), orders[1][0])
     whole = score_sets(
@@ -403,12 +403,12 @@ def test_behaviours_that_clips_are_too_short_for_are_left_out(tmp_path, monkeypa
     sets = sets_of(array_set(clips, np.tile(np.arange(2), 2), names))
     limits = rendered_calibration(32, 8, 20, labels=("passing",))
     monkeypatch.setattr(pass_rates, "_limits", lambda *args: limits)
-    found = pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path), Stages(False))
+    found = pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path), Stages())
     assert [part.label for part in found.by_class] == ["passing"]
     assert found.overall["real"].of == 2
     one = sets_of(array_set(clips[:, :1], np.tile(np.arange(2), 2), names))
     with pytest.raises(EvaluationError, match="clips of 1 frames are too short"):
-        pass_rates.score_behaviours(one, 1, 0, Cache(tmp_path), Stages(False))
+        pass_rates.score_behaviours(one, 1, 0, Cache(tmp_path), Stages())
 
 
 def sets_of(clips):
@@ -420,7 +420,7 @@ def sets_of(clips):
 def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, trained, classifier, monkeypatch, whole):
     monkeypatch.setattr("dvdgan.evaluation.evaluate.MOST_MOVING", 1)
     settings = EvaluationSettings(**QUICK | {"num": 12, "shown": 2, "cache": whole[0] / "cache"})
-    options = {"settings": settings, "device": "cpu", "progress": False, "say": str}
+    options = {"settings": settings, "device": "cpu", "say": str}
     found, shown = evaluate(tmp_path, model=trained, classifier=classifier, **options)
     there = {name for name, sides in shown.classes.items() if sides[0] is not None}
     rates = {name: share.value for name, share in found.classifier.fidelity_by_class.items()}

@@ -132,7 +132,7 @@ class NoLpips:
 def scored(monkeypatch, tmp_path, real, futures, **options):
     monkeypatch.setattr(scoring, "ShiftTolerantLpips", NoLpips)
     sets = sets_from(real, **options)
-    return score_prediction(sets, futures, torch.device("cpu"), Cache(tmp_path), Stages(False))
+    return score_prediction(sets, futures, torch.device("cpu"), Cache(tmp_path), Stages())
 
 
 def test_the_best_future_is_chosen_clip_by_clip_and_leads_are_paired(monkeypatch, tmp_path):
@@ -275,7 +275,7 @@ def test_a_predictor_is_evaluated_whole_by_the_command(tmp_path, predictor, monk
 def test_the_baselines_of_a_predictor_are_there_without_the_other_controls(tmp_path, predictor, monkeypatch):
     monkeypatch.setattr(scoring, "ShiftTolerantLpips", NoLpips)
     settings = EvaluationSettings(**QUICK | {"num": 6, "seeds": 1, "shown": 1, "pairs": 0})
-    options = {"device": "cpu", "progress": False, "say": str}
+    options = {"device": "cpu", "say": str}
     found, shown = evaluate(tmp_path, model=predictor, settings=settings, **options)
     assert found.corruptions.keys() == {"copied", "extrapolated"}
     assert found.prediction.futures == 2

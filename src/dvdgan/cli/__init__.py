@@ -72,8 +72,8 @@ def _explain(error: Exception) -> int:
     from dvdgan.documents import DocumentError
     from dvdgan.evaluation.errors import EvaluationError
     from dvdgan.models import ModelError
-    from dvdgan.pipeline import PipelineError
     from dvdgan.report import ReportError
+    from dvdgan.requests import PipelineError
     from dvdgan.runs.checkpoint import CheckpointError
     from dvdgan.runs.directory import TrainingError
     from dvdgan.training import TrainingFailed

@@ -63,7 +63,6 @@ def evaluate(
     classifier: Path | str | None = None,
     settings: EvaluationSettings | None = None,
     device: str | None = None,
-    progress: bool = True,
     say: Callable[[str], None] = print,
     command: str = "",
 ) -> tuple[Evaluation, ShownClips]:
@@ -80,7 +79,6 @@ def evaluate(
         classifier: a classifier's directory; None does without.
         settings: what is measured.
         device: such as ``cpu``; None takes the accelerator where there is one.
-        progress: show progress bars on stderr.
         say: where lines for the user go.
         command: the command line, for the record.
 
@@ -99,7 +97,7 @@ def evaluate(
     if (out / CACHE).is_symlink():
         raise EvaluationError(f"{out / CACHE}: is a link; name the place that it leads to with cache=FOLDER")
     folder = settings.cache or out / CACHE
-    cache, where, stages = Cache(folder), pick_device(device), Stages(progress)
+    cache, where, stages = Cache(folder), pick_device(device), Stages()
 
     # Inputs: the clips, and the networks that look at them.
     known = None if classifier is None else Classifier.load(classifier, where)
@@ -107,7 +105,7 @@ def evaluate(
         known.require_measured()
     with stages.timed("data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
-        given = open_inputs(model, clips, data, fields, known, settings, folder, device, progress, say)
+        given = open_inputs(model, clips, data, fields, known, settings, folder, device, say)
     with closing(given):
         parts, learned = _without_learned(given.parts, known)
         sets = choose_sets(given.made, parts, settings, cache)

@@ -79,8 +79,8 @@ def find_copies(
         scale = Scale.none(references.shape[1]) if space.plain else Scale.of(references)
         about = f"{space.about} Sought in {windows.about()}."
         with stages.timed("copies"):
-            held_out = nearest(sides[1], references, windows.groups, scale, stages.shown)
-            around = nearest(sides[0][different], references, windows.groups, scale, stages.shown)
+            held_out = nearest(sides[1], references, windows.groups, scale)
+            around = nearest(sides[0][different], references, windows.groups, scale)
             labels = samples.labels[different], sets.held_out.labels
             one = compare(around, held_out, near_copies, *labels, space.name, about)
         everything = np.arange(len(different))

@@ -58,11 +58,7 @@ class Pipeline:
 
     @classmethod
     def from_pretrained(
-        cls,
-        model: str | Path,
-        device: torch.device | str | None = None,
-        precision: str = "fp32",
-        batch_size: int = 16,
+        cls, model: str | Path, device: torch.device | str | None = None, precision: str = "fp32", batch_size: int = 16
     ) -> Pipeline:
         """Load a model; the same as `dvdgan.load`.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from dvdgan.config import Config
-from dvdgan.first_frames import read_first_frames
+from dvdgan.data.decode.clip import open_clip
+from dvdgan.data.decode.pixels import WHITE
+from dvdgan.data.errors import ClipError
 from dvdgan.wording import did_you_mean, some_of
 
 
@@ -69,15 +72,42 @@ def require_first_frames(config: Config, wanted: bool) -> None:
 
 
 def first_frames(given: str | Path | np.ndarray, config: Config) -> np.ndarray:
-    """Frames that a clip begins with, uint8 ``[D, size, size, 3]``: of a file, or as they are.
+    """Frames that a clip begins with, uint8 ``[D, size, size, 3]``, of a file, or as they are.
+
+    Frames of files are rotated as the file asks, resized, cut in the middle, and transparent pixels laid on a
+    background, as in training; of a clip they are taken at the training's rate and stride.
+
+    Args:
+        given: a picture, a clip, a folder of numbered frames, or the frames.
+        config: the predictor's configuration.
 
     Raises:
         PipelineError: an array of another shape or type.
-        ClipError: a file that is no clip, or too short.
+        ClipError: there is no clip at the path, it is damaged, or it has fewer frames than the predictor takes.
     """
-    if not isinstance(given, np.ndarray):
-        return read_first_frames(given, config)
-    shape = (config.network.first_frames, config.network.size, config.network.size, 3)
-    if given.dtype != np.uint8 or given.shape != shape:
-        raise PipelineError(f"first frames are uint8 {list(shape)}, not {given.dtype} {list(given.shape)}")
-    return given
+    size, count, stride = config.network.size, config.network.first_frames, config.data.stride
+    if isinstance(given, np.ndarray):
+        shape = (count, size, size, 3)
+        if given.dtype != np.uint8 or given.shape != shape:
+            raise PipelineError(f"first frames are uint8 {list(shape)}, not {given.dtype} {list(given.shape)}")
+        return given
+    span = (count - 1) * stride + 1
+    _, frames = open_clip(
+        given,
+        size,
+        fps=config.data.target_fps,
+        background=config.data.background_colour or WHITE,
+        folder_fps=config.data.folder_fps,
+        numbers=(0, span),
+    )
+    read = list(islice(frames, span))
+    if len(read) < span:
+        wanted = f"{count} frames" if stride == 1 else f"{span} frames ({count} at stride {stride})"
+        raise ClipError(given, f"has {len(read)} of the {wanted} that this model goes on from; give a longer clip")
+    return np.stack([_middle(frame, size) for frame in read[::stride]])
+
+
+def _middle(frame: np.ndarray, size: int) -> np.ndarray:
+    """The square in the middle of ``[H, W, 3]``."""
+    top, left = (frame.shape[0] - size) // 2, (frame.shape[1] - size) // 2
+    return frame[top : top + size, left : left + size]

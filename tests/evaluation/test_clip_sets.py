@@ -252,7 +252,8 @@ def test_what_generate_writes_is_a_set_with_its_classes(tmp_path):
         assert (arrays.classes, arrays.labels.tolist(), arrays.fps) == (["a dot", "bar"], [0, 1, 0, 1], 10.0)
         assert np.array_equal(arrays.read(range(4)), made.video[:, 1:4])
         assert arrays.ids[0] == "made.npz, clip 0, frames 1 to 3"
-    write_clip(tmp_path / "one" / "a.npz", made.video[0], 10)
+    (tmp_path / "one").mkdir()
+    np.savez(tmp_path / "one" / "a.npz", clip=made.video[0], fps=10)
     assert len(open_folder(tmp_path / "one", 32, 3, tmp_path / "larger").read([0])[0, 0]) == 32
 
 

@@ -39,9 +39,7 @@ app.add_typer(data.app, name="data")
 
 
 @app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-) -> None:
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
     if version:
         say(f"dvdgan {__version__}")
         raise typer.Exit

@@ -36,12 +36,7 @@ _SETTINGS = "phenomena.json"
 
 
 def render_phenomena(
-    out_folder: str | Path,
-    size: int,
-    frames: int,
-    clips_per_class: int,
-    seed: int = 0,
-    split: str = "train",
+    out_folder: str | Path, size: int, frames: int, clips_per_class: int, seed: int = 0, split: str = "train"
 ) -> Path:
     """Render the phenomena as files: ``OUT/class/000123.mp4``, and beside it ``000123.npz`` with its truth.
 

@@ -98,7 +98,8 @@ def open_dataset(
         if not config.pack:
             store = FileSource(listing, reading(config, size), about, config.workers, limits(config))
         else:
-            store = same_store(cache, about) or _pack(listing, config, size, about, cache, say)
+            options = config.workers, limits(config), say, config.shards
+            store = same_store(cache, about) or pack(listing, cache, reading(config, size), about, *options)
     if config.background_colour is None and isinstance(store, ClipStore) and not (store.channels == 4).any():
         _log.warning("%s: data.background=random changes nothing: no packed clip has kept its transparency", source)
     return ClipDataset(
@@ -120,12 +121,7 @@ def open_dataset(
     )
 
 
-def pack_source(
-    config: DataConfig,
-    out: str | Path,
-    size: int,
-    say: Callable[[str], None] | None = None,
-) -> ClipStore:
+def pack_source(config: DataConfig, out: str | Path, size: int, say: Callable[[str], None] | None = None) -> ClipStore:
     """Pack the files that `config.source` names into a store, whichever part of a split they belong to.
 
     A clip that cannot be read is skipped, logged, and listed in the store's index with the reason. A packing that was
@@ -143,19 +139,8 @@ def pack_source(
     """
     listing = list_source(config)
     _tell(listing, say)
-    return _pack(listing, config, size, describe(listing, config, size), out, say)
-
-
-def _pack(
-    listing: Listing,
-    config: DataConfig,
-    size: int,
-    about: dict[str, Any],
-    out: str | Path,
-    say: Callable[[str], None] | None,
-) -> ClipStore:
-    limit = limits(config)
-    return pack(listing, out, reading(config, size), about, config.workers, limit, say, config.shards)
+    about, options = describe(listing, config, size), (config.workers, limits(config), say, config.shards)
+    return pack(listing, out, reading(config, size), about, *options)
 
 
 def _tell(listing: Listing, say: Callable[[str], None] | None) -> None:
@@ -186,11 +171,7 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
         labels = [entry.label for entry in entries]
         parts = assign_splits(groups, labels, parts, config.test_fraction, config.split_seed)
     if torn := leaks(groups, parts):
-        _log.warning(
-            "%s: groups of near copies lie on both sides of the split: %s",
-            config.source,
-            some_of(torn, 5),
-        )
+        _log.warning("%s: groups of near copies lie on both sides of the split: %s", config.source, some_of(torn, 5))
     divided = [replace(entry, group=group, split=part) for entry, group, part in zip(entries, groups, parts)]
     return replace(listing, entries=divided)
 

@@ -149,8 +149,7 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         reference=chosen["training"],
         held_out=chosen["held-out"],
         controls=replace(
-            pools["held-out"].take(controls),
-            of=(chosen["held-out"], np.searchsorted(rows["held-out"], controls)),
+            pools["held-out"].take(controls), of=(chosen["held-out"], np.searchsorted(rows["held-out"], controls))
         ),
         training=training,
         groups=[groups[row] for row in rows["held-out"]],

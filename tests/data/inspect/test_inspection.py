@@ -79,12 +79,12 @@ def _here():
 
 @pytest.fixture(scope="module")
 def inspection(listing):
-    return inspect_listing(listing, workers=1, size=64)
+    return inspect_listing(listing, DataConfig(workers=1))
 
 
 @pytest.fixture(scope="module")
 def by_headers(listing):
-    return inspect_listing(listing, workers=1, headers_only=True)
+    return inspect_listing(listing, DataConfig(workers=1), headers_only=True)
 
 
 def texts(inspection):
@@ -209,7 +209,7 @@ def test_a_sheet_has_rows_of_each_class_with_frames_whole_on_its_background(insp
 
 def test_nothing_usable_is_still_told(tmp_path):
     listing = Listing(tmp_path, "flat", [], [Entry(tmp_path / "a.mp4", "a.mp4")], [Problem("b.mp4", "no class")])
-    inspection = inspect_listing(listing, workers=1)
+    inspection = inspect_listing(listing, DataConfig(workers=1))
     assert [problem.source for problem in inspection.problems] == ["b.mp4", "a.mp4"]
     assert (inspection.total.clips, inspection.hints, inspection.packed_bytes) == (0, [], 0)
     assert "Cannot be used (2):" in as_text(inspection)
@@ -306,7 +306,7 @@ def test_varying_rates_and_frames_that_are_all_wide_are_told():
 def test_many_classes_and_problems_are_cut_on_the_screen_and_kept_in_json(tmp_path):
     names = [f"class {k:03} \x1b[31m 日本語の長い名前" for k in range(60)]
     problems = [Problem(f"{k}.mp4", "the file is empty" if k % 3 else f"damage {k}") for k in range(90)]
-    inspection = inspect_listing(Listing(tmp_path, "list", names, [], problems))
+    inspection = inspect_listing(Listing(tmp_path, "list", names, [], problems), DataConfig())
     text = as_text(inspection)
     assert "and 20 more classes, of 0 clips each" in text
     assert "class 039" in text

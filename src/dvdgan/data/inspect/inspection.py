@@ -26,7 +26,7 @@ from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.sources import limits, list_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError, is_store
-from dvdgan.data.workers import Limits, Workers
+from dvdgan.data.workers import Workers
 from dvdgan.data_config import DataConfig
 
 SHOWN_CLASSES = 40
@@ -89,34 +89,21 @@ def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = Fals
     """
     if config.source is not None and config.source != PHENOMENA and is_store(config.source):
         return inspect_store(ClipStore.open(config.source))
-    return inspect_listing(list_source(config), size, headers_only, config.folder_fps, config.workers, limits(config))
+    return inspect_listing(list_source(config), config, size, headers_only)
 
 
-def inspect_listing(
-    listing: Listing,
-    size: int = 64,
-    headers_only: bool = False,
-    folder_fps: float = 12.0,
-    workers: int | None = None,
-    limits: Limits | None = None,
-) -> Inspection:
-    """Inspect files.
+def inspect_listing(listing: Listing, config: DataConfig, size: int = 64, headers_only: bool = False) -> Inspection:
+    """Inspect files; see `inspect_source`.
 
     Clips that cannot be used become `Inspection.problems`; if none can be, it is for the caller to say so.
-
-    Args:
-        listing: the clips.
-        size: short side at which the clips are to be packed, in pixels.
-        headers_only: read headers, and decode no more than what is shown; otherwise every clip is decoded.
-        folder_fps: frame rate of folders of frames, in frames per second.
-        workers: how many processes decode; None is one per core.
-        limits: what a clip may take; None is `Limits()`.
     """
     shown = _to_show([entry.label for entry in listing.entries], len(listing.classes))
-    tasks = ((entry, folder_fps, not headers_only, index in shown) for index, entry in enumerate(listing.entries))
+    tasks = (
+        (entry, config.folder_fps, not headers_only, index in shown) for index, entry in enumerate(listing.entries)
+    )
     clips: list[InspectedClip] = []
     problems, failed = list(listing.problems), Counter(_classes_of(listing))
-    with Workers(workers, limits or Limits()) as pool:
+    with Workers(config.workers, limits(config)) as pool:
         title, count = "reading headers" if headers_only else "inspecting clips", len(listing.entries)
         results = with_progress(pool.run(inspect_clip, tasks), title, count)
         for entry, result in zip(listing.entries, results, strict=True):

@@ -169,8 +169,6 @@ class ClipStore:
     def verify(self) -> None:
         """Read every byte and compare the checksums of the clips.
 
-        Args:
-
         Raises:
             StoreError: the frames of a clip, which it names, are not those that were packed; in shards, of all clips.
         """

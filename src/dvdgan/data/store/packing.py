@@ -178,11 +178,7 @@ def _writing() -> Iterator[None]:
 
 
 def _plan(
-    listing: Listing,
-    reading: Reading,
-    pool: Workers,
-    writer: StoreWriter,
-    say: Callable[[str], None] | None,
+    listing: Listing, reading: Reading, pool: Workers, writer: StoreWriter, say: Callable[[str], None] | None
 ) -> list[Entry | Problem]:
     """The clips that are still to be packed, in their order, and what cannot be; DataError if they do not fit."""
     entries = [entry for entry in listing.entries if entry.source not in writer.done]

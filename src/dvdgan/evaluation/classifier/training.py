@@ -178,10 +178,7 @@ def _train(run: Run, state: _State, parts: Parts, settings: ClassifierSettings) 
     if state.precision == "auto":
         state.precision = _quicker(len(parts.train.classes), settings, state.device)
     every = max(1, min(20, settings.steps // 20))  # steps between lines of the log
-    with (
-        run.training("training a classifier"),
-        Prefetcher(parts.train, settings.batch_size, 1, state.step) as batches,
-    ):
+    with run.training("training a classifier"), Prefetcher(parts.train, settings.batch_size, 1, state.step) as batches:
         while run.goes_on:
             rate = _learning_rate(state.step, settings)
             for name, metrics in _training_step(state, settings, rate, *next(batches)).items():
@@ -256,12 +253,7 @@ def _quicker(classes: int, settings: ClassifierSettings, device: torch.device) -
 
 
 def _finish(
-    state: _State,
-    parts: Parts,
-    data: DataConfig,
-    settings: ClassifierSettings,
-    out: Path,
-    say: Callable[[str], None],
+    state: _State, parts: Parts, data: DataConfig, settings: ClassifierSettings, out: Path, say: Callable[[str], None]
 ) -> Classifier:
     """Measure what the networks are now, and save the classifier."""
     s, classes = settings, parts.train.classes

@@ -274,7 +274,7 @@ def test_a_folder_without_classes_is_compared_without_them(tmp_path, data, monke
 
 def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
     settings = EvaluationSettings(num=7, seeds=2)
-    given = open_inputs(trained, None, None, [], None, settings, tmp_path, "cpu", False, print)
+    given = open_inputs(trained, None, None, [], None, settings, tmp_path, "cpu", print)
     sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
     assert sets.classes == CLASSES
     assert [np.bincount(clips.labels).tolist() for clips in sets.generated] == [[3, 2, 2]] * 2
@@ -310,14 +310,14 @@ def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
 )
 def test_training_clips_that_are_not_searched_for_copies_are_told(tmp_path, trained, own, fields, said):
     model = edited_copy(trained / "model", tmp_path / "model", own)
-    given = open_inputs(model, None, None, fields, None, SMALL, tmp_path, "cpu", False, print)
+    given = open_inputs(model, None, None, fields, None, SMALL, tmp_path, "cpu", print)
     assert (said in given.unsearched) if said else given.unsearched == ""
 
 
 def test_a_built_in_model_is_named_by_its_name(tmp_path, trained, monkeypatch):
     shutil.copytree(trained / "model", tmp_path / "builtin" / "tiny-32")
     monkeypatch.setattr("dvdgan.models.BUILTIN", tmp_path / "builtin")
-    given = open_inputs(Path("tiny-32"), None, None, [], None, SMALL, tmp_path, "cpu", False, print)
+    given = open_inputs(Path("tiny-32"), None, None, [], None, SMALL, tmp_path, "cpu", print)
     assert given.path == tmp_path / "builtin" / "tiny-32"
 
 
@@ -364,7 +364,7 @@ def test_clips_that_cannot_be_used_or_play_at_another_speed_are_told(tmp_path, d
             writer.add(np.full((4 if number else 3, 32, 32, 3), number, np.uint8), number % 3, f"{number}", 30.0)
     given = open_inputs(
         None, tmp_path / "made", str(data), ["data.test_fraction=0.5"], None, EvaluationSettings(num=6, frames=4),
-        tmp_path, "cpu", False, print,
+        tmp_path, "cpu", print,
     )  # fmt: skip
     warnings = choose_sets(given.made, given.parts, EvaluationSettings(num=6, frames=4), Cache(tmp_path)).warnings
     assert any("1 clips are shorter than 4 frames and left out" in warning for warning in warnings)
@@ -432,7 +432,7 @@ def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, tra
 def test_classes_are_matched_by_name(tmp_path, trained):
     other = write_store(tmp_path / "other", frames=4, per_class=6, classes=("sky", "moon", "dot"))
     settings = EvaluationSettings(num=4, seeds=1, frames=4)
-    given = open_inputs(trained, None, str(other), [], None, settings, tmp_path, "cpu", False, print)
+    given = open_inputs(trained, None, str(other), [], None, settings, tmp_path, "cpu", print)
     sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
     assert sets.classes == ["sky", "dot"]
     assert [sets.generated[0].ids[row].split()[-1] for row in range(2)] == ["sky", "dot"]
@@ -440,7 +440,7 @@ def test_classes_are_matched_by_name(tmp_path, trained):
     assert "moon" in sets.warnings[0]
     assert "bar" in sets.warnings[1]
     strange = write_store(tmp_path / "strange", frames=4, classes=("sun", "moon"))
-    given = open_inputs(trained, None, str(strange), [], None, settings, tmp_path, "cpu", False, print)
+    given = open_inputs(trained, None, str(strange), [], None, settings, tmp_path, "cpu", print)
     with pytest.raises(EvaluationError, match="share none"):
         choose_sets(given.made, given.parts, settings, Cache(tmp_path))
 
@@ -448,7 +448,7 @@ def test_classes_are_matched_by_name(tmp_path, trained):
 def test_a_run_is_compared_with_the_clips_that_it_packed(tmp_path, data, trained):
     shutil.copytree(data, tmp_path / "run" / "data")
     shutil.copytree(trained / "model", tmp_path / "run" / "model")
-    options = [], None, SMALL, tmp_path, "cpu", False, print
+    options = [], None, SMALL, tmp_path, "cpu", print
     for model in ("run", "run/model"):
         given = open_inputs(tmp_path / model, None, None, *options)
         assert given.data.source == str(tmp_path / "run" / "data")
@@ -470,7 +470,7 @@ def relabelled_copy(store, out, names):
 def test_classes_that_differ_in_case_are_matched_and_told(tmp_path, data):
     renamed = relabelled_copy(data, tmp_path / "renamed", ["Dot", "bar", "Skies"])
     settings = EvaluationSettings(num=4, seeds=1, frames=4)
-    options = [["data.test_fraction=0.5"], None, settings, tmp_path / "out", "cpu", False, print]
+    options = [["data.test_fraction=0.5"], None, settings, tmp_path / "out", "cpu", print]
     given = open_inputs(None, renamed, str(data), *options)
     sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
     assert sets.classes == ["dot", "bar"]
@@ -499,7 +499,7 @@ def test_clips_that_the_classifier_was_trained_on_are_left_out_and_told(tmp_path
         EvaluationSettings(num=6, seeds=1, frames=4, controls=False, truncations=()),
     )
     options = {"clips": data, "data": str(data), "fields": fields, "settings": settings}
-    given = open_inputs(None, data, str(data), fields, None, settings, tmp_path / "in", "cpu", False, print)
+    given = open_inputs(None, data, str(data), fields, None, settings, tmp_path / "in", "cpu", print)
     held_out = given.parts.held_out
     some = run(tmp_path / "some", classifier=knowing(classifier, tmp_path / "a", range(12), held_out), **options)
     assert "was trained on 12 of the 30 clips that are held out here, which are left out" in some.warnings[0]

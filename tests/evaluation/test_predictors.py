@@ -208,7 +208,7 @@ def _networks(monkeypatch):
 def test_a_predictor_goes_on_from_held_out_clips_of_the_class(tmp_path, predictor):
     def sets(num):
         settings = EvaluationSettings(num=num, seeds=2)
-        given = open_inputs(predictor, None, None, [], None, settings, tmp_path, "cpu", False, print)
+        given = open_inputs(predictor, None, None, [], None, settings, tmp_path, "cpu", print)
         return choose_sets(given.made, given.parts, settings, Cache(tmp_path))
 
     found, fewer, more = sets(9), sets(6), sets(24)

@@ -25,7 +25,8 @@ OPEN = re.compile(r"…|[A-Z]{3,}=VALUE|\b(?:PRESET|[A-Z])\b")  # what a reader 
 def lines_of(page):
     """Lines of the code blocks, continued ones joined, and code in prose; and whether each is of a block."""
     text = page.read_text()
-    blocks = [block for _, block in re.findall(r"^```(bash|)\n(.*?)^```", text, re.M | re.S)]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+    blocks = [block for language, block in fenced if language in ("bash", "")]
     blocks += re.findall(r"^ {4}(\S.*)", text, re.M)
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
         yield line, True

@@ -83,7 +83,7 @@ def decoding(path: Path, size: int, **cut: float) -> float:
 def packing(config: DataConfig, out: Path, size: int) -> dict[str, float]:
     """Seconds of a core for each of the files, the start of the decoder's process included."""
     before = os.times()
-    pack_source(config, out, size, progress=False)
+    pack_source(config, out, size)
     user, system, decoding_user, decoding_system = (now - then for now, then in zip(os.times()[:4], before))
     writer, decoder = (user + system) / COPIES, (decoding_user + decoding_system) / COPIES
     return {"s of a core a clip": writer + decoder, "s of these in the one writer": writer}

@@ -118,13 +118,11 @@ def main() -> None:
         config = DataConfig(source=str(source))
         every = 240 * COPIES
         again = iter(range(10**6))
-        pack = lambda: pack_source(config, folder / f"store-{next(again)}", SIZE, progress=False)  # noqa: E731
+        pack = lambda: pack_source(config, folder / f"store-{next(again)}", SIZE)  # noqa: E731
         found["packing"] = figures("packing, with the start of its processes", pack, COPIES, every, options.seconds)
         steps = iter(range(10**6))
         for what, settings in {"from a packed store": {"pack": True}, "decoded when drawn": {"pack": False}}.items():
-            data = open_dataset(
-                config.model_copy(update=settings), SIZE, FRAMES, folder / "cache", progress=False, seed=0
-            )
+            data = open_dataset(config.model_copy(update=settings), SIZE, FRAMES, folder / "cache", seed=0)
             draw = lambda data=data: data.batch(next(steps), 0, BATCH, 1)  # noqa: E731
             found[what] = figures(f"batches {what}", draw, BATCH, BATCH * FRAMES, options.seconds)
             data.store.close()

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dvdgan.config import Config, TrainingConfig
+from dvdgan.data.progress import hidden_progress
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data_config import DataConfig
 from dvdgan.network_config import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
@@ -32,6 +33,12 @@ def tiny_network(**changes) -> NetworkConfig:
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_bars():
+    with hidden_progress():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

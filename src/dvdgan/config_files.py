@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from dvdgan.config import Config
 from dvdgan.documents import MOST_QUOTED, DocumentError, parse_yaml, read_text, shortened
+from dvdgan.wording import did_you_mean
 
 _MOST_FAULTS = 3  # that a message names
 
@@ -59,8 +60,7 @@ def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Con
     else:
         names = preset_names()
         if preset not in names:
-            near = difflib.get_close_matches(preset, names, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"presets are {', '.join(names)}"
+            hint = did_you_mean(preset, names, f"presets are {', '.join(names)}", cutoff=0.4)
             raise ConfigError(f"there is no preset {preset!r}; {hint} (a file's name must end in .yaml)")
         where = f"preset {preset}"
         text = _preset_dir().joinpath(f"{preset}.yaml").read_text(encoding="utf-8")
@@ -145,8 +145,7 @@ def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
     sections = {p.rsplit(".", depth)[0] for p in known for depth in range(1, p.count(".") + 1)}
     if path not in known and path not in sections:
         same_leaf = [p for p in known if p.rsplit(".", 1)[-1] == leaf]
-        near = same_leaf or difflib.get_close_matches(path, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`dvdgan fields` lists them all"
+        hint = did_you_mean(path, same_leaf or known, "`dvdgan fields` lists them all", 0 if same_leaf else 0.5)
         raise ConfigError(f"there is no field {shortened(repr(path))}; {hint}")
     node = tree
     for parent in parents:

@@ -16,7 +16,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -269,23 +269,32 @@ def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> lis
     ]
 
 
-def _read_config(path: Path) -> Config:
-    text = _read_text(path)
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say as a `ModelError` what is wrong with a file that is read."""
     try:
-        return parse_config(parse_yaml(text, str(path)), str(path))
-    except DocumentError as error:
-        raise ModelError(str(error)) from None
-    except ConfigError as error:
+        yield
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing; {path.parent} is not a model directory") from None
+    except (ConfigError, DocumentError) as error:
         raise ModelError(str(error).splitlines()[0]) from None
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: damaged or not a safetensors file ({error})") from None
+
+
+def _read_text(path: Path) -> str:
+    with _reading(path):
+        return read_text(path)
+
+
+def _read_config(path: Path) -> Config:
+    with _reading(path):
+        return parse_config(parse_yaml(read_text(path), str(path)), str(path))
 
 
 def _read_classes(path: Path, count: int) -> tuple[list[str], list[float]]:
-    try:
+    with _reading(path):
         content = read_json(path, finite=False)
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except DocumentError as error:
-        raise ModelError(str(error)) from None
     classes: Any = content.get("classes") if isinstance(content, dict) else None
     weights: Any = content.get("weights") if isinstance(content, dict) else None
     if not (_all_are(classes, str) and _all_are(weights, int, float)):
@@ -303,33 +312,13 @@ def _all_are(values: Any, *kinds: type) -> bool:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with open_regular(path), safe_open(path, framework="pt") as file:
-            found, _, version = (file.metadata() or {}).get("format", "").partition(" ")
-            if found != FORMAT:
-                raise ModelError(f"{path}: not a dvdgan model (its format is {found or 'not named'})")
-            if version != FORMAT_VERSION:
-                raise ModelError(
-                    f"{path}: format version {version or '1'}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan, "
-                    "or train the model again"
-                )
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except DocumentError as error:
-        raise ModelError(str(error)) from None
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: damaged or not a safetensors file ({error})") from None
-
-
-def _missing(path: Path) -> ModelError:
-    return ModelError(f"{path}: missing; {path.parent} is not a model directory")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return read_text(path)
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except DocumentError as error:
-        raise ModelError(str(error)) from None
+    with _reading(path), open_regular(path), safe_open(path, framework="pt") as file:
+        found, _, version = (file.metadata() or {}).get("format", "").partition(" ")
+        if found != FORMAT:
+            raise ModelError(f"{path}: not a dvdgan model (its format is {found or 'not named'})")
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"{path}: format version {version or '1'}, but this dvdgan reads {FORMAT_VERSION}; update dvdgan, "
+                "or train the model again"
+            )
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no dict)

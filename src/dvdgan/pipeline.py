@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 from pathlib import Path
@@ -14,9 +13,9 @@ from torch import Tensor
 
 from dvdgan.clips import Batch, Clips, ClipStream
 from dvdgan.devices import pick_device
-from dvdgan.first_frames import read_first_frames
 from dvdgan.models import Model, load_model, save_model
 from dvdgan.networks.statistics import load_statistics
+from dvdgan.requests import PipelineError, first_frames, label_indices, mixture_name, require_first_frames
 from dvdgan.sampling import (
     MOST_SETTLED,
     TruncationKind,
@@ -30,10 +29,6 @@ from dvdgan.sampling import (
 )
 
 P = ParamSpec("P")
-
-
-class PipelineError(ValueError):
-    """A request that the model cannot fulfil; the message is one line and names the mend."""
 
 
 def _arguments_of(
@@ -63,11 +58,7 @@ class Pipeline:
 
     @classmethod
     def from_pretrained(
-        cls,
-        model: str | Path,
-        device: torch.device | str | None = None,
-        precision: str = "fp32",
-        batch_size: int = 16,
+        cls, model: str | Path, device: torch.device | str | None = None, precision: str = "fp32", batch_size: int = 16
     ) -> Pipeline:
         """Load a model; the same as `dvdgan.load`.
 
@@ -132,8 +123,8 @@ class Pipeline:
         """
         if num is not None and num < 1:
             raise PipelineError(f"num must be 1 or more, not {num}")
-        self._require_first_frames(False)
-        indices = self._label_indices(labels)
+        require_first_frames(self.model.config, False)
+        indices = label_indices(labels, self.classes)
         count = num if num is not None else max(len(indices), 1)
         chosen = [indices[i % len(indices)] for i in range(count)] if indices else []
         names = [self.classes[index] for index in chosen] if chosen else ["clip"] * count
@@ -184,12 +175,12 @@ class Pipeline:
                 that are no first frames.
             ClipError: a file that is no clip, or too short.
         """
-        self._require_first_frames(True)
+        require_first_frames(self.model.config, True)
         if num < 1:
             raise PipelineError(f"num must be 1 or more, not {num}")
         given = [first] if isinstance(first, (str, Path, np.ndarray)) else list(first)
-        starts = np.stack([self._first_frames(one) for one in given])  # [S, D, size, size, 3]
-        indices: list[int | None] = list(self._label_indices(labels)) or [None]
+        starts = np.stack([first_frames(one, self.model.config) for one in given])  # [S, D, size, size, 3]
+        indices: list[int | None] = list(label_indices(labels, self.classes)) or [None]
         each = labels is not None and len(indices) == len(given)
         pairs = [(start, index) for start in range(len(given)) for index in ([indices[start]] if each else indices)]
         clips = [(start, index, seed + future) for start, index in pairs for future in range(num)]
@@ -210,24 +201,6 @@ class Pipeline:
     def predict(self, *args: Any, **options: Any) -> Clips:
         """Go on from first frames; arguments and errors as of `stream_prediction`."""
         return self.stream_prediction(*args, **options).read()
-
-    def _first_frames(self, one: str | Path | np.ndarray) -> np.ndarray:
-        """uint8 ``[D, size, size, 3]``."""
-        if not isinstance(one, np.ndarray):
-            return read_first_frames(one, self.model.config)
-        network = self.model.config.network
-        shape = (network.first_frames, network.size, network.size, 3)
-        if one.dtype != np.uint8 or one.shape != shape:
-            raise PipelineError(f"first frames are uint8 {list(shape)}, not {one.dtype} {list(one.shape)}")
-        return one
-
-    def _require_first_frames(self, wanted: bool) -> None:
-        count = self.model.config.network.first_frames
-        if wanted and not count:
-            raise PipelineError("this model takes no first frames: it makes whole clips (generate)")
-        if count and not wanted:
-            what = "a first frame" if count == 1 else f"{count} first frames"
-            raise PipelineError(f"this model goes on from {what}: give them (predict, with --first)")
 
     def stream_interpolation(
         self,
@@ -251,7 +224,7 @@ class Pipeline:
         Raises:
             PipelineError: fewer than two seeds, or labels that are neither one nor as many as seeds.
         """
-        self._require_first_frames(False)
+        require_first_frames(self.model.config, False)
         seeds = list(seeds)
         if len(seeds) < 2 or steps < 2:
             raise PipelineError(
@@ -260,13 +233,13 @@ class Pipeline:
         ends = self._latents(seeds, truncation, truncation_kind)
         y_ends = None
         if self.classes:
-            indices = self._label_indices(labels if labels is not None else 0)
+            indices = label_indices(labels if labels is not None else 0, self.classes)
             indices = indices * len(seeds) if len(indices) == 1 else indices
             if len(indices) != len(seeds):
                 raise PipelineError(f"{len(indices)} classes for {len(seeds)} seeds: give one class, or one per seed")
             y_ends = torch.eye(len(self.classes))[indices]
         elif labels is not None:
-            self._label_indices(labels)  # says that the model is unconditional
+            label_indices(labels, self.classes)  # says that the model is unconditional
         z, mixtures, names, nearest = [], [], [], []
         for leg in range(len(seeds) - 1):
             for fraction in np.linspace(0, 1, steps)[1 if leg else 0 :]:
@@ -275,7 +248,7 @@ class Pipeline:
                 if y_ends is not None:
                     mixture = torch.lerp(y_ends[leg], y_ends[leg + 1], float(fraction))
                     mixtures.append(mixture)
-                    names.append(self._mixture_name(mixture))
+                    names.append(mixture_name(mixture, self.classes))
                 else:
                     names.append("clip")
 
@@ -360,40 +333,6 @@ class Pipeline:
             batches, size = self.model.config.training.statistics_batches, min(self.batch_size, MOST_SETTLED)
             settle_statistics(self.model.generator, weights, truncation, kind, batches, size, precision=self.precision)
         self._settled = (truncation, kind)
-
-    def _label_indices(self, labels: str | int | Sequence[str | int] | None) -> list[int]:
-        if not self.classes:
-            if labels is not None:
-                raise PipelineError("this model is unconditional: leave the class out")
-            return []
-        if labels is None:
-            return list(range(len(self.classes)))
-        if isinstance(labels, (str, int, np.integer)):
-            labels = [labels]
-        return [self._label_index(label) for label in labels]
-
-    def _label_index(self, label: str | int) -> int:
-        if isinstance(label, (int, np.integer)):
-            if not 0 <= label < len(self.classes):
-                raise PipelineError(f"class number {label} is not from 0 to {len(self.classes) - 1}")
-            return int(label)
-        if label in self.classes:
-            return self.classes.index(label)
-        lower = {name.lower(): index for index, name in enumerate(self.classes)}
-        if label.lower() in lower:
-            return lower[label.lower()]
-        near = difflib.get_close_matches(label.lower(), lower, n=3, cutoff=0.5)
-        names = [self.classes[lower[name]] for name in near]
-        hint = (
-            f"did you mean {' or '.join(names)}?"
-            if names
-            else f"its classes are {', '.join(self.classes[:20])}" + (" …" if len(self.classes) > 20 else "")
-        )
-        raise PipelineError(f"the model has no class {label!r}; {hint}")
-
-    def _mixture_name(self, mixture: Tensor) -> str:
-        parts = [(self.classes[i], float(w)) for i, w in enumerate(mixture) if w > 0]
-        return parts[0][0] if len(parts) == 1 else ", ".join(f"{name} {w:.0%}" for name, w in parts)
 
 
 load = Pipeline.from_pretrained

@@ -6,20 +6,17 @@ nothing; operations add up by PyTorch's own formulas, and every tensor's bytes a
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from dvdgan.capacity import gib
 from dvdgan.config import Config
 from dvdgan.config_files import ConfigError, updated
+from dvdgan.counting import Counter
 from dvdgan.devices import autocast, pick_device
 from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
@@ -118,7 +115,7 @@ def _step(config: Config, devices: int, cpu: bool) -> tuple[dict[str, int], int,
         set_checkpointing(net, "none" if t.checkpointing == "auto" else t.checkpointing)
         use_channels_last(net)
         net.to(dtype)  # stands for autocast, which the meta device has not
-    with _Counter(nets.values()) as counted:
+    with Counter(nets.values()) as counted:
         for _ in range(t.accumulate):
             peaks = _training_step(config, t.batch_size // devices // t.accumulate, nets, dtype, counted)
     both, g = sum(parameters.values()), parameters["generator"]
@@ -129,7 +126,7 @@ def _step(config: Config, devices: int, cpu: bool) -> tuple[dict[str, int], int,
 
 
 def _training_step(
-    config: Config, batch: int, nets: dict[str, torch.nn.Module], dtype: torch.dtype, counted: _Counter
+    config: Config, batch: int, nets: dict[str, torch.nn.Module], dtype: torch.dtype, counted: Counter
 ) -> tuple[int, int]:
     """The work of `dvdgan.training.step`, without the optimisers, penalties, and the frames before windows of longer
     clips (``training.long_clips``).
@@ -202,54 +199,10 @@ def _sampling(config: NetworkConfig, whole: bool) -> tuple[int, int]:
     chunk = generator.frames if whole else max(1, min(generator.frames, largest_pass(generator)))
     shape = (1, config.first_frames, 3, config.size, config.size)
     first = torch.empty(shape, device="meta") if config.first_frames else None
-    with _Counter([generator]) as counted:
+    with Counter([generator]) as counted:
         for frames in generator.stream(z, labels, chunk=chunk, first=first):
             del frames
     return counted.flops, counted.peak
-
-
-class _Counter(TorchDispatchMode):
-    """Counts operations, and follows the bytes of tensors that are made within it.
-
-    PyTorch's `FlopCounterMode` has the same formulas, but leaves cycles behind that keep a step's tensors alive.
-
-    Args:
-        networks: whose weights and buffers were there before; views of them are nothing new.
-
-    Attributes:
-        flops: floating-point operations.
-        now: bytes that are held.
-        peak: the most that were.
-    """
-
-    def __init__(self, networks: Iterable[torch.nn.Module]) -> None:
-        super().__init__()
-        self.flops = self.now = self.peak = 0
-        self._held = {
-            tensor.untyped_storage()._cdata for net in networks for tensor in (*net.parameters(), *net.buffers())
-        }
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        kwargs = kwargs or {}
-        made = func(*args, **kwargs)
-        if (formula := flop_registry.get(func._overloadpacket)) is not None:
-            self.flops += formula(*args, **kwargs, out_val=made)
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, Tensor):
-                self._hold(tensor.untyped_storage())
-        return made
-
-    def _hold(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._held:
-            self._held.add(key)
-            self.now += size
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._release, key, size)
-
-    def _release(self, key: int, size: int) -> None:
-        self._held.discard(key)
-        self.now -= size
 
 
 def in_lines(config: Config, clips: int | None, devices: int, flops: float | None) -> str:

@@ -173,13 +173,7 @@ def stream_clips(
 
 
 def chain_clips(
-    network: Generator,
-    z: Tensor,
-    labels: Tensor | None,
-    frames: int,
-    chunk: int,
-    precision: str,
-    first: np.ndarray,
+    network: Generator, z: Tensor, labels: Tensor | None, frames: int, chunk: int, precision: str, first: np.ndarray
 ) -> Iterator[np.ndarray]:
     """`stream_clips` of a predictor, with the last frames made as the new first frames after each trained length."""
     yield first

@@ -190,10 +190,7 @@ def test_a_part_of_a_split_is_drawn_alone(parts):
 
 def test_a_share_is_held_out_by_whole_groups(parts):
     wanted = {"source": str(parts.path), "test_fraction": 0.3, "split_seed": 1}
-    held = [
-        drawn(open_dataset(DataConfig(**wanted, split=split), SIZE, 2, "nowhere", progress=False))
-        for split in ("train", "test")
-    ]
+    held = [drawn(open_dataset(DataConfig(**wanted, split=split), SIZE, 2, "nowhere")) for split in ("train", "test")]
     assert held[0] | held[1] == set(range(6))
     assert not held[0] & held[1]
     assert {1, 4} <= held[1], "what the store says stays, and takes the rest of its group along"
@@ -260,7 +257,7 @@ def test_transparent_pixels_show_the_background(tmp_path):
 def test_transparency_that_was_packed_away_is_said(parts, caplog):
     for background, said in (("#ffffff", 0), ("random", 1)):
         caplog.clear()
-        open_dataset(config(parts.path, background=background), SIZE, 2, "nowhere", progress=False)
+        open_dataset(config(parts.path, background=background), SIZE, 2, "nowhere")
         assert caplog.text.count("no packed clip has kept its transparency") == said
 
 
@@ -353,7 +350,7 @@ def config(source, **fields):
 
 def test_class_folders_are_packed_and_bad_files_reported(folder, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        data = open_dataset(config(folder), SIZE, 4, tmp_path / "cache", progress=False)
+        data = open_dataset(config(folder), SIZE, 4, tmp_path / "cache")
     store = data.store
     assert store.classes == ["cat", "dog"]
     assert store.sources == ["cat/d.mp4", "cat/deep/c.webp", "dog/a.gif", "dog/b.mp4"]
@@ -373,14 +370,14 @@ def test_class_folders_are_packed_and_bad_files_reported(folder, tmp_path, caplo
 def test_linked_class_folders_are_followed(folder, tmp_path):
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "hounds").symlink_to(folder / "dog", target_is_directory=True)
-    store = pack_source(config(tmp_path / "links"), tmp_path / "store", SIZE, progress=False)
+    store = pack_source(config(tmp_path / "links"), tmp_path / "store", SIZE)
     assert store.sources == ["hounds/a.gif", "hounds/b.mp4"]
 
 
 def test_a_dangling_link_is_skipped_and_reported(tmp_path):
     clip_file(tmp_path / "flat" / "a.mp4")
     (tmp_path / "flat" / "b.mp4").symlink_to(tmp_path / "gone.mp4")
-    store = open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "cache", progress=False).store
+    store = open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "cache").store
     assert store.sources == ["a.mp4"]
     assert store.skipped == [Problem("b.mp4", "a broken link")]
 
@@ -388,7 +385,7 @@ def test_a_dangling_link_is_skipped_and_reported(tmp_path):
 def test_a_cache_in_its_own_source_is_refused(tmp_path):
     clip_file(tmp_path / "flat" / "a.mp4")
     with refused(DataError, "lies in the source"):
-        open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "flat" / "run" / "data", progress=False)
+        open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "flat" / "run" / "data")
     assert os.listdir(tmp_path / "flat") == ["a.mp4"]
 
 
@@ -396,13 +393,13 @@ def test_a_list_may_have_its_run_beside_it(tmp_path):
     """Nothing but what is listed becomes a clip."""
     clip_file(tmp_path / "videos" / "a.mp4")
     (tmp_path / "mine.csv").write_text("path,label\nvideos/a.mp4,cat\n")
-    data = open_dataset(config(tmp_path / "mine.csv"), SIZE, 4, tmp_path / "runs" / "data", progress=False)
+    data = open_dataset(config(tmp_path / "mine.csv"), SIZE, 4, tmp_path / "runs" / "data")
     assert (data.classes, data.store.sources) == (["cat"], ["videos/a.mp4"])
 
 
 def test_a_kept_store_outlives_its_source(folder, tmp_path):
     def opened(**changes):
-        return open_dataset(config(folder, **changes), SIZE, 4, tmp_path / "cache", progress=False, keep=True)
+        return open_dataset(config(folder, **changes), SIZE, 4, tmp_path / "cache", keep=True)
 
     first = opened()
     clip_file(folder / "dog/new.mp4", seed=9)
@@ -422,7 +419,7 @@ def test_a_kept_store_outlives_its_source(folder, tmp_path):
 def test_flat_folder_has_no_classes(tmp_path):
     for seed in range(3):
         clip_file(tmp_path / "flat" / f"{seed}.mp4", seed=seed)
-    data = open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "cache", progress=False)
+    data = open_dataset(config(tmp_path / "flat"), SIZE, 4, tmp_path / "cache")
     assert (data.classes, data.labels.tolist()) == ([], [0, 0, 0])
     assert data.fake_labels(0, 0, 5).tolist() == [0] * 5
     assert "no classes" in data.summary()
@@ -439,7 +436,7 @@ def test_packed_folder_is_used_again_until_a_file_or_the_size_changes(folder, tm
     monkeypatch.setattr(sources, "pack", counting)
 
     def opened(size=SIZE):
-        return open_dataset(config(folder), size, 4, tmp_path / "cache", progress=False)
+        return open_dataset(config(folder), size, 4, tmp_path / "cache")
 
     assert len(opened()) == len(opened()) == 4
     assert len(packed) == 1
@@ -458,14 +455,14 @@ def test_packed_folder_is_used_again_until_a_file_or_the_size_changes(folder, tm
 
 
 def test_packed_store_is_opened_where_it_is(folder, tmp_path):
-    pack_source(config(folder), tmp_path / "store", SIZE, progress=False)
-    data = open_dataset(config(tmp_path / "store", flip=True, stride=2), SIZE, 3, tmp_path / "cache", False, seed=4)
+    pack_source(config(folder), tmp_path / "store", SIZE)
+    data = open_dataset(config(tmp_path / "store", flip=True, stride=2), SIZE, 3, tmp_path / "cache", seed=4)
     assert data.store.path == tmp_path / "store"
     assert (data.flip, data.stride, data.seed) == (True, 2, 4)
     assert not (tmp_path / "cache").exists()
     os.remove(tmp_path / "store" / "index.json")
     with pytest.raises(StoreError, match=r"no index\.json"):
-        open_dataset(config(tmp_path / "store"), SIZE, 3, tmp_path / "cache", progress=False)
+        open_dataset(config(tmp_path / "store"), SIZE, 3, tmp_path / "cache")
 
 
 def test_nothing_usable_is_one_line(tmp_path):
@@ -482,7 +479,7 @@ def test_nothing_usable_is_one_line(tmp_path):
         (file, "is a file"),
     ]:
         with refused(DataError, message) as caught:
-            open_dataset(config(source), SIZE, 4, tmp_path / "cache", progress=False)
+            open_dataset(config(source), SIZE, 4, tmp_path / "cache")
         assert str(caught.value).startswith(str(source))
     with pytest.raises(DataError, match=r"data\.source"):
         open_dataset(DataConfig(), SIZE, 4, tmp_path / "cache")
@@ -506,7 +503,7 @@ def rendered(monkeypatch):
 def test_phenomena_are_rendered_once_per_setting(rendered, tmp_path, monkeypatch):
     def opened(size=32, frames=4, seed=0, clips=2, stride=1):
         wanted = DataConfig(source="phenomena", seed=seed, clips_per_class=clips, stride=stride)
-        return open_dataset(wanted, size, frames, tmp_path / "cache", progress=False)
+        return open_dataset(wanted, size, frames, tmp_path / "cache")
 
     total = 2 * len(phenomena.CLASSES)
     data = opened()
@@ -529,14 +526,14 @@ def test_phenomena_are_rendered_once_per_setting(rendered, tmp_path, monkeypatch
 
 def test_kept_phenomena_outlive_their_renderer_but_not_a_packed_source(rendered, tmp_path, monkeypatch):
     wanted = DataConfig(source="phenomena", clips_per_class=1)
-    first = open_dataset(wanted, 32, 4, tmp_path / "cache", progress=False, keep=True)
+    first = open_dataset(wanted, 32, 4, tmp_path / "cache", keep=True)
     monkeypatch.setattr(rendering, "_digest", lambda: "other code")
-    again = open_dataset(wanted, 32, 4, tmp_path / "cache", progress=False, keep=True)
+    again = open_dataset(wanted, 32, 4, tmp_path / "cache", keep=True)
     assert len(rendered) == len(phenomena.CLASSES)
     assert first.store.identity == again.store.identity
     with StoreWriter(tmp_path / "store", 32, [], {}) as writer:
         writer.add(coded_clip(0, 4, 32, 32), 0, "a", 12)
-    assert len(open_dataset(config(tmp_path / "store"), 32, 4, tmp_path / "cache", False, keep=True)) == 1
+    assert len(open_dataset(config(tmp_path / "store"), 32, 4, tmp_path / "cache", keep=True)) == 1
 
 
 def test_interrupted_rendering_leaves_no_store(rendered, tmp_path, monkeypatch):
@@ -549,24 +546,24 @@ def test_interrupted_rendering_leaves_no_store(rendered, tmp_path, monkeypatch):
 
     monkeypatch.setattr(phenomena, "render", breaks)
     with pytest.raises(DataError, match="sizes from 32"):
-        open_dataset(DataConfig(source="phenomena", clips_per_class=2), 8, 4, tmp_path / "cache", progress=False)
+        open_dataset(DataConfig(source="phenomena", clips_per_class=2), 8, 4, tmp_path / "cache")
     assert os.listdir(tmp_path) == []
 
 
 def test_rendered_files_can_be_used_as_a_folder(rendered, tmp_path):
-    out = render_phenomena(tmp_path / "out", 32, 4, clips_per_class=2, progress=False)
+    out = render_phenomena(tmp_path / "out", 32, 4, clips_per_class=2)
     label = phenomena.CLASSES[0]
     assert sorted(os.listdir(out / label)) == ["000000.mp4", "000000.npz", "000001.mp4", "000001.npz"]
     with np.load(out / label / "000001.npz") as truth:
         assert truth["place"].tolist() == [0.25, 0.5]
-    data = open_dataset(config(out), 32, 4, tmp_path / "cache", progress=False)
+    data = open_dataset(config(out), 32, 4, tmp_path / "cache")
     assert data.classes == sorted(phenomena.CLASSES)
     assert len(data) == 2 * len(phenomena.CLASSES)
 
 
 def test_rendering_into_a_used_folder(rendered, tmp_path):
     def render(out="out", **changes):
-        settings = {"size": 32, "frames": 4, "clips_per_class": 1, "progress": False}
+        settings = {"size": 32, "frames": 4, "clips_per_class": 1}
         return render_phenomena(tmp_path / out, **(settings | changes))
 
     render()
@@ -581,7 +578,7 @@ def test_rendering_into_a_used_folder(rendered, tmp_path):
 
 
 def test_real_phenomena(tmp_path):
-    data = open_dataset(DataConfig(source="phenomena", clips_per_class=1), 32, 4, tmp_path / "cache", progress=False)
+    data = open_dataset(DataConfig(source="phenomena", clips_per_class=1), 32, 4, tmp_path / "cache")
     assert data.batch(0, 0, 9, 1)[0].shape == (9, 4, 32, 32, 3)
     expected = phenomena.render("pen", 0, size=32, frames=4).clip
     assert np.array_equal(data.reference(data.classes.index("pen"), 1)[0], expected)
@@ -638,9 +635,9 @@ def test_each_decision_about_a_source_is_said(tmp_path):
         clip_file(tmp_path / "in" / "set" / part / "run" / f"{part}.mp4")
     (tmp_path / "in" / "set" / "read.me").write_text("no clip")
     said = []
-    open_dataset(DataConfig(source=str(tmp_path / "in")), SIZE, 4, tmp_path / "cache", progress=False, say=said.append)
+    open_dataset(DataConfig(source=str(tmp_path / "in")), SIZE, 4, tmp_path / "cache", say=said.append)
     again = []
-    sources.pack_source(DataConfig(source=str(tmp_path / "in")), tmp_path / "store", SIZE, False, again.append)
+    sources.pack_source(DataConfig(source=str(tmp_path / "in")), tmp_path / "store", SIZE, again.append)
     assert said == again
     assert [line.partition(": ")[2][:30] for line in said[:3]] == [
         "parts of a split, and no class",

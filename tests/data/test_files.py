@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 
 def opened(folder, tmp_path, frames=5, **fields):
     config = DataConfig(source=str(folder), **{"workers": 1, **fields})
-    return open_dataset(config, SIZE, frames, tmp_path / "cache", progress=False)
+    return open_dataset(config, SIZE, frames, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("settings", [{}, {"target_fps": 8.0, "stride": 2}, {"max_seconds": 1.0, "windows": 2}])
@@ -117,7 +117,7 @@ def test_other_files_are_another_source(folder, tmp_path, here):
 
 def test_windows_of_a_long_file_are_packed_as_clips(folder, tmp_path, here):
     config = DataConfig(source=str(folder), max_seconds=1.0, windows=2, workers=1)
-    store = pack_source(config, tmp_path / "store", SIZE, progress=False)
+    store = pack_source(config, tmp_path / "store", SIZE)
     parts = [source for source in store.sources if source.startswith("b/3.mp4#t=")]
     assert len(parts) == 2
     assert {store.groups[store.sources.index(part)] for part in parts} == {"b/3.mp4"}

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from dvdgan.data import phenomena, rendering, sources
-from dvdgan.data.dataset import ClipDataset, mirrored_classes
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.draws import mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
@@ -193,7 +194,7 @@ def test_a_bad_map_is_refused_before_any_work(tmp_path, monkeypatch):
     ]:
         config = DataConfig(source=source, flip=True, flip_labels=flip_labels)
         with pytest.raises(DataError, match=message):
-            open_dataset(config, 32, 4, tmp_path / "cache", progress=False)
+            open_dataset(config, 32, 4, tmp_path / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -204,14 +205,14 @@ def cache(tmp_path_factory):
 
 def opened_phenomena(cache, **fields):
     config = DataConfig(source="phenomena", clips_per_class=4, flip=True, **fields)
-    return open_dataset(config, 32, 8, cache, progress=False)
+    return open_dataset(config, 32, 8, cache)
 
 
 @BOTH
 def test_mirrored_pans_move_as_their_new_class_does(cache, sampling):
     data = opened_phenomena(cache, sampling=sampling)
     assert data.labels.tolist() == np.repeat(np.arange(9), 4).tolist()
-    drawn = [(number, *data._draw(number)) for number in range(200)]
+    drawn = [(number, *data.draws(number)) for number in range(200)]
     borrowed = {
         (member, label): number
         for number, member, mirrored, label in drawn
@@ -233,7 +234,7 @@ def test_phenomena_are_mirrored_by_class(cache):
     opposites = {name: None if k is None else data.classes[k] for name, k in zip(data.classes, data.mirrored)}
     changed = {"pan-left": "pan-right", "pan-right": "pan-left", "pen": None, "turn": None}
     assert opposites == {name: name for name in phenomena.CLASSES} | changed
-    drawn = [data._draw(number) for number in range(300)]
+    drawn = [data.draws(number) for number in range(300)]
     assert {data.classes[data.labels[m]] for m, mirrored, _ in drawn if mirrored} == {*phenomena.CLASSES} - {
         "pen",
         "turn",

@@ -11,8 +11,8 @@ from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widt
 from dvdgan.evaluation.classifier.report import in_lines, in_record, measure
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.resize import resize
+from dvdgan.evaluation.measured import Share
 from dvdgan.evaluation.metrics.intervals import wilson
-from dvdgan.evaluation.record import Share
 from support.clip_sets import array_set
 
 CLASSES = ["red", "green", "blue"]
@@ -155,7 +155,7 @@ def test_measure_tells_movement_from_looks():
     # the last frame decides for clips; the middle one is green for all
     clips = np.stack([colour_clip(0, 1, 2), colour_clip(1, 1, 0), colour_clip(2, 1, 1), colour_clip(0, 1, 0)])
     held_out = array_set(clips, np.array([2, 0, 1, 1]), CLASSES)
-    accuracy = measure(classifier, classifier, held_out, progress=False)
+    accuracy = measure(classifier, classifier, held_out)
     assert accuracy["chance"] == 0.5
     hits = {name: entry["hits"] for name, entry in accuracy.items() if name != "chance"}
     assert hits == {
@@ -174,7 +174,7 @@ def test_measure_tells_movement_from_looks():
     text = "\n".join(in_lines({"classes": CLASSES, "training": training, "data": data, "accuracy": accuracy}))
     assert "held-out clips: 75.0% right (3 of 4; 95 % interval 30.1% to 95.4%)" in text
     assert "stopped at step 3 of 9" in text
-    assert set(measure(classifier, None, held_out, progress=False)) == {"chance", "clips"}
+    assert set(measure(classifier, None, held_out)) == {"chance", "clips"}
 
 
 def test_record_of_a_classifier(tmp_path):

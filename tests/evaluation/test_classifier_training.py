@@ -29,9 +29,7 @@ def quiet(text):
 
 
 def trained(data, out, minutes=None, say=quiet, **settings):
-    return train_classifier(
-        data, out, ClassifierSettings(**(TINY | settings)), minutes, "cpu", "fp32", progress=False, say=say
-    )
+    return train_classifier(data, out, ClassifierSettings(**(TINY | settings)), minutes, "cpu", "fp32", say=say)
 
 
 def lines_of(out):
@@ -170,7 +168,7 @@ def test_groups_are_held_out_whole_where_the_source_says_nothing(tmp_path):
         for number in range(40):
             clip = np.full((3, 32, 32, 3), number, np.uint8)
             writer.add(clip, number % 2, f"{number}", 12.0, group=f"g{number % 2}-{number // 8}")
-    parts = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, progress=False)
+    parts = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2)
     assert parts.how == "20% of each class, by whole groups (data.test_fraction)"
     store = ClipStore.open(tmp_path / "store")
     held_out = {int(id.split(",")[0]) for id in parts.held_out.ids}
@@ -179,15 +177,13 @@ def test_groups_are_held_out_whole_where_the_source_says_nothing(tmp_path):
     assert not {store.groups[number] for number in held_out} & {store.groups[number] for number in learned}
     assert len(held_out) == 8
     assert len(set(parts.held_out.labels.tolist())) == 2
-    few = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4, progress=False)
+    few = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4)
     assert np.bincount(few.held_out.labels).tolist() == [2, 2]
-    whole = open_parts(
-        DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4, progress=False, cap=False
-    )
+    whole = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4, cap=False)
     assert len(whole.held_out) == 8
     assert parts.chosen_here
     asked = DataConfig(source=str(tmp_path / "store"), test_fraction=0.2)
-    assert not open_parts(asked, 32, 3, tmp_path / "work", progress=False).chosen_here
+    assert not open_parts(asked, 32, 3, tmp_path / "work").chosen_here
 
 
 def test_a_source_that_is_divided_stays_so_whatever_fraction_is_asked(tmp_path):
@@ -196,16 +192,14 @@ def test_a_source_that_is_divided_stays_so_whatever_fraction_is_asked(tmp_path):
             clip, part = np.full((3, 32, 32, 3), number, np.uint8), "test" if number < 6 else "train"
             writer.add(clip, number % 2, f"{number}", 12.0, part)
     data = DataConfig(source=str(tmp_path / "store"), test_fraction=0.5)
-    parts = open_parts(data, 32, 3, tmp_path / "work", progress=False)
+    parts = open_parts(data, 32, 3, tmp_path / "work")
     assert (len(parts.held_out), parts.how, parts.chosen_here) == (6, "the source's test part", False)
 
 
 def test_rendered_clips_that_are_too_short_are_repeated_on_both_sides(tmp_path):
-    open_parts(
-        DataConfig(source="phenomena", clips_per_class=2), 32, 3, tmp_path / "earlier", held_out_clips=9, progress=False
-    )
+    open_parts(DataConfig(source="phenomena", clips_per_class=2), 32, 3, tmp_path / "earlier", held_out_clips=9)
     data = DataConfig(source=str(tmp_path / "earlier" / "data"), short="loop")
-    parts = open_parts(data, 32, 5, tmp_path / "work", held_out_clips=9, progress=False)
+    parts = open_parts(data, 32, 5, tmp_path / "work", held_out_clips=9)
     clip = parts.held_out.read([0])[0]
     np.testing.assert_array_equal(clip[:2], clip[3:])
 
@@ -214,9 +208,9 @@ def test_rendered_clips_that_are_too_short_are_repeated_on_both_sides(tmp_path):
 def test_phenomena_are_judged_on_scenes_of_the_other_split(tmp_path, packed_before):
     data = DataConfig(source="phenomena", clips_per_class=2, seed=3)
     if packed_before:
-        open_parts(data, 32, 3, tmp_path / "earlier", held_out_clips=9, progress=False)
+        open_parts(data, 32, 3, tmp_path / "earlier", held_out_clips=9)
         data = DataConfig(source=str(tmp_path / "earlier" / "data"))
-    parts = open_parts(data, 32, 3, tmp_path / "work", held_out_clips=9, progress=False)
+    parts = open_parts(data, 32, 3, tmp_path / "work", held_out_clips=9)
     assert parts.how == "scenes of the phenomena's heldout split"
     assert (len(parts.train), len(parts.held_out)) == (18, 9)
     assert parts.held_out.classes == parts.train.classes == list(phenomena.CLASSES)

@@ -226,7 +226,7 @@ def test_a_folder_of_clips_is_a_set(tmp_path):
         clip = np.repeat(rng.integers(0, 256, (5, 4, 4, 3), np.uint8), 8, 1).repeat(8, 2)
         (tmp_path / "clips" / name).parent.mkdir(parents=True)
         write_clip(tmp_path / "clips" / f"{name}.webp", clip, 10)
-    found = open_folder(tmp_path / "clips", SIZE, 3, tmp_path / "cache", progress=False)
+    found = open_folder(tmp_path / "clips", SIZE, 3, tmp_path / "cache")
     assert found.classes == ["bar", "dot"]
     assert found.labels.tolist() == [0, 1]
     assert found.read([0, 1]).shape == (2, 3, SIZE, SIZE, 3)
@@ -244,16 +244,17 @@ def test_what_generate_writes_is_a_set_with_its_classes(tmp_path):
     made = Clips(pictures(4, 5), ["a dot", "bar", "a dot", "bar"], [7, 7, 8, 8], 10.0)
     made.save(tmp_path / "flat")
     made.save(tmp_path / "made.npz")
-    flat = open_folder(tmp_path / "flat", SIZE, 3, tmp_path / "cache", progress=False)
+    flat = open_folder(tmp_path / "flat", SIZE, 3, tmp_path / "cache")
     assert (flat.classes, flat.labels.tolist()) == (["a_dot", "bar"], [0, 1, 0, 1])
     assert [len(flat.take([0, 3]).classes), flat.take([0, 3]).labels.tolist()] == [2, [0, 1]]
     for _ in range(2):  # the second time it is packed already
-        arrays = open_folder(tmp_path / "made.npz", SIZE, 3, tmp_path / "packed", progress=False)
+        arrays = open_folder(tmp_path / "made.npz", SIZE, 3, tmp_path / "packed")
         assert (arrays.classes, arrays.labels.tolist(), arrays.fps) == (["a dot", "bar"], [0, 1, 0, 1], 10.0)
         assert np.array_equal(arrays.read(range(4)), made.video[:, 1:4])
         assert arrays.ids[0] == "made.npz, clip 0, frames 1 to 3"
-    write_clip(tmp_path / "one" / "a.npz", made.video[0], 10)
-    assert len(open_folder(tmp_path / "one", 32, 3, tmp_path / "larger", progress=False).read([0])[0, 0]) == 32
+    (tmp_path / "one").mkdir()
+    np.savez(tmp_path / "one" / "a.npz", clip=made.video[0], fps=10)
+    assert len(open_folder(tmp_path / "one", 32, 3, tmp_path / "larger").read([0])[0, 0]) == 32
 
 
 @pytest.mark.parametrize("arrays", [{"video": np.zeros((2, 3, 4, 4, 3))}, {"pixels": np.zeros(3)}, None])
@@ -261,7 +262,7 @@ def test_npz_without_clips_is_named(arrays, tmp_path):
     path = tmp_path / "made.npz"
     path.write_bytes(b"PK") if arrays is None else np.savez(path, **arrays)
     with pytest.raises(EvaluationError, match=r"made\.npz: cannot be read as clips .*uint8 \[N, T, H, W, 3\]"):
-        open_folder(path, SIZE, 3, tmp_path / "cache", progress=False)
+        open_folder(path, SIZE, 3, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(("frames", "first"), [(12, 2), (4, 6), (16, 0)])
@@ -271,7 +272,7 @@ def test_the_last_picture_of_a_gif_counts_once_however_long_it_is_held(frames, f
     times = [80] * 15 + [4000]
     images[0].save(tmp_path / "clips" / "a.gif", save_all=True, append_images=images[1:], duration=times, loop=0)
     images[0].save(tmp_path / "clips" / "b.gif", save_all=True, append_images=images[:1] * 15, duration=80, loop=0)
-    found = open_folder(tmp_path / "clips", SIZE, frames, tmp_path / "cache", progress=False)
+    found = open_folder(tmp_path / "clips", SIZE, frames, tmp_path / "cache")
     assert found.ids[0] == f"a.gif, frames {first} to {first + frames - 1}"
     assert (np.diff(found.read([0])[0].astype(int), axis=0) != 0).any((1, 2, 3)).all()
 
@@ -280,7 +281,7 @@ def test_clips_that_are_too_short_are_told_by_the_users_path_and_setting(tmp_pat
     for number, clip in enumerate(pictures(2, 8)):
         write_clip(tmp_path / "clips" / f"{number}.webp", clip, 10)
     with pytest.raises(EvaluationError, match=r"clips: its longest clip has 8 frames, .* give frames=8$") as told:
-        open_folder(tmp_path / "clips", SIZE, 12, tmp_path / "cache", progress=False)
+        open_folder(tmp_path / "clips", SIZE, 12, tmp_path / "cache")
     assert "cache" not in str(told.value)
 
 

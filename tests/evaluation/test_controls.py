@@ -122,7 +122,7 @@ def classifier(tmp_path_factory):
     settings = ClassifierSettings(
         size=SIZE, frames=8, steps=70, batch_size=16, learning_rate=0.01, weight_decay=0, widths=(16, 32)
     )
-    options = {"device": "cpu", "precision": "fp32", "progress": False, "say": lambda text: None}
+    options = {"device": "cpu", "precision": "fp32", "say": lambda text: None}
     found = train_classifier(DataConfig(source=str(folder / "store")), folder / "classifier", settings, **options)
     assert found.about["accuracy"]["clips"]["hits"] >= 17  # of 20
     return found

@@ -78,7 +78,7 @@ def classifier(tmp_path_factory, data):
     about = {
         "data": {"source": "squares", "training_clips": 3, "held_out": "none"},
         "training": {"finished": True},
-        "accuracy": measure(found, None, held_out, False),
+        "accuracy": measure(found, None, held_out),
     }
     folder = tmp_path_factory.mktemp("classifier")
     found.save(folder, about)
@@ -87,7 +87,7 @@ def classifier(tmp_path_factory, data):
 
 def run(out, settings=SMALL, **options):
     """The record of an evaluation."""
-    found, _ = evaluate(out, settings=settings, device="cpu", progress=False, say=str, **options)
+    found, _ = evaluate(out, settings=settings, device="cpu", say=str, **options)
     return found
 
 
@@ -105,7 +105,7 @@ def whole(tmp_path_factory, trained, classifier):
     patch.setattr(spaces, "TransNetClips", no_weights)
     out = tmp_path_factory.mktemp("whole")
     Means.looked, Means.left = 0, None
-    options = {"device": "cpu", "progress": False, "say": str}
+    options = {"device": "cpu", "say": str}
     found, shown = evaluate(out, settings=SMALL, model=trained, classifier=classifier, **options)
     publish(found, shown, out)
     patch.undo()
@@ -239,7 +239,7 @@ def noisy_copies(data, out):
 def test_replayed_training_clips_with_noise_are_caught(tmp_path, monkeypatch):
     monkeypatch.setattr(pass_rates, "_OTHERS", 1)
     monkeypatch.setattr("dvdgan.evaluation.inputs._LEAST_HELD_OUT", 63)
-    packed_phenomena(tmp_path / "data", 32, 12, 7, 0, False)
+    packed_phenomena(tmp_path / "data", 32, 12, 7, 0)
     copies = noisy_copies(tmp_path / "data", tmp_path / "copies")
     settings = EvaluationSettings(num=27, seeds=1, controls=False, shown=0, pairs=2)
     found = run(tmp_path / "out", settings, clips=copies, data=str(tmp_path / "data"))
@@ -274,7 +274,7 @@ def test_a_folder_without_classes_is_compared_without_them(tmp_path, data, monke
 
 def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
     settings = EvaluationSettings(num=7, seeds=2)
-    given = open_inputs(trained, None, None, [], None, settings, tmp_path, "cpu", False, print)
+    given = open_inputs(trained, None, None, [], None, settings, tmp_path, "cpu", print)
     sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
     assert sets.classes == CLASSES
     assert [np.bincount(clips.labels).tolist() for clips in sets.generated] == [[3, 2, 2]] * 2
@@ -310,14 +310,14 @@ def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
 )
 def test_training_clips_that_are_not_searched_for_copies_are_told(tmp_path, trained, own, fields, said):
     model = edited_copy(trained / "model", tmp_path / "model", own)
-    given = open_inputs(model, None, None, fields, None, SMALL, tmp_path, "cpu", False, print)
+    given = open_inputs(model, None, None, fields, None, SMALL, tmp_path, "cpu", print)
     assert (said in given.unsearched) if said else given.unsearched == ""
 
 
 def test_a_built_in_model_is_named_by_its_name(tmp_path, trained, monkeypatch):
     shutil.copytree(trained / "model", tmp_path / "builtin" / "tiny-32")
     monkeypatch.setattr("dvdgan.models.BUILTIN", tmp_path / "builtin")
-    given = open_inputs(Path("tiny-32"), None, None, [], None, SMALL, tmp_path, "cpu", False, print)
+    given = open_inputs(Path("tiny-32"), None, None, [], None, SMALL, tmp_path, "cpu", print)
     assert given.path == tmp_path / "builtin" / "tiny-32"
 
 
@@ -364,7 +364,7 @@ def test_clips_that_cannot_be_used_or_play_at_another_speed_are_told(tmp_path, d
             writer.add(np.full((4 if number else 3, 32, 32, 3), number, np.uint8), number % 3, f"{number}", 30.0)
     given = open_inputs(
         None, tmp_path / "made", str(data), ["data.test_fraction=0.5"], None, EvaluationSettings(num=6, frames=4),
-        tmp_path, "cpu", False, print,
+        tmp_path, "cpu", print,
     )  # fmt: skip
     warnings = choose_sets(given.made, given.parts, EvaluationSettings(num=6, frames=4), Cache(tmp_path)).warnings
     assert any("1 clips are shorter than 4 frames and left out" in warning for warning in warnings)
@@ -385,7 +385,7 @@ def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monk
     for piece in (5, 100):
         monkeypatch.setattr(pass_rates, "_PIECE", piece)
         orders.append([])
-        found.append(pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path / str(piece)), Stages(False)))
+        found.append(pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path / str(piece)), Stages()))
     assert found[0] == found[1]
     np.testing.assert_array_equal(np.concatenate(orders[0]), orders[1][0])
     whole = score_sets(
@@ -403,12 +403,12 @@ def test_behaviours_that_clips_are_too_short_for_are_left_out(tmp_path, monkeypa
     sets = sets_of(array_set(clips, np.tile(np.arange(2), 2), names))
     limits = rendered_calibration(32, 8, 20, labels=("passing",))
     monkeypatch.setattr(pass_rates, "_limits", lambda *args: limits)
-    found = pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path), Stages(False))
+    found = pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path), Stages())
     assert [part.label for part in found.by_class] == ["passing"]
     assert found.overall["real"].of == 2
     one = sets_of(array_set(clips[:, :1], np.tile(np.arange(2), 2), names))
     with pytest.raises(EvaluationError, match="clips of 1 frames are too short"):
-        pass_rates.score_behaviours(one, 1, 0, Cache(tmp_path), Stages(False))
+        pass_rates.score_behaviours(one, 1, 0, Cache(tmp_path), Stages())
 
 
 def sets_of(clips):
@@ -420,7 +420,7 @@ def sets_of(clips):
 def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, trained, classifier, monkeypatch, whole):
     monkeypatch.setattr("dvdgan.evaluation.evaluate.MOST_MOVING", 1)
     settings = EvaluationSettings(**QUICK | {"num": 12, "shown": 2, "cache": whole[0] / "cache"})
-    options = {"settings": settings, "device": "cpu", "progress": False, "say": str}
+    options = {"settings": settings, "device": "cpu", "say": str}
     found, shown = evaluate(tmp_path, model=trained, classifier=classifier, **options)
     there = {name for name, sides in shown.classes.items() if sides[0] is not None}
     rates = {name: share.value for name, share in found.classifier.fidelity_by_class.items()}
@@ -432,7 +432,7 @@ def test_clips_of_the_worst_classes_are_shown_where_there_are_many(tmp_path, tra
 def test_classes_are_matched_by_name(tmp_path, trained):
     other = write_store(tmp_path / "other", frames=4, per_class=6, classes=("sky", "moon", "dot"))
     settings = EvaluationSettings(num=4, seeds=1, frames=4)
-    given = open_inputs(trained, None, str(other), [], None, settings, tmp_path, "cpu", False, print)
+    given = open_inputs(trained, None, str(other), [], None, settings, tmp_path, "cpu", print)
     sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
     assert sets.classes == ["sky", "dot"]
     assert [sets.generated[0].ids[row].split()[-1] for row in range(2)] == ["sky", "dot"]
@@ -440,7 +440,7 @@ def test_classes_are_matched_by_name(tmp_path, trained):
     assert "moon" in sets.warnings[0]
     assert "bar" in sets.warnings[1]
     strange = write_store(tmp_path / "strange", frames=4, classes=("sun", "moon"))
-    given = open_inputs(trained, None, str(strange), [], None, settings, tmp_path, "cpu", False, print)
+    given = open_inputs(trained, None, str(strange), [], None, settings, tmp_path, "cpu", print)
     with pytest.raises(EvaluationError, match="share none"):
         choose_sets(given.made, given.parts, settings, Cache(tmp_path))
 
@@ -448,7 +448,7 @@ def test_classes_are_matched_by_name(tmp_path, trained):
 def test_a_run_is_compared_with_the_clips_that_it_packed(tmp_path, data, trained):
     shutil.copytree(data, tmp_path / "run" / "data")
     shutil.copytree(trained / "model", tmp_path / "run" / "model")
-    options = [], None, SMALL, tmp_path, "cpu", False, print
+    options = [], None, SMALL, tmp_path, "cpu", print
     for model in ("run", "run/model"):
         given = open_inputs(tmp_path / model, None, None, *options)
         assert given.data.source == str(tmp_path / "run" / "data")
@@ -470,7 +470,7 @@ def relabelled_copy(store, out, names):
 def test_classes_that_differ_in_case_are_matched_and_told(tmp_path, data):
     renamed = relabelled_copy(data, tmp_path / "renamed", ["Dot", "bar", "Skies"])
     settings = EvaluationSettings(num=4, seeds=1, frames=4)
-    options = [["data.test_fraction=0.5"], None, settings, tmp_path / "out", "cpu", False, print]
+    options = [["data.test_fraction=0.5"], None, settings, tmp_path / "out", "cpu", print]
     given = open_inputs(None, renamed, str(data), *options)
     sets = choose_sets(given.made, given.parts, settings, Cache(tmp_path))
     assert sets.classes == ["dot", "bar"]
@@ -499,7 +499,7 @@ def test_clips_that_the_classifier_was_trained_on_are_left_out_and_told(tmp_path
         EvaluationSettings(num=6, seeds=1, frames=4, controls=False, truncations=()),
     )
     options = {"clips": data, "data": str(data), "fields": fields, "settings": settings}
-    given = open_inputs(None, data, str(data), fields, None, settings, tmp_path / "in", "cpu", False, print)
+    given = open_inputs(None, data, str(data), fields, None, settings, tmp_path / "in", "cpu", print)
     held_out = given.parts.held_out
     some = run(tmp_path / "some", classifier=knowing(classifier, tmp_path / "a", range(12), held_out), **options)
     assert "was trained on 12 of the 30 clips that are held out here, which are left out" in some.warnings[0]

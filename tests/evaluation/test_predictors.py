@@ -132,7 +132,7 @@ class NoLpips:
 def scored(monkeypatch, tmp_path, real, futures, **options):
     monkeypatch.setattr(scoring, "ShiftTolerantLpips", NoLpips)
     sets = sets_from(real, **options)
-    return score_prediction(sets, futures, torch.device("cpu"), Cache(tmp_path), Stages(False))
+    return score_prediction(sets, futures, torch.device("cpu"), Cache(tmp_path), Stages())
 
 
 def test_the_best_future_is_chosen_clip_by_clip_and_leads_are_paired(monkeypatch, tmp_path):
@@ -208,7 +208,7 @@ def _networks(monkeypatch):
 def test_a_predictor_goes_on_from_held_out_clips_of_the_class(tmp_path, predictor):
     def sets(num):
         settings = EvaluationSettings(num=num, seeds=2)
-        given = open_inputs(predictor, None, None, [], None, settings, tmp_path, "cpu", False, print)
+        given = open_inputs(predictor, None, None, [], None, settings, tmp_path, "cpu", print)
         return choose_sets(given.made, given.parts, settings, Cache(tmp_path))
 
     found, fewer, more = sets(9), sets(6), sets(24)
@@ -275,7 +275,7 @@ def test_a_predictor_is_evaluated_whole_by_the_command(tmp_path, predictor, monk
 def test_the_baselines_of_a_predictor_are_there_without_the_other_controls(tmp_path, predictor, monkeypatch):
     monkeypatch.setattr(scoring, "ShiftTolerantLpips", NoLpips)
     settings = EvaluationSettings(**QUICK | {"num": 6, "seeds": 1, "shown": 1, "pairs": 0})
-    options = {"device": "cpu", "progress": False, "say": str}
+    options = {"device": "cpu", "say": str}
     found, shown = evaluate(tmp_path, model=predictor, settings=settings, **options)
     assert found.corruptions.keys() == {"copied", "extrapolated"}
     assert found.prediction.futures == 2

@@ -4,7 +4,9 @@ import math
 import pytest
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import Baseline, Measured, Score, Share, is_record, load
+from dvdgan.evaluation.measured import Measured, Share
+from dvdgan.evaluation.record import is_record, load
+from dvdgan.evaluation.scores import Baseline, Score
 from support.records import bare, example, prediction
 
 

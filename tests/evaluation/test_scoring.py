@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from dvdgan.evaluation import scoring
+from dvdgan.evaluation.measured import Measured
 from dvdgan.evaluation.metrics.frechet import few_clips
 from dvdgan.evaluation.metrics.intervals import wilson
 from dvdgan.evaluation.metrics.registry import Metric, MetricGroup, Side
-from dvdgan.evaluation.record import Measured, Space
+from dvdgan.evaluation.record import Space
 from dvdgan.evaluation.scoring import over_seeds
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import FeatureSpace

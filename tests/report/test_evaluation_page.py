@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from dvdgan.cli.evaluation import evaluate as evaluate_command
-from dvdgan.evaluation.record import Baseline, Confusion, Histogram, Measured, Nearness, Score, Share
+from dvdgan.evaluation.classifier.results import Confusion
+from dvdgan.evaluation.measured import Measured, Share
+from dvdgan.evaluation.memorisation.results import Histogram, Nearness
+from dvdgan.evaluation.scores import Baseline, Score
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.report import ReportError
 from dvdgan.report.evaluation.answers import answers, headlines

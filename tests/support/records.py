@@ -2,32 +2,12 @@
 
 import numpy as np
 
-from dvdgan.evaluation.record import (
-    Baseline,
-    BehaviourRates,
-    Behaviours,
-    ClassifierResults,
-    ClassScore,
-    ClipList,
-    Confusion,
-    Evaluated,
-    Evaluation,
-    FrameCurve,
-    Histogram,
-    Measured,
-    Memorisation,
-    Nearness,
-    Pair,
-    PassRate,
-    Prediction,
-    PredictionMeasure,
-    Reference,
-    Score,
-    Share,
-    Space,
-    Sweep,
-    SweepPoint,
-)
+from dvdgan.evaluation.classifier.results import ClassifierResults, Confusion
+from dvdgan.evaluation.measured import Measured, PassRate, Share
+from dvdgan.evaluation.memorisation.results import Histogram, Memorisation, Nearness, Pair
+from dvdgan.evaluation.prediction.results import FrameCurve, Prediction, PredictionMeasure
+from dvdgan.evaluation.record import BehaviourRates, Behaviours, ClipList, Evaluated, Evaluation, Reference, Space
+from dvdgan.evaluation.scores import Baseline, ClassScore, Score, Sweep, SweepPoint
 
 FRAMES, MOTION, POOLED = "EfficientNet-Lite0, frames", "TransNetV2, movement", "Classifier, pooled features"
 CLASSES = ["pen", "zoom-in", "zoom-out", "pan-left", "pan-right", "passing", "bounce", "turn", "flow"]

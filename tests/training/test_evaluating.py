@@ -52,7 +52,7 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
     assert list(found) == [2, 3]
     assert len(made) == 2
     known = Classifier.load(classifier)
-    dataset = open_dataset(tiny_config(store).data, 32, 4, tmp_path / "unused", progress=False)
+    dataset = open_dataset(tiny_config(store).data, 32, 4, tmp_path / "unused")
     real = known.features(middle_windows(dataset).read(range(15)))
     for (clips, labels), one in zip(made, found.values()):
         assert one["distance"] == pytest.approx(
@@ -166,7 +166,7 @@ def test_clips_without_classes_are_refused(tmp_path, classifier):
 
 
 def test_training_clips_are_taken_as_training_shows_them(store):
-    dataset = open_dataset(tiny_config(store).data, 32, 4, store, progress=False)
+    dataset = open_dataset(tiny_config(store).data, 32, 4, store)
     members, mirror, shown = shown_clips(dataset, np.array([0, 2]), 4)
     assert dataset.labels[members].tolist() == shown.tolist() == [0] * 4 + [2] * 4
     assert not mirror.any()
@@ -181,7 +181,7 @@ def test_training_clips_are_taken_as_training_shows_them(store):
 
 def test_mirrored_classes_are_compared_with_mirrored_clips(store, tmp_path, classifier):
     """Samples that are the training clips, every other one mirrored, lie at distance 0."""
-    dataset = open_dataset(updated(tiny_config(store), data={"flip": True}).data, 32, 4, store, progress=False)
+    dataset = open_dataset(updated(tiny_config(store), data={"flip": True}).data, 32, 4, store)
     evaluator = Evaluator(Classifier.load(classifier), dataset, np.arange(3), 15, tmp_path / "cache", quiet)
     clips = np.concatenate([dataset.reference(label, 5) for label in range(3)])
     labels = np.repeat(np.arange(3), 5)
@@ -191,7 +191,7 @@ def test_mirrored_classes_are_compared_with_mirrored_clips(store, tmp_path, clas
 
 def test_training_clips_that_cannot_be_read_are_left_out(store, tmp_path, classifier, monkeypatch):
     monkeypatch.setattr("dvdgan.training.evaluating.readable", lambda clips, cache: np.arange(1, len(clips)))
-    dataset, said = open_dataset(tiny_config(store).data, 32, 4, store, progress=False), []
+    dataset, said = open_dataset(tiny_config(store).data, 32, 4, store), []
     found = Evaluator(Classifier.load(classifier), dataset, np.arange(3), 15, tmp_path / "cache", said.append)
     assert f"1 of {len(dataset)} training clips cannot be read and are left out" in said[-3]
     assert found.metadata["real_clips"] == len(dataset) - 1
@@ -206,7 +206,7 @@ def phenomena_store(path, frames):
 
 def test_behaviours_of_phenomena(tmp_path):
     data = tiny_config(phenomena_store(tmp_path / "store", 12)).data
-    dataset, said = open_dataset(data, 32, 12, tmp_path, progress=False), []
+    dataset, said = open_dataset(data, 32, 12, tmp_path), []
     evaluator = Evaluator(None, dataset, np.arange(9), 27, tmp_path / "cache", said.append)
     assert (evaluator.has_classifier, list(evaluator.metadata), said) == (False, ["behaviours"], [])
     labels = np.tile(np.arange(9), 3)

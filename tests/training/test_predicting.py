@@ -100,7 +100,7 @@ def test_reconstruction_pulls_to_what_followed(tmp_path):
 
 def model_inputs(folder, store):
     """All training clips in [−1, 1], and their classes."""
-    dataset = open_dataset(DataConfig(source=str(store)), 32, 4, folder / "packed", False)
+    dataset = open_dataset(DataConfig(source=str(store)), 32, 4, folder / "packed")
     clips, labels = dataset.samples(range(len(dataset)))
     return from_uint8(clips), torch.from_numpy(labels)
 

@@ -39,9 +39,7 @@ app.add_typer(data.app, name="data")
 
 
 @app.callback(invoke_without_command=True)
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-) -> None:
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False) -> None:
     if version:
         say(f"dvdgan {__version__}")
         raise typer.Exit
@@ -72,8 +70,8 @@ def _explain(error: Exception) -> int:
     from dvdgan.documents import DocumentError
     from dvdgan.evaluation.errors import EvaluationError
     from dvdgan.models import ModelError
-    from dvdgan.pipeline import PipelineError
     from dvdgan.report import ReportError
+    from dvdgan.requests import PipelineError
     from dvdgan.runs.checkpoint import CheckpointError
     from dvdgan.runs.directory import TrainingError
     from dvdgan.training import TrainingFailed

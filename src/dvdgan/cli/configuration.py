@@ -40,9 +40,7 @@ def plan(
     flops: Annotated[
         Optional[float],
         typer.Option(
-            min=1e6,
-            max=1e18,
-            help="FLOP/s that an accelerator sustains; by default CPUs like this one, measured.",
+            min=1e6, max=1e18, help="FLOP/s that an accelerator sustains; by default CPUs like this one, measured."
         ),
     ] = None,
     clips: Annotated[

@@ -80,10 +80,7 @@ def train_classifier(
     data: Source,
     fields: Annotated[
         Optional[list[str]],
-        typer.Argument(
-            metavar="[FIELD=VALUE]...",
-            help=f"{settings_help(ClassifierSettings)}\n\n{_DATA}",
-        ),
+        typer.Argument(metavar="[FIELD=VALUE]...", help=f"{settings_help(ClassifierSettings)}\n\n{_DATA}"),
     ] = None,
     out: Annotated[Path, typer.Option(help="The classifier's directory.")] = Path("classifier"),
     minutes: Minutes = None,

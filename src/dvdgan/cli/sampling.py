@@ -107,10 +107,7 @@ def predict(
     ],
     class_: Annotated[
         Optional[list[str]],
-        typer.Option(
-            "--class",
-            help="A class name, or again: one for each --first where as many, else all for each.",
-        ),
+        typer.Option("--class", help="A class name, or again: one for each --first where as many, else all for each."),
     ] = None,
     num: Annotated[int, typer.Option(min=1, max=1_000_000, help="Futures of each.")] = 1,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Future i has the noise of seed + i.")] = 0,
@@ -173,9 +170,7 @@ def _stream(
     return pipeline.stream_interpolation(classes or None, seeds, interpolate, **options)
 
 
-def models(
-    model: Annotated[Optional[str], typer.Option(help="Print the card of this one.")] = None,
-) -> None:
+def models(model: Annotated[Optional[str], typer.Option(help="Print the card of this one.")] = None) -> None:
     """List the models that come with dvdgan, or print a model's card."""
     from dvdgan.models import builtin_models, load_model
 

@@ -9,22 +9,21 @@ distribution of those labels. Time is never reversed.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
+from dvdgan.data.draws import Draws, mirrored_classes
 from dvdgan.data.errors import DataError
-from dvdgan.data.layouts.listing import TRAIN, composed
-from dvdgan.data.order import shuffled, shuffled_within
+from dvdgan.data.layouts.listing import TRAIN
 from dvdgan.data.windows import ClipSource, Window
-from dvdgan.mirroring import with_opposites
 from dvdgan.randomness import numpy_generator
+from dvdgan.wording import some_of
 
 _ATTEMPTS = 20  # clips tried for one sample before unreadable files end the run
 _BEYOND = 1 << 40  # beyond every number of a sample
+_NAMED = 12  # classes that a line names
 
 
 class ClipDataset:
@@ -56,6 +55,7 @@ class ClipDataset:
         classes: names of the classes; empty if the clips have none.
         labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes), not mirrored.
         mirrored: the class that a mirrored clip of each class shows; None where clips are never mirrored.
+        draws: which clip each sample shows.
         left_out: how many clips of the part are shorter than a window, and left out.
         other_part: how many clips of the store are of another part.
         replaced: how many draws fell on a clip that could not be read, and went to another one.
@@ -113,7 +113,6 @@ class ClipDataset:
         self.frames, self.size, self.stride = frames, size, stride
         self.crop, self.flip, self.sampling, self.seed = crop, flip, sampling, seed
         self.short, self.background, self.group = short, background, group
-        self.shuffle_buffer = shuffle_buffer
         self.classes: list[str] = store.classes
         self.labels: np.ndarray = store.labels[kept]
         if flip_labels and not flip:
@@ -129,10 +128,8 @@ class ClipDataset:
         self._there = set(store.labels[inside].tolist())  # classes with clips in the part, however short
         self._span = span
         self._least = least
-        self._members = self._find_members()
-        present, counts = np.unique(self.labels, return_counts=True)
-        self._shown = np.repeat(present, counts + -counts % group) if group > 1 else self.labels  # int64 [epoch]
-        self._permutation = lru_cache(maxsize=2)(self._draw_permutation)
+        shards = None if store.shards is None else store.shards[kept]
+        self.draws = Draws(self.labels, self.mirrored, sampling, seed, group, shards, shuffle_buffer)
 
     def __len__(self) -> int:
         """How many clips can be drawn."""
@@ -178,7 +175,7 @@ class ClipDataset:
             if attempt == _ATTEMPTS:
                 raise DataError(f"{self.store.path}: {_ATTEMPTS} clips in a row cannot be read; see the messages above")
             drawn = [numbers[row] + attempt * self.group * _BEYOND for row in rows]
-            draws = [self._draw(number) for number in drawn]
+            draws = [self.draws(number) for number in drawn]
             windows = self.store.read([self._window(draw[0], number) for draw, number in zip(draws, drawn)])
             broken = {numbers[row] // self.group for row, window in zip(rows, windows) if window is None}
             again = [row for row in rows if numbers[row] // self.group in broken]  # with all of its group
@@ -199,25 +196,12 @@ class ClipDataset:
             substep: which batch of that step, >= 0 (one past the discriminator's steps is the generator's own).
             batch_size: how many; a smaller number gives the first labels of a larger one.
         """
-        groups = -(-batch_size // self.group)
-        draws = numpy_generator(self.seed, "data: fake labels", step, substep).random(groups)
-        pool = np.array(list(self._members)) if self.sampling == "by_class" else self._shown
-        labels = pool[(draws * len(pool)).astype(np.int64)]
-        if self.sampling == "by_clip" and self.flip:
-            coins = numpy_generator(self.seed, "data: fake flips", step, substep).random(groups)
-            labels = np.where(coins < 0.5, self._shown_mirrored[labels], labels)
-        return np.repeat(labels, self.group)[:batch_size]
+        return self.draws.fake_labels(step, substep, batch_size)
 
     @property
     def class_weights(self) -> list[float]:
         """Relative frequency of each class among the labels of real clips as they are shown; empty without classes."""
-        if not self.classes:
-            return []
-        if self.sampling == "by_class":
-            return [float(label in self._members) for label in range(len(self.classes))]
-        counts = np.bincount(self._shown, minlength=len(self.classes))
-        mirrored = np.bincount(self._shown_mirrored, counts, minlength=len(self.classes))
-        return (0.5 * counts + 0.5 * mirrored).tolist()
+        return self.draws.weights() if self.classes else []
 
     def reference(self, label: int, count: int) -> np.ndarray:
         """The first clips that show a class, for sheets of real data: its own, then those that show it when mirrored.
@@ -229,7 +213,7 @@ class ClipDataset:
         Returns:
             uint8 ``[n, T, size, size, 3]``: the middle of each clip, in time and space; fewer if the class has fewer.
         """
-        members = self._members.get(label, np.array([], np.int64))[:count]
+        members = self.draws.members.get(label, np.array([], np.int64))[:count]
         windows = [self.fixed_window(int(member)) for member in members]
         clips = []
         for member, window in zip(members, self.store.read(windows)):
@@ -278,64 +262,17 @@ class ClipDataset:
             parts.append(f"{self.other_part} clips of the other part")
         if self.left_out:
             parts.append(f"{self.left_out} clips left out (shorter than {self._least} frames)")
-        empty = [label for label in range(len(self.classes)) if label not in self._members]
+        empty = [label for label in range(len(self.classes)) if label not in self.draws.members]
         if short := [self.classes[label] for label in empty if label in self._there]:
-            parts.append(f"classes without a clip that is long enough: {_some(short)}")
+            parts.append(f"classes without a clip that is long enough: {some_of(short, _NAMED)}")
         if others := [self.classes[label] for label in empty if label not in self._there]:
-            parts.append(f"classes without a clip in this part: {_some(others)}")
-        if borrowed := sorted(self._members.keys() - set(self.labels.tolist())):
+            parts.append(f"classes without a clip in this part: {some_of(others, _NAMED)}")
+        if borrowed := sorted(self.draws.members.keys() - set(self.labels.tolist())):
             names = ", ".join(self.classes[label] for label in borrowed)
             parts.append(f"classes that only mirrored clips show: {names}")
         if self.store.skipped:
             parts.append(f"{len(self.store.skipped)} files could not be read")
         return ", ".join(parts)
-
-    @property
-    def _shown_mirrored(self) -> np.ndarray:
-        """int64 ``[classes]``: what clips of each class show when the coin says to mirror them; some never are."""
-        return np.array([own if other is None else other for own, other in enumerate(self.mirrored)])
-
-    def _find_members(self) -> dict[int, np.ndarray]:
-        """The clips that can show each class: its own, and then those of other classes that show it when mirrored."""
-        members = {}
-        for label in range(len(self.mirrored)):
-            others = [k for k, shown in enumerate(self.mirrored) if shown == label != k]
-            found = np.concatenate([np.flatnonzero(self.labels == k) for k in [label, *others]])
-            if len(found):
-                members[label] = found
-        return members
-
-    def _draw(self, number: int) -> tuple[int, bool, int]:
-        """Sample `number`: which of the kept clips, whether it is mirrored, and the class that it so shows.
-
-        The class that a group shows is drawn by the group's number; what leaves the class as it is, by the sample's.
-        """
-        group, place = divmod(number, self.group)
-        coin = self.flip and numpy_generator(self.seed, "data: flip", number).random() < 0.5
-        if self.sampling == "by_class":
-            classes = list(self._members)
-            label = classes[int(numpy_generator(self.seed, "data: class", group).integers(len(classes)))]
-            members = self._members[label]
-            rng = numpy_generator(self.seed, "data: clip", group)
-            member = int(members[rng.choice(len(members), self.group, replace=len(members) < self.group)[place]])
-            if self.labels[member] != label:
-                return member, True, label
-            return member, coin and self.mirrored[label] == label, label
-        epoch, position = divmod(number, len(self._shown))
-        member = int(self._permutation(epoch)[position])
-        label = int(self.labels[member])
-        if self.flip and self.mirrored[label] != label:
-            coin = numpy_generator(self.seed, "data: flip", group).random() < 0.5
-        shown = self.mirrored[label] if coin else None
-        return (member, False, label) if shown is None else (member, True, shown)
-
-    def _draw_permutation(self, epoch: int) -> np.ndarray:
-        """The clips in the order of an epoch, int64; those of a group side by side."""
-        rng = numpy_generator(self.seed, "data: epoch", epoch)
-        if self.shuffle_buffer is None:
-            return shuffled(rng, self.labels, self.group)
-        assert self.store.shards is not None
-        return shuffled_within(rng, self.store.shards[self._kept], self.labels, self.shuffle_buffer, self.group)
 
     def _window(self, member: int, number: int) -> Window:
         clip = int(self._kept[member])
@@ -365,38 +302,3 @@ class ClipDataset:
             return times
         times %= self._round(length)
         return np.where(times < length, times, self._round(length) - times)
-
-
-def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | None]) -> list[int | None]:
-    """For each class, the index of the one that its clips show once mirrored; None where they never are.
-
-    Args:
-        classes: the names of all classes; none if clips have no classes.
-        flip_labels: that map by names; classes that stay themselves, and what other entries imply, may be missing.
-
-    Raises:
-        DataError: the map contradicts itself, or names a class that there is not.
-    """
-    if flip_labels and not classes:
-        raise DataError("data.flip_labels names classes, but the clips have none; set data.flip_labels={}")
-    spelt = {composed(name): name for name in classes}  # accents may be composed otherwise
-    flip_labels = {
-        spelt.get(composed(name), name): other and spelt.get(composed(other), other)
-        for name, other in flip_labels.items()
-    }
-    for name in (name for pair in flip_labels.items() for name in pair if name is not None):
-        if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"the classes are {_some(classes)}"
-            raise DataError(f"data.flip_labels: the clips have no class {name!r}; {hint}")
-    try:
-        whole = with_opposites(flip_labels)
-    except ValueError as error:
-        raise DataError(f"data.flip_labels: {error}") from None
-    names = [whole.get(name, name) for name in classes]
-    return [None if name is None else classes.index(name) for name in names]
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

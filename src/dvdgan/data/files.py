@@ -34,7 +34,6 @@ class FileSource:
         about: what the clips are, as JSON values; sources with equal ones are taken for equal.
         workers: how many processes decode; None is one per core.
         limits: what the decoding of a window may take.
-        progress: show a progress bar on stderr while headers are read.
 
     Raises:
         DataError: none of the clips can be used.
@@ -49,7 +48,6 @@ class FileSource:
         about: dict[str, Any],
         workers: int | None = None,
         limits: Limits | None = None,
-        progress: bool = True,
     ) -> None:
         """Read the headers of all files."""
         self.path, self.size, self.classes, self.about = listing.root, reading.size, listing.classes, about
@@ -57,7 +55,7 @@ class FileSource:
         self._reading = reading
         self._pool = Workers(workers, limits or Limits())
         self.workers = self._pool.count
-        entries, measured = self._read_headers(listing.entries, progress)
+        entries, measured = self._read_headers(listing.entries)
         self._entries, self._numbers = entries, [numbers for _, numbers in measured]
         self.sources = [entry.source for entry in entries]
         self.splits = [entry.split for entry in entries]
@@ -97,13 +95,11 @@ class FileSource:
         """End the processes that decode."""
         self._pool.close()
 
-    def _read_headers(
-        self, entries: list[Entry], progress: bool
-    ) -> tuple[list[Entry], list[tuple[Header, list[range]]]]:
+    def _read_headers(self, entries: list[Entry]) -> tuple[list[Entry], list[tuple[Header, list[range]]]]:
         """The entries whose header can be read, and what `measure_clip` says of each."""
         usable, measured = [], []
         tasks = [(entry, self._reading) for entry in entries]
-        results = with_progress(self._pool.run(measure_clip, tasks), "reading headers", progress, len(tasks))
+        results = with_progress(self._pool.run(measure_clip, tasks), "reading headers", len(tasks))
         for entry, result in zip(entries, results):
             if result.reason is None:
                 usable.append(entry)

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
+Advance = Callable[[int], None]
+"""Called with how many more things are done."""
+
+_hidden = ContextVar("_hidden", default=False)
 
 
-def with_progress(items: Iterable[Item], title: str, shown: bool, total: int | None = None) -> Iterator[Item]:
+@contextmanager
+def hidden_progress(hidden: bool = True) -> Iterator[None]:
+    """Show no progress bars meanwhile: where another process, or another bar, speaks."""
+    token = _hidden.set(hidden or _hidden.get())
+    try:
+        yield
+    finally:
+        _hidden.reset(token)
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None) -> Iterator[Advance]:
+    """A progress bar on stderr; none over one thing or nothing.
+
+    Args:
+        title: what is done.
+        total: with how many things; None is not known.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=_hidden.get() or total in (0, 1)) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def with_progress(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
     """The items, under a progress bar on stderr.
 
     Args:
         items: anything.
         title: what is done with them.
-        shown: whether there is a bar.
         total: how many items there are, where they have no length.
     """
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
-        yield from progress.track(items, total=total, description=title)
+    with progress_bar(title, len(items) if total is None and isinstance(items, Sized) else total) as advance:
+        for item in items:
+            yield item
+            advance(1)

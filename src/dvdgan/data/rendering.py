@@ -36,13 +36,7 @@ _SETTINGS = "phenomena.json"
 
 
 def render_phenomena(
-    out_folder: str | Path,
-    size: int,
-    frames: int,
-    clips_per_class: int,
-    seed: int = 0,
-    split: str = "train",
-    progress: bool = True,
+    out_folder: str | Path, size: int, frames: int, clips_per_class: int, seed: int = 0, split: str = "train"
 ) -> Path:
     """Render the phenomena as files: ``OUT/class/000123.mp4``, and beside it ``000123.npz`` with its truth.
 
@@ -56,7 +50,6 @@ def render_phenomena(
         clips_per_class: clips of each class.
         seed: the data set's seed.
         split: ``train`` or ``heldout``.
-        progress: show a progress bar on stderr.
 
     Returns:
         The folder.
@@ -69,7 +62,7 @@ def render_phenomena(
     _check_rendered_folder(out, settings)
     _check_disk(out, _count(clips_per_class) * _LEAST_FILES)
     rendered = _render_all(size, frames, clips_per_class, seed, split)
-    for (label, index), clip in with_progress(rendered, f"rendering at {size} px", progress, _count(clips_per_class)):
+    for (label, index), clip in with_progress(rendered, f"rendering at {size} px", _count(clips_per_class)):
         if not (out / _SETTINGS).exists():
             with atomic_path(out / _SETTINGS) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
@@ -81,7 +74,7 @@ def render_phenomena(
 
 
 def packed_phenomena(
-    cache: Path, size: int, frames: int, clips_per_class: int, seed: int, progress: bool = True, split: str = "train"
+    cache: Path, size: int, frames: int, clips_per_class: int, seed: int, split: str = "train"
 ) -> ClipStore:
     """A store of rendered clips at `cache`: the one that is there if it was made from the same settings, or a new one.
 
@@ -91,7 +84,6 @@ def packed_phenomena(
         frames: frames per clip.
         clips_per_class: clips of each class.
         seed: the data set's seed.
-        progress: show a progress bar on stderr while rendering.
         split: ``train`` or ``heldout``.
 
     Raises:
@@ -105,7 +97,7 @@ def packed_phenomena(
     rendered = _render_all(size, frames, clips_per_class, seed, split)
     title = f"rendering {'held-out ' if split == 'heldout' else ''}{PHENOMENA} at {size} px"
     with StoreWriter(cache, size, classes, about) as writer:
-        for (label, index), clip in with_progress(rendered, title, progress, _count(clips_per_class)):
+        for (label, index), clip in with_progress(rendered, title, _count(clips_per_class)):
             writer.add(clip.clip, classes.index(label), f"{label}/{index:06d}", _FPS)
     return ClipStore.open(cache)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from dvdgan.data import phenomena
 from dvdgan.data.contents import content_of
-from dvdgan.data.dataset import ClipDataset, mirrored_classes
+from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.draws import mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.files import FileSource
 from dvdgan.data.layouts.discovery import read_layout
@@ -27,6 +28,7 @@ from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
 from dvdgan.data_config import DataConfig
 from dvdgan.mirroring import with_opposites
+from dvdgan.wording import some_of
 
 VERIFIED_BYTES = 4 << 30
 """Packed stores up to this size, in bytes, are read whole and checked before they are used."""
@@ -41,7 +43,6 @@ def open_dataset(
     size: int,
     frames: int,
     cache: str | Path,
-    progress: bool = True,
     seed: int = 0,
     keep: bool = False,
     say: Callable[[str], None] | None = None,
@@ -58,7 +59,6 @@ def open_dataset(
         size: height and width of a window, in pixels.
         frames: frames per window.
         cache: directory of the packed store that may be made.
-        progress: show a progress bar on stderr while rendering or packing.
         seed: seed of every draw of the data set (`config.seed` is that of the rendered scenes).
         keep: use a store at `cache` as it stands, whatever the source's files or the renderer now say, even if the
             source is gone, so that a resumed run sees the clips that it started with. No matter where the source is
@@ -79,13 +79,13 @@ def open_dataset(
         )
     store: ClipSource
     if source != PHENOMENA and is_store(source):
-        store = _checked(ClipStore.open(source), progress)
+        store = _checked(ClipStore.open(source))
     elif keep and config.pack and is_store(cache):
-        store = _checked(ClipStore.open(cache), progress)
+        store = _checked(ClipStore.open(cache))
     elif source == PHENOMENA:
         mirrored_classes(phenomena.CLASSES, _flip_labels(config, PHENOMENA))  # refused before anything is rendered
         span = max(2, (frames - 1) * config.stride + 1)
-        store = packed_phenomena(cache, size, span, config.clips_per_class, config.seed, progress)
+        store = packed_phenomena(cache, size, span, config.clips_per_class, config.seed)
     else:
         listing = list_source(config, pictures=frames == 1)
         _tell(listing, say)
@@ -96,9 +96,10 @@ def open_dataset(
             )
         about = describe(listing, config, size)
         if not config.pack:
-            store = FileSource(listing, reading(config, size), about, config.workers, limits(config), progress)
+            store = FileSource(listing, reading(config, size), about, config.workers, limits(config))
         else:
-            store = same_store(cache, about) or _pack(listing, config, size, about, cache, progress, say)
+            options = config.workers, limits(config), say, config.shards
+            store = same_store(cache, about) or pack(listing, cache, reading(config, size), about, *options)
     if config.background_colour is None and isinstance(store, ClipStore) and not (store.channels == 4).any():
         _log.warning("%s: data.background=random changes nothing: no packed clip has kept its transparency", source)
     return ClipDataset(
@@ -120,13 +121,7 @@ def open_dataset(
     )
 
 
-def pack_source(
-    config: DataConfig,
-    out: str | Path,
-    size: int,
-    progress: bool = True,
-    say: Callable[[str], None] | None = None,
-) -> ClipStore:
+def pack_source(config: DataConfig, out: str | Path, size: int, say: Callable[[str], None] | None = None) -> ClipStore:
     """Pack the files that `config.source` names into a store, whichever part of a split they belong to.
 
     A clip that cannot be read is skipped, logged, and listed in the store's index with the reason. A packing that was
@@ -136,7 +131,6 @@ def pack_source(
         config: the source, its layout, and how files are read.
         out: the store's directory; a store that is there is replaced.
         size: short side of the packed frames, in pixels.
-        progress: show a progress bar on stderr.
         say: where lines for the user go: how large the store will be.
 
     Raises:
@@ -145,20 +139,8 @@ def pack_source(
     """
     listing = list_source(config)
     _tell(listing, say)
-    return _pack(listing, config, size, describe(listing, config, size), out, progress, say)
-
-
-def _pack(
-    listing: Listing,
-    config: DataConfig,
-    size: int,
-    about: dict[str, Any],
-    out: str | Path,
-    progress: bool,
-    say: Callable[[str], None] | None,
-) -> ClipStore:
-    limit = limits(config)
-    return pack(listing, out, reading(config, size), about, config.workers, limit, progress, say, config.shards)
+    about, options = describe(listing, config, size), (config.workers, limits(config), say, config.shards)
+    return pack(listing, out, reading(config, size), about, *options)
 
 
 def _tell(listing: Listing, say: Callable[[str], None] | None) -> None:
@@ -189,11 +171,7 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
         labels = [entry.label for entry in entries]
         parts = assign_splits(groups, labels, parts, config.test_fraction, config.split_seed)
     if torn := leaks(groups, parts):
-        _log.warning(
-            "%s: groups of near copies lie on both sides of the split: %s",
-            config.source,
-            ", ".join(torn[:5]) + (f" and {len(torn) - 5} more" if len(torn) > 5 else ""),
-        )
+        _log.warning("%s: groups of near copies lie on both sides of the split: %s", config.source, some_of(torn, 5))
     divided = [replace(entry, group=group, split=part) for entry, group, part in zip(entries, groups, parts)]
     return replace(listing, entries=divided)
 
@@ -247,10 +225,10 @@ def are_packed(config: DataConfig, size: int, frames: int, store: str | Path) ->
     return same_store(store, describe(list_source(config, pictures=frames == 1), config, size)) is not None
 
 
-def _checked(store: ClipStore, progress: bool) -> ClipStore:
+def _checked(store: ClipStore) -> ClipStore:
     """A store whose every byte was compared with its checksum, unless it is very large."""
     if store.bytes <= VERIFIED_BYTES:
-        store.verify(progress)
+        store.verify()
     return store
 
 

@@ -187,17 +187,14 @@ CORRUPTIONS: dict[str, Corruption] = {
         others=lambda clips, seed: partners(len(clips), seed),
     ),
     "jittered": Corruption(
-        f"each frame moved by whole pixels, up to {JITTER_PIXELS:g} of 64 each way; the edge is repeated",
-        _jittered,
+        f"each frame moved by whole pixels, up to {JITTER_PIXELS:g} of 64 each way; the edge is repeated", _jittered
     ),
     "flickering": Corruption(
         f"the brightness of each frame times a random gain around 1, standard deviation {FLICKER_DEVIATION:g}",
         _flickering,
     ),
     "blurred": Corruption(
-        f"each frame blurred by a Gaussian, standard deviation {BLUR_PIXELS:g} px of 64",
-        _blurred,
-        least_frames=1,
+        f"each frame blurred by a Gaussian, standard deviation {BLUR_PIXELS:g} px of 64", _blurred, least_frames=1
     ),
     "noisy": Corruption(
         f"Gaussian noise on each value of each frame, standard deviation {NOISE_LEVELS:g} of 255",

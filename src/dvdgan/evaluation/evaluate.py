@@ -20,6 +20,7 @@ from dvdgan.devices import pick_device
 from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
+from dvdgan.evaluation.classifier.results import ClassifierResults
 from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
 from dvdgan.evaluation.errors import EvaluationError
@@ -33,7 +34,8 @@ from dvdgan.evaluation.prediction.naive import Naive, naive
 from dvdgan.evaluation.prediction.scoring import futures_of, score_prediction
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.provenance import evaluated_of, reference_of, settings_of, versions_of
-from dvdgan.evaluation.record import AbsentPart, ClassifierResults, Evaluation, Sweep, is_record
+from dvdgan.evaluation.record import AbsentPart, Evaluation, is_record
+from dvdgan.evaluation.scores import Sweep
 from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings
@@ -61,7 +63,6 @@ def evaluate(
     classifier: Path | str | None = None,
     settings: EvaluationSettings | None = None,
     device: str | None = None,
-    progress: bool = True,
     say: Callable[[str], None] = print,
     command: str = "",
 ) -> tuple[Evaluation, ShownClips]:
@@ -78,7 +79,6 @@ def evaluate(
         classifier: a classifier's directory; None does without.
         settings: what is measured.
         device: such as ``cpu``; None takes the accelerator where there is one.
-        progress: show progress bars on stderr.
         say: where lines for the user go.
         command: the command line, for the record.
 
@@ -97,7 +97,7 @@ def evaluate(
     if (out / CACHE).is_symlink():
         raise EvaluationError(f"{out / CACHE}: is a link; name the place that it leads to with cache=FOLDER")
     folder = settings.cache or out / CACHE
-    cache, where, stages = Cache(folder), pick_device(device), Stages(progress)
+    cache, where, stages = Cache(folder), pick_device(device), Stages()
 
     # Inputs: the clips, and the networks that look at them.
     known = None if classifier is None else Classifier.load(classifier, where)
@@ -105,7 +105,7 @@ def evaluate(
         known.require_measured()
     with stages.timed("data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
-        given = open_inputs(model, clips, data, fields, known, settings, folder, device, progress, say)
+        given = open_inputs(model, clips, data, fields, known, settings, folder, device, say)
     with closing(given):
         parts, learned = _without_learned(given.parts, known)
         sets = choose_sets(given.made, parts, settings, cache)

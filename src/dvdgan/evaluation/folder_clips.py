@@ -27,7 +27,7 @@ _ANIMATED = (".gif", ".webp", ".png", ".apng")  # files whose last picture is of
 _ARRAYS = ".npz"
 
 
-def open_folder(path: Path, size: int, frames: int, cache: Path, progress: bool = True) -> RealClips:
+def open_folder(path: Path, size: int, frames: int, cache: Path) -> RealClips:
     """Clips in a folder (or list, packed store or .npz), such as another model's samples; see `open_dataset`.
 
     Where ``dvdgan generate`` wrote them, their classes are in their names or, of .npz, in an array. A last picture that
@@ -38,7 +38,6 @@ def open_folder(path: Path, size: int, frames: int, cache: Path, progress: bool 
         size: height and width, in pixels; the short side is resized to it, and the middle cut out.
         frames: frames per clip; of a longer clip, the middle ones.
         cache: directory of the packed store that is made, outside the folder.
-        progress: show a progress bar on stderr.
 
     Raises:
         DataError: there is no such folder, or nothing in it can be used.
@@ -48,7 +47,7 @@ def open_folder(path: Path, size: int, frames: int, cache: Path, progress: bool 
     source = _packed(arrays, path, size, cache) if arrays else path
     try:
         store = open_dataset(
-            DataConfig(source=str(source), split="all", short="loop"), size, min(frames, 2), cache, progress
+            DataConfig(source=str(source), split="all", short="loop"), size, min(frames, 2), cache
         ).store
     except DataError as error:  # of the packed store, which users do not know
         raise DataError(str(error).replace(f"{cache}:", f"{path}:", 1)) from None

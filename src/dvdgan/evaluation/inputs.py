@@ -66,7 +66,6 @@ def open_inputs(
     settings: EvaluationSettings,
     folder: Path,
     device: str | None,
-    progress: bool,
     say: Callable[[str], None],
 ) -> Inputs:
     """Open all of it.
@@ -80,7 +79,6 @@ def open_inputs(
         settings: counts, size and length.
         folder: where packed stores are made.
         device: where the model runs.
-        progress: show progress bars on stderr.
         say: where lines for the user go.
 
     Raises:
@@ -118,7 +116,7 @@ def open_inputs(
         if loaded is not None:
             made = loaded
         else:
-            made = open_folder(place, size, frames, folder / "clips", progress)
+            made = open_folder(place, size, frames, folder / "clips")
             opened.enter_context(closing(made.dataset.store))
         parts = open_parts(
             data,
@@ -126,7 +124,6 @@ def open_inputs(
             frames,
             folder,
             held_out_clips=max(REFERENCE * most, _LEAST_HELD_OUT),
-            progress=progress,
             say=say,
             need_classes=False,
             cap=False,

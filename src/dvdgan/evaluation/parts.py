@@ -51,7 +51,6 @@ def open_parts(
     held_out_fraction: float = 0.2,
     held_out_clips: int = 1000,
     seed: int = 0,
-    progress: bool = True,
     keep: bool = False,
     say: Callable[[str], None] | None = None,
     need_classes: bool = True,
@@ -72,7 +71,6 @@ def open_parts(
             phenomena).
         cap: whether that goes for other clips than phenomena, too, which need not be rendered.
         seed: of what is drawn in training.
-        progress: show a progress bar on stderr while rendering or packing.
         keep: use the stores that are there as they stand.
         say: where lines for the user go.
         need_classes: refuse clips of fewer than two classes.
@@ -87,7 +85,7 @@ def open_parts(
     chosen_here = data.test_fraction == 0 and not divided and not _is_rendered(data)
     fraction = held_out_fraction if chosen_here else data.test_fraction
     config = data.model_copy(update={"split": "train", "test_fraction": fraction})
-    train = open_dataset(config, size, frames, cache, progress, seed, keep, say)
+    train = open_dataset(config, size, frames, cache, seed, keep, say)
     source = data.source or "the data"
     if need_classes and len(train.classes) < 2:
         train.store.close()
@@ -100,11 +98,11 @@ def open_parts(
         other = "train" if about["split"] == "heldout" else "heldout"
         per_class = max(1, min(about["clips_per_class"], held_out_clips // len(train.classes)))
         place, settings = folder / "heldout", (about["size"], about["frames"], per_class, about["seed"])
-        store = packed_phenomena(place, *settings, progress, other)
+        store = packed_phenomena(place, *settings, other)
         dataset = ClipDataset(store, frames, size, data.stride, seed=seed, short=data.short)
         return Parts(train, middle_windows(dataset, "test", fps=data.fps), f"scenes of the phenomena's {other} split")
     config = config.model_copy(update={"flip": False, "flip_labels": {}, "crop": "center", "split": "test"})
-    dataset = open_dataset(config, size, frames, cache, progress, seed, True, say)
+    dataset = open_dataset(config, size, frames, cache, seed, True, say)
     held_out = middle_windows(dataset, "test", fps=data.fps)
     if cap and len(held_out) > held_out_clips:
         held_out = held_out.take(choose(held_out, held_out_clips))

@@ -24,8 +24,9 @@ from dvdgan.evaluation.behaviours.table import control_sets
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.measured import PassRate, Share
 from dvdgan.evaluation.progress import Stages
-from dvdgan.evaluation.record import BehaviourRates, Behaviours, PassRate, Share
+from dvdgan.evaluation.record import BehaviourRates, Behaviours
 from dvdgan.evaluation.sets import Sets
 
 _OTHERS = 5  # real clips of each class that are scored as each other class
@@ -55,17 +56,17 @@ def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache, stages: S
     if stride != 1:
         raise EvaluationError(f"behaviours have limits for every frame, not for every {stride}th")
     with stages.timed("behaviours"):
-        limits, every = _limits(size, frames, cache, stages.shown), [sets.held_out, *sets.generated]
+        limits, every = _limits(size, frames, cache), [sets.held_out, *sets.generated]
         known = [[clips.key, clips.labels.tolist()] for clips in every]
         return cache.entry(
             f"behaviours-{content_key(_code(), limits.key, sets.classes, seed, known)}.json",
-            lambda: _measured(sets, limits, seed, stages.shown),
+            lambda: _measured(sets, limits, seed),
             lambda path: Behaviours.model_validate_json(path.read_bytes()),
             lambda path, made: path.write_text(made.model_dump_json(), encoding="utf-8"),
         )
 
 
-def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> Behaviours:
+def _measured(sets: Sets, limits: Calibration, seed: int) -> Behaviours:
     """All of it, a few clips at a time: sets of large clips do not fit into memory."""
     shown = [name for name in sets.classes if limits.frames >= BEHAVIOURS[name].fewest_frames]
     able = np.array([name in shown for name in sets.classes])
@@ -78,7 +79,7 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> Beh
     real = sets.held_out
     both = [*((clips, False) for clips in sets.generated), (real, True)]
     pieces = [(clips, is_real, rows) for clips, is_real in both for rows in _pieces(clips, able)]
-    for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time", progress):
+    for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time"):
         pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
         if is_real:
             for name, (corrupted, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
@@ -96,7 +97,7 @@ def _measured(sets: Sets, limits: Calibration, seed: int, progress: bool) -> Beh
     }
     few = np.concatenate([np.flatnonzero(real.labels == label)[:_OTHERS] for label in np.flatnonzero(able)])
     numbers = np.cumsum(able) - 1  # of the classes that can be shown
-    others = score_as_others(real.read(few.tolist()), numbers[real.labels[few]], shown, limits, progress)
+    others = score_as_others(real.read(few.tolist()), numbers[real.labels[few]], shown, limits)
     for title, rate in others.items():
         rates[title][OTHER] = rate
     return _record(rates, limits.describe())
@@ -123,13 +124,13 @@ def _pieces(clips: ClipSet, able: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
 
 
-def _limits(size: int, frames: int, cache: Cache, progress: bool) -> Calibration:
+def _limits(size: int, frames: int, cache: Cache) -> Calibration:
     """Limits for clips of a size and length: those that come with dvdgan, kept ones, or new ones, which take time."""
     if any((known.size, known.frames) == (size, frames) for known in load()):
         return calibration(size, frames)
     return cache.entry(
         f"limits-{content_key(_code(), size, frames)}.json",
-        lambda: calibration(size, frames, progress),
+        lambda: calibration(size, frames),
         lambda path: load(path)[0],
         lambda path, made: save(path, [made]),
     )

@@ -1,30 +1,22 @@
-"""Progress bars of an evaluation's stages, and the time that each takes."""
+"""The stages of an evaluation, and the time that each takes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-Advance = Callable[[int], None]
-"""Called with how many more things are done."""
+from dvdgan.data.progress import Advance, progress_bar
 
 
 class Stages:
     """What an evaluation is at.
 
-    Args:
-        shown: whether there are bars, on stderr; one at a time.
-
     Attributes:
         seconds: by stage, how long it took.
     """
 
-    def __init__(self, shown: bool) -> None:
-        self.shown = shown
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
@@ -38,8 +30,6 @@ class Stages:
 
     @contextmanager
     def bar(self, stage: str, title: str, total: int) -> Iterator[Advance]:
-        """A stage with a bar over so many things."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with self.timed(stage), Progress(*columns, console=Console(stderr=True), disable=not self.shown) as progress:
-            task = progress.add_task(title, total=total)
-            yield lambda count: progress.advance(task, count)
+        """A stage with a progress bar over so many things."""
+        with self.timed(stage), progress_bar(title, total) as advance:
+            yield advance

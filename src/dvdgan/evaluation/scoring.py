@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dvdgan.data.progress import Advance
 from dvdgan.evaluation import corruptions
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.features.extract import extract
+from dvdgan.evaluation.measured import Measured
 from dvdgan.evaluation.metrics.baselines import baseline, held_out_splits
 from dvdgan.evaluation.metrics.registry import Metric, MetricGroup, Side
 from dvdgan.evaluation.model_clips import model_set
 from dvdgan.evaluation.prediction.naive import naive, naive_set
-from dvdgan.evaluation.progress import Advance, Stages
-from dvdgan.evaluation.record import Baseline, ClassScore, Measured, Score, Sweep, SweepPoint
+from dvdgan.evaluation.progress import Stages
+from dvdgan.evaluation.scores import Baseline, ClassScore, Score, Sweep, SweepPoint
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import FeatureSpace

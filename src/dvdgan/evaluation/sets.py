@@ -18,6 +18,7 @@ from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.real_clips import RealClips, middle_windows, readable
 from dvdgan.evaluation.settings import SEEDS_APART, EvaluationSettings
 from dvdgan.models import Model
+from dvdgan.wording import some_of
 
 REFERENCE = 2
 """Reference clips, and held-out clips, for each clip of a generated set: baselines draw halves of the held-out ones."""
@@ -148,8 +149,7 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         reference=chosen["training"],
         held_out=chosen["held-out"],
         controls=replace(
-            pools["held-out"].take(controls),
-            of=(chosen["held-out"], np.searchsorted(rows["held-out"], controls)),
+            pools["held-out"].take(controls), of=(chosen["held-out"], np.searchsorted(rows["held-out"], controls))
         ),
         training=training,
         groups=[groups[row] for row in rows["held-out"]],
@@ -192,8 +192,7 @@ class _Pool:
         good = rows[readable(self.whole.take(rows), cache)]
         lost = [self.whole.ids[row] for row in np.setdiff1d(rows, good)]
         if lost:
-            more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
-            warnings.append(f"left out, since they cannot be read: {', '.join(lost[:_NAMED])}{more}")
+            warnings.append(f"left out, since they cannot be read: {some_of(lost, _NAMED)}")
         return good
 
     def take(self, rows: np.ndarray, name: str | None = None) -> ClipSet:
@@ -207,10 +206,8 @@ class _Pool:
             return []
         if not self.classes:
             return [f"there are {self.there[0]} {what} clips, not {wanted[0]}: {so}"]
-        named = ", ".join(f"{self.classes[label]} {self.there[label]} of {wanted[label]}" for label in few[:_NAMED])
-        more = f" and {len(few) - _NAMED} more" if len(few) > _NAMED else ""
-        classes = len(self.classes)
-        return [f"{len(few)} of {classes} classes have fewer {what} clips than asked ({named}{more}): {so}"]
+        named = some_of([f"{self.classes[row]} {self.there[row]} of {wanted[row]}" for row in few], _NAMED)
+        return [f"{len(few)} of {len(self.classes)} classes have fewer {what} clips than asked ({named}): {so}"]
 
 
 def _of_folder(pool: _Pool, wanted: np.ndarray, settings: EvaluationSettings, warnings: list[str]) -> list[ClipSet]:
@@ -253,9 +250,8 @@ def _as_in_data(made: RealClips, real: Sequence[str], warnings: list[str]) -> Re
         if name not in real and len(same) == len(alike) == 1:
             renamed[name] = same[0]
     if renamed:
-        listed = ", ".join(f"{name} as {other}" for name, other in list(renamed.items())[:_NAMED])
-        more = " …" if len(renamed) > _NAMED else ""
-        warnings.append(f"{made.name}: classes are taken for the data's of nearly that name: {listed}{more}")
+        listed = some_of([f"{name} as {other}" for name, other in renamed.items()], _NAMED)
+        warnings.append(f"{made.name}: classes are taken for the data's of nearly that name: {listed}")
     return replace(made, classes=[renamed.get(name, name) for name in made.classes])
 
 
@@ -288,6 +284,5 @@ def _common(made: Sequence[str], real: Sequence[str], warnings: list[str]) -> li
         )
     for where, names, others in (("the generated clips", real, made), ("the data", made, real)):
         if lacking := [name for name in names if name not in others]:
-            more = " …" if len(lacking) > _NAMED else ""
-            warnings.append(f"left out, since {where} do not have them: {', '.join(lacking[:_NAMED])}{more}")
+            warnings.append(f"left out, since {where} do not have them: {some_of(lacking, _NAMED)}")
     return common

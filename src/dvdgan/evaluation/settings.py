@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -13,6 +12,7 @@ from dvdgan.data_config import DataConfig
 from dvdgan.documents import DocumentError, parse_yaml, shortened
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.network_config import FrozenModel
+from dvdgan.wording import did_you_mean
 
 SEEDS_APART = 1_000_000
 """The first seed of each set of a model's clips lies so far from that of the set before: sets share no seed, and the
@@ -160,8 +160,7 @@ def parse_settings(
             of_data.append(text if name.startswith("data.") else f"data.{text}")
         else:
             known = [*model.model_fields, *(f"data.{field}" for field in DataConfig.model_fields)]
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(model.model_fields)}"
+            hint = did_you_mean(name, known, f"there are {', '.join(model.model_fields)}")
             raise EvaluationError(f"there is no setting {name!r}; {hint}")
     try:
         return model(**values), of_data

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dvdgan.evaluation.record import Measured, Share
+from dvdgan.evaluation.measured import Measured, Share
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MANY = 200  # clips from which a tenth of a per cent is worth saying

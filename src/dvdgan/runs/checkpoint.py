@@ -172,9 +172,7 @@ def prune(directory: Path, retention: Retention) -> None:
 
 
 def restore_newest(
-    directory: Path,
-    restore: Callable[[dict[str, Tensor], dict[str, Any]], None],
-    say: Callable[[str], None],
+    directory: Path, restore: Callable[[dict[str, Tensor], dict[str, Any]], None], say: Callable[[str], None]
 ) -> dict[str, Any] | None:
     """Restore the newest checkpoint that is whole; damaged ones are renamed, so that they are not met again.
 

@@ -79,13 +79,12 @@ class Run:
                 prune(checkpoints, retention)  # a kill right after a save leaves one too many
 
     @contextmanager
-    def training(self, title: str = "training", tensorboard: bool = False, progress: bool = True) -> Iterator[None]:
+    def training(self, title: str = "training", tensorboard: bool = False) -> Iterator[None]:
         """Keep the log open, watch for signals and show progress; at the end, leave if a signal came.
 
         Args:
             title: of the progress bar.
             tensorboard: whether the log goes to TensorBoard as well.
-            progress: whether progress is shown.
 
         Raises:
             TrainingError: TensorBoard is wanted and not installed.
@@ -99,9 +98,8 @@ class Run:
                 self._log = stack.enter_context(closing(Log(self.folder / "log.jsonl", state.lines, self.say)))
                 state.lines = self._log.lines
             self._received = stack.enter_context(stop_signals(repeated=distributed.world_size() > 1))
-            progress = progress and self._writes
-            display = ProgressDisplay(title, state.step, self.steps, state.seconds, self.minutes, self.say, progress)
-            self.display = stack.enter_context(display)
+            known = state.step, self.steps, state.seconds, self.minutes
+            self.display = stack.enter_context(ProgressDisplay(title, *known, self.say, self._writes))
             self._mark = time.perf_counter()
             yield
             if self.stopped:

@@ -186,7 +186,7 @@ def _by_behaviour(dataset: ClipDataset, metadata: dict[str, Any], say: Callable[
     if dataset.stride > 1 or (size, frames) not in [(known.size, known.frames) for known in load()]:
         say(f"behaviours are not measured: no limits for {frames} frames of {size} px, stride {dataset.stride}")
         return None
-    limits = calibration(size, frames, progress=False)
+    limits = calibration(size, frames)
     metadata["behaviours"] = limits.describe()
     most = max(len(CLASSES), _MOST_ROWS // (frames * size))
 

@@ -16,6 +16,7 @@ from dvdgan.config_files import updated
 from dvdgan.console import say
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.prefetch import Prefetcher
+from dvdgan.data.progress import hidden_progress
 from dvdgan.data.sources import open_dataset
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.classifier.classifier import Classifier
@@ -126,19 +127,19 @@ def _train_in(
     classifier = open_classifier(config.training.classifier, device) if main else None
 
     # Open the clips.
-    dataset = distributed.main_first(
-        lambda: open_dataset(
-            config.data,
-            config.network.size,
-            config.network.frames,
-            store,
-            progress=main,
-            seed=config.training.seed,
-            keep=resuming or not main,  # a resumed run goes on with the clips that it started with
-            say=say,
-            group=config.network.group,
+    with hidden_progress(not main):
+        dataset = distributed.main_first(
+            lambda: open_dataset(
+                config.data,
+                config.network.size,
+                config.network.frames,
+                store,
+                seed=config.training.seed,
+                keep=resuming or not main,  # a resumed run goes on with the clips that it started with
+                say=say,
+                group=config.network.group,
+            )
         )
-    )
     with closing(dataset.store):
         if classifier is not None:
             with classifier_errors():

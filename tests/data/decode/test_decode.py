@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dvdgan.data.decode import frames as decode_frames
 from dvdgan.data.decode import pixels as decode_pixels
+from dvdgan.data.decode import streams as decode_streams
 from dvdgan.data.decode import video as decode_video
 from dvdgan.data.decode.clip import CLIP_SUFFIXES, open_clip, read_header
 from dvdgan.data.errors import ClipError
@@ -939,7 +939,7 @@ def test_a_cover_picture_is_no_video(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif", "a.mp4", "a.mkv", "a.webm", "a.avi", "folder"])
 def test_absurd_sizes_are_refused_before_they_are_decoded(tmp_path, monkeypatch, name):
-    for module in (decode_pixels, decode_frames):
+    for module in (decode_pixels, decode_streams):
         monkeypatch.setattr(module, "MOST_PIXELS", 2000)
     path = tmp_path / name
     if name == "folder":

@@ -79,12 +79,12 @@ def _here():
 
 @pytest.fixture(scope="module")
 def inspection(listing):
-    return inspect_listing(listing, workers=1, size=64, progress=False)
+    return inspect_listing(listing, DataConfig(workers=1))
 
 
 @pytest.fixture(scope="module")
 def by_headers(listing):
-    return inspect_listing(listing, workers=1, headers_only=True, progress=False)
+    return inspect_listing(listing, DataConfig(workers=1), headers_only=True)
 
 
 def texts(inspection):
@@ -117,7 +117,7 @@ def test_it_is_told_how_many_clips_are_in_hdr_and_how_the_source_was_read(tmp_pa
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         write_video(tmp_path / "in" / f"{name}.mp4", 24, tag=tagged)
     (tmp_path / "in" / "notes.txt").touch()
-    found = inspect_source(DataConfig(source=str(tmp_path), workers=1), headers_only=True, progress=False)
+    found = inspect_source(DataConfig(source=str(tmp_path), workers=1), headers_only=True)
     assert (found.total.hdr, [summary.hdr for summary in found.classes]) == (2, [0, 2])
     text = " ".join(as_text(found).split())
     assert "2 in HDR" in text
@@ -209,7 +209,7 @@ def test_a_sheet_has_rows_of_each_class_with_frames_whole_on_its_background(insp
 
 def test_nothing_usable_is_still_told(tmp_path):
     listing = Listing(tmp_path, "flat", [], [Entry(tmp_path / "a.mp4", "a.mp4")], [Problem("b.mp4", "no class")])
-    inspection = inspect_listing(listing, workers=1, progress=False)
+    inspection = inspect_listing(listing, DataConfig(workers=1))
     assert [problem.source for problem in inspection.problems] == ["b.mp4", "a.mp4"]
     assert (inspection.total.clips, inspection.hints, inspection.packed_bytes) == (0, [], 0)
     assert "Cannot be used (2):" in as_text(inspection)
@@ -232,7 +232,7 @@ def pack(path, alpha=False):
 
 def test_a_store_is_inspected_like_files(tmp_path):
     store = pack(tmp_path / "store")
-    inspection = inspect_store(store, progress=False)
+    inspection = inspect_store(store)
     assert (inspection.layout, inspection.total.clips, inspection.packed_bytes) == ("store", 5, store.bytes)
     assert inspection.near_copies_across == [["0.mp4", "again.mp4"]]
     assert inspection.problems == [Problem("bad.mp4", "truncated")]
@@ -241,7 +241,7 @@ def test_a_store_is_inspected_like_files(tmp_path):
 
 
 def test_a_store_with_transparency_shows_it_on_white(tmp_path):
-    inspection = inspect_store(pack(tmp_path / "store", alpha=True), progress=False)
+    inspection = inspect_store(pack(tmp_path / "store", alpha=True))
     assert inspection.total.alpha == 3
     assert inspection.near_copies_across == [["0.mp4", "again.mp4"]]  # which is opaque
     assert inspection.thumbnails[0][2].shape == (6, 64, 64, 3)
@@ -251,7 +251,7 @@ def test_damage_in_a_store_is_a_problem(tmp_path):
     store = pack(tmp_path / "store")
     with open(tmp_path / "store" / "frames.u8", "r+b") as file:
         file.write(b"\xff\x00\xff")
-    damage = inspect_store(store, progress=False).problems[-1]
+    damage = inspect_store(store).problems[-1]
     assert damage.source == "store"
     assert "damaged" in damage.reason
 
@@ -306,7 +306,7 @@ def test_varying_rates_and_frames_that_are_all_wide_are_told():
 def test_many_classes_and_problems_are_cut_on_the_screen_and_kept_in_json(tmp_path):
     names = [f"class {k:03} \x1b[31m 日本語の長い名前" for k in range(60)]
     problems = [Problem(f"{k}.mp4", "the file is empty" if k % 3 else f"damage {k}") for k in range(90)]
-    inspection = inspect_listing(Listing(tmp_path, "list", names, [], problems), progress=False)
+    inspection = inspect_listing(Listing(tmp_path, "list", names, [], problems), DataConfig())
     text = as_text(inspection)
     assert "and 20 more classes, of 0 clips each" in text
     assert "class 039" in text

@@ -72,7 +72,7 @@ def about(listing):
 
 def pack_all(root, out, reading=READING, **options):
     listing = options.pop("listing", None) or list_clips(root)
-    return pack(listing, out, reading, about(listing), progress=False, **options)
+    return pack(listing, out, reading, about(listing), **options)
 
 
 def contents(path):
@@ -127,7 +127,7 @@ def test_one_process_packs_what_two_do(clips, whole, tmp_path):
 def test_only_the_first_problems_are_shown(tmp_path, here, caplog):
     path = write_clip(tmp_path / "clips" / "good.webp", moving(0), 12)
     listing = replace(flat(path), problems=[Problem(f"{number}", "not there") for number in range(13)])
-    store = pack(listing, tmp_path / "store", READING, {}, progress=False)
+    store = pack(listing, tmp_path / "store", READING, {})
     assert len(store.skipped) == 13
     messages = [record.message for record in caplog.records if record.name == packing.__name__]
     assert len(messages) == 11
@@ -142,17 +142,17 @@ def test_transparency_is_kept_or_laid_on_a_background(tmp_path, here):
     path = tmp_path / "clear.png"
     images[0].save(path, save_all=True, append_images=images[1:], duration=80)
     solid = write_clip(tmp_path / "solid.mp4", moving(1), 12)
-    kept = pack(flat(path, solid), tmp_path / "kept", Reading(16, background=None), {}, progress=False)
+    kept = pack(flat(path, solid), tmp_path / "kept", Reading(16, background=None), {})
     assert kept.channels.tolist() == [4, 3]
     assert np.array_equal(kept.clip(0), pixels)
-    blue = pack(flat(path, solid), tmp_path / "blue", Reading(16, background=(0, 0, 255)), {}, progress=False)
+    blue = pack(flat(path, solid), tmp_path / "blue", Reading(16, background=(0, 0, 255)), {})
     assert blue.channels.tolist() == [3, 3]
     assert blue.clip(0)[0, 0, 0].tolist() == [0, 0, 255]
     assert blue.clip(0)[0, 5, 5].tolist() == [200, 100, 0]
 
 
 def test_rates_and_sizes_are_those_that_are_asked_for(clips, tmp_path, here):
-    store = pack(flat(clips / "b" / "3.mp4"), tmp_path / "store", Reading(8, fps=6), {}, progress=False)
+    store = pack(flat(clips / "b" / "3.mp4"), tmp_path / "store", Reading(8, fps=6), {})
     assert (store.fps.tolist(), store.lengths.tolist()) == ([6.0], [4])
     assert (store.heights.tolist(), store.widths.tolist()) == ([8], [10])
 
@@ -161,14 +161,14 @@ def test_long_files_are_cut_into_parts_that_keep_together(tmp_path, here):
     path = write_clip(tmp_path / "long.mp4", moving(0, 100, 16, 120), 10)  # 10 s
     short = write_clip(tmp_path / "short.mp4", moving(1, 20), 10)
     reading = Reading(16, max_seconds=2.0, windows=3)
-    store = pack(flat(path, short), tmp_path / "store", reading, {}, progress=False)
+    store = pack(flat(path, short), tmp_path / "store", reading, {})
     spans = [(0.667, 2.667), (4.0, 6.0), (7.333, 9.333)]
     assert store.sources == [f"long.mp4#t={start:g}-{end:g}" for start, end in spans] + ["short.mp4"]
     assert store.lengths.tolist() == [20, 20, 20, 20]
     assert store.groups == ["long.mp4"] * 3 + [""]
     for index, (start, end) in enumerate(spans):
         assert np.array_equal(store.clip(index), np.stack(list(open_clip(path, 16, start=start, end=end)[1])))
-    one = pack(flat(path), tmp_path / "one", Reading(16, max_seconds=2.0), {}, progress=False)
+    one = pack(flat(path), tmp_path / "one", Reading(16, max_seconds=2.0), {})
     assert one.sources == ["long.mp4#t=4-6"]
 
 
@@ -342,7 +342,7 @@ def test_files_that_need_too_much_are_skipped_and_the_others_packed(clips, tmp_p
     wide = tmp_path / "wide.png"
     Image.new("1", (7900, 7900)).save(wide)
     listing = flat(clips / "a" / "0.mp4", wide, clips / "b" / "1.webp")
-    store = pack(listing, tmp_path / "store", READING, {}, workers=1, limits=Limits(gib=0.2), progress=False)
+    store = pack(listing, tmp_path / "store", READING, {}, workers=1, limits=Limits(gib=0.2))
     assert store.sources == ["0.mp4", "1.webp"]
     assert store.skipped == [Problem("wide.png", "needs more than 0.2 GiB of memory")]
 
@@ -351,9 +351,9 @@ def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path, here):
     for name in ("x.mp4", "y.gif"):
         (tmp_path / name).write_bytes(b"nothing")
     with refused(DataError, r"none of its 2 clips can be used; the first, x.mp4: "):
-        pack(flat(tmp_path / "x.mp4", tmp_path / "y.gif"), tmp_path / "store", READING, {}, progress=False)
+        pack(flat(tmp_path / "x.mp4", tmp_path / "y.gif"), tmp_path / "store", READING, {})
     with pytest.raises(DataError, match="no clips in it"):
-        pack(Listing(tmp_path, "flat", [], []), tmp_path / "store", READING, {}, progress=False)
+        pack(Listing(tmp_path, "flat", [], []), tmp_path / "store", READING, {})
     assert sorted(os.listdir(tmp_path)) == ["x.mp4", "y.gif"]
 
 
@@ -366,7 +366,7 @@ def test_more_clips_than_files_may_be_open(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (120, before[1]))
     try:
-        store = pack(flat(*paths), tmp_path / "store", READING, {}, workers=2, progress=False)
+        store = pack(flat(*paths), tmp_path / "store", READING, {}, workers=2)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert [tuple(store.clip(number)[0, 0, 0]) for number in (0, 159)] == [(0, 0, 0), (159, 0, 0)]

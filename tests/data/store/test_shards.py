@@ -90,8 +90,8 @@ def test_packing_a_folder_into_shards_gives_the_clips_of_the_store(tmp_path):
         write_clip(tmp_path / "in" / "ab"[number // 6] / f"{number}.mp4", clip, 12)
     (tmp_path / "in" / "a" / "bad.mp4").write_bytes(b"nothing")
     config = DataConfig(source=str(tmp_path / "in"))
-    plain = pack_source(config, tmp_path / "plain", SIZE, progress=False)
-    store = pack_source(config.model_copy(update={"shards": 3}), tmp_path / "shards", SIZE, progress=False)
+    plain = pack_source(config, tmp_path / "plain", SIZE)
+    store = pack_source(config.model_copy(update={"shards": 3}), tmp_path / "shards", SIZE)
     files = [*(f"clips-{number:06d}.tar" for number in range(3)), "index.json"]
     assert sorted(os.listdir(tmp_path / "shards")) == files
     assert sorted(store.sources) == sorted(plain.sources)
@@ -104,10 +104,10 @@ def test_packing_a_folder_into_shards_gives_the_clips_of_the_store(tmp_path):
     assert [problem.source for problem in store.skipped] == ["a/bad.mp4"]
     trained = config.model_copy(update={"shards": 3, "shuffle_buffer": 4})
     for _ in range(2):  # packed, and found again
-        data = open_dataset(trained, SIZE, 4, tmp_path / "cache", progress=False)
+        data = open_dataset(trained, SIZE, 4, tmp_path / "cache")
         assert data.store.identity == store.identity
     with refused(DataError, "40 shards are more than the 13 clips; set data.shards lower"):
-        pack_source(config.model_copy(update={"shards": 40}), tmp_path / "none", SIZE, progress=False)
+        pack_source(config.model_copy(update={"shards": 40}), tmp_path / "none", SIZE)
     assert not list(tmp_path.glob(".none*"))
 
 
@@ -152,7 +152,7 @@ def test_a_bounded_shuffle_needs_shards(tmp_path):
         writer.add(coded_clip(0, 8, SIZE, SIZE), 0, "0", 12)
     config = DataConfig(source=str(tmp_path / "store"), shuffle_buffer=5)
     with refused(DataError, "data.shuffle_buffer needs clips in tar shards; pack them with shards=N"):
-        open_dataset(config, SIZE, 4, tmp_path / "none", progress=False)
+        open_dataset(config, SIZE, 4, tmp_path / "none")
 
 
 def flip_a_byte(path):
@@ -174,7 +174,7 @@ def test_a_damaged_shard_costs_its_clips_and_nothing_else(store, tmp_path, caplo
     spoil(shard(store, 1))
     config = DataConfig(source=str(store), shuffle_buffer=5)
     with caplog.at_level(logging.WARNING):
-        data = open_dataset(config, SIZE, 4, tmp_path / "none", progress=False)
+        data = open_dataset(config, SIZE, 4, tmp_path / "none")
     assert set(data.store.damaged) == lost
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith(f"{store}: left out {len(lost)} clips")
@@ -182,7 +182,7 @@ def test_a_damaged_shard_costs_its_clips_and_nothing_else(store, tmp_path, caplo
     seen = {clip for step in range(20) for clip in drawn(data, step, 6)}
     assert seen == set(range(COUNT)) - lost
     assert data.replaced > 0
-    found = inspect_store(ClipStore.open(store), progress=False)
+    found = inspect_store(ClipStore.open(store))
     assert {problem.source for problem in found.problems} == {f"{number}.mp4" for number in lost}
     assert found.total.clips == COUNT - len(lost)
 
@@ -248,4 +248,4 @@ def test_tar_files_of_others_are_refused_with_the_mend(tmp_path):
     with tarfile.open(tmp_path / "train-0000.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo("000.mp4"), io.BytesIO())
     with refused(DataError, r"tar files that dvdgan did not pack; unpack them \(tar -xf"):
-        open_dataset(DataConfig(source=str(tmp_path)), SIZE, 4, tmp_path.parent / "none", progress=False)
+        open_dataset(DataConfig(source=str(tmp_path)), SIZE, 4, tmp_path.parent / "none")

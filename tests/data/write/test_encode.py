@@ -8,7 +8,7 @@ from PIL import Image
 
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.write.encode import write_clip
+from dvdgan.data.write.encode import signed_path, write_clip
 from dvdgan.data.write.mark import check_free
 from dvdgan.data.write.sheets import write_image
 from support.clips import read_clip, smooth
@@ -75,7 +75,9 @@ def test_the_mark_is_where_the_formats_have_room_for_it(tmp_path, clip):
     with Image.open(write_clip(tmp_path / "a.gif", clip, 12)) as image:
         image.seek(image.n_frames - 1)
         assert image.n_frames == len(clip)
-    with zipfile.ZipFile(write_clip(tmp_path / "a.npz", clip, 12)) as archive:
+    with signed_path(tmp_path / "a.npz") as path:
+        np.savez(path, clip=clip)
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
         assert archive.comment == b"made with dvdgan"
         assert archive.testzip() is None
     webp = write_clip(tmp_path / "a.webp", clip, 12).read_bytes()
@@ -200,19 +202,13 @@ def test_a_clip_that_is_not_read_holds_no_file(tmp_path, clip, suffix):
     assert str(caught.value).startswith(str(path))
 
 
-def test_npz(tmp_path, clip):
-    with np.load(write_clip(tmp_path / "a.npz", clip, 12.5)) as archive:
-        assert np.array_equal(archive["clip"], clip)
-        assert archive["fps"] == 12.5
-
-
 @pytest.mark.parametrize("name", ["a.avi", "a", "a.mp3"])
 def test_unknown_suffix_names_the_known_ones(tmp_path, clip, name):
-    with pytest.raises(ValueError, match=r"\.mp4, \.gif, \.webp, \.npz"):
+    with pytest.raises(ValueError, match=r"\.mp4, \.gif, \.webp, not"):
         write_clip(tmp_path / name, clip, 12)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp", ".npz"])
+@pytest.mark.parametrize("suffix", [".mp4", ".gif", ".webp"])
 def test_what_is_no_clip_is_refused_and_leaves_the_old_file(tmp_path, clip, suffix):
     path = write_clip(tmp_path / f"a{suffix}", clip, 12)
     before = path.read_bytes()

@@ -17,10 +17,10 @@ from av.video.stream import VideoStream
 
 from dvdgan.data.decode.colour import BT2020, HDR, UNREADABLE, to_display
 from dvdgan.data.decode.deinterlace import deinterlaced
-from dvdgan.data.decode.frames import (
+from dvdgan.data.decode.frames import MID_STREAM, VideoFrames
+from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
+from dvdgan.data.decode.streams import (
     AV_ERRORS,
-    MID_STREAM,
-    VideoFrames,
     decoder_of,
     in_dts_order,
     is_flush,
@@ -29,7 +29,6 @@ from dvdgan.data.decode.frames import (
     tick_of,
     video_stream,
 )
-from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
 from dvdgan.data.decode.timing import (
     LONGEST_GAP,
     LONGEST_GAP_OF_STREAMS,

@@ -65,7 +65,7 @@ def fingerprint(frames: np.ndarray) -> np.ndarray:
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def near_duplicates(fingerprints: np.ndarray, progress: bool = False) -> list[list[int]]:
+def near_duplicates(fingerprints: np.ndarray) -> list[list[int]]:
     """Groups of clips that are near copies of each other, directly or by way of others.
 
     All pairs are compared, in tiles: N clips take about 640 N² / 2 floating-point operations (20,000 clips some seconds
@@ -73,7 +73,6 @@ def near_duplicates(fingerprints: np.ndarray, progress: bool = False) -> list[li
 
     Args:
         fingerprints: float32 ``[N, D]``, from `fingerprint`.
-        progress: show a progress bar on stderr if there are many clips.
 
     Returns:
         The groups of two and more, each sorted, in the order of their first clips.
@@ -82,7 +81,7 @@ def near_duplicates(fingerprints: np.ndarray, progress: bool = False) -> list[li
     first = np.arange(count)  # of each clip's group, the first clip
     tiles = [(row, column) for row in range(0, count, _ROWS) for column in range(0, count, _COLUMNS)]
     tiles = [(row, column) for row, column in tiles if column + _COLUMNS > row]  # each pair once
-    for row, column in with_progress(tiles, "looking for near copies", progress and count > _MANY):
+    for row, column in with_progress(tiles, "looking for near copies") if count > _MANY else tiles:
         near = fingerprints[row : row + _ROWS] @ fingerprints[column : column + _COLUMNS].T >= NEAR_COPY
         for index in np.flatnonzero(near.any(axis=1)):
             groups = first[column + np.flatnonzero(near[index])]

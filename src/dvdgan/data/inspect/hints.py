@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from dvdgan.data.inspect.clip import InspectedClip
 from dvdgan.data.layouts.listing import TEST, TRAIN
 from dvdgan.data.layouts.splits import leaks
+from dvdgan.wording import some_of
 
 FEW = 10
 """A class with fewer clips to train on is named."""
@@ -21,6 +23,7 @@ WINDOWS = (12, 16, 24, 48)
 
 _ALIKE = 1.05  # times: frame rates and aspect ratios that differ less are taken for the same
 _NAMED = 3  # examples in a hint
+_listed = partial(some_of, most=_NAMED)
 
 
 @dataclass(frozen=True)
@@ -264,8 +267,3 @@ def _groups(number: int) -> str:
 
 def _of(some: Sequence[object], clips: Sequence[InspectedClip]) -> str:
     return f"{len(some):,} of {_clips(len(clips))}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -17,15 +17,16 @@ from dvdgan.data.decode.pixels import WHITE, compose
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.inspect.clip import InspectedClip, differs, inspect_clip, make_thumbnails
 from dvdgan.data.inspect.duplicates import fingerprint, near_duplicates
-from dvdgan.data.inspect.hints import Hint, find_hints, near_copies_across, rate_name
-from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
+from dvdgan.data.inspect.hints import Hint, find_hints, near_copies_across
+from dvdgan.data.inspect.summary import Summary
+from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.progress import with_progress
 from dvdgan.data.reading import Reading
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.sources import limits, list_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError, is_store
-from dvdgan.data.workers import Limits, Workers
+from dvdgan.data.workers import Workers
 from dvdgan.data_config import DataConfig
 
 SHOWN_CLASSES = 40
@@ -35,60 +36,6 @@ _SHOWN_PER_CLASS = 4  # clips of each class, at least; more where there are few 
 _SHOWN_IN_ALL = 36
 _SAMPLED = 64  # frames of a packed clip that its fingerprint is taken of
 _BLOCK = 256  # frames of a packed clip that are compared at a time
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How a number varies over clips."""
-
-    least: float
-    median: float
-    most: float
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What the clips of a class are like, or all of them.
-
-    Attributes:
-        name: of the class; empty for all clips.
-        clips: how many can be used.
-        train: how many of them are said to be for training.
-        test: how many of them are said to be for testing.
-        problems: how many cannot be used, as far as it is known that they belong here.
-        frames: of all clips.
-        seconds: of all clips.
-        frames_per_clip: None without clips, as are the next two.
-        seconds_per_clip: likewise.
-        fps: frame rates; None, too, if no clip has two frames.
-        rates: how many clips have each frame rate, the commonest first.
-        variable: how many clips have a frame rate that varies.
-        sizes: how many clips have each size, as width x height in pixels, the commonest first.
-        smallest: the size of the fewest pixels; empty without clips, as is the next.
-        largest: the size of the most pixels.
-        formats: how many clips there are of each container and codec.
-        alpha: how many clips can be transparent.
-        hdr: how many clips have high dynamic range.
-    """
-
-    name: str
-    clips: int
-    train: int
-    test: int
-    problems: int
-    frames: int
-    seconds: float
-    frames_per_clip: Spread | None
-    seconds_per_clip: Spread | None
-    fps: Spread | None
-    rates: dict[str, int]
-    variable: int
-    sizes: dict[str, int]
-    smallest: str
-    largest: str
-    formats: dict[str, int]
-    alpha: int
-    hdr: int
 
 
 @dataclass(frozen=True)
@@ -128,62 +75,44 @@ class Inspection:
     thumbnails: list[tuple[str, str, np.ndarray]] = field(default_factory=list, repr=False)
 
 
-def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = False, progress: bool = True) -> Inspection:
+def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = False) -> Inspection:
     """Inspect the clips that `config.source` names: files in any layout, or a packed store, checked byte by byte.
 
     Args:
         config: the source, its layout, and how files are read.
         size: the short side in pixels for which the size of a packed store is given.
         headers_only: read the headers of files only.
-        progress: show a progress bar on stderr.
 
     Raises:
         DataError: no such source, or nothing in it.
         StoreError: the packed store is damaged.
     """
     if config.source is not None and config.source != PHENOMENA and is_store(config.source):
-        return inspect_store(ClipStore.open(config.source), progress)
-    return inspect_listing(
-        list_source(config), size, headers_only, config.folder_fps, config.workers, limits(config), progress
-    )
+        return inspect_store(ClipStore.open(config.source))
+    return inspect_listing(list_source(config), config, size, headers_only)
 
 
-def inspect_listing(
-    listing: Listing,
-    size: int = 64,
-    headers_only: bool = False,
-    folder_fps: float = 12.0,
-    workers: int | None = None,
-    limits: Limits | None = None,
-    progress: bool = True,
-) -> Inspection:
-    """Inspect files.
+def inspect_listing(listing: Listing, config: DataConfig, size: int = 64, headers_only: bool = False) -> Inspection:
+    """Inspect files; see `inspect_source`.
 
     Clips that cannot be used become `Inspection.problems`; if none can be, it is for the caller to say so.
-
-    Args:
-        listing: the clips.
-        size: short side at which the clips are to be packed, in pixels.
-        headers_only: read headers, and decode no more than what is shown; otherwise every clip is decoded.
-        folder_fps: frame rate of folders of frames, in frames per second.
-        workers: how many processes decode; None is one per core.
-        limits: what a clip may take; None is `Limits()`.
-        progress: show a progress bar on stderr.
     """
     shown = _to_show([entry.label for entry in listing.entries], len(listing.classes))
-    tasks = ((entry, folder_fps, not headers_only, index in shown) for index, entry in enumerate(listing.entries))
+    tasks = (
+        (entry, config.folder_fps, not headers_only, index in shown) for index, entry in enumerate(listing.entries)
+    )
     clips: list[InspectedClip] = []
     problems, failed = list(listing.problems), Counter(_classes_of(listing))
-    with Workers(workers, limits or Limits()) as pool:
+    with Workers(config.workers, limits(config)) as pool:
         title, count = "reading headers" if headers_only else "inspecting clips", len(listing.entries)
-        results = with_progress(pool.run(inspect_clip, tasks), title, progress, count)
+        results = with_progress(pool.run(inspect_clip, tasks), title, count)
         for entry, result in zip(listing.entries, results, strict=True):
             if result.reason is None:
                 clips.append(result.value)
             else:
                 problems.append(Problem(entry.source, result.reason))
                 failed[entry.label] += 1
-    near = None if headers_only else _near_duplicates(clips, progress)
+    near = None if headers_only else _near_duplicates(clips)
     return _inspection(
         listing.classes,
         clips,
@@ -199,29 +128,28 @@ def inspect_listing(
     )
 
 
-def inspect_store(store: ClipStore, progress: bool = True) -> Inspection:
+def inspect_store(store: ClipStore) -> Inspection:
     """Inspect a packed store: all its frames, and whether they are those that were packed.
 
     Args:
         store: the store. What it could not pack, and damage, become `Inspection.problems`.
-        progress: show a progress bar on stderr.
     """
     problems = list(store.skipped)
     try:
-        store.verify(progress)
+        store.verify()
     except StoreError as error:
         problems.append(Problem(store.path.name, str(error).removeprefix(f"{store.path}: ")))
     problems += [Problem(store.sources[clip], reason) for clip, reason in store.damaged.items()]
     shown = _to_show(store.labels.tolist(), len(store.classes))
     whole = [clip for clip in range(len(store)) if clip not in store.damaged]
-    indices = with_progress(whole, "inspecting clips", progress)
+    indices = with_progress(whole, "inspecting clips")
     clips = [_inspect_packed(store, index, index in shown) for index in indices]
     return _inspection(
         store.classes,
         clips,
         problems,
         Counter(),
-        _near_duplicates(clips, progress),
+        _near_duplicates(clips),
         path=str(store.path),
         layout="store",
         check="all",
@@ -247,8 +175,8 @@ def _inspection(
     return Inspection(
         **about,
         size=size,
-        total=_summary("", clips, len(problems)),
-        classes=[_summary(name, members[label], failed[label]) for label, name in enumerate(classes)],
+        total=Summary.of("", clips, len(problems)),
+        classes=[Summary.of(name, members[label], failed[label]) for label, name in enumerate(classes)],
         hints=find_hints(clips, classes, near or [], size),
         problems=problems,
         near_copies=None if near is None else _sources(clips, near),
@@ -261,44 +189,6 @@ def _inspection(
     )
 
 
-def _summary(name: str, clips: Sequence[InspectedClip], problems: int) -> Summary:
-    moving = [clip for clip in clips if clip.header.frames > 1]
-    by_pixels = sorted(clips, key=lambda clip: clip.header.width * clip.header.height)
-    return Summary(
-        name=name,
-        clips=len(clips),
-        train=sum(clip.entry.split == TRAIN for clip in clips),
-        test=sum(clip.entry.split == TEST for clip in clips),
-        problems=problems,
-        frames=sum(clip.header.frames for clip in clips),
-        seconds=sum(clip.header.seconds for clip in clips),
-        frames_per_clip=_spread(clip.header.frames for clip in clips),
-        seconds_per_clip=_spread(clip.header.seconds for clip in clips),
-        fps=_spread(clip.header.fps for clip in moving),
-        rates=_tally(rate_name(clip.header.fps) for clip in moving),
-        variable=sum(clip.header.variable for clip in moving),
-        sizes=_tally(_size(clip.header) for clip in clips),
-        smallest=_size(by_pixels[0].header) if clips else "",
-        largest=_size(by_pixels[-1].header) if clips else "",
-        formats=_tally(clip.header.kind for clip in clips),
-        alpha=sum(clip.header.alpha for clip in clips),
-        hdr=sum(bool(clip.header.hdr) for clip in clips),
-    )
-
-
-def _spread(values: Iterable[float]) -> Spread | None:
-    numbers = list(values)
-    return Spread(min(numbers), float(np.median(numbers)), max(numbers)) if numbers else None
-
-
-def _tally(values: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(values).most_common())
-
-
-def _size(header: Header) -> str:
-    return f"{header.width}x{header.height}"
-
-
 def _sources(clips: Sequence[InspectedClip], groups: Iterable[list[int]]) -> list[list[str]]:
     return [[clips[index].entry.source for index in group] for group in groups]
 
@@ -307,9 +197,9 @@ def _packed_bytes(header: Header, size: int) -> int:
     return header.frames * math.prod(Reading(size).shape(header)) * 3
 
 
-def _near_duplicates(clips: Sequence[InspectedClip], progress: bool) -> list[list[int]]:
+def _near_duplicates(clips: Sequence[InspectedClip]) -> list[list[int]]:
     prints = [clip.fingerprint for clip in clips if clip.fingerprint is not None]
-    return near_duplicates(np.stack(prints), progress) if prints else []
+    return near_duplicates(np.stack(prints)) if prints else []
 
 
 def _classes_of(listing: Listing) -> Iterator[int]:

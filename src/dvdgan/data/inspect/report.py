@@ -14,7 +14,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.filesize import decimal
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.inspect.inspection import SHOWN_CLASSES, Inspection, Spread, Summary
+from dvdgan.data.inspect.inspection import SHOWN_CLASSES, Inspection
+from dvdgan.data.inspect.summary import Spread, Summary
 from dvdgan.data.write.sheets import clip_sheet
 
 _WIDTH = 80  # cells of a line

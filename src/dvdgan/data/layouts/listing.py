@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,9 +75,3 @@ class Listing:
 def composed(name: str) -> str:
     """A name as it is compared with others: a Mac's disk composes accents otherwise."""
     return unicodedata.normalize("NFC", name)
-
-
-def some_of(names: Sequence[str], most: int) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

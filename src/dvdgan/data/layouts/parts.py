@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from dvdgan.data.layouts.listing import TEST, TRAIN, some_of
+from dvdgan.data.layouts.listing import TEST, TRAIN
 from dvdgan.data.layouts.splits import VALIDATION, side
+from dvdgan.wording import some_of
 
 Path = tuple[str, ...]
 """A path below the root, as its names."""

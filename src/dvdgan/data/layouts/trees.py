@@ -18,11 +18,12 @@ from dvdgan.data.decode.sequences import (
     names_pictures,
     says_picture,
 )
-from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, some_of
+from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed
 from dvdgan.data.layouts.parts import Levels, find_levels
 from dvdgan.data.layouts.splits import settle_validation
 from dvdgan.data.layouts.walk import SUFFIXES, Folder, Parts, suffix_of, walk
 from dvdgan.documents import DocumentError, open_regular
+from dvdgan.wording import some_of
 
 _ONLY_STILL = tuple(suffix for suffix in STILL_SUFFIXES if suffix not in (".png", ".webp"))
 _BAIR_SHARD = re.compile(r"traj_\d+_to_\d+")  # BAIR's folders of some hundred clips, which are no classes

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from dvdgan.data.decode.clip import CLIP_SUFFIXES
 from dvdgan.data.decode.magic import is_clip
-from dvdgan.data.layouts.listing import Problem, some_of
+from dvdgan.data.layouts.listing import Problem
+from dvdgan.wording import some_of
 
 SUFFIXES = frozenset(CLIP_SUFFIXES)
 """Of files that are taken for clips by their names."""

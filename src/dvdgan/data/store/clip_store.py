@@ -13,11 +13,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from dvdgan.data.layouts.listing import Problem, some_of
+from dvdgan.data.layouts.listing import Problem
 from dvdgan.data.progress import with_progress
 from dvdgan.data.store.index import FRAMES, StoreError, read_index
 from dvdgan.data.store.shards import shard_name
 from dvdgan.data.windows import Window
+from dvdgan.wording import some_of
 
 _MOST_OPEN = 128  # shards at once
 _COPY = "copy it again, or pack the clips again"
@@ -165,17 +166,14 @@ class ClipStore:
     def close(self) -> None:
         """Do nothing: no process decodes."""
 
-    def verify(self, progress: bool = False) -> None:
+    def verify(self) -> None:
         """Read every byte and compare the checksums of the clips.
-
-        Args:
-            progress: show a progress bar on stderr.
 
         Raises:
             StoreError: the frames of a clip, which it names, are not those that were packed; in shards, of all clips.
         """
         before = len(self.damaged)
-        for clip in with_progress(range(len(self)), "comparing checksums", progress, len(self)):
+        for clip in with_progress(range(len(self)), "comparing checksums", len(self)):
             name = self._names[0 if self.shards is None else int(self.shards[clip])]
             reason = f"{name} is damaged (the checksum of clip {self.sources[clip]} differs)"
             if clip in self.damaged or self._is_whole(clip):

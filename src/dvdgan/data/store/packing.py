@@ -76,7 +76,6 @@ def pack(
     about: dict[str, Any],
     workers: int | None = None,
     limits: Limits = _LIMITS,
-    progress: bool = True,
     say: Callable[[str], None] | None = None,
     shards: int | None = None,
 ) -> ClipStore:
@@ -93,7 +92,6 @@ def pack(
             times included, since it decides whether an interrupted packing goes on or starts anew.
         workers: how many processes decode; None is one per core.
         limits: what the decoding of a clip may take.
-        progress: show progress bars on stderr.
         say: where lines for the user go: how large the store will be.
         shards: how many tar shards to write, as many clips in each, in an order in which classes and near copies are
             mixed; None is one file in the order of the listing.
@@ -104,14 +102,14 @@ def pack(
     """
     with StoreWriter(out, reading.size, listing.classes, about, resume=True, shards=shards) as writer:
         with Workers(workers, limits) as pool:
-            clips = _plan(listing, reading, pool, writer, progress, say)
+            clips = _plan(listing, reading, pool, writer, say)
             count = len(writer.done) + len(clips)
             files = [writer.scratch / str(number) for number in range(len(clips))]
             tasks = ((clip, reading, file) for clip, file in zip(clips, files) if isinstance(clip, Entry))
             results = pool.run(decode_to_file, tasks)
             title = f"packing {listing.root.name} at {reading.size} px"
             try:
-                for clip, file in with_progress(zip(clips, files), title, progress and bool(clips), len(clips)):
+                for clip, file in with_progress(zip(clips, files), title, len(clips)):
                     if shards:
                         writer.begin_shard(len(writer.done) * shards // count)
                     if isinstance(clip, Problem):
@@ -180,21 +178,14 @@ def _writing() -> Iterator[None]:
 
 
 def _plan(
-    listing: Listing,
-    reading: Reading,
-    pool: Workers,
-    writer: StoreWriter,
-    progress: bool,
-    say: Callable[[str], None] | None,
+    listing: Listing, reading: Reading, pool: Workers, writer: StoreWriter, say: Callable[[str], None] | None
 ) -> list[Entry | Problem]:
     """The clips that are still to be packed, in their order, and what cannot be; DataError if they do not fit."""
     entries = [entry for entry in listing.entries if entry.source not in writer.done]
     headers = pool.run(reading.header, ((entry.path,) for entry in entries))
     clips: dict[str, Entry | Problem] = {}
     sizes = []
-    for entry, result in with_progress(
-        zip(entries, headers), "reading headers", progress and bool(entries), len(entries)
-    ):
+    for entry, result in with_progress(zip(entries, headers), "reading headers", len(entries)):
         header: Header = result.value
         cut = parts(entry, header, reading) if result.reason is None else [Problem(entry.source, result.reason)]
         for part in cut:

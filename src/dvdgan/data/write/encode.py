@@ -1,4 +1,4 @@
-"""One file out: clips, uint8 ``[T, H, W, 3]`` RGB, written to MP4, GIF, WebP and NPZ.
+"""One file out: clips, uint8 ``[T, H, W, 3]`` RGB, written to MP4, GIF and WebP.
 
 A write goes to a temporary file beside its target, which is then renamed: a file is whole or absent.
 """
@@ -34,7 +34,7 @@ Write = Callable[[np.ndarray], None]
 
 
 def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
-    """Write a clip in the format that the suffix names: .mp4, .gif, .webp or .npz.
+    """Write a clip in the format that the suffix names: .mp4, .gif or .webp.
 
     Args:
         path: the file to write; folders on the way are made.
@@ -48,8 +48,6 @@ def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
         ValueError: an unknown suffix, or an array that is no clip.
         DataError: more frames per second than the format can time (100 in a GIF, 1000 in a WebP).
     """
-    if Path(path).suffix.lower() == ".npz":
-        return write_npz(path, clip, fps)
     _check_clip(clip, fps)
     _, height, width, _ = clip.shape
     with clip_writer(path, height, width, fps) as write:
@@ -77,8 +75,7 @@ def clip_writer(path: str | Path, height: int, width: int, fps: float) -> Iterat
     writers = {".mp4": _mp4_writer, ".gif": _gif_writer, ".webp": _webp_writer}
     suffix = Path(path).suffix.lower()
     if suffix not in writers:
-        known = ", ".join([*writers, ".npz"])
-        raise ValueError(f"{path}: clips are written as {known}, not as {suffix or 'no suffix'}")
+        raise ValueError(f"{path}: clips are written as {', '.join(writers)}, not as {suffix or 'no suffix'}")
     with writers[suffix](Path(path), height, width, fps) as write:
         yield write
 
@@ -147,20 +144,6 @@ def _webp_writer(path: Path, height: int, width: int, fps: float) -> AbstractCon
     return _animation_writer(
         path, height, width, fps, _bgra_frame, codec="libwebp", pix_fmt="bgra", ticks=1000, options=options
     )
-
-
-def write_npz(path: str | Path, clip: np.ndarray, fps: float) -> Path:
-    """Write the arrays ``clip`` (uint8 ``[T, H, W, 3]``) and ``fps`` to a compressed NumPy archive.
-
-    Args:
-        path: the file to write.
-        clip: uint8 ``[T, H, W, 3]``.
-        fps: frames per second.
-    """
-    _check_clip(clip, fps)
-    with signed_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, clip=clip, fps=np.float64(fps))
-    return Path(path)
 
 
 @contextmanager

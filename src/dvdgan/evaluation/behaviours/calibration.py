@@ -56,13 +56,12 @@ class Calibration:
         return f"{self.made} ({self.clips} clips per class, {self.key[:12]})"
 
 
-def calibration(size: int, frames: int, progress: bool = True) -> Calibration:
+def calibration(size: int, frames: int) -> Calibration:
     """The limits for phenomena of this size and length: the stored ones, or new ones from rendered training clips.
 
     Args:
         size: height and width, in pixels.
         frames: frames per clip.
-        progress: show a progress bar on stderr while rendering.
 
     Raises:
         EvaluationError: phenomena cannot be rendered so.
@@ -70,11 +69,11 @@ def calibration(size: int, frames: int, progress: bool = True) -> Calibration:
     for stored in load():
         if (stored.size, stored.frames) == (size, frames):
             return stored
-    return rendered_calibration(size, frames, progress=progress)
+    return rendered_calibration(size, frames)
 
 
 def rendered_calibration(
-    size: int, frames: int, clips: int = CLIPS, seed: int = 0, labels: tuple[str, ...] = (), progress: bool = False
+    size: int, frames: int, clips: int = CLIPS, seed: int = 0, labels: tuple[str, ...] = ()
 ) -> Calibration:
     """Make limits from phenomena that are rendered for it: the first training clips of each class, and nothing kept.
 
@@ -84,7 +83,6 @@ def rendered_calibration(
         clips: of each class.
         seed: the data set's seed.
         labels: the classes; none is all of them.
-        progress: show a progress bar on stderr.
 
     Raises:
         EvaluationError: phenomena cannot be rendered so, or too few clips.
@@ -97,7 +95,7 @@ def rendered_calibration(
     found: dict[str, list[Measurements]] = {label: [] for label in chosen}
     title = f"limits from real clips at {size} px"
     with Workers(None, TaskLimits(seconds=600.0, gib=16.0)) as workers:
-        results = with_progress(workers.run(task, keys), title, progress, len(keys))
+        results = with_progress(workers.run(task, keys), title, len(keys))
         for (label, _), result in zip(keys, results):
             if result.reason is not None:
                 raise EvaluationError(f"behaviours: no limits for {frames} frames of {size} px: {result.reason}")

@@ -61,11 +61,7 @@ def measure(clip: np.ndarray) -> Measurements:
     contrast = float(np.percentile(dark[-1], 95))
     hue, saturation, value = hue_saturation_value(clip)
     tip = (hue_gap(hue, TIP_HUE) < 25) & (saturation > 0.5) & (value > 0.4)
-    numbers = {
-        "contrast": contrast,
-        "tip_share": float(tip.mean((1, 2)).min()),
-        "mean_tip_share": float(tip.mean()),
-    }
+    numbers = {"contrast": contrast, "tip_share": float(tip.mean((1, 2)).min()), "mean_tip_share": float(tip.mean())}
     if contrast < _CONTRAST:
         return Measurements(numbers, "no ink on light paper")
     if numbers["tip_share"] < _TIP_SHARE:

@@ -13,7 +13,7 @@ from dvdgan.evaluation.behaviours.behaviour import Measurements, Outcome
 from dvdgan.evaluation.behaviours.calibration import Calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import PassRate, Share
+from dvdgan.evaluation.measured import PassRate, Share
 
 OTHER = "other class"
 """The name of the control that scores clips by the behaviour of a class that is not theirs."""
@@ -75,7 +75,7 @@ class ClipScorer:
 
 
 def score_clips(
-    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
+    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration
 ) -> list[Outcome]:
     """Score each clip by its own class's behaviour.
 
@@ -84,26 +84,24 @@ def score_clips(
         labels: int64 ``[N]``, which of ``classes`` each shows.
         classes: names, among those of phenomena.
         calibration: limits for clips of this size and length.
-        progress: show a progress bar on stderr.
 
     Raises:
         EvaluationError: clips, labels or classes that do not fit each other, the behaviours or the calibration.
     """
     _check_labels(clips, labels, classes)
-    pairs = with_progress(list(zip(clips, labels)), "scoring behaviours", progress)
-    return [ClipScorer(clip, calibration)(classes[label]) for clip, label in pairs]
+    return [ClipScorer(clip, calibration)(classes[label]) for clip, label in zip(clips, labels)]
 
 
 def score(
-    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
+    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration
 ) -> dict[str, PassRate]:
     """The share of each class's clips that show its behaviour, see `score_clips`; no class without clips."""
-    outcomes = score_clips(clips, labels, classes, calibration, progress)
+    outcomes = score_clips(clips, labels, classes, calibration)
     return _rates([(classes[label], outcome) for label, outcome in zip(labels, outcomes)], classes)
 
 
 def score_as_others(
-    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration, progress: bool = False
+    clips: np.ndarray, labels: np.ndarray, classes: Sequence[str], calibration: Calibration
 ) -> dict[str, PassRate]:
     """The share of the other classes' clips that pass as each class: what its behaviour wrongly lets through.
 
@@ -111,7 +109,7 @@ def score_as_others(
     """
     _check_labels(clips, labels, classes)
     scored = []
-    for clip, label in with_progress(list(zip(clips, labels)), "scoring other classes", progress):
+    for clip, label in with_progress(list(zip(clips, labels)), "scoring other classes"):
         scorer = ClipScorer(clip, calibration)
         scored += [(name, scorer(name)) for k, name in enumerate(classes) if k != label]
     return _rates(scored, classes)
@@ -122,7 +120,6 @@ def score_sets(
     classes: Sequence[str],
     calibration: Calibration,
     others: tuple[np.ndarray, np.ndarray] | None = None,
-    progress: bool = False,
 ) -> dict[str, dict[str, PassRate]]:
     """Samples beside controls: for each class the pass rate in each set.
 
@@ -131,14 +128,14 @@ def score_sets(
         classes: names.
         calibration: limits for clips of this size and length.
         others: real clips and their labels, to be scored as each class that is not theirs, the set `OTHER`.
-        progress: show progress bars on stderr.
 
     Returns:
         ``[class][set]``; a class without clips in a set has no rate there.
     """
-    rates = {name: score(*clips, classes, calibration, progress) for name, clips in sets.items()}
+    every = with_progress(sets.items(), "scoring behaviours")
+    rates = {name: score(*clips, classes, calibration) for name, clips in every}
     if others is not None:
-        rates[OTHER] = score_as_others(*others, classes, calibration, progress)
+        rates[OTHER] = score_as_others(*others, classes, calibration)
     return {label: {name: some[label] for name, some in rates.items() if label in some} for label in classes}
 
 

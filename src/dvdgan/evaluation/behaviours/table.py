@@ -19,7 +19,7 @@ from dvdgan.data.progress import with_progress
 from dvdgan.evaluation.behaviours.calibration import STORED, calibration, load, rendered_calibration, save
 from dvdgan.evaluation.behaviours.scoring import OTHER, score_sets
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import PassRate
+from dvdgan.evaluation.measured import PassRate
 from dvdgan.randomness import numpy_generator
 
 CONTROLS = ("real", "frozen", "shuffled", "reversed", OTHER)
@@ -30,7 +30,7 @@ def render_heldout(size: int, frames: int, clips: int, seed: int = 0) -> tuple[n
     """Held-out phenomena: uint8 ``[9·clips, T, H, W, 3]``, class by class, and labels int64 ``[9·clips]``."""
     keys = [(label, index) for label in phenomena.CLASSES for index in range(clips)]
     rendered = np.empty((len(keys), frames, size, size, 3), np.uint8)
-    for row, (label, index) in enumerate(with_progress(keys, f"rendering at {size} px", sys.stderr.isatty())):
+    for row, (label, index) in enumerate(with_progress(keys, f"rendering at {size} px")):
         rendered[row] = phenomena.render(label, index, seed=seed, size=size, frames=frames, split="heldout").clip
     return rendered, np.repeat(np.arange(len(phenomena.CLASSES)), clips)
 
@@ -69,7 +69,7 @@ def control_table(size: int, frames: int, clips: int, others: int, seed: int) ->
     real, labels = render_heldout(size, frames, clips, seed)
     few = np.concatenate([np.flatnonzero(labels == k)[:others] for k in range(len(phenomena.CLASSES))])
     sets = control_sets(real, labels)
-    return score_sets(sets, phenomena.CLASSES, limits, (real[few], labels[few]), progress=sys.stderr.isatty())
+    return score_sets(sets, phenomena.CLASSES, limits, (real[few], labels[few]))
 
 
 def markdown(table: Mapping[str, Mapping[str, PassRate]]) -> str:
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         if args.write is not None:
-            made = rendered_calibration(args.size, args.frames, args.write, args.seed, progress=sys.stderr.isatty())
+            made = rendered_calibration(args.size, args.frames, args.write, args.seed)
             kept = (
                 [one for one in load() if (one.size, one.frames) != (made.size, made.frames)] if STORED.exists() else []
             )

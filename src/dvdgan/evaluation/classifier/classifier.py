@@ -34,6 +34,7 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import Unit
 from dvdgan.evaluation.features.resize import resize, resize_name
 from dvdgan.evaluation.real_clips import RealClips
+from dvdgan.wording import some_of
 
 FORMAT = "dvdgan-classifier"
 VERSION = 1
@@ -211,8 +212,8 @@ class Classifier:
                 f"{self.place}: a classifier tells classes apart, but the clips have none; sort them first"
             )
         if unknown := [name for name in classes if name not in self.classes]:
-            known = ", ".join(self.classes[:12]) + (" …" if len(self.classes) > 12 else "")
-            raise EvaluationError(f"{self.place}: knows the classes {known}, not {', '.join(unknown[:5])}; {mend}")
+            known, others = some_of(self.classes, 12), some_of(unknown, 5)
+            raise EvaluationError(f"{self.place}: knows the classes {known}, not {others}; {mend}")
 
     def notes(self, size: int, frames: int, stride: int = 1) -> list[str]:
         """What is to be said where clips are of another size, length or speed than those that it was trained on."""

@@ -12,9 +12,10 @@ import torch
 import dvdgan
 from dvdgan.data.progress import with_progress
 from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.classifier.results import ClassifierResults, Confusion
 from dvdgan.evaluation.clip_set import ClipSet
+from dvdgan.evaluation.measured import Share
 from dvdgan.evaluation.metrics.classification import confusion
-from dvdgan.evaluation.record import ClassifierResults, Confusion, Share
 
 CLIPS, FROZEN_FIRST, FROZEN_MIDDLE = "clips", "frozen_first", "frozen_middle"
 SINGLE_FRAMES, FRAME_CLASSIFIER = "single_frames", "frame_classifier"
@@ -38,16 +39,13 @@ _CHUNK = 32  # clips that are read at once
 _SHOWN = 12  # classes of which a whole matrix is printed
 
 
-def measure(
-    classifier: Classifier, by_looks: Classifier | None, held_out: ClipSet, progress: bool = True
-) -> dict[str, Any]:
+def measure(classifier: Classifier, by_looks: Classifier | None, held_out: ClipSet) -> dict[str, Any]:
     """Measure a classifier on held-out clips; each is read once.
 
     Args:
         classifier: of clips.
         by_looks: a classifier of single frames; None leaves out what has to do with frames (clips of one frame).
         held_out: clips that neither has learned from, with the classifier's classes.
-        progress: show a progress bar on stderr.
 
     Returns:
         For ``classifier.json``: ``chance``, what naming the most frequent class reaches, 0 to 1, and for each of
@@ -62,7 +60,7 @@ def measure(
         views[SINGLE_FRAMES] = classifier, lambda clips: clips[:, middle : middle + 1]
         views[FRAME_CLASSIFIER] = by_looks, lambda clips: clips[:, middle : middle + 1]
     taken_for: dict[str, list[np.ndarray]] = {name: [] for name in views}
-    for start in with_progress(range(0, len(held_out), _CHUNK), "classifying held-out clips", progress):
+    for start in with_progress(range(0, len(held_out), _CHUNK), "classifying held-out clips"):
         clips = held_out.read(range(start, min(start + _CHUNK, len(held_out))))
         for name, (who, view) in views.items():
             taken_for[name].append(who.probabilities(view(clips)).argmax(1))

@@ -60,7 +60,6 @@ def train_classifier(
     minutes: float | None = None,
     device: str | None = None,
     precision: str = "auto",
-    progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Classifier:
     """Train a classifier on clips, or go on, until the steps or the minutes end; then measure and save it.
@@ -74,7 +73,6 @@ def train_classifier(
             minutes end first, the learning rate has not fallen yet, which ``classifier.json`` says (``finished``).
         device: such as ``cpu``; None takes the accelerator where there is one.
         precision: ``fp32``, ``bf16``, or ``auto``, which takes the quicker one.
-        progress: show a progress bar on stderr.
         say: where lines for the user go.
 
     Returns:
@@ -124,7 +122,6 @@ def train_classifier(
                 settings.held_out_fraction,
                 settings.held_out_clips,
                 settings.seed,
-                progress,
                 keep=going_on,  # a resumed training goes on with the clips that it started with
                 say=say,
             )
@@ -133,8 +130,8 @@ def train_classifier(
                 run = Run(folder, state, settings.steps, minutes, Retention(newest=2), say)
                 if state.clips != _identity(parts):
                     raise EvaluationError(f"{out}: its training began on other clips; choose another --out")
-                _train(run, state, parts, settings, progress)
-                return _finish(state, parts, data, settings, out, progress, say)
+                _train(run, state, parts, settings)
+                return _finish(state, parts, data, settings, out, say)
     except Exception as error:
         if not is_disk_full(error):
             raise
@@ -175,16 +172,13 @@ def _network(classes: int, settings: ClassifierSettings, device: torch.device, n
     return network
 
 
-def _train(run: Run, state: _State, parts: Parts, settings: ClassifierSettings, progress: bool) -> None:
+def _train(run: Run, state: _State, parts: Parts, settings: ClassifierSettings) -> None:
     """Train until the steps, the minutes or a signal end it."""
     run.say(f"{parts.train.summary()}; {len(parts.held_out)} clips held out: {parts.how}")
     if state.precision == "auto":
         state.precision = _quicker(len(parts.train.classes), settings, state.device)
     every = max(1, min(20, settings.steps // 20))  # steps between lines of the log
-    with (
-        run.training("training a classifier", progress=progress),
-        Prefetcher(parts.train, settings.batch_size, 1, state.step) as batches,
-    ):
+    with run.training("training a classifier"), Prefetcher(parts.train, settings.batch_size, 1, state.step) as batches:
         while run.goes_on:
             rate = _learning_rate(state.step, settings)
             for name, metrics in _training_step(state, settings, rate, *next(batches)).items():
@@ -259,13 +253,7 @@ def _quicker(classes: int, settings: ClassifierSettings, device: torch.device) -
 
 
 def _finish(
-    state: _State,
-    parts: Parts,
-    data: DataConfig,
-    settings: ClassifierSettings,
-    out: Path,
-    progress: bool,
-    say: Callable[[str], None],
+    state: _State, parts: Parts, data: DataConfig, settings: ClassifierSettings, out: Path, say: Callable[[str], None]
 ) -> Classifier:
     """Measure what the networks are now, and save the classifier."""
     s, classes = settings, parts.train.classes
@@ -273,7 +261,7 @@ def _finish(
     by_looks = None
     if "frames" in state.networks:
         by_looks = Classifier(state.networks["frames"], classes, s.size, 1, s.widths)
-    accuracy = measure(classifier, by_looks, parts.held_out, progress)
+    accuracy = measure(classifier, by_looks, parts.held_out)
     about = {
         "data": {
             **in_short(data),

@@ -7,10 +7,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from dvdgan.data.progress import Advance
 from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.progress import Advance
 
 VERSION = 1
 """Raised when features that were kept before must be computed again whatever the extractor."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from dvdgan.evaluation.record import Share, Verdict
+from dvdgan.evaluation.measured import Share
+from dvdgan.evaluation.memorisation.results import Verdict
 
 QUANTILE = 0.05
 """The share of held-out clips that are the closest ones."""

@@ -12,11 +12,11 @@ from dvdgan.evaluation.clip_set import ClipSet, choose, joined
 from dvdgan.evaluation.features.extract import FeatureExtractor, extract
 from dvdgan.evaluation.memorisation.nearest import Nearest, Scale, nearest
 from dvdgan.evaluation.memorisation.pixels import NEAR, Fingerprints
+from dvdgan.evaluation.memorisation.results import Memorisation, Pair
 from dvdgan.evaluation.memorisation.search import Comparison, compare
 from dvdgan.evaluation.memorisation.windows import STARTS, TrainingWindows, training_windows
 from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.real_clips import RealClips
-from dvdgan.evaluation.record import Memorisation, Pair
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.spaces import Neighbourhood
@@ -79,8 +79,8 @@ def find_copies(
         scale = Scale.none(references.shape[1]) if space.plain else Scale.of(references)
         about = f"{space.about} Sought in {windows.about()}."
         with stages.timed("copies"):
-            held_out = nearest(sides[1], references, windows.groups, scale, stages.shown)
-            around = nearest(sides[0][different], references, windows.groups, scale, stages.shown)
+            held_out = nearest(sides[1], references, windows.groups, scale)
+            around = nearest(sides[0][different], references, windows.groups, scale)
             labels = samples.labels[different], sets.held_out.labels
             one = compare(around, held_out, near_copies, *labels, space.name, about)
         everything = np.arange(len(different))

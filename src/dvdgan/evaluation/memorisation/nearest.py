@@ -73,9 +73,7 @@ class Nearest:
         return None if self.around is None else self.distances / np.maximum(self.around, np.finfo(float).tiny)
 
 
-def nearest(
-    features: np.ndarray, references: np.ndarray, groups: Sequence[str], scale: Scale, progress: bool = False
-) -> Nearest:
+def nearest(features: np.ndarray, references: np.ndarray, groups: Sequence[str], scale: Scale) -> Nearest:
     """Compare every clip with every window of every training clip.
 
     N clips and M windows of D dimensions take 2 N M D floating-point operations and, beside the features, some hundred
@@ -87,7 +85,6 @@ def nearest(
         references: float32 ``[M, D]``, of the training clips' windows.
         groups: of each of the M windows, what its clip's near copies share.
         scale: units of the distances.
-        progress: show a progress bar on stderr.
     """
     codes = np.unique(np.array(groups, dtype=str), return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")
@@ -97,7 +94,7 @@ def nearest(
     rows_at_once = max(1, min(_ROWS, _CELLS // count))
     firsts = range(0, len(features), rows_at_once)
     rows, distances, around = [], [], []
-    for first in with_progress(firsts, f"nearest training clips, {rows_at_once} at a time", progress):
+    for first in with_progress(firsts, f"nearest training clips, {rows_at_once} at a time"):
         points = scale(features[first : first + rows_at_once])
         squares = _by_group(points, references, order, codes, scale)
         for point, group in zip(points, squares.argmin(1)):

@@ -22,7 +22,7 @@ import numpy as np
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.memorisation.closeness import closeness, percent, verdict
 from dvdgan.evaluation.memorisation.nearest import Nearest
-from dvdgan.evaluation.record import Histogram, Nearness
+from dvdgan.evaluation.memorisation.results import Histogram, Nearness
 
 _MIX = 0.1  # difference of the classes' shares, 0 to 1, from which a note says that classes are mixed otherwise
 _EQUAL = 1e-4  # distance within which features are of one clip, but for rounding

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dvdgan.evaluation.record import Baseline
+from dvdgan.evaluation.scores import Baseline
 from dvdgan.randomness import numpy_generator
 
 Rows = np.ndarray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dvdgan.evaluation.record import Measured
+from dvdgan.evaluation.measured import Measured
 from dvdgan.randomness import numpy_generator
 
 SPLITS = 10

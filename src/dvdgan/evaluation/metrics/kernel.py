@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dvdgan.evaluation.record import Measured
+from dvdgan.evaluation.measured import Measured
 
 _BLOCK = 1 << 22  # kernel values that are held at once
 

@@ -13,12 +13,13 @@ from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.st_lpips import ShiftTolerantLpips
+from dvdgan.evaluation.measured import Measured
 from dvdgan.evaluation.metrics.intervals import mean_half_width
 from dvdgan.evaluation.model_clips import model_set
 from dvdgan.evaluation.prediction.measures import MOST_DB, FrameMeasure, Psnr, Ssim
 from dvdgan.evaluation.prediction.naive import naive
+from dvdgan.evaluation.prediction.results import FrameCurve, Prediction, PredictionMeasure
 from dvdgan.evaluation.progress import Stages
-from dvdgan.evaluation.record import FrameCurve, Measured, Prediction, PredictionMeasure
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import SEEDS_APART, EvaluationSettings
 from dvdgan.models import Model

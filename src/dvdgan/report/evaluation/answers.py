@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dvdgan.evaluation.record import Behaviours, ClassifierResults, Evaluation, Memorisation, Prediction, Score
+from dvdgan.evaluation.classifier.results import ClassifierResults
+from dvdgan.evaluation.memorisation.results import Memorisation
+from dvdgan.evaluation.prediction.results import Prediction
+from dvdgan.evaluation.record import Behaviours, Evaluation
+from dvdgan.evaluation.scores import Score
 from dvdgan.report.evaluation.tables import prediction_ways
 from dvdgan.report.words import clips, interval, measured, number, percent, share, share_whole, times
 

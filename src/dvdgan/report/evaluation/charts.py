@@ -7,7 +7,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dvdgan.evaluation.record import Confusion, Evaluation, Measured, Nearness, Score
+from dvdgan.evaluation.classifier.results import Confusion
+from dvdgan.evaluation.measured import Measured
+from dvdgan.evaluation.memorisation.results import Nearness
+from dvdgan.evaluation.record import Evaluation
+from dvdgan.evaluation.scores import Score
 from dvdgan.report.charts import AMBER, BLUE, GREEN, GREY, Chart, add_level, dress, plain
 from dvdgan.report.evaluation.tables import by_space
 from dvdgan.report.words import interval, number, percent

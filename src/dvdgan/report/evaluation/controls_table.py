@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import Evaluation, Score, load
+from dvdgan.evaluation.record import Evaluation, load
+from dvdgan.evaluation.scores import Score
 from dvdgan.report.words import number, times
 
 THREEFOLD = 3.0

@@ -8,17 +8,13 @@ from typing import Any
 
 import yaml
 
-from dvdgan.evaluation.record import ClipList, Evaluation, Pair, Share
+from dvdgan.evaluation.measured import Share
+from dvdgan.evaluation.memorisation.results import Pair
+from dvdgan.evaluation.record import ClipList, Evaluation
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.movies import BUDGET, Movie, movies
-from dvdgan.report.evaluation.tables import (
-    class_table,
-    control_table,
-    most_confused,
-    prediction_table,
-    score_groups,
-)
+from dvdgan.report.evaluation.tables import class_table, control_table, most_confused, prediction_table, score_groups
 from dvdgan.report.html import ReportError, check_path, plotly_js, write_page
 from dvdgan.report.words import Property, clips, duration, setting
 
@@ -178,11 +174,7 @@ def _settings(results: Evaluation) -> list[tuple[str, list[Property]]]:
             + "".join(f"; {part}" for part in (space.resize, space.weights, f"key {space.key}") if part)
             for space in results.spaces
         },
-        "Classifier": {
-            "path": classifier.path,
-            "trained on": classifier.trained_on,
-            "weights, SHA-256": classifier.key,
-        }
+        "Classifier": {"path": classifier.path, "trained on": classifier.trained_on, "weights, SHA-256": classifier.key}
         if classifier
         else {},
         "Time, without what earlier runs kept": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from dvdgan.evaluation.record import FrameCurve, Prediction
+from dvdgan.evaluation.prediction.results import FrameCurve, Prediction
 from dvdgan.report.charts import AMBER, BLUE, GREY, Chart, dress
 from dvdgan.report.evaluation.tables import prediction_ways
 from dvdgan.report.words import number

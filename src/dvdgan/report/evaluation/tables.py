@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dvdgan.evaluation.record import Confusion, Evaluation, FrameCurve, Prediction, Score, Share, Space
+from dvdgan.evaluation.classifier.results import Confusion
+from dvdgan.evaluation.measured import Share
+from dvdgan.evaluation.prediction.results import FrameCurve, Prediction
+from dvdgan.evaluation.record import Evaluation, Space
+from dvdgan.evaluation.scores import Score
 from dvdgan.report.words import interval, measured, number, percent, share, share_interval, times
 
 _MOST_CONFUSED = 8

@@ -174,6 +174,7 @@ class GroupDeviation(Recomputed):
         if x.shape[0] % self.group:
             raise ValueError(f"a batch of {x.shape[0]} is no multiple of the group of {self.group} clips")
         members = x.unflatten(0, (-1, self.group)).float()  # [N / g, g, C, …]: B comes last in N = T * B
-        deviation = (members.var(1, correction=0, keepdim=True) + 1e-8).sqrt()  # [N / g, 1, C, …]
+        centred = members - members.mean(1, keepdim=True)
+        deviation = (centred.square().mean(1, keepdim=True) + 1e-8).sqrt()  # [N / g, 1, C, …]; var() is slow on CPUs
         deviation = deviation.expand_as(members).flatten(0, 1)  # [N, C, …]
         return torch.cat([x, deviation.to(x.dtype)], 1)

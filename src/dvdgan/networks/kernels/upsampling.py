@@ -66,18 +66,15 @@ class _Bilinear(torch.autograd.Function):
         shares = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=dy.dtype, device=dy.device)
         kernel = torch.outer(shares, shares).expand(channels, 1, 4, 4)
         dx = F.conv2d(dy, kernel, stride=2, padding=1, groups=channels)
-        for edge in (0, -1):  # as if the large picture's border went on by one: rows with their corners, then columns
-            dx[:, :, edge] += _halved(dy[:, :, edge], goes_on=True) / 4
-            dx[:, :, :, edge] += _halved(dy[:, :, :, edge], goes_on=False) / 4
+        # the border goes on beyond itself by one pixel, of which the pixel at the border has a quarter
+        along = (shares / 4).expand(channels, 1, 1, 4)
+        for edge in (0, -1):
+            row, column = dy[:, :, edge, None], dy[:, :, :, edge, None]
+            dx[:, :, edge, None] += F.conv2d(row, along, stride=(1, 2), padding=(0, 1), groups=channels)
+            dx[:, :, :, edge, None] += F.conv2d(column, along.mT, stride=(2, 1), padding=(1, 0), groups=channels)
+            for other in (0, -1):
+                dx[:, :, edge, other] += dy[:, :, edge, other] / 16
         return dx
-
-
-def _halved(line: Tensor, goes_on: bool) -> Tensor:
-    """The same along one axis: ``[N, C, 2 * L]`` to ``[N, C, L]``; beyond its ends a line goes on, or is zero."""
-    ends = (line[:, :, :1], line[:, :, -1:])
-    before, after = ends if goes_on else map(torch.zeros_like, ends)
-    longer = torch.cat([before, line, after], 2)
-    return 0.75 * (line[:, :, ::2] + line[:, :, 1::2]) + 0.25 * (longer[:, :, :-2:2] + longer[:, :, 3::2])
 
 
 class _Interleave(torch.autograd.Function):

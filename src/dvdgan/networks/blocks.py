@@ -15,7 +15,7 @@ from torch import Tensor
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU, LastStep
 from dvdgan.networks.kernels import pooling
-from dvdgan.networks.kernels.upsampling import bilinear, upsampled_convolution
+from dvdgan.networks.kernels.upsampling import upsampled_convolution
 from dvdgan.networks.layers import Conv2d, Conv3d, conv3d, convolution_dtype
 from dvdgan.networks.recomputed import Recomputed
 
@@ -77,8 +77,6 @@ class GeneratorBlock(Recomputed):
             return x
         if self.upsample == "nearest":
             return F.interpolate(x, scale_factor=2, mode="nearest")
-        if kernels.enabled and x.device.type == "cpu":
-            return bilinear(x)
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 

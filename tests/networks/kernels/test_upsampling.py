@@ -20,15 +20,6 @@ def test_a_block_is_the_same_with_it(dtype, layout, size):
     assert_forms_agree(lambda: block._upsample_and_convolve(x), inputs, dtype)
 
 
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (4, 4), (3, 5)])
-def test_bilinear_upsampling_is_the_same(dtype, layout, size):
-    block = GeneratorBlock(5, 7, 0, 1, upsample="bilinear")
-    x = activations(3, 5, *size, dtype=dtype, layout=layout)
-    assert_forms_agree(lambda: block._upsample(x), [x], dtype)
-
-
 def test_without_a_bias():
     x, kernel = torch.randn(1, 2, 4, 4), torch.randn(3, 2, 3, 3)
     expected = F.conv2d(F.interpolate(x, scale_factor=2), kernel, padding=1)

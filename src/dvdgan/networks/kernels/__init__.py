@@ -7,7 +7,6 @@ Each stands beside its plain form, in the module that calls it, and gives the sa
 - `batch_norm`: normalisation with gain, bias and ReLU (`dvdgan.networks.batch_norm`).
 - `spectral`: power iteration, sigma and W / sigma (`dvdgan.networks.layers`).
 - `upsampling.upsampled_convolution`: x2 nearest-neighbour upsampling, then a convolution (`dvdgan.networks.blocks`).
-- `upsampling.bilinear`: x2 bilinear upsampling, on CPUs (`dvdgan.networks.blocks`).
 - `pooling.pooled_kernel`: a convolution and x2 average pooling in one (`dvdgan.networks.blocks`).
 - `layout.gradient_like`: nothing but the memory layout of a gradient (`dvdgan.networks.generator`).
 

@@ -1,11 +1,7 @@
-"""Upsampling: a 3x3 convolution after the nearest-neighbour kind in one, and the bilinear kind's gradient.
+"""A 3x3 convolution after nearest-neighbour upsampling, without the fourfold work.
 
-The convolution does without the fourfold work: of the nine large pixels under the kernel at most four differ. A 2x2
-kernel of sums over the small picture gives the same: one such kernel for each of the four pixels that a small pixel
-becomes, with 16 products where there were 36.
-
-The gradient of bilinear upsampling is a 4x4 convolution of each channel with stride 2, which oneDNN does in less than
-half of the time of PyTorch's own.
+Of the nine large pixels under the kernel at most four differ. A 2x2 kernel of sums over the small picture gives the
+same: one such kernel for each of the four pixels that a small pixel becomes, with 16 products where there were 36.
 """
 
 from __future__ import annotations
@@ -42,39 +38,6 @@ def small_kernels(kernel: Tensor) -> Tensor:
     """``[out, in, 3, 3]`` to ``[4 * out, in, 2, 2]``: for even and odd rows, in each for even and odd columns."""
     rows = torch.tensor(_ROWS, dtype=kernel.dtype, device=kernel.device)  # [parity, small row, row of the kernel]
     return torch.einsum("apk,bql,oikl->aboipq", rows, rows, kernel).flatten(0, 2)
-
-
-def bilinear(x: Tensor) -> Tensor:
-    """``interpolate(x, scale_factor=2, mode="bilinear")`` of ``[N, C, H, W]``."""
-    return _Bilinear.apply(x)
-
-
-class _Bilinear(torch.autograd.Function):
-    """`bilinear`: a pixel's value goes into its four large pixels and into twelve around, three quarters and a quarter
-    along each axis; what would lie beyond the border is the border."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # type: ignore[override]
-        """Upsample."""
-        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, dy: Tensor) -> Tensor:  # type: ignore[override]
-        """``[N, C, 2 * H, 2 * W]`` to ``[N, C, H, W]``."""
-        channels = dy.shape[1]
-        shares = torch.tensor([0.25, 0.75, 0.75, 0.25], dtype=dy.dtype, device=dy.device)
-        kernel = torch.outer(shares, shares).expand(channels, 1, 4, 4)
-        dx = F.conv2d(dy, kernel, stride=2, padding=1, groups=channels)
-        # the border goes on beyond itself by one pixel, of which the pixel at the border has a quarter
-        along = (shares / 4).expand(channels, 1, 1, 4)
-        for edge in (0, -1):
-            row, column = dy[:, :, edge, None], dy[:, :, :, edge, None]
-            dx[:, :, edge, None] += F.conv2d(row, along, stride=(1, 2), padding=(0, 1), groups=channels)
-            dx[:, :, :, edge, None] += F.conv2d(column, along.mT, stride=(2, 1), padding=(1, 0), groups=channels)
-            for other in (0, -1):
-                dx[:, :, edge, other] += dy[:, :, edge, other] / 16
-        return dx
 
 
 class _Interleave(torch.autograd.Function):

@@ -1,31 +1,31 @@
 """Training steps of this version against those of another one, in turns, as a ratio.
 
     python bench/against.py e877c18 --recipes cpu-32-quick cpu-32      # a commit, a tag, a branch
+    python bench/against.py cfd9ec5 --recipes phenomena-64 --fields training.discriminators_first=0
 
 The other version is laid out in a temporary folder from git; both run on the libraries that are installed now, each in
 processes of its own, one after another, because a machine's speed moves from minute to minute. Prints, for each recipe,
-seconds of a training step (median over the turns of each turn's median) and how many times as many steps this version
-makes. Leave the machine alone meanwhile.
+seconds of a training step (the least, without the time in which it waited for a processor that others had) and how many
+times as many steps this version makes, also turn by turn. Leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from timing import undisturbed
 
 HERE = Path(__file__).resolve().parent.parent
 CLASSES = 9
-WARM, STEPS = 10, 30
 
 
-def median_step(recipe: str) -> float:
-    """Seconds of a training step of the version that is first on the path, whichever it is."""
+def least_step(recipe: str, fields: list[str], steps: int) -> float:
+    """Seconds of a training step of the version that is first on the path, whichever it is; the least of several."""
     import torch
 
     try:
@@ -38,17 +38,17 @@ def median_step(recipe: str) -> float:
     except ImportError:  # before there were runs/
         from dvdgan.training.memory import keep_freed_memory  # type: ignore[import-not-found, no-redef]
     keep_freed_memory()
-    config = override(load_config(recipe), [f"network.classes={CLASSES}", "training.seed=0"])
+    config = override(load_config(recipe), [f"network.classes={CLASSES}", "training.seed=0", *fields])
     network, t = config.network, config.training
     real = torch.rand(t.batch_size, network.frames, 3, network.size, network.size) * 2 - 1
-    labels = torch.arange(t.batch_size) % CLASSES
+    labels = torch.arange(t.batch_size) // getattr(network, "group", 1) % CLASSES
     one_step = _step(config, real, labels)
     seconds = []
-    for step in range(WARM + STEPS):
-        begun = time.perf_counter()
+    for step in range(steps + 2):
+        begun = undisturbed()
         one_step(step)
-        seconds.append(time.perf_counter() - begun)
-    return statistics.median(seconds[WARM:])
+        seconds.append(undisturbed() - begun)
+    return min(seconds[2:])
 
 
 def _step(config, real, labels):
@@ -92,10 +92,10 @@ def _step(config, real, labels):
     return now
 
 
-def in_process(source: Path, recipe: str) -> float:
-    """`median_step` in a process of its own, of the version in a folder."""
+def in_process(source: Path, job: list[str]) -> float:
+    """`least_step` in a process of its own, of the version in a folder."""
     environment = {**os.environ, "PYTHONPATH": str(source)}
-    command = [sys.executable, __file__, "--step-of", recipe]
+    command = [sys.executable, __file__, *job]
     return float(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
 
@@ -103,11 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("version", nargs="?", default="HEAD", help="what git calls the other version")
     parser.add_argument("--recipes", nargs="+", default=["cpu-32-quick", "cpu-32"])
+    parser.add_argument("--fields", nargs="*", default=[], metavar="FIELD=VALUE", help="of all recipes")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=30, help="of each turn, after two that warm up")
     parser.add_argument("--step-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step_of:
-        print(median_step(options.step_of))
+        print(least_step(options.step_of, options.fields, options.steps))
         return
     with tempfile.TemporaryDirectory() as folder:
         archive = subprocess.run(
@@ -115,11 +117,11 @@ def main() -> None:
         ).stdout
         subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
         for recipe in options.recipes:
+            job = ["--step-of", recipe, "--steps", str(options.steps), "--fields", *options.fields]
             turns = [
-                (in_process(Path(folder) / "src", recipe), in_process(HERE / "src", recipe))
-                for _ in range(options.turns)
+                (in_process(Path(folder) / "src", job), in_process(HERE / "src", job)) for _ in range(options.turns)
             ]
-            other, ours = (statistics.median(times) for times in zip(*turns))
+            other, ours = (min(times) for times in zip(*turns))
             spread = ", ".join(f"{theirs / own:.2f}" for theirs, own in turns)
             print(
                 f"{recipe}: {other:.3f} s at {options.version}, {ours:.3f} s here: {other / ours:.2f} times ({spread})"

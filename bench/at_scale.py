@@ -19,7 +19,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data_config import DataConfig
 from reading import data_set, frames_of
+from timing import undisturbed
 
 FPS, SECONDS, HEIGHT, WIDTH = 25, 10, 256, 340
 COPIES = 24  # of the file, when packing
@@ -54,12 +54,6 @@ before, start = peak(), time.process_time()
 ClipStore.open(sys.argv[1]).identity
 print(time.process_time() - start, peak() - before)
 """
-
-
-def undisturbed() -> float:
-    """Seconds that pass, without those in which this thread waits for a processor that others have (on Linux)."""
-    with open("/proc/thread-self/schedstat", encoding="ascii") as file:
-        return time.perf_counter() - int(file.read().split()[1]) / 1e9
 
 
 def processor_seconds(call: Callable[[], object]) -> float:

@@ -38,6 +38,7 @@ from dvdgan.data.windows import Window
 from dvdgan.devices import autocast
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.blocks import GeneratorBlock
+from dvdgan.networks.checkpointing import Checkpointing
 from dvdgan.networks.layers import power_iterate
 from dvdgan.networks.recurrent import ConvGRU
 from dvdgan.runs.memory import keep_freed_memory
@@ -76,9 +77,9 @@ def case(name: str) -> Config:
 class Ours:
     """dvdgan's own training step, channels_last."""
 
-    def __init__(self, config: Config, precision: str) -> None:
+    def __init__(self, config: Config, precision: str, checkpointing: Checkpointing = "none") -> None:
         self.config = config
-        self.state = TrainingState(config, torch.device("cpu"), precision, "channels_last")
+        self.state = TrainingState(config, torch.device("cpu"), precision, "channels_last", checkpointing)
 
     def discriminator_step(self, real: Tensor, labels: Tensor) -> None:
         discriminator_step(self.state, Batch(real, labels), generate(self.state, labels, 0))
@@ -295,10 +296,10 @@ def memory_of(name: str, precision: str) -> None:
     ours, (real, labels) = Ours(config, precision), _batch(config)
     for _ in range(MEMORY_STEPS):
         ours.training_step(real, labels)
-    print(_peak())
+    print(peak())
 
 
-def _peak() -> float:
+def peak() -> float:
     """This process's peak resident MiB; Linux's usual count would begin with that of the process it came from."""
     status = Path("/proc/self/status")
     if not status.exists():  # macOS, which counts in bytes

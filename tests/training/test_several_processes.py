@@ -16,6 +16,7 @@ from support.several import several_starts
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 GROUPS = {"spatial": {"group": 2}, "temporal": {"group": 2}}
+PER_STEP = {"generator": {"norm_statistics": "per_step"}}
 OPTIONS = {
     "shared statistics": ({"reuse_fakes": True}, {"generator": {"norm_statistics": "shared"}}),
     "penalties, LeCam, augmentation, groups": (
@@ -46,6 +47,11 @@ OPTIONS = {
     ),
     "long clips, groups": ({"long_clips": 0.8, "reuse_fakes": True}, GROUPS),
     "long clips of a predictor": ({"long_clips": 0.8, "regularisation": {"reconstruction": 1.0}}, {"first_frames": 1}),
+    "chunks of time": ({"checkpointing": "chunks", "reuse_fakes": True}, PER_STEP),
+    "chunks of time, accumulated in parts": (
+        {"checkpointing": "chunks", "accumulate": 2, "regularisation": {"r1": 1.0, "every": 1}, "steps": 2},
+        {"generator": PER_STEP["generator"] | {"recurrence": "tsru_c", "time_code": 4}},
+    ),
 }
 
 
@@ -102,11 +108,13 @@ def _flat(line):
 
 @pytest.mark.parametrize(("options", "network"), OPTIONS.values(), ids=OPTIONS.keys())
 def test_two_processes_equal_one(start, store, tmp_path, options, network):
+    """And activations that are computed again, by chunks of time, equal those that are kept."""
     config = several_config(store, network, **options)
-    train(config, tmp_path / "one", device="cpu", say=quiet)
+    train(updated(config, training={"checkpointing": "none"}), tmp_path / "one", device="cpu", say=quiet)
     codes, said = start(arguments(config, tmp_path / "two"))
     assert codes == [0, 0], said
     assert said.count("the model is in") == 1
+    assert f"checkpointing {config.training.checkpointing}" in said or config.training.checkpointing == "auto"
     assert metadata_of(tmp_path / "two")["processes"] == 2
     assert_close_runs(tmp_path / "two", tmp_path / "one", config)
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU, LastStep
+from dvdgan.networks.kernels import pooling
 from dvdgan.networks.kernels.upsampling import upsampled_convolution
-from dvdgan.networks.layers import Conv2d, Conv3d, convolution_dtype
+from dvdgan.networks.layers import Conv2d, Conv3d, conv3d, convolution_dtype
 from dvdgan.networks.recomputed import Recomputed
 
 
@@ -116,11 +117,20 @@ class DiscriminatorBlock(Recomputed):
         """``[N, in_channels, H, W]`` or ``[B, in_channels, T, H, W]`` to out_channels, halved if asked for."""
         # main path
         h = self.conv1(x if self.first else torch.relu(x))
-        h = self.conv2(torch.relu(h))
-        h = self._pool(h)
+        h = self._convolve_and_pool(self.conv2, torch.relu(h))
         # skip path
-        skip = self._pool(x)
-        return h + (skip if self.skip is None else self.skip(skip))
+        return h + (self._pool(x) if self.skip is None else self._convolve_and_pool(self.skip, x))
+
+    def _convolve_and_pool(self, conv: Conv2d | Conv3d, x: Tensor) -> Tensor:
+        """Convolve ``[N, C, H, W]`` or ``[B, C, T, H, W]``, and halve it if asked for."""
+        pointwise = conv.padding == 0
+        most = pooling.MOST_CHANNELS_1X1 if pointwise else pooling.MOST_CHANNELS
+        if not (self.downsample and kernels.enabled and conv.weight.shape[1] <= most):
+            return conv(self._pool(x)) if pointwise else self._pool(conv(x))
+        weight = pooling.pooled_kernel(conv.effective_weight()).to(convolution_dtype(x))
+        if x.dim() == 4:
+            return F.conv2d(x, weight, conv.bias, stride=2, padding=conv.padding)
+        return self._pool_time(conv3d(x, weight, conv.bias, stride=(1, 2, 2), padding=conv.padding))
 
     def _pool(self, x: Tensor) -> Tensor:
         if not self.downsample:
@@ -129,12 +139,15 @@ class DiscriminatorBlock(Recomputed):
             return F.avg_pool2d(x, 2)  # [N, C, H / 2, W / 2]
         # by frame, because avg_pool3d answers in channels first, and under CPU autocast in fp32
         frames = x.transpose(1, 2).flatten(0, 1)  # [B * T, C, H, W]
-        x = F.avg_pool2d(frames, 2).unflatten(0, (len(x), -1)).transpose(1, 2)  # [B, C, T, H / 2, W / 2]
+        return self._pool_time(F.avg_pool2d(frames, 2).unflatten(0, (len(x), -1)).transpose(1, 2))
+
+    def _pool_time(self, x: Tensor) -> Tensor:
+        """``[B, C, T, H, W]``, halved in time if asked for."""
         if not self.downsample_time:
             return x
         if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
             x = torch.cat([x, x[:, :, -1:]], 2)
-        return (x[:, :, ::2] + x[:, :, 1::2]) / 2  # [B, C, T / 2, H / 2, W / 2]
+        return (x[:, :, ::2] + x[:, :, 1::2]) / 2  # [B, C, T / 2, H, W]
 
 
 class GroupDeviation(Recomputed):
@@ -161,6 +174,7 @@ class GroupDeviation(Recomputed):
         if x.shape[0] % self.group:
             raise ValueError(f"a batch of {x.shape[0]} is no multiple of the group of {self.group} clips")
         members = x.unflatten(0, (-1, self.group)).float()  # [N / g, g, C, …]: B comes last in N = T * B
-        deviation = (members.var(1, correction=0, keepdim=True) + 1e-8).sqrt()  # [N / g, 1, C, …]
+        centred = members - members.mean(1, keepdim=True)
+        deviation = (centred.square().mean(1, keepdim=True) + 1e-8).sqrt()  # [N / g, 1, C, …]; var() is slow on CPUs
         deviation = deviation.expand_as(members).flatten(0, 1)  # [N, C, …]
         return torch.cat([x, deviation.to(x.dtype)], 1)

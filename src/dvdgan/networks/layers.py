@@ -154,12 +154,20 @@ class Conv3d(SpectralWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        weight = self.effective_weight(convolution_dtype(x))
-        if x.shape[2] == 2 and weight.dtype == torch.bfloat16:
-            # oneDNN's bf16 gradient of the weight is garbage for exactly two frames; a third one of zeros is padding
-            x = F.pad(x, (0, 0, 0, 0, 0, 1))  # [B, in_channels, 3, H, W]
-            return F.conv3d(x, weight, self.bias, padding=self.padding)[:, :, :2]
-        return F.conv3d(x, weight, self.bias, padding=self.padding)
+        return conv3d(x, self.effective_weight(convolution_dtype(x)), self.bias, padding=self.padding)
+
+
+def conv3d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int | tuple[int, ...] = 1, padding: int = 0
+) -> Tensor:
+    """`torch.nn.functional.conv3d` of ``[B, in_channels, T, H, W]`` that keeps T; right in bf16 for few frames, too."""
+    frames = x.shape[2]
+    if frames < 3 and weight.dtype == torch.bfloat16:
+        # oneDNN's bf16 gradient of the weight is garbage for exactly two frames, and with AMX all of it for a single
+        # one; further frames of zeros are padding
+        x = F.pad(x, (0, 0, 0, 0, 0, 3 - frames))  # [B, in_channels, 3, H, W]
+        return F.conv3d(x, weight, bias, stride, padding)[:, :, :frames]
+    return F.conv3d(x, weight, bias, stride, padding)
 
 
 ATTENTION_AXES = {

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
 from dvdgan.networks.kernels.recurrence import unroll
+from dvdgan.networks.kernels.warping import unroll_moving
 from dvdgan.networks.layers import Conv2d, convolution_dtype, full_precision
 from dvdgan.networks.recomputed import Recomputed
 
@@ -146,6 +147,10 @@ class TSRU(Recomputed):
         layers = {"motion": self.motion, "offsets": self.offsets, "candidate": self.candidate, "update": self.update}
         weights = {name: layer.effective_weight(dtype) for name, layer in layers.items()}
 
+        if kernels.enabled:
+            biases = {name: layer.bias for name, layer in layers.items() if layer.bias is not None}
+            return unroll_moving(x.to(dtype), weights, biases, self.variant, frames, state, constant)
+
         def convolve(name: str, *inputs: Tensor) -> Tensor:
             return F.conv2d(torch.cat(inputs, 1).to(dtype), weights[name], layers[name].bias, padding=1)
 
@@ -170,12 +175,13 @@ def warp(x: Tensor, offsets: Tensor) -> Tensor:
         offsets: ``[B, 2, H, W]``, in pixels to the right and down.
     """
     height, width = x.shape[2:]
-    with full_precision(x.device):  # bf16 has no room for places
-        down, right = (torch.arange(n, device=x.device, dtype=torch.float32) for n in (height, width))
-        places = offsets.float() + torch.stack(torch.meshgrid(right, down, indexing="xy"))  # [B, 2, H, W]
-        halves = torch.tensor([width, height], device=x.device, dtype=torch.float32) / 2
+    with full_precision(x.device):
+        dtype = torch.promote_types(x.dtype, torch.float32)  # bf16 has no room for places
+        down, right = (torch.arange(n, device=x.device, dtype=dtype) for n in (height, width))
+        places = offsets.to(dtype) + torch.stack(torch.meshgrid(right, down, indexing="xy"))  # [B, 2, H, W]
+        halves = torch.tensor([width, height], device=x.device, dtype=dtype) / 2
         grid = (places.permute(0, 2, 3, 1) + 0.5) / halves - 1  # [B, H, W, 2], corners of the picture at -1 and 1
-        moved = F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        moved = F.grid_sample(x.to(dtype), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return moved.to(x.dtype)
 
 

@@ -24,7 +24,7 @@ def normalise(x: Tensor, mean: Tensor, var: Tensor, gain: Tensor, bias: Tensor, 
     """
     centred, rest = _centre(x, mean[:, None], frames)
     scale = torch.rsqrt(var + eps)[:, None] * gain  # [T, B or 1, C]
-    return _affine(centred, scale, bias - rest * scale, frames).relu_()
+    return torch.relu(_affine(centred, scale, bias - rest * scale, frames))
 
 
 def normalise_batch(
@@ -57,7 +57,8 @@ class _NormaliseBatch(torch.autograd.Function):
         about = _pixel_sums(x, frames).sum(group).view(-1, 1, x.shape[1]) / count  # [T or 1, 1, C], roughly the mean
         centred, rest = _centre(x, about, frames)
         offset = _pixel_sums(centred, frames).sum(group).view(about.shape) / count  # of the centred values' mean
-        var = _pixel_sums(centred * centred, frames).sum(group).view(about.shape) / count - offset.square()
+        squares = centred * centred
+        var = _pixel_sums(squares, frames).sum(group).view(about.shape) / count - offset.square()
         var.clamp_min_(0)
         mean = about - rest + offset
         if replicated:
@@ -66,7 +67,8 @@ class _NormaliseBatch(torch.autograd.Function):
             offset = offset + (mean - own)
         rstd = torch.rsqrt(var + eps)
         scale = rstd * gain  # [T or 1, B or 1, C]
-        y = _affine(centred, scale, bias - offset * scale, frames).relu_()
+        y = _affine(centred, scale, bias - offset * scale, frames)
+        y = torch.clamp_min(y, 0, out=squares)  # into other memory: in its own it can take twice as long in bf16
         ctx.save_for_backward(centred, y, gain, offset, rstd)
         ctx.frames, ctx.group, ctx.count, ctx.replicated = frames, group, count, replicated
         mean, var = mean.squeeze(1), var.squeeze(1)  # [T or 1, C]

@@ -97,7 +97,7 @@ class _Unroll(torch.autograd.Function):
         # input sides, over all frames at once; gates and candidates will overwrite them
         hidden = candidate_h.shape[0]
         gates, candidates = (  # [T, B, 2 * hidden, H, W] and [T, B, hidden, H, W]
-            _every_step(F.conv2d(x, kernel, bias, padding=1), input_frames, frames)
+            every_step(F.conv2d(x, kernel, bias, padding=1), input_frames, frames)
             for kernel, bias in ((gates_x, gates_bias), (candidate_x, candidate_bias))
         )
         # the loop: state sides
@@ -153,14 +153,14 @@ class _Unroll(torch.autograd.Function):
         # kernels' state sides, over all frames at once
         skipped = 0 if state is not None else 1  # a first state of zero gives no gradient
         before = states[:-1] if first is None else torch.cat([first[None], states[:-1]])
-        d_gates_h = _kernel_gradient(d_gates[skipped:], before, gates_h)
-        d_candidate_h = _kernel_gradient(d_candidates[skipped:], resets[skipped:], candidate_h)
+        d_gates_h = kernel_gradient(d_gates[skipped:], before, gates_h)
+        d_candidate_h = kernel_gradient(d_candidates[skipped:], resets[skipped:], candidate_h)
         # kernels' input sides, biases and input
         if ctx.shared:  # one input for all frames
             d_gates, d_candidates = d_gates.sum(0, keepdim=True), d_candidates.sum(0, keepdim=True)
         d_gates, d_candidates = d_gates.flatten(0, 1), d_candidates.flatten(0, 1)
-        _, d_gates_x, d_gates_bias = _convolution_backward(d_gates, x, gates_x, [False, True, True])
-        _, d_candidate_x, d_candidate_bias = _convolution_backward(d_candidates, x, candidate_x, [False, True, True])
+        _, d_gates_x, d_gates_bias = convolution_backward(d_gates, x, gates_x, [False, True, True])
+        _, d_candidate_x, d_candidate_bias = convolution_backward(d_candidates, x, candidate_x, [False, True, True])
         dx = None
         if ctx.needs_input_grad[0]:
             dx = F.conv2d(d_gates, transposed(gates_x), padding=1)
@@ -171,7 +171,7 @@ class _Unroll(torch.autograd.Function):
         )
 
 
-def _every_step(projected: Tensor, input_frames: int, frames: int) -> Tensor:
+def every_step(projected: Tensor, input_frames: int, frames: int) -> Tensor:
     """``[input_frames * B, C, H, W]`` to ``[T, B, C, H, W]``, memory of its own."""
     steps = by_step(projected, input_frames)
     if input_frames == frames:
@@ -182,14 +182,14 @@ def _every_step(projected: Tensor, input_frames: int, frames: int) -> Tensor:
     return by_step(room, frames).copy_(steps)
 
 
-def _kernel_gradient(dy: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
+def kernel_gradient(dy: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
     """Gradient of a 3x3 convolution's kernel over all of ``[T, B, C, H, W]``."""
     if not len(x):
         return torch.zeros_like(kernel)
-    return _convolution_backward(dy.flatten(0, 1), x.flatten(0, 1), kernel, [False, True, False])[1]
+    return convolution_backward(dy.flatten(0, 1), x.flatten(0, 1), kernel, [False, True, False])[1]
 
 
-def _convolution_backward(dy: Tensor, x: Tensor, kernel: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
+def convolution_backward(dy: Tensor, x: Tensor, kernel: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
     """Gradients of a 3x3 convolution's input, kernel and bias, those that are wanted."""
     bias = [len(kernel)]
     return torch.ops.aten.convolution_backward(dy, x, kernel, bias, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)

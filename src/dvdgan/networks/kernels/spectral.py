@@ -39,13 +39,13 @@ class _DivideBySigma(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(weight, sigma, u, v)
-        return torch.div(weight, sigma, out=torch.empty_like(weight, dtype=dtype))
+        return torch.div(weight, sigma).to(dtype)  # into another type at once it would take four times as long
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, g: Tensor):  # type: ignore[override]
         weight, sigma, u, v = ctx.saved_tensors
-        gradient = torch.div(g, sigma, out=torch.empty_like(weight))
+        gradient = torch.empty_like(weight).copy_(g).div_(sigma)
         rows = _matrix(gradient, weight)  # a view: [out, rest]
         shared = torch.dot(rows.flatten(), _matrix(weight, weight).flatten()) / sigma
         rows.addr_(u * -shared, _row(v, weight))

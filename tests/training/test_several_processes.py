@@ -49,8 +49,8 @@ OPTIONS = {
     "long clips of a predictor": ({"long_clips": 0.8, "regularisation": {"reconstruction": 1.0}}, {"first_frames": 1}),
     "chunks of time": ({"checkpointing": "chunks", "reuse_fakes": True}, PER_STEP),
     "chunks of time, accumulated in parts": (
-        {"checkpointing": "chunks", "accumulate": 2, "regularisation": {"r1": 1.0, "every": 1}, "steps": 2},
-        {"generator": PER_STEP["generator"] | {"recurrence": "tsru_c", "time_code": 4}},
+        {"checkpointing": "chunks", "accumulate": 2, "steps": 2},
+        {"frames": 2, "generator": PER_STEP["generator"] | {"recurrence": "tsru_c", "time_code": 4}},
     ),
 }
 

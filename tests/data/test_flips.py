@@ -3,8 +3,8 @@ import pytest
 
 from dvdgan.data import phenomena, rendering, sources
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.draws import mirrored_classes
 from dvdgan.data.errors import DataError
+from dvdgan.data.sampler import mirrored_classes
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
@@ -212,7 +212,7 @@ def opened_phenomena(cache, **fields):
 def test_mirrored_pans_move_as_their_new_class_does(cache, sampling):
     data = opened_phenomena(cache, sampling=sampling)
     assert data.labels.tolist() == np.repeat(np.arange(9), 4).tolist()
-    drawn = [(number, *data.draws(number)) for number in range(200)]
+    drawn = [(number, *data.sampler(number)) for number in range(200)]
     borrowed = {
         (member, label): number
         for number, member, mirrored, label in drawn
@@ -234,7 +234,7 @@ def test_phenomena_are_mirrored_by_class(cache):
     opposites = {name: None if k is None else data.classes[k] for name, k in zip(data.classes, data.mirrored)}
     changed = {"pan-left": "pan-right", "pan-right": "pan-left", "pen": None, "turn": None}
     assert opposites == {name: name for name in phenomena.CLASSES} | changed
-    drawn = [data.draws(number) for number in range(300)]
+    drawn = [data.sampler(number) for number in range(300)]
     assert {data.classes[data.labels[m]] for m, mirrored, _ in drawn if mirrored} == {*phenomena.CLASSES} - {
         "pen",
         "turn",

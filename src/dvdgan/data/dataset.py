@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from dvdgan.data.draws import Draws, mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TRAIN
+from dvdgan.data.sampler import Sampler, mirrored_classes
 from dvdgan.data.windows import ClipSource, Window
 from dvdgan.randomness import numpy_generator
 from dvdgan.wording import some_of
@@ -55,7 +55,7 @@ class ClipDataset:
         classes: names of the classes; empty if the clips have none.
         labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes), not mirrored.
         mirrored: the class that a mirrored clip of each class shows; None where clips are never mirrored.
-        draws: which clip each sample shows.
+        sampler: which clip each sample shows.
         left_out: how many clips of the part are shorter than a window, and left out.
         other_part: how many clips of the store are of another part.
         replaced: how many draws fell on a clip that could not be read, and went to another one.
@@ -129,7 +129,7 @@ class ClipDataset:
         self._span = span
         self._least = least
         shards = None if store.shards is None else store.shards[kept]
-        self.draws = Draws(self.labels, self.mirrored, sampling, seed, group, shards, shuffle_buffer)
+        self.sampler = Sampler(self.labels, self.mirrored, sampling, seed, group, shards, shuffle_buffer)
 
     def __len__(self) -> int:
         """How many clips can be drawn."""
@@ -175,7 +175,7 @@ class ClipDataset:
             if attempt == _ATTEMPTS:
                 raise DataError(f"{self.store.path}: {_ATTEMPTS} clips in a row cannot be read; see the messages above")
             drawn = [numbers[row] + attempt * self.group * _BEYOND for row in rows]
-            draws = [self.draws(number) for number in drawn]
+            draws = [self.sampler(number) for number in drawn]
             windows = self.store.read([self._window(draw[0], number) for draw, number in zip(draws, drawn)])
             broken = {numbers[row] // self.group for row, window in zip(rows, windows) if window is None}
             again = [row for row in rows if numbers[row] // self.group in broken]  # with all of its group
@@ -196,12 +196,12 @@ class ClipDataset:
             substep: which batch of that step, >= 0 (one past the discriminator's steps is the generator's own).
             batch_size: how many; a smaller number gives the first labels of a larger one.
         """
-        return self.draws.fake_labels(step, substep, batch_size)
+        return self.sampler.fake_labels(step, substep, batch_size)
 
     @property
     def class_weights(self) -> list[float]:
         """Relative frequency of each class among the labels of real clips as they are shown; empty without classes."""
-        return self.draws.weights() if self.classes else []
+        return self.sampler.weights() if self.classes else []
 
     def reference(self, label: int, count: int) -> np.ndarray:
         """The first clips that show a class, for sheets of real data: its own, then those that show it when mirrored.
@@ -213,7 +213,7 @@ class ClipDataset:
         Returns:
             uint8 ``[n, T, size, size, 3]``: the middle of each clip, in time and space; fewer if the class has fewer.
         """
-        members = self.draws.members.get(label, np.array([], np.int64))[:count]
+        members = self.sampler.members.get(label, np.array([], np.int64))[:count]
         windows = [self.fixed_window(int(member)) for member in members]
         clips = []
         for member, window in zip(members, self.store.read(windows)):
@@ -262,12 +262,12 @@ class ClipDataset:
             parts.append(f"{self.other_part} clips of the other part")
         if self.left_out:
             parts.append(f"{self.left_out} clips left out (shorter than {self._least} frames)")
-        empty = [label for label in range(len(self.classes)) if label not in self.draws.members]
+        empty = [label for label in range(len(self.classes)) if label not in self.sampler.members]
         if short := [self.classes[label] for label in empty if label in self._there]:
             parts.append(f"classes without a clip that is long enough: {some_of(short, _NAMED)}")
         if others := [self.classes[label] for label in empty if label not in self._there]:
             parts.append(f"classes without a clip in this part: {some_of(others, _NAMED)}")
-        if borrowed := sorted(self.draws.members.keys() - set(self.labels.tolist())):
+        if borrowed := sorted(self.sampler.members.keys() - set(self.labels.tolist())):
             names = ", ".join(self.classes[label] for label in borrowed)
             parts.append(f"classes that only mirrored clips show: {names}")
         if self.store.skipped:

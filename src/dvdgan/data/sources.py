@@ -13,7 +13,6 @@ from typing import Any
 from dvdgan.data import phenomena
 from dvdgan.data.contents import content_of
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.draws import mirrored_classes
 from dvdgan.data.errors import DataError
 from dvdgan.data.files import FileSource
 from dvdgan.data.layouts.discovery import read_layout
@@ -21,6 +20,7 @@ from dvdgan.data.layouts.listing import Listing
 from dvdgan.data.layouts.splits import assign_splits, group_keys, leaks
 from dvdgan.data.reading import Reading
 from dvdgan.data.rendering import PHENOMENA, packed_phenomena
+from dvdgan.data.sampler import mirrored_classes
 from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.index import is_store
 from dvdgan.data.store.packing import pack

@@ -16,7 +16,7 @@ from dvdgan.randomness import numpy_generator
 from dvdgan.wording import did_you_mean, some_of
 
 
-class Draws:
+class Sampler:
     """Draws clips for the samples of a run.
 
     Args:

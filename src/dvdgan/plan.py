@@ -27,7 +27,7 @@ from dvdgan.sampling import largest_pass
 _BYTES = 4  # of a weight, its gradient, a moment of Adam and the average of G's, all in fp32
 _SHARE = 0.6  # of a convolution's speed, which training steps reach
 _PROCESS = 400 << 20  # bytes of a process that has loaded this program and done nothing yet; measured
-_CPU = 1.5  # times the tensors' bytes, which a process takes on a CPU: freed pieces, oneDNN's copies; measured
+_CPU = 1.7  # times the tensors' bytes, which a process takes on a CPU: freed pieces, oneDNN's copies; measured
 
 
 @dataclass(frozen=True)

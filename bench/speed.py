@@ -231,6 +231,7 @@ def _reader(config: Config, batch: int) -> Callable[[], Any]:
         labels, splits = np.arange(64) % CLASSES, [""] * 64
         lengths = np.full(64, config.network.frames)
         heights = widths = np.full(64, config.network.size)
+        shards = None
         frames = np.random.default_rng(0).integers(
             0, 255, (64, config.network.frames, config.network.size, config.network.size, 3), np.uint8
         )

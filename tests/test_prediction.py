@@ -62,7 +62,8 @@ def test_a_picture_has_futures(pipeline, picture):
     assert first[0, -4, 16].tolist() == [0, 0, 250]
     assert len({clip[1:].tobytes() for clip in clips}) == 3  # futures differ
     alone = pipeline.predict(picture, "bar", num=1, seed=6)[0].astype(int)
-    assert np.abs(alone - clips[1]).max() <= 1  # another batch may round otherwise
+    assert np.abs(alone - clips[1]).max() <= 1  # another batch may round otherwise, where 1e-5 lies across a half
+    assert np.mean(alone != clips[1]) < 0.001
 
 
 def test_transparent_pixels_show_the_background(tmp_path):

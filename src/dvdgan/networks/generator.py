@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from functools import partial
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +11,13 @@ from torch import Tensor, nn
 from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU, LastStep
-from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.conditioning import ConditioningStack
-from dvdgan.networks.folding import by_step, repeat_over_batch, repeat_over_time, unfold_time
+from dvdgan.networks.folding import unfold_time
 from dvdgan.networks.kernels.layout import gradient_like
-from dvdgan.networks.layers import Conv2d, Embedding, Linear, SelfAttention, initialise
+from dvdgan.networks.layers import Conv2d, Embedding, Linear, initialise
 from dvdgan.networks.recomputed import recomputed
-from dvdgan.networks.recurrent import TSRU, ConvGRU, TrajGRU, spread_memory
+from dvdgan.networks.recurrent import spread_memory
+from dvdgan.networks.stage import GeneratorStage
 
 ATTENTION: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -330,113 +327,3 @@ class Generator(nn.Module):
             return condition, [condition] * (len(self.stages) * self.config.generator.blocks_per_stage)
         first, *rest = z.split(self.z_chunks, 1)
         return first, [torch.cat([*embedded, chunk], 1) for chunk in rest]
-
-
-class GeneratorStage(nn.Module):
-    """One resolution: a ConvGRU where the recurrence runs, attention if any, then residual blocks; the last doubles it.
-
-    Args:
-        config: the networks' configuration.
-        in_channels: of the input, the ConvGRU's state and all blocks but the last.
-        out_channels: of the last block.
-        condition_dim: size of each block's condition.
-        recurrent: whether a ConvGRU begins the stage.
-        frames: T that the blocks see, for the statistics sets of their batch norms; 1 before any recurrence.
-        time_channels: channels of time code beside the ConvGRU's input.
-        attend: over what the stage attends before its blocks (see `SelfAttention`); empty for no attention.
-    """
-
-    def __init__(
-        self,
-        config: NetworkConfig,
-        in_channels: int,
-        out_channels: int,
-        condition_dim: int,
-        recurrent: bool,
-        frames: int,
-        time_channels: int,
-        attend: tuple[str, ...],
-    ) -> None:
-        super().__init__()
-        g = config.generator
-        self.time_channels, self.time_period = time_channels, config.frames
-        self.gru: ConvGRU | TSRU | None = None
-        if recurrent:
-            units: dict[str, Any] = {"gru": ConvGRU, "trajgru": TrajGRU}
-            unit = units.get(g.recurrence) or partial(TSRU, variant=g.recurrence[-1])
-            self.gru = unit(in_channels + time_channels, hidden_channels=in_channels, spectral_norm=g.spectral_norm)
-        self.attention = nn.ModuleList(SelfAttention(in_channels, over, g.spectral_norm) for over in attend)
-        self.blocks = nn.ModuleList()
-        for index in range(g.blocks_per_stage):
-            last = index == g.blocks_per_stage - 1
-            block = GeneratorBlock(
-                in_channels,
-                out_channels if last else in_channels,
-                condition_dim,
-                statistics_sets=frames if g.norm_statistics == "per_step" else 1,
-                upsample=g.upsample if last else None,
-                learned_skip=g.skip == "conv",
-                spectral_norm=g.spectral_norm,
-            )
-            self.blocks.append(block)
-
-    def forward(
-        self,
-        x: Tensor,
-        conditions: list[Tensor],
-        frames: int,
-        constant: bool,
-        start: int = 0,
-        state: Tensor | None = None,
-        last: LastStep | None = None,
-        only_state: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """One resolution of clips.
-
-        Args:
-            x: ``[T * B, in_channels, S, S]``; if constant, ``[B, in_channels, S, S]``, the same at every step.
-            conditions: ``[B, condition_dim]`` of each block.
-            frames: T.
-            constant: whether no recurrence has come before.
-            start: number of the first frame.
-            state: of the ConvGRU before it, ``[B, in_channels, S, S]``; None is zero.
-            last: see `BatchNormReLU.forward`.
-            only_state: end with the ConvGRU.
-
-        Returns:
-            ``[T * B, out_channels, 2S, 2S]``, or ``[B, …]`` if constant and without a recurrence of its own; and the
-            ConvGRU's state after the last frame, None without one.
-        """
-        # recurrence over time
-        if self.gru is not None:
-            if self.time_channels:
-                x = self._add_time_code(repeat_over_time(x, frames) if constant else x, start, frames)
-                constant = False
-            x = self.gru(x, frames, state, constant)
-            state = by_step(x, frames)[-1]
-        elif constant:
-            frames = 1
-        if only_state:
-            return x, state
-        # attention
-        for layer in self.attention:
-            x = layer(x, frames)
-        # residual blocks on each frame
-        for block, condition in zip(self.blocks, conditions):
-            x = block(x, condition, frames, start, last)
-        return x, state
-
-    def _add_time_code(self, x: Tensor, start: int, frames: int) -> Tensor:
-        """``[T * B, C, S, S]`` to ``[T * B, C + time_channels, S, S]``."""
-        code = time_code(start, frames, self.time_channels, self.time_period, x)  # [T, time_channels, 1, 1]
-        code = repeat_over_batch(code, len(x) // frames)  # [T * B, time_channels, 1, 1]
-        return torch.cat([x, code.expand(-1, -1, *x.shape[2:])], 1)
-
-
-def time_code(start: int, frames: int, channels: int, period: int, like: Tensor) -> Tensor:
-    """Sines and cosines of T frame numbers from start on, ``[T, channels, 1, 1]``; of periods from 4 to 4 * period."""
-    half = channels // 2
-    periods = torch.logspace(math.log10(4.0), math.log10(4.0 * max(period, 2)), half, device=like.device)
-    numbers = torch.arange(start, start + frames, device=like.device)
-    phase = 2 * math.pi * numbers[:, None] / periods  # [T, channels / 2]
-    return torch.cat([phase.sin(), phase.cos()], 1)[..., None, None].to(like.dtype)

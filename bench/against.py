@@ -29,9 +29,9 @@ def least_step(recipe: str, fields: list[str], steps: int) -> float:
     import torch
 
     try:
-        from dvdgan.config_files import load_config, override
-    except ImportError:  # an early version
-        from dvdgan.config import load_config, override  # type: ignore[attr-defined, no-redef]
+        from dvdgan.config.files import load_config, override
+    except ImportError:  # before there was config/
+        from dvdgan.config_files import load_config, override  # type: ignore[import-not-found, no-redef]
     torch.set_flush_denormal(True)
     try:
         from dvdgan.runs.memory import keep_freed_memory

@@ -27,6 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.sources import pack_source
@@ -35,7 +36,6 @@ from dvdgan.data.store.index import Clip
 from dvdgan.data.store.shards import shard_name
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
-from dvdgan.data_config import DataConfig
 from reading import data_set, frames_of
 from timing import undisturbed
 

@@ -14,7 +14,7 @@ import torch
 
 from dvdgan.capacity import gib
 from dvdgan.config import Config
-from dvdgan.config_files import load_config
+from dvdgan.config.files import load_config
 from dvdgan.devices import pick_device
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.training.batches import Batch

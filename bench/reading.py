@@ -25,10 +25,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from dvdgan.config import DataConfig
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.write.encode import write_clip
-from dvdgan.data_config import DataConfig
 from timing import BUSY, OtherLoad, Timing, measure
 
 SIZE, FRAMES, BATCH = 64, 16, 16

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from ceilings import SHAPES, bandwidth, convolutions
 from dvdgan.config import Config
-from dvdgan.config_files import load_config, updated
+from dvdgan.config.files import load_config, updated
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.windows import Window
 from dvdgan.devices import autocast

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from dvdgan.network_config import NetworkConfig
+from dvdgan.config import NetworkConfig
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, volumetric: bool = False) -> nn.Module:

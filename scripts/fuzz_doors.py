@@ -39,7 +39,7 @@ import dvdgan.report.evaluation.page
 import dvdgan.training.export  # noqa: F401 (what commands import late is imported once, here)
 from dvdgan.cli import main as dvdgan_command
 from dvdgan.config import Config
-from dvdgan.config_files import parse_config
+from dvdgan.config.files import parse_config
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
 from dvdgan.evaluation import record

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from dvdgan.config import Config, TrainingConfig
+from dvdgan.config import Config, DataConfig, TrainingConfig
+from dvdgan.config.network import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.data.progress import hidden_progress
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data_config import DataConfig
-from dvdgan.network_config import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.training import train
 
 

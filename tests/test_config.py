@@ -3,7 +3,7 @@ import torch
 import yaml
 
 from dvdgan.config import Config
-from dvdgan.config_files import ConfigError, field_paths, load_config, override, parse_config, preset_names
+from dvdgan.config.files import ConfigError, field_paths, load_config, override, parse_config, preset_names
 from dvdgan.mirroring import with_opposites
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 

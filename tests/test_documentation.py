@@ -13,7 +13,7 @@ import typer
 from dvdgan.cli import app
 from dvdgan.cli.data import data_config
 from dvdgan.config import Config
-from dvdgan.config_files import field_paths, load_config, override
+from dvdgan.config.files import field_paths, load_config, override
 from dvdgan.evaluation.settings import ClassifierSettings, EvaluationSettings, parse_settings
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import tiny_config, write_store
-from dvdgan.config_files import ConfigError, load_config
+from dvdgan.config.files import ConfigError, load_config
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.lists import read_list
 from dvdgan.data.store.clip_store import ClipStore

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dvdgan.config_files import ConfigError, load_config, updated
+from dvdgan.config.files import ConfigError, load_config, updated
 from dvdgan.networks import Generator
 from dvdgan.networks.checkpointing import KINDS
 from dvdgan.plan import plan
@@ -89,7 +89,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from conftest import write_store
-from dvdgan.config_files import load_config
+from dvdgan.config.files import load_config
 from dvdgan.training import train
 out, *fields = sys.argv[1:]
 store = write_store(Path(out) / "store", 32, 12, 12)

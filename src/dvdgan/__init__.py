@@ -7,7 +7,7 @@ __all__ = ["ClipStream", "Clips", "Pipeline", "load", "load_config", "train"]
 
 if TYPE_CHECKING:
     from dvdgan.clips import Clips, ClipStream
-    from dvdgan.config_files import load_config
+    from dvdgan.config.files import load_config
     from dvdgan.pipeline import Pipeline, load
     from dvdgan.training import train
 

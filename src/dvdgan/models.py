@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dvdgan.config import Config
-from dvdgan.config_files import ConfigError, parse_config
+from dvdgan.config.files import ConfigError, parse_config
 from dvdgan.documents import DocumentError, open_regular, parse_yaml, read_json, read_text
 from dvdgan.networks import Generator
 from dvdgan.networks.batch_norm import BatchNormReLU

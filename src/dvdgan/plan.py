@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dvdgan.capacity import gib
-from dvdgan.config import Config
-from dvdgan.config_files import ConfigError, updated
+from dvdgan.config import Config, NetworkConfig
+from dvdgan.config.files import ConfigError, updated
 from dvdgan.counting import Counter
 from dvdgan.devices import autocast, pick_device
-from dvdgan.network_config import NetworkConfig
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
 from dvdgan.networks.checkpointing import KINDS, set_checkpointing
 from dvdgan.runs.precision import seconds_of

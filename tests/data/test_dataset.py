@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from dvdgan.config import DataConfig
 from dvdgan.data import phenomena, rendering, sources
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
@@ -20,7 +21,6 @@ from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
-from dvdgan.data_config import DataConfig
 from support.errors import refused
 from support.windows import SIZE, coded_clip, origin
 

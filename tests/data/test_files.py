@@ -6,13 +6,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from dvdgan.config import DataConfig
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.windows import Window
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
-from dvdgan.data_config import DataConfig
 from support.clips import numbers, read_clip, smooth, write_animation, write_frames, write_late, write_video
 from support.errors import refused
 

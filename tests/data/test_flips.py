@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dvdgan.config import DataConfig
 from dvdgan.data import phenomena, rendering, sources
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
@@ -8,7 +9,6 @@ from dvdgan.data.sampler import mirrored_classes
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data_config import DataConfig
 from dvdgan.randomness import numpy_generator
 from support.errors import refused
 from support.measures import best_shift, luma

@@ -7,11 +7,11 @@ import pytest
 from safetensors.torch import load_file
 
 from conftest import write_store
+from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data_config import DataConfig
 from dvdgan.evaluation.classifier import training as classifier_training
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.training import train_classifier

@@ -8,9 +8,9 @@ import functools
 import numpy as np
 import pytest
 
+from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data_config import DataConfig
 from dvdgan.evaluation.classifier.training import train_classifier
 from dvdgan.evaluation.corruptions import CORRUPTIONS, corrupted
 from dvdgan.evaluation.errors import EvaluationError

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from conftest import tiny_network
-from dvdgan.network_config import NetworkConfig
+from dvdgan.config import NetworkConfig
 from dvdgan.networks import (
     Generator,
     SpatialDiscriminator,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import tiny_config, tiny_network, write_store
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 from dvdgan.networks.layers import SpectralWeight
 from dvdgan.networks.recurrent import ConvGRU

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from conftest import tiny_config, tiny_network, write_store
-from dvdgan.config_files import load_config
+from dvdgan.config.files import load_config
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.report import ReportError, write_run_page

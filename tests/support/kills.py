@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import tiny_config
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.data.write.encode import write_clip
 from dvdgan.runs.checkpoint import load_checkpoint
 from support.self_kill import LAST_WORDS, LONGEST, NEVER, POINTS

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from conftest import tiny_network
-from dvdgan.config import EmaConfig
+from dvdgan.config.training import EmaConfig
 from dvdgan.networks import Generator
 from dvdgan.training.ema import WeightAverage
 

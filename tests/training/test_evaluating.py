@@ -6,7 +6,7 @@ import torch
 
 from conftest import tiny_config, tiny_network
 from dvdgan.config import TrainingConfig
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES, render
 from dvdgan.data.sources import open_dataset

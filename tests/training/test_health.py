@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from dvdgan.config import HealthConfig
+from dvdgan.config.training import HealthConfig
 from dvdgan.runs.events import in_lines
 from dvdgan.training.checks import SampleCheck
 from dvdgan.training.health import ADVICE, Monitor

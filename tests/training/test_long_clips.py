@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import tiny_config, tiny_network
-from dvdgan.config_files import ConfigError, updated
+from dvdgan.config.files import ConfigError, updated
 from dvdgan.training import train
 from dvdgan.training.batches import Batch
 from dvdgan.training.state import TrainingState

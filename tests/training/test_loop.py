@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import dvdgan
 from conftest import tiny_config, tiny_network, write_store
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
 from dvdgan.models import load_model

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import tiny_config, tiny_network, write_store
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.data.write.encode import write_clip
 from dvdgan.training import TrainingError, train
 from support.runs import lines_of, metadata_of, quiet

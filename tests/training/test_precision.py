@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from conftest import tiny_config
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.training import precision, train
 from support.runs import quiet

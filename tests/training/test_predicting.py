@@ -6,11 +6,10 @@ import torch
 from pydantic import ValidationError
 
 from conftest import tiny_config, tiny_network, write_store
-from dvdgan.config import Config
-from dvdgan.config_files import updated
+from dvdgan.config import Config, DataConfig
+from dvdgan.config.files import updated
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data_config import DataConfig
 from dvdgan.models import load_model
 from dvdgan.sampling import from_uint8
 from dvdgan.training import train

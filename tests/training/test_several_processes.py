@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from conftest import tiny_config, tiny_network
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.runs.checkpoint import list_checkpoints
 from dvdgan.training import train
 from dvdgan.training.state import TrainingState

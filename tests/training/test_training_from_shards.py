@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from conftest import tiny_config, write_store
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.training import Interrupted, train
 from dvdgan.training import step as training_step
 from dvdgan.training.step import generator_step

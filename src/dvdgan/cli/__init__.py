@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _explain(error: Exception) -> int:
     """Say on stderr, in one line, what went wrong; returns the exit code."""
     from dvdgan.clips import OutputError
-    from dvdgan.config_files import ConfigError
+    from dvdgan.config.files import ConfigError
     from dvdgan.data.errors import DataError
     from dvdgan.devices import DeviceError
     from dvdgan.documents import DocumentError

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from dvdgan.cli.options import Fields
-from dvdgan.config_files import field_paths, load_config, preset_names
+from dvdgan.config.files import field_paths, load_config, preset_names
 from dvdgan.console import say
 
 

@@ -10,10 +10,9 @@ from typing import Annotated, Optional
 import typer
 
 from dvdgan.cli.options import DataFields, Source
-from dvdgan.config import Config
-from dvdgan.config_files import override, updated
+from dvdgan.config import Config, DataConfig
+from dvdgan.config.files import override, updated
 from dvdgan.console import say
-from dvdgan.data_config import DataConfig
 
 app = typer.Typer(help="Look at, pack and render data.", no_args_is_help=True)
 

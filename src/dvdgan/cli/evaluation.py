@@ -88,8 +88,8 @@ def train_classifier(
 ) -> None:
     """Train a classifier of clips for `dvdgan evaluate`; the same command resumes."""
     from dvdgan.config import Config
-    from dvdgan.config_files import override
-    from dvdgan.data_config import DataConfig
+    from dvdgan.config.data import DataConfig
+    from dvdgan.config.files import override
     from dvdgan.evaluation.classifier.training import train_classifier as run
     from dvdgan.evaluation.inputs import store_size
     from dvdgan.training import Interrupted

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from dvdgan.cli.options import Device, Fields, Minutes, Run
-from dvdgan.config_files import load_config, updated
+from dvdgan.config.files import load_config, updated
 from dvdgan.console import say
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.contents import content_of
 from dvdgan.data.dataset import ClipDataset
@@ -26,7 +27,6 @@ from dvdgan.data.store.index import is_store
 from dvdgan.data.store.packing import pack
 from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
-from dvdgan.data_config import DataConfig
 from dvdgan.mirroring import with_opposites
 from dvdgan.wording import some_of
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.decode.clip import CLIP_SUFFIXES
 from dvdgan.data.decode.pixels import resize
@@ -17,7 +18,6 @@ from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.windows import Window
-from dvdgan.data_config import DataConfig
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.weights import file_sha256
 from dvdgan.evaluation.real_clips import RealClips, middle_windows, real_clips

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvdgan.config import Config
-from dvdgan.config_files import override, updated
+from dvdgan.config import Config, DataConfig
+from dvdgan.config.files import override, updated
 from dvdgan.data import phenomena
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
-from dvdgan.data_config import DataConfig
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.errors import EvaluationError

@@ -7,13 +7,13 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.layouts.listing import TEST
 from dvdgan.data.rendering import PHENOMENA, packed_phenomena
 from dvdgan.data.sources import list_source, open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
-from dvdgan.data_config import DataConfig
 from dvdgan.evaluation.clip_set import choose
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.real_clips import RealClips, middle_windows

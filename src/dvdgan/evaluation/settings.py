@@ -8,10 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from dvdgan.data_config import DataConfig
+from dvdgan.config import DataConfig
+from dvdgan.config.model import FrozenModel
 from dvdgan.documents import DocumentError, parse_yaml, shortened
 from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.network_config import FrozenModel
 from dvdgan.wording import did_you_mean
 
 SEEDS_APART = 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dvdgan.network_config import NetworkConfig
+from dvdgan.config import NetworkConfig
 from dvdgan.networks.blocks import DiscriminatorBlock
 from dvdgan.networks.folding import fold_time, unfold_time
 from dvdgan.networks.layers import Conv2d

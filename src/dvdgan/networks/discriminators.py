@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dvdgan.network_config import NetworkConfig, SpatialConfig, TemporalConfig
+from dvdgan.config.network import NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.networks.blocks import DiscriminatorBlock, GroupDeviation
 from dvdgan.networks.folding import fold_time, repeat_over_time, unfold_time
 from dvdgan.networks.layers import Embedding, Linear, SelfAttention, full_precision, initialise

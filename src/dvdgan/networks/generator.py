@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from dvdgan.network_config import NetworkConfig
+from dvdgan.config import NetworkConfig
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU, LastStep
 from dvdgan.networks.conditioning import ConditioningStack

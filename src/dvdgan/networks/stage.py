@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dvdgan.network_config import NetworkConfig
+from dvdgan.config import NetworkConfig
 from dvdgan.networks.batch_norm import LastStep
 from dvdgan.networks.blocks import GeneratorBlock
 from dvdgan.networks.folding import by_step, repeat_over_batch, repeat_over_time

@@ -6,7 +6,7 @@ from collections.abc import Set
 from typing import Any
 
 from dvdgan.config import Config
-from dvdgan.config_files import leaves
+from dvdgan.config.files import leaves
 
 Changes = dict[str, tuple[Any, Any]]
 """Old and new value by what changed."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dvdgan.config import Config
-from dvdgan.config_files import load_config, parse_config
+from dvdgan.config.files import load_config, parse_config
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.sources import are_packed

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from dvdgan.config import EmaConfig
+from dvdgan.config.training import EmaConfig
 from dvdgan.networks import Generator, fold_spectral_norm
 from dvdgan.networks.batch_norm import replicate_batch_norms
 

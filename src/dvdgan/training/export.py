@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from dvdgan.config_files import load_config
+from dvdgan.config.files import load_config
 from dvdgan.devices import pick_device
 from dvdgan.models import check_model_place
 from dvdgan.runs.checkpoint import load_checkpoint, restore_from, saved_checkpoints

@@ -10,7 +10,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from dvdgan.config import HealthConfig
+from dvdgan.config.training import HealthConfig
 from dvdgan.runs.checkpoint import list_checkpoints
 from dvdgan.runs.directory import TrainingFailed
 from dvdgan.runs.events import Event

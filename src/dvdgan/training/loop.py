@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from dvdgan.config import Config
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.console import say
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.prefetch import Prefetcher

@@ -9,7 +9,7 @@ import torch
 
 from dvdgan.capacity import gib
 from dvdgan.config import Config
-from dvdgan.config_files import ConfigError, updated
+from dvdgan.config.files import ConfigError, updated
 from dvdgan.devices import free_memory_of, memory_of
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 from dvdgan.networks.checkpointing import CHUNKS, KINDS

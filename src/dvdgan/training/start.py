@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from dvdgan.config import Config
-from dvdgan.config_files import updated
+from dvdgan.config.files import updated
 from dvdgan.models import check_model_place
 from dvdgan.runs import distributed
 from dvdgan.runs.directory import TrainingError

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dvdgan.config import HealthConfig
+from dvdgan.config.training import HealthConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.networks import Generator

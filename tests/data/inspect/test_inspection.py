@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dvdgan.config import DataConfig
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import DataError
 from dvdgan.data.inspect.clip import InspectedClip, scan
@@ -17,7 +18,6 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip, write_mp4
 from dvdgan.data.write.sheets import BACKGROUND
-from dvdgan.data_config import DataConfig
 from support.clips import write_video
 
 

@@ -10,6 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
+from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
 from dvdgan.data.inspect.inspection import inspect_store
@@ -20,7 +21,6 @@ from dvdgan.data.store.index import StoreError, is_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
-from dvdgan.data_config import DataConfig
 from support.errors import refused
 from support.windows import SIZE, coded_clip, origin
 

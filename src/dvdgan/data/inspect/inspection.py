@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dvdgan.config import DataConfig
 from dvdgan.data.decode.pixels import WHITE, compose
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.inspect.clip import InspectedClip, differs, inspect_clip, make_thumbnails
@@ -27,7 +28,6 @@ from dvdgan.data.sources import limits, list_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError, is_store
 from dvdgan.data.workers import Workers
-from dvdgan.data_config import DataConfig
 
 SHOWN_CLASSES = 40
 """How many classes are shown, by their clips' thumbnails among others: the largest."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dvdgan.atomic import atomic_path
-from dvdgan.data_config import DataConfig
+from dvdgan.config import DataConfig
 from dvdgan.documents import read_json
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.settings import ClassifierSettings

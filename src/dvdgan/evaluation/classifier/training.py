@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dvdgan.capacity import gib, machine_memory
+from dvdgan.config import DataConfig
 from dvdgan.data.prefetch import Prefetcher
-from dvdgan.data_config import DataConfig
 from dvdgan.devices import autocast, pick_device
 from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier, is_classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widths

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dvdgan.config_files import ConfigError, field_paths, leaves, load_config, parse_config
+from dvdgan.config.files import ConfigError, field_paths, leaves, load_config, parse_config
 from dvdgan.report.html import check_path, plotly_js, write_page
 from dvdgan.report.media import Sample, chosen, shots
 from dvdgan.report.run.record import Record, read_record

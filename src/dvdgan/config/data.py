@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from dvdgan.config.model import FrozenModel
 from dvdgan.mirroring import with_opposites
-from dvdgan.network_config import FrozenModel
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 

@@ -1,4 +1,4 @@
-"""The configuration of the networks; `dvdgan.config` has the rest of the tree.
+"""The networks.
 
 Where the paper (Clark, Donahue, Simonyan 2019, arXiv 1907.06571v2) fixes a value, the field's help says so; where it is
 silent, the help says what was chosen.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from dvdgan.config.model import FrozenModel
 
 # Channel multipliers per block, BigGAN's table (Brock et al. 2018, appendix B); 32 and 16 px are ours.
 GENERATOR_MULTIPLIERS = {
@@ -31,12 +33,6 @@ DISCRIMINATOR_MULTIPLIERS = {
 
 Multipliers = Annotated[list[Annotated[int, Field(ge=1, le=1024)]], Field(min_length=1)]
 """Channels of each stage or block, in units of a width."""
-
-
-class FrozenModel(BaseModel):
-    """A part of the configuration: unknown fields are refused, docstrings under fields are their help."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True, allow_inf_nan=False)
 
 
 class GeneratorConfig(FrozenModel):

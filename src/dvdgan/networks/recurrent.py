@@ -55,7 +55,7 @@ class ConvGRU(Recomputed):
             gates = (self.reset, self.update, self.candidate)
             weights = [gate.effective_weight(dtype) for gate in gates]
             biases = [gate.bias for gate in gates if gate.bias is not None]
-            return unroll(x.to(dtype), weights, biases, frames, state, constant)
+            return unroll(x.to(dtype), weights, biases, frames, state, constant, self._motion(dtype))
 
         inputs = [x] * frames if constant else by_step(x, frames)  # T of [B, in_channels, H, W]
         h = x.new_zeros(len(inputs[0]), self.hidden_channels, *x.shape[2:]) if state is None else state
@@ -71,6 +71,10 @@ class ConvGRU(Recomputed):
         u = torch.sigmoid(self.update(torch.cat([h, x], 1)))
         c = torch.relu(self.candidate(torch.cat([r * h, x], 1)))
         return u * h + (1 - u) * c
+
+    def _motion(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """Kernel and bias of what moves the state, if anything does."""
+        return ()
 
 
 class TrajGRU(ConvGRU):
@@ -88,28 +92,14 @@ class TrajGRU(ConvGRU):
         self.motion = Conv2d(hidden_channels + in_channels, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
         self.offsets = _Offsets(hidden_channels, 2, kernel_size=3, spectral_norm=False)
 
-    def forward(self, x: Tensor, frames: int, state: Tensor | None = None, constant: bool = False) -> Tensor:
-        """Unroll over time; arguments and result as of `ConvGRU.forward`."""
-        dtype, hidden = convolution_dtype(x), self.hidden_channels
-        layers = (self.motion, self.reset, self.update, self.candidate)
-        kernels_h, kernels_x = zip(*(layer.effective_weight(dtype).tensor_split([hidden], 1) for layer in layers))
-        biases = torch.cat([layer.bias for layer in layers if layer.bias is not None]).to(dtype)
-        offsets_kernel, gates_h = self.offsets.effective_weight(dtype), torch.cat(kernels_h[1:3])
+    def step(self, h: Tensor, x: Tensor) -> Tensor:
+        """Move the state, then go on as the ConvGRU does."""
+        offsets = self.offsets(torch.relu(self.motion(torch.cat([h, x], 1))))
+        return super().step(warp(h, offsets), x)
 
-        # input sides of all kernels, over all frames at once; T of [B, 4 * hidden_channels, H, W]
-        projected = F.conv2d(x.to(dtype), torch.cat(kernels_x), biases, padding=1)
-        inputs = [projected] * frames if constant else by_step(projected, frames)
-        h = projected.new_zeros(len(inputs[0]), hidden, *x.shape[2:]) if state is None else state.to(dtype)
-        states = []
-        for projected_t in inputs:
-            motion_x, gates_x, candidate_x = projected_t.split([hidden, 2 * hidden, hidden], 1)
-            motion = torch.relu(F.conv2d(h, kernels_h[0], padding=1) + motion_x)
-            w = warp(h, F.conv2d(motion, offsets_kernel, self.offsets.bias.to(dtype), padding=1))  # type: ignore[union-attr]
-            r, u = torch.sigmoid(F.conv2d(w, gates_h, padding=1) + gates_x).chunk(2, 1)
-            c = torch.relu(F.conv2d(r * w, kernels_h[3], padding=1) + candidate_x)
-            h = torch.lerp(c, w, u)
-            states.append(h)
-        return torch.cat(states)  # T of [B, hidden_channels, H, W] to [T * B, hidden_channels, H, W]
+    def _motion(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        layers = (self.motion, self.offsets)
+        return tuple(part for layer in layers for part in (layer.effective_weight(dtype), layer.bias))  # type: ignore[misc]
 
 
 class TSRU(Recomputed):

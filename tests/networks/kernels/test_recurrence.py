@@ -2,7 +2,7 @@ import pytest
 import torch
 from plain_and_quick import LAYOUTS, TYPES, activations, assert_forms_agree, outcome, randomised
 
-from dvdgan.networks.recurrent import TSRU, ConvGRU
+from dvdgan.networks.recurrent import TSRU, ConvGRU, TrajGRU
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -37,12 +37,16 @@ def test_a_first_state_in_fp32_under_autocast():
 
 def moving_unit(variant, dtype, layout, channels=(3, 5)):
     """One that moves its state by some pixels."""
-    tsru = randomised(TSRU(*channels, variant), dtype, layout)
-    torch.nn.init.normal_(tsru.offsets.weight, std=0.1)
-    return tsru
+    unit = TrajGRU(*channels) if variant == "trajgru" else TSRU(*channels, variant)
+    randomised(unit, dtype, layout)
+    torch.nn.init.normal_(unit.offsets.weight, std=0.1)
+    return unit
 
 
-@pytest.mark.parametrize("variant", ["c", "p", "s"])
+MOVING = ["trajgru", "c", "p", "s"]
+
+
+@pytest.mark.parametrize("variant", MOVING)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("constant", [True, False])
@@ -54,27 +58,27 @@ def test_unrolled_moving_loop_equals_the_equations(
     variant, dtype, layout, constant, with_state, channels, size, frames
 ):
     in_channels, hidden = channels
-    tsru = moving_unit(variant, dtype, layout, channels)
+    unit = moving_unit(variant, dtype, layout, channels)
     x = activations(2 if constant else 2 * frames, in_channels, *size, dtype=dtype, layout=layout)
     state = activations(2, hidden, *size, dtype=dtype, layout=layout) if with_state else None
-    inputs = [x, *tsru.parameters()] if state is None else [x, state, *tsru.parameters()]
-    assert_forms_agree(lambda: tsru(x, frames, state, constant), inputs, dtype)
+    inputs = [x, *unit.parameters()] if state is None else [x, state, *unit.parameters()]
+    assert_forms_agree(lambda: unit(x, frames, state, constant), inputs, dtype)
 
 
-@pytest.mark.parametrize("variant", ["c", "p", "s"])
+@pytest.mark.parametrize("variant", MOVING)
 def test_in_bf16_the_moving_loop_is_as_exact_as_the_equations(variant):
     """One case says little: gradients of offsets jump at the borders of pixels, and rounding crosses some."""
     errors = []
     for seed in range(8):
         torch.manual_seed(seed)
-        tsru = moving_unit(variant, torch.float32, torch.channels_last, (16, 24))
+        unit = moving_unit(variant, torch.float32, torch.channels_last, (16, 24))
         x, state = (
             activations(count, channels, 8, 8, dtype=torch.float32, layout=torch.channels_last)
             for count, channels in ((16, 16), (4, 24))
         )
-        inputs = [x, state, *tsru.parameters()]
+        inputs = [x, state, *unit.parameters()]
         found, expected, exact = (
-            outcome(lambda tsru=tsru, x=x, state=state: tsru(x, 4, state), inputs, dtype, enabled)
+            outcome(lambda unit=unit, x=x, state=state: unit(x, 4, state), inputs, dtype, enabled)
             for dtype, enabled in ((torch.bfloat16, True), (torch.bfloat16, False), (torch.float32, False))
         )
         assert [value.dtype for value in found] == [value.dtype for value in expected]

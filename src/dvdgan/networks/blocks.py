@@ -45,9 +45,13 @@ class GeneratorBlock(Recomputed):
     ) -> None:
         super().__init__()
         self.upsample = upsample
-        self.norm1 = BatchNormReLU(in_channels, condition_dim, statistics_sets, spectral_norm)
+        self.norm1 = BatchNormReLU(
+            in_channels, condition_dim, statistics_sets=statistics_sets, spectral_norm=spectral_norm
+        )
         self.conv1 = Conv2d(in_channels, out_channels, kernel_size=3, spectral_norm=spectral_norm)
-        self.norm2 = BatchNormReLU(out_channels, condition_dim, statistics_sets, spectral_norm)
+        self.norm2 = BatchNormReLU(
+            out_channels, condition_dim, statistics_sets=statistics_sets, spectral_norm=spectral_norm
+        )
         self.conv2 = Conv2d(out_channels, out_channels, kernel_size=3, spectral_norm=spectral_norm)
         self.skip: Conv2d | None = None
         if learned_skip or in_channels != out_channels or upsample is not None:
@@ -58,9 +62,9 @@ class GeneratorBlock(Recomputed):
     ) -> Tensor:
         """Frames from ``start`` on, ``[T * B, in_channels, H, W]``, to ``[T * B, out_channels, H', W']``."""
         # main path
-        h = self.norm1(x, condition, frames, start, last)  # norm, ReLU
+        h = self.norm1(x, condition, frames, start=start, last=last)  # norm, ReLU
         h = self._upsample_and_convolve(h)
-        h = self.norm2(h, condition, frames, start, last)  # norm, ReLU
+        h = self.norm2(h, condition, frames, start=start, last=last)  # norm, ReLU
         h = self.conv2(h)
         # skip path
         skip = self._upsample(x if self.skip is None else self.skip(x))

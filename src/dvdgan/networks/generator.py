@@ -139,7 +139,7 @@ class Generator(nn.Module):
         if after:
             states = self._states_after(after, z, labels, states, last)
         if not (self.training and self.chunk):
-            clips = self._make_frames(z, labels, after, frames, states or None, last)
+            clips = self._make_frames(z, labels, after, frames, states=states or None, last=last)
         else:
             parts = []
             for start in range(after, after + frames, self.chunk):
@@ -250,7 +250,7 @@ class Generator(nn.Module):
         """Bring states from before frame ``start`` to before frame ``stop``, in place."""
         length = self.chunk or self.frames
         for begin in range(start, stop, length):
-            self._make_frames(z, labels, begin, min(length, stop - begin), states, last, only_states=True)
+            self._make_frames(z, labels, begin, min(length, stop - begin), states=states, last=last, only_states=True)
 
     def _go_on(
         self,
@@ -304,7 +304,9 @@ class Generator(nn.Module):
             of_stage = conditions[index * per_stage : (index + 1) * per_stage]
             before = None if states is None else states.get(name)
             ends = only_states and index == self._last_recurrent
-            x, state = stage(x, of_stage, frames, not moving, start, before, last, only_state=ends)
+            x, state = stage(
+                x, of_stage, frames, constant=not moving, start=start, state=before, last=last, only_state=ends
+            )
             moving = moving or state is not None
             if states is not None and state is not None:
                 states[name] = state.clone()  # a view would keep all of the ConvGRU's output
@@ -314,7 +316,7 @@ class Generator(nn.Module):
             frames = 1
 
         # norm, ReLU, conv3, tanh
-        x = self.to_rgb(self.norm(x, conditions[-1], frames, start, last))  # [T * B, 3, size, size]
+        x = self.to_rgb(self.norm(x, conditions[-1], frames, start=start, last=last))  # [T * B, 3, size, size]
         if kernels.enabled:
             x = gradient_like(x)
         return torch.tanh(unfold_time(x, frames))  # [B, T, 3, size, size]

@@ -50,7 +50,9 @@ class GeneratorStage(nn.Module):
             units: dict[str, Any] = {"gru": ConvGRU, "trajgru": TrajGRU}
             unit = units.get(g.recurrence) or partial(TSRU, variant=g.recurrence[-1])
             self.gru = unit(in_channels + time_channels, hidden_channels=in_channels, spectral_norm=g.spectral_norm)
-        self.attention = nn.ModuleList(SelfAttention(in_channels, over, g.spectral_norm) for over in attend)
+        self.attention = nn.ModuleList(
+            SelfAttention(in_channels, over=over, spectral_norm=g.spectral_norm) for over in attend
+        )
         self.blocks = nn.ModuleList()
         for index in range(g.blocks_per_stage):
             last = index == g.blocks_per_stage - 1
@@ -97,7 +99,7 @@ class GeneratorStage(nn.Module):
             if self.time_channels:
                 x = self._add_time_code(repeat_over_time(x, frames) if constant else x, start, frames)
                 constant = False
-            x = self.gru(x, frames, state, constant)
+            x = self.gru(x, frames, state=state, constant=constant)
             state = by_step(x, frames)[-1]
         elif constant:
             frames = 1
@@ -108,7 +110,7 @@ class GeneratorStage(nn.Module):
             x = layer(x, frames)
         # residual blocks on each frame
         for block, condition in zip(self.blocks, conditions):
-            x = block(x, condition, frames, start, last)
+            x = block(x, condition, frames, start=start, last=last)
         return x, state
 
     def _add_time_code(self, x: Tensor, start: int, frames: int) -> Tensor:

@@ -123,7 +123,9 @@ class _Unroll(torch.autograd.Function):
         to_gates, to_candidate = PackedKernel(gates_h, candidates[0]), PackedKernel(candidate_h, candidates[0])
         motion = None
         if motion_h is not None:
-            assert motion_x is not None and offsets_kernel is not None and offsets_bias is not None
+            assert motion_x is not None
+            assert offsets_kernel is not None
+            assert offsets_bias is not None
             motions = every_step(F.conv2d(x, motion_x, motion_bias, padding=1), input_frames, frames)
             motion = Motion(motions, motion_h, offsets_kernel, offsets_bias)
         h = state if state is None else state.to(x.dtype)

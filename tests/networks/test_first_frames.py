@@ -39,13 +39,39 @@ def test_makes_the_frames_that_are_not_given_and_sees_all_that_are(recurrence, f
 
 
 @pytest.mark.parametrize("recurrence", RECURRENCES)
-def test_streamed_is_whole(recurrence):
-    config = tiny_network(frames=6, first_frames=2, generator={"recurrence": recurrence})
+@pytest.mark.parametrize("copy_given", [False, True])
+def test_streamed_is_whole(recurrence, copy_given):
+    config = tiny_network(frames=6, first_frames=2, generator={"recurrence": recurrence, "copy_given": copy_given})
     network = settled(config)
     z, y, first = inputs(config)
     whole = network(z, y, 9, first)
     streamed = torch.cat(list(network.stream(z, y, 9, chunk=2, first=first)), 1)
     assert torch.allclose(streamed, whole, atol=1e-5)
+
+
+def test_copied_pixels_are_mixed_in_and_move():
+    config = tiny_network(frames=4, first_frames=2, generator={"copy_given": True})
+    network = settled(config)
+    z, y, first = inputs(config)
+    last, bias = first[:, -1:], network.copy_given.layer.bias
+    at_first = network(z, y, first=first)
+    with torch.no_grad():
+        bias[0] = -30  # all is drawn
+        drawn = network(z, y, first=first)
+        assert torch.allclose(at_first, (drawn + last) / 2, atol=1e-5)
+        bias.copy_(torch.tensor([30.0, 3.0, -2.0]))  # all is copied, from three to the right and two above
+        copied = network(z, y, first=first)
+    assert torch.allclose(copied[..., 2:, :-3], last[..., :-2, 3:].expand_as(copied[..., 2:, :-3]), atol=1e-4)
+
+
+def test_in_training_a_generator_learns_what_to_copy_and_from_where():
+    config = tiny_network(frames=4, first_frames=1, generator={"copy_given": True})
+    network = Generator(config)
+    z, y, first = inputs(config)
+    with torch.autocast("cpu", torch.bfloat16):
+        network(z, y, first=first).square().sum().backward()
+    assert (network.copy_given.layer.weight.grad.flatten(1).abs().sum(1) > 0).all()  # of the share and both offsets
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("recurrence", RECURRENCES)
@@ -94,6 +120,7 @@ def test_the_roles_of_trivd_gan():
     [
         ({"frames": 4, "first_frames": 4}, "first_frames"),
         ({"frames": 4, "first_frames": 3, "spatial": {"frames": 2}}, "spatial.frames"),
+        ({"generator": {"copy_given": True}}, "generator.copy_given"),
     ],
 )
 def test_contradictions_are_refused(fields, field):

@@ -14,7 +14,11 @@ T = 4  # frames that these generators make
 
 
 def generator_of(first_frames=0, **fields):
-    config = tiny_network(frames=T + first_frames, first_frames=first_frames, generator=GENERATOR | fields)
+    config = tiny_network(
+        frames=T + first_frames,
+        first_frames=first_frames,
+        generator=GENERATOR | {"copy_given": first_frames > 0} | fields,
+    )
     first = torch.rand(6, first_frames, 3, 32, 32) * 2 - 1 if first_frames else None
     return Generator(config, torch.Generator().manual_seed(0)), torch.randn(6, 8), torch.arange(6) % 3, first
 
@@ -37,7 +41,7 @@ def test_a_window_in_training_is_what_is_streamed(monkeypatch, recurrence, first
     windows = {start: network(z, y, first=first, after=start) for start in starts}
     estimate_statistics(network, [(z, y) if first is None else (z, y, first)])
     streamed = torch.cat(list(network.stream(z, y, 4 * T, chunk=3, first=first)), 1)
-    assert (streamed[:, T:] - streamed[:, :-T]).abs().mean() > 0.1
+    assert (streamed[:, T:] - streamed[:, :-T]).abs().mean() > 0.04
     for start, window in windows.items():
         torch.testing.assert_close(window, streamed[:, start : start + T], rtol=0, atol=1e-4, msg=f"from {start} on")
 

@@ -82,6 +82,10 @@ class GeneratorConfig(FrozenModel):
     time_code: int = Field(0, ge=0, le=1024)
     """Channels of a sine and cosine code of time beside the first input (even; 0 turns it off, as in the paper)."""
 
+    copy_given: bool = False
+    """Mix the last given frame, its pixels moved along predicted offsets, into each made frame, so that its detail need
+    not pass through the network (as in SAVP, Lee et al. 2018). Only with network.first_frames. Not in the paper."""
+
     @model_validator(mode="after")
     def _check(self) -> GeneratorConfig:
         if self.time_code % 2:
@@ -179,6 +183,11 @@ class NetworkConfig(FrozenModel):
             raise ValueError(
                 f"first_frames ({self.first_frames}) leaves none of {self.frames} frames to make: "
                 f"set network.first_frames={self.frames - 1} or less"
+            )
+        if self.generator.copy_given and not self.first_frames:
+            raise ValueError(
+                "generator.copy_given copies from first frames, of which there are none: set network.first_frames, or "
+                "network.generator.copy_given=false"
             )
         if self.spatial is not None and self.spatial.frames > self.made_frames:
             raise ValueError(

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from dvdgan.config import NetworkConfig
 from dvdgan.networks.blocks import DiscriminatorBlock
-from dvdgan.networks.folding import fold_time, unfold_time
-from dvdgan.networks.layers import Conv2d
+from dvdgan.networks.folding import fold_time, repeat_over_time, unfold_time
+from dvdgan.networks.layers import Conv2d, ZeroConv2d, full_precision
+from dvdgan.networks.recurrent import warp
 
 
 class ConditioningStack(nn.Module):
@@ -50,3 +51,36 @@ class ConditioningStack(nn.Module):
                 together = unfold_time(x, first.shape[1]).flatten(1, 2)  # [B, D * C, S, S]
                 states[name] = torch.relu(self.to_state[name](together))  # [B, C, S, S]
         return states
+
+
+class CopyGiven(nn.Module):
+    """Mixes the last given frame, whose pixels it moves, into each made frame.
+
+    a, o = conv(features);  frame = sigmoid(a) . (given at (place + o)) + (1 - sigmoid(a)) . drawn
+
+    A picture's detail need not pass through the network then. Frames that are put together from moved pixels and drawn
+    ones by masks are those of Finn et al. 2016 and of SAVP (Lee et al. 2018); nothing of it is in the paper. At first
+    a and o are zero: half of each frame is the given one, as it is.
+
+    Args:
+        channels: C, of the features that the drawn frame is made of.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer = ZeroConv2d(channels, 3, kernel_size=3)
+
+    def forward(self, features: Tensor, drawn: Tensor, given: Tensor, frames: int) -> Tensor:
+        """Frames ``[T * B, 3, size, size]`` in [−1, 1].
+
+        Args:
+            features: ``[T * B, C, size, size]``.
+            drawn: ``[T * B, 3, size, size]`` in [−1, 1].
+            given: the last given frame, ``[B, 3, size, size]`` in [−1, 1].
+            frames: T.
+        """
+        with full_precision(features.device):  # offsets reach over the picture: bf16 has no room for places
+            dtype = torch.promote_types(features.dtype, torch.float32)
+            share, offsets = self.layer(features.to(dtype)).split([1, 2], 1)
+            moved = warp(repeat_over_time(given.to(dtype), frames), offsets)
+            return torch.lerp(drawn.to(dtype), moved, torch.sigmoid(share))

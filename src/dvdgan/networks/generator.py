@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dvdgan.config import NetworkConfig
 from dvdgan.networks import kernels
 from dvdgan.networks.batch_norm import BatchNormReLU, LastStep
-from dvdgan.networks.conditioning import ConditioningStack
+from dvdgan.networks.conditioning import ConditioningStack, CopyGiven
 from dvdgan.networks.folding import unfold_time
 from dvdgan.networks.kernels.layout import gradient_like
 from dvdgan.networks.layers import Conv2d, Embedding, Linear, initialise
@@ -95,6 +95,7 @@ class Generator(nn.Module):
 
         # conditioning on first frames
         self.conditioning = ConditioningStack(config) if config.first_frames else None
+        self.copy_given = CopyGiven(channels[-1]) if g.copy_given else None
 
         initialise(self, generator)
         if g.gate_bias == "log_uniform":
@@ -133,7 +134,7 @@ class Generator(nn.Module):
         frames = self.check_frames(frames)
         if after and not self.chunks_are_exact:
             raise ValueError("clips of this generator can only be made from their first frame on")
-        states: dict[str, Tensor] = {} if self.conditioning is None else self.conditioning(first)
+        states = self._first_states(first)
         last: LastStep | None = {} if after else None
         given = list(states.values()) if after else []
         if after:
@@ -184,7 +185,7 @@ class Generator(nn.Module):
             raise ValueError("a generator in training mode cannot stream: call eval() first")
         if self.attends_over_time and chunk < frames:
             raise ValueError("this generator attends over time: its clips can only be made whole")
-        states: dict[str, Tensor] = {} if self.conditioning is None else self.conditioning(first)
+        states = self._first_states(first)
         for start in range(0, frames, chunk):
             yield self._make_frames(z, labels, start, min(chunk, frames - start), states)
 
@@ -219,6 +220,13 @@ class Generator(nn.Module):
         if frames < 1 or (self.config.frames == 1 and frames > 1):
             raise ValueError(f"frames must be 1 for an image generator and at least 1 for clips, not {frames}")
         return frames
+
+    def _first_states(self, first: Tensor | None) -> dict[str, Tensor]:
+        """What goes on from first frames: the ConvGRUs' states by their stage's name, and the frame that is copied."""
+        if self.conditioning is None or first is None:
+            return {}
+        copied = {} if self.copy_given is None else {"given": first[:, -1]}
+        return self.conditioning(first) | copied
 
     def _states_after(
         self, frames: int, z: Tensor, labels: Tensor | None, states: dict[str, Tensor], last: LastStep | None
@@ -316,10 +324,15 @@ class Generator(nn.Module):
             frames = 1
 
         # norm, ReLU, conv3, tanh
-        x = self.to_rgb(self.norm(x, conditions[-1], frames, start=start, last=last))  # [T * B, 3, size, size]
+        features = self.norm(x, conditions[-1], frames, start=start, last=last)  # [T * B, C, size, size]
+        x = self.to_rgb(features)  # [T * B, 3, size, size]
         if kernels.enabled:
             x = gradient_like(x)
-        return torch.tanh(unfold_time(x, frames))  # [B, T, 3, size, size]
+        x = torch.tanh(x)
+        # what is given, moved
+        if self.copy_given is not None and states is not None:
+            x = self.copy_given(features, x, states["given"], frames)
+        return unfold_time(x, frames)  # [B, T, 3, size, size]
 
     def _conditions(self, z: Tensor, labels: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """The first layer's input, and each block's condition ``[B, D]``; the last one also serves the output norm."""

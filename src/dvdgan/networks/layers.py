@@ -144,6 +144,18 @@ class Conv2d(SpectralWeight):
         return F.conv2d(x, self.effective_weight(convolution_dtype(x)), self.bias, padding=self.padding)
 
 
+class ZeroConv2d(Conv2d):
+    """A convolution without spectral norm that answers zero at first."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, spectral_norm=False)
+
+    def initialise(self, generator: torch.Generator | None) -> None:
+        """Zero weight and bias."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+
+
 class Conv3d(SpectralWeight):
     """Convolution with cubic kernel and same padding, ``[B, in_channels, T, H, W]`` to out_channels."""
 

@@ -12,7 +12,7 @@ from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
 from dvdgan.networks.kernels.recurrence import unroll
 from dvdgan.networks.kernels.warping import unroll_moving
-from dvdgan.networks.layers import Conv2d, convolution_dtype, full_precision
+from dvdgan.networks.layers import Conv2d, ZeroConv2d, convolution_dtype, full_precision
 from dvdgan.networks.recomputed import Recomputed
 
 
@@ -90,7 +90,7 @@ class TrajGRU(ConvGRU):
     def __init__(self, in_channels: int, hidden_channels: int, spectral_norm: bool = True) -> None:
         super().__init__(in_channels, hidden_channels, spectral_norm)
         self.motion = Conv2d(hidden_channels + in_channels, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
-        self.offsets = _Offsets(hidden_channels, 2, kernel_size=3, spectral_norm=False)
+        self.offsets = ZeroConv2d(hidden_channels, 2, kernel_size=3)
 
     def step(self, h: Tensor, x: Tensor) -> Tensor:
         """Move the state, then go on as the ConvGRU does."""
@@ -126,7 +126,7 @@ class TSRU(Recomputed):
         self.hidden_channels, self.variant = hidden_channels, variant
         both = hidden_channels + in_channels  # of [h; x]
         self.motion = Conv2d(both, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
-        self.offsets = _Offsets(hidden_channels, 2, kernel_size=3, spectral_norm=False)
+        self.offsets = ZeroConv2d(hidden_channels, 2, kernel_size=3)
         self.candidate = Conv2d(both, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
         seen = 2 * hidden_channels if variant == "s" else both
         self.update = Conv2d(seen, hidden_channels, kernel_size=3, spectral_norm=spectral_norm)
@@ -173,15 +173,6 @@ def warp(x: Tensor, offsets: Tensor) -> Tensor:
         grid = (places.permute(0, 2, 3, 1) + 0.5) / halves - 1  # [B, H, W, 2], corners of the picture at -1 and 1
         moved = F.grid_sample(x.to(dtype), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return moved.to(x.dtype)
-
-
-class _Offsets(Conv2d):
-    """A convolution that answers zero at first."""
-
-    def initialise(self, generator: torch.Generator | None) -> None:
-        """Zero weight and bias."""
-        nn.init.zeros_(self.weight)
-        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
 
 
 @torch.no_grad()

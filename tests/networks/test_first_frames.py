@@ -74,6 +74,14 @@ def test_in_training_a_generator_learns_what_to_copy_and_from_where():
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+def test_a_generator_in_bf16_copies_too():
+    network = settled(tiny_network(frames=4, first_frames=1, generator={"copy_given": True}))
+    z, y, first = inputs(network.config)
+    expected = network(z, y, first=first)
+    found = network.bfloat16()(z.bfloat16(), y, first=first.bfloat16())
+    assert (found - expected).abs().mean() < 0.02
+
+
 @pytest.mark.parametrize("recurrence", RECURRENCES)
 def test_a_bare_generator_takes_every_recurrence(recurrence):
     config = tiny_network(generator={"recurrence": recurrence, "gate_bias": "log_uniform"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dvdgan.config import NetworkConfig
@@ -81,6 +82,7 @@ class CopyGiven(nn.Module):
         """
         with full_precision(features.device):  # offsets reach over the picture: bf16 has no room for places
             dtype = torch.promote_types(features.dtype, torch.float32)
-            share, offsets = self.layer(features.to(dtype)).split([1, 2], 1)
+            weight, bias = self.layer.effective_weight(dtype), self.layer.bias.to(dtype)  # type: ignore[union-attr]
+            share, offsets = F.conv2d(features.to(dtype), weight, bias, padding=1).split([1, 2], 1)
             moved = warp(repeat_over_time(given.to(dtype), frames), offsets)
             return torch.lerp(drawn.to(dtype), moved, torch.sigmoid(share))

@@ -17,11 +17,11 @@ class Config(FrozenModel):
     name: str = "custom"
     """Name of the preset."""
     description: str = ""
-    """One line that says what it is for."""
+    """Its purpose, in one line."""
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     """The networks."""
     data: DataConfig = Field(default_factory=DataConfig)
-    """The clips."""
+    """The data."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """The training."""
 

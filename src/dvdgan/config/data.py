@@ -1,4 +1,4 @@
-"""The configuration of the clips: which they are, how they are read, and how windows are cut from them."""
+"""The configuration of the data: which clips, how they are read, and how windows are cut from them."""
 
 from __future__ import annotations
 
@@ -21,53 +21,54 @@ class DataConfig(FrozenModel):
     layout: Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics", "something-something"] = "auto"
     """How a folder is laid out: `folders` (one per class), `flat` (no classes), `frames` (folders of numbered frames,
     like BAIR), `list` (CSV or JSON: path, label, start, end, split, group), `ucf101` (with its official train/test
-    lists), `kinetics` (CSVs and the usual file names), `something-something` (its JSON lists). auto looks."""
+    lists), `kinetics` (CSVs and the usual file names), `something-something` (its JSON lists). auto detects it."""
     list_file: str | None = None
     """The list of clips: CSV, JSON or JSON lines; UCF-101's folder of lists; Kinetics' CSV or the folder of its CSVs.
-    null: it is looked for in the source."""
+    null: it is searched for in the source."""
     parts: bool = True
-    """Folders named train, test or val, also with something before or behind it (sky_train), at any level, are parts of
-    a split and no classes. false: they are folders like others."""
+    """Folders named train, test or val, also as part of a name (sky_train), at any level, are parts of a split, not
+    classes. false: they are ordinary folders."""
     class_depth: int | None = Field(None, ge=1, le=100)
-    """Which folder names the class: 1 is the first below the source, parts not counted. null: the first that not all
-    clips share; folders of source videos are no classes."""
+    """Which folder level names the class: 1 is the first below the source, parts not counted. null: the first that not
+    all clips share; folders of source videos are not classes."""
     fold: int = Field(1, ge=1, le=3)
     """Which of UCF-101's three official splits."""
     split: Literal["train", "test", "all"] = "train"
-    """Which part of the clips is used, as the source or test_fraction divides them. Clips of neither part train."""
+    """Which part of the clips is used, as the source or test_fraction divides them. Clips of neither part count as
+    train."""
     test_fraction: float = Field(0.0, ge=0, lt=1)
-    """Share of each class that is held out as the test part, where the source does not say; 0 is none."""
+    """Share of each class that is held out as the test part, where the source has none; 0 is none."""
     group: str | None = None
-    """Regular expression that finds, in a clip's path, what near copies share (its first group, or all that matches);
-    such clips never lie on both sides of a split. Example: `(g[0-9]+)_c[0-9]+`. null: the source's own groups."""
+    """Regular expression on a clip's path. Clips with the same match (of its first group, or of all of it), such as
+    near copies, are never on both sides of a split. Example: `(g[0-9]+)_c[0-9]+`. null: the source's own groups."""
     split_seed: int = Field(0, ge=0, le=2**63 - 1)
-    """Seed of the choice that test_fraction makes."""
+    """Seed of the choice of clips that test_fraction holds out."""
     target_fps: float | None = Field(None, gt=0, le=1000)
-    """Read files at this many frames per second, by their timestamps: mixed sources then move at one speed. null: each
-    at its own rate."""
+    """Read files at this many frames per second, by their timestamps: mixed sources then have one speed. null: each at
+    its own rate."""
     folder_fps: float = Field(12.0, gt=0, le=1000)
-    """Frames per second of folders of numbered frames, which do not say it."""
+    """Frames per second of folders of numbered frames, which have no rate of their own."""
     background: str = "#ffffff"
-    """What shows through transparent pixels: a colour as #rrggbb, or `random`, another colour each time that a clip is
-    drawn (the store then keeps the transparency)."""
+    """Background of transparent pixels: a colour as #rrggbb, or `random`, another colour each time that a clip is used
+    (the store then has the transparency, too)."""
     max_seconds: float | None = Field(None, gt=0, le=1e6)
     """When packing, files longer than this are cut, by seeking, into `windows` clips of this length. null: none."""
     windows: int = Field(1, ge=1, le=10_000)
     """How many clips, evenly spread, are cut from a file longer than max_seconds."""
     short: Literal["skip", "loop", "ping_pong"] = "skip"
-    """Clips shorter than a window: leave them out, play them again from the start, or forwards and backwards (which
-    shows time reversed: not where movement has a direction)."""
+    """Clips shorter than a window: leave them out, repeat them from the start, or play them forwards and backwards
+    (which shows time reversed: not where motion has a direction)."""
     pack: bool = True
     """Decode a folder once, before training, into a packed store in the run; false decodes while training."""
     shards: int | None = Field(None, ge=1, le=100_000)
     """When packing, write this many WebDataset tar shards, with clips in random order. null: one file."""
     shuffle_buffer: int | None = Field(None, ge=1, le=10**9)
-    """Read tar shards one after another, in an order drawn for each epoch, and shuffle among so many clips: for disks
+    """Read tar shards one after another, in a random order for each epoch, and shuffle among this many clips: for disks
     that are slow at seeking. null: shuffle all clips of an epoch."""
     workers: int | None = Field(None, ge=1, le=1024)
     """Processes that decode; null is one per core."""
     decode_seconds: float = Field(20.0, gt=0, le=1e6)
-    """A file whose decoder gives no frame for so many seconds is reported and skipped."""
+    """A file whose decoder gives no frame for this many seconds is reported and skipped."""
     decode_gib: float = Field(4.0, gt=0, le=1e4)
     """A file whose decoding needs more memory than this, in GiB, is reported and skipped."""
     stride: int = Field(1, ge=1, le=10_000)
@@ -75,14 +76,14 @@ class DataConfig(FrozenModel):
     crop: Literal["center", "random"] = "center"
     """Where the square is cut from a frame whose short side was resized to size."""
     flip: bool = False
-    """Mirror clips left to right at random. Where a class has a direction, say in flip_labels what becomes of it."""
+    """Mirror clips left to right at random. Where a class has a direction, set flip_labels."""
     flip_labels: dict[str, str | None] = Field(default_factory=dict)
-    """Which class a mirrored clip of a class shows, such as {pan-left: pan-right}, which says the reverse as well.
-    null: clips of this class are never mirrored. A class that is not named stays itself. The phenomena have such a map
-    built in, and entries here go over it. Only with flip. Names that YAML reads as something else (yes, on, 01) go in
-    quotes: {"yes": "no"}."""
+    """The class that a mirrored clip of each class shows, such as {pan-left: pan-right}, which includes the reverse.
+    null: clips of this class are never mirrored. A class that is not named stays the same. The phenomena have such a
+    map built in, which entries here override. Only with flip. Names that YAML reads as something else (yes, on, 01) go
+    in quotes: {"yes": "no"}."""
     sampling: Literal["by_clip", "by_class"] = "by_clip"
-    """Draw each clip equally often, or each class. Fakes get their labels from the same distribution."""
+    """Sample each clip equally often, or each class. Generated clips get their labels from the same distribution."""
     fps: float = Field(12.0, gt=0, le=1000)
     """Frames per second at which samples are written."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
@@ -93,7 +94,7 @@ class DataConfig(FrozenModel):
     @field_validator("flip_labels", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        """Refuse names that YAML has read as something else: yes, no, on, off, null, 01, 3.10."""
+        """Refuse names that YAML has read as other types: yes, no, on, off, null, 01, 3.10."""
         for name in (name for pair in value.items() for name in pair) if isinstance(value, dict) else ():
             if not isinstance(name, str) and (name is not None or None in value):
                 raise ValueError(f'YAML reads a name here as {name}; put it in quotes, such as {{"yes": "no"}}')

@@ -16,7 +16,7 @@ _MOST_FAULTS = 3  # that a message names
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message is one line and names each field and the mend."""
+    """A configuration that cannot be used; the message is one line and says for each field what to change."""
 
 
 def parse_config(tree: Any, where: str = "configuration") -> Config:

@@ -1,4 +1,4 @@
-"""What all parts of the configuration have in common."""
+"""The base class of all parts of the configuration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class FrozenModel(BaseModel):
-    """A part of the configuration: unknown fields are refused, docstrings under fields are their help."""
+    """A part of the configuration. Unknown fields are refused; the docstring under a field is its help text."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True, allow_inf_nan=False)

@@ -49,16 +49,16 @@ class GeneratorConfig(FrozenModel):
     stem_multiplier: int = Field(16, ge=1, le=1024)
     """Channels ch0 of the first 4x4 tensor, in units of width. Not in the paper; BigGAN's is 16."""
     stem_gain: float = Field(1.0, gt=0, le=1e6)
-    """Factor on what the first layer makes of z and class. With 1 (BigGAN) that is small, about sqrt(z_dim / (16 ch0)),
-    beside what every clip has in common: biases and the time code."""
+    """Factor on the first layer's output. With 1 (BigGAN) that is small, about sqrt(z_dim / (16 ch0)), beside what all
+    clips share: biases and the time encoding."""
     stem_bias: bool = True
     """Bias of the first layer: a 4x4 layout that all clips share. BigGAN: on."""
     recurrent_at: list[int] | Literal["all"] = "all"
     """Resolutions whose stage begins with a ConvGRU (4 is the first stage). Paper: all. No effect when frames is 1."""
     recurrence: Literal["gru", "trajgru", "tsru_c", "tsru_p", "tsru_s"] = "gru"
-    """What carries movement: the ConvGRU (paper); a unit that moves its state along predicted offsets instead of
-    resetting it (TSRU in its variants c, p and s; Luc et al. 2020); or one that does both (TrajGRU, Shi et al. 2017),
-    which a trained ConvGRU's weights can start."""
+    """The recurrent unit: the ConvGRU (paper); the TSRU in its variants c, p and s (Luc et al. 2020), which moves its
+    state along predicted offsets instead of resetting it; or the TrajGRU (Shi et al. 2017), which does both, and can
+    start from a trained ConvGRU's weights."""
     blocks_per_stage: Literal[1, 2] = 2
     """Residual blocks per stage; the last one doubles the size. Paper: 2. BigGAN: 1."""
     upsample: Literal["bilinear", "nearest"] = "bilinear"
@@ -78,9 +78,11 @@ class GeneratorConfig(FrozenModel):
     hierarchical_z: bool = False
     """Split z into equal chunks, one for the first layer and one per block, as BigGAN does. Paper: off."""
     gate_bias: Literal["zero", "log_uniform"] = "zero"
-    """Start of the update gates' bias: zero, or spread over memories of 1 to T - 1 frames, against frozen clips."""
+    """Initial bias of the update gates: zero, or such that memories spread over 1 to T - 1 frames, against frozen
+    clips."""
     time_code: int = Field(0, ge=0, le=1024)
-    """Channels of a sine and cosine code of time beside the first input (even; 0 turns it off, as in the paper)."""
+    """Channels of a positional (time) encoding, sines and cosines, beside the first input (even; 0, as in the paper, is
+    off)."""
 
     copy_given: bool = False
     """Mix the last given frame, its pixels moved along predicted offsets, into each made frame, so that its detail need
@@ -108,8 +110,8 @@ class DiscriminatorConfig(FrozenModel):
     skip: Literal["conv", "identity"] = "conv"
     """Skip path of a block that keeps size and channels: 1x1 convolution (paper's figure), or identity (BigGAN)."""
     group: int = Field(1, ge=1, le=1024)
-    """Clips of one class, neighbours in the batch, that are scored as a group: each also sees how much the group's
-    features differ (Lucas et al. 2018; Karras et al. 2018), which cures a generator of one layout per class. 3 works
+    """Number of clips of one class, neighbours in the batch, that are scored as a group: the standard deviation of
+    their features is added to each one's (Lucas et al. 2018; Karras et al. 2018), against one layout per class. 3 works
     well; training.batch_size must be a multiple. 1 (paper) is off. Both discriminators have the same group, or 1."""
     group_at: list[int] = Field(default_factory=lambda: [4])
     """Resolutions, in pixels, of the features whose deviation over the group is added. No effect when group is 1."""
@@ -148,7 +150,7 @@ class TemporalConfig(DiscriminatorConfig):
     reduce_time: Literal["sum", "mean"] = "sum"
     """How scores combine over time. Not in the paper; DGMR sums."""
     frame_differences: bool = False
-    """Show D_T the difference to the frame before beside RGB (zero for the first frame). Paper: off."""
+    """Give D_T the difference to the previous frame beside RGB (zero for the first frame). Paper: off."""
 
 
 class NetworkConfig(FrozenModel):
@@ -276,7 +278,7 @@ class NetworkConfig(FrozenModel):
 
     @property
     def group(self) -> int:
-        """Neighbours in a batch that are of one class, because a discriminator scores them as a group."""
+        """Number of neighbours in a batch that are of one class, since a discriminator scores them as a group."""
         return max(part.group for part in (self.spatial, self.temporal) if part is not None)
 
     @property
@@ -286,7 +288,7 @@ class NetworkConfig(FrozenModel):
 
     @property
     def last_channels(self) -> int:
-        """Channels of G's last feature map, which has the clip's size: what takes most memory."""
+        """Channels of G's last feature map, which has the clip's size and takes most memory."""
         return self.generator.width * self.generator_multipliers[-1]
 
     @property

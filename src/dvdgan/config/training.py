@@ -14,12 +14,12 @@ from dvdgan.config.model import FrozenModel
 
 
 class EmaConfig(FrozenModel):
-    """The moving average of G's weights, which is what samples."""
+    """The exponential moving average (EMA) of G's weights, with which samples are made."""
 
     decay: float = Field(0.9999, ge=0, lt=1)
     """Decay per G step. Paper: 0.9999."""
     start: int = Field(0, ge=0, le=10**9)
-    """G step until which the average is a copy of G. Paper: 20,000."""
+    """G step until which the EMA is a copy of G. Paper: 20,000."""
     warmup: bool = True
     """Use min(decay, (1 + n) / (10 + n)) after n steps, so that short runs are usable."""
 
@@ -32,7 +32,7 @@ class RegularisationConfig(FrozenModel):
     r2: float = Field(0.0, ge=0, le=1e6)
     """Weight gamma of the R2 gradient penalty on generated clips."""
     every: int = Field(16, ge=1, le=10**6)
-    """Apply R1 and R2 at every n-th discriminator step, n times as strong (lazily)."""
+    """Apply R1 and R2 at every n-th discriminator step, n times as strong (lazy regularisation)."""
     lecam: float = Field(0.0, ge=0, le=1e6)
     """Weight of the LeCam penalty, which pulls scores to the moving average of the other side's."""
     lecam_decay: float = Field(0.99, ge=0, lt=1)
@@ -41,19 +41,19 @@ class RegularisationConfig(FrozenModel):
     """Weight, in G's loss, of the mean absolute difference between made frames and those that really followed the given
     ones (as in DGMR, there of the mean of several samples). Only with network.first_frames."""
     augment: list[Literal["color", "translation", "cutout"]] = Field(default_factory=list)
-    """DiffAugment's transforms, one draw per clip, on real and generated clips."""
+    """DiffAugment's transforms, random for each clip, on real and generated clips."""
     noise: float = Field(0.0, ge=0, le=10)
-    """Standard deviation of Gaussian noise on all clips that discriminators see, whose pixels are in [-1, 1]. It keeps
-    them from telling clips apart by what is too fine to learn from (instance noise, Sonderby et al. 2017)."""
+    """Standard deviation of Gaussian noise on all clips that discriminators see, whose pixels are in [-1, 1]: they
+    cannot rely on details too fine for G to learn from (instance noise, Sonderby et al. 2017)."""
 
 
 class HealthConfig(FrozenModel):
-    """When a run says that something goes wrong with it. None of this changes what is learned."""
+    """The health checks, which warn when a run goes wrong. None of this changes what is learned."""
 
     clips: int = Field(128, ge=0, le=100_000)
-    """Clips that are made at every sheet to measure variety, classes and distance from real clips; 0 is off."""
+    """Clips made at every sheet to measure diversity, classes and distance from real clips; 0 is off."""
     grace: int = Field(1000, ge=0, le=10**9)
-    """G steps before alarms, but for gradients: young clips are still, blurred and all alike."""
+    """G steps before the first alarms, except of gradients: early clips are still, blurred and all alike."""
     window: int = Field(100, ge=1, le=10**6)
     """G steps over which logged values are averaged before they are compared with the thresholds."""
     motion: float = Field(0.5, ge=0, le=1e6)
@@ -61,7 +61,7 @@ class HealthConfig(FrozenModel):
     first_frame: float = Field(2.0, gt=0, le=1e6)
     """Alarm when the step from frame 0 to 1, in units of a clip's median step, is this many times the real clips'."""
     diversity: float = Field(0.5, ge=0, le=1e6)
-    """Alarm when the layouts of generated clips differ less than this share of how much real clips' do."""
+    """Alarm when layouts of generated clips differ less than this share of the differences of real ones."""
     saturated: float = Field(0.998, gt=0.5, le=1)
     """Alarm when a discriminator ranks this share of real clips above generated ones, and its loss is near 0."""
     equal: float = Field(0.52, ge=0.5, lt=1)
@@ -70,14 +70,14 @@ class HealthConfig(FrozenModel):
     """Alarm when a gradient's norm is this many times its mean over the last hundred steps."""
     never_right: float = Field(0.05, ge=0, lt=1)
     """Alarm when no more than this share of a class's clips is taken for that class, over three checks. With more
-    classes than clips / 8, some are not looked at."""
+    classes than clips / 8, some are not checked."""
 
 
 class TrainingConfig(FrozenModel):
     """The training loop (paper, section 4)."""
 
     seed: int = Field(0, ge=0, le=2**63 - 1)
-    """Seed of the initialisation and of every draw in training."""
+    """Seed of the initialisation and of everything random in training."""
     steps: int = Field(300_000, ge=1, le=10**9)
     """Generator steps. Paper: about 300,000 for synthesis."""
     batch_size: int = Field(512, ge=1, le=65_536)
@@ -86,21 +86,21 @@ class TrainingConfig(FrozenModel):
     """Discriminator steps per generator step. Paper: 2."""
     start_from: str | None = None
     """A run's directory, a model directory, or the name of a built-in model (`dvdgan models`): a new run starts from
-    its weights where names and shapes agree. So a run at a smaller size is grown, and one on other clips taught yours.
-    Optimisers and counters start anew. null: from the initialisation."""
+    its weights where names and shapes agree, to continue at a larger size, or on other clips. Optimisers and counters
+    start anew. null: from the initialisation."""
     discriminators_first: int = Field(0, ge=0, le=10**9)
-    """G steps at the start of a run in which only the discriminators learn: some hundred with start_from, until they
+    """G steps at the start of a run in which only the discriminators learn: a few hundred with start_from, until they
     know the clips that new layers of G make."""
     reuse_fakes: bool = False
-    """G learns from the clips that the last discriminator step scored, not from new ones: a forward pass of G less per
-    step, about a fifth of a step's time with one discriminator step. The paper does not say."""
+    """G learns from the clips that the last discriminator step scored, not from new ones: one forward pass of G less
+    per step, about a fifth of a step's time with one discriminator step. Not in the paper."""
     long_clips: float = Field(0.0, ge=0, le=1)
     """Share of batches of generated clips that begin at a random later frame instead of the first, so that clips hold
     beyond network.frames: G makes the frames before without gradients, and the discriminators compare what follows with
-    the same real clips, which are windows at random places of longer files, where there are such. 0: clips longer than
-    network.frames are never judged (paper). With per_step statistics, and without attention over time."""
+    the same real clips, which are windows at random places of files that are longer. 0: clips longer than
+    network.frames are never scored (paper). With per_step statistics, and without attention over time."""
     long_clips_until: int = Field(4, ge=2, le=1000)
-    """Where such clips end at the latest, in multiples of network.frames. A time code repeats after 4."""
+    """Where such clips end at the latest, in multiples of network.frames. A time encoding repeats after 4."""
     loss: Literal["hinge", "relativistic"] = "hinge"
     """Hinge loss (paper), or R3GAN's relativistic pairing loss (wants r1 and r2)."""
     lr_g: float = Field(1e-4, gt=0, le=1)
@@ -114,32 +114,32 @@ class TrainingConfig(FrozenModel):
     adam_eps: float = Field(1e-6, gt=0, le=1)
     """Adam's epsilon. BigGAN: 1e-6."""
     lr_warmup: int = Field(0, ge=0, le=10**9)
-    """G steps over which the learning rates rise from 0: some hundred with start_from, whose optimisers start anew."""
+    """G steps over which the learning rates rise from 0: a few hundred with start_from, whose optimisers start anew."""
     lr_decay: Literal["none", "linear", "cosine"] = "none"
     """How the learning rates go to zero between decay_start and the last step."""
     decay_start: int = Field(0, ge=0, le=10**9)
     """G step from which learning rates decay."""
     ema: EmaConfig = Field(default_factory=EmaConfig)
-    """The moving average of G's weights."""
+    """The EMA of G's weights."""
     regularisation: RegularisationConfig = Field(default_factory=RegularisationConfig)
-    """R1, R2, LeCam and DiffAugment."""
+    """R1, R2, LeCam, reconstruction, DiffAugment and instance noise."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 autocast or fp32; auto takes the quicker one on this device, measured at the start of a run."""
+    """bf16 autocast or fp32; auto takes the faster one on this device, measured at the start of a run."""
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
-    """Layout of convolutions; auto takes the quicker one on this device, measured at the start of a run."""
+    """Layout of convolutions; auto takes the faster one on this device, measured at the start of a run."""
     accumulate: int = Field(1, ge=1, le=65_536)
     """Parts of each process's share of a batch, worked on one after the other, whose gradients make one step: for
-    batches that do not fit into memory. It is no larger batch for batch norm, which sees one part at a time (of all
-    processes); LeCam's averages move at every part. Not with reuse_fakes."""
+    batches that do not fit into memory. Batch norm sees one part at a time (of all processes), not a larger batch;
+    LeCam's averages move at every part. Not with reuse_fakes."""
     checkpointing: Literal["auto", "none", "stages", "chunks"] = "auto"
-    """What the backward pass computes again, which then need not be kept: less memory, about a quarter more time.
+    """What the backward pass computes again instead of keeping it: less memory, about a quarter more operations.
     stages: all but the inputs of residual blocks, recurrences and attentions; the same results to the last bit. chunks:
     G makes clips by chunks of time, an eighth of a clip each, and keeps only its states in between; least memory, and
     gradients that are the same to rounding; like stages where statistics or attention see several frames. auto: the
     first of none, stages and chunks that fits into memory_gib, chosen when a run starts. true is stages, false none."""
     memory_gib: float | None = Field(None, gt=0, le=1e6)
-    """Memory of each process, in GiB, by which checkpointing=auto chooses; what needs more is refused. null: what the
-    device has free, and has in all."""
+    """Memory of each process, in GiB, by which checkpointing=auto chooses; what needs more is refused. null: by what
+    the device has free; refused is what needs more than it has in all."""
     log_every: int = Field(10, ge=1, le=10**9)
     """Steps between lines of the log."""
     sample_every: int = Field(250, ge=1, le=10**9)
@@ -149,20 +149,20 @@ class TrainingConfig(FrozenModel):
     keep_checkpoints: int = Field(2, ge=1, le=10**6)
     """How many of the newest checkpoints are kept."""
     keep_every: int = Field(0, ge=0, le=10**9)
-    """Keep the checkpoint of every step that is a multiple of this, too; 0 is off."""
+    """Also keep the checkpoint of every step that is a multiple of this; 0 is off."""
     keep_best: int = Field(1, ge=0, le=10**6)
-    """Keep so many checkpoints whose samples came closest to real clips, too: by evaluation.distance of the log where
+    """Also keep this many checkpoints whose samples came closest to real clips: by evaluation.distance of the log where
     there is a classifier, else by check.score."""
     checkpoint_gib: float = Field(100.0, gt=0, le=1e9)
-    """Room for a run's checkpoints, in GiB: beyond it, all but the newest go, those of keep_every first. While one is
-    written it needs room besides."""
+    """Disk space for a run's checkpoints, in GiB: beyond it all but the newest are removed, those of keep_every first.
+    A checkpoint that is being written needs space besides."""
     sample_clips: int = Field(2, ge=1, le=64)
     """Clips per class on the sample sheets (at most 32 classes are shown)."""
     statistics_batches: int = Field(16, ge=1, le=10_000)
     """Batches over which the batch statistics of a finished model are re-estimated."""
     timeout: float = Field(600.0, gt=0, le=1e6)
-    """Where several processes train as one: a process that does not hear from another for so many seconds ends. Longer
-    than what the main one does alone: samples, checks and a checkpoint."""
+    """Where several processes train as one: a process that does not hear from another for this many seconds ends. It
+    must be longer than what the main one does alone: samples, checks and a checkpoint."""
     classifier: str | None = None
     """Directory of a classifier, made by `dvdgan train-classifier --data ... --out DIRECTORY` on clips of these
     classes. At every sheet it measures health.clips samples: how many it takes for their class, and their
@@ -171,7 +171,7 @@ class TrainingConfig(FrozenModel):
     tensorboard: bool = False
     """Write the log to RUN/tensorboard as well; needs `pip install 'dvdgan[tensorboard]'`."""
     health: HealthConfig = Field(default_factory=HealthConfig)
-    """When a run says that something goes wrong with it."""
+    """The health checks."""
 
     @field_validator("checkpointing", mode="before")
     @classmethod

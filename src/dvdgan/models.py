@@ -1,10 +1,10 @@
 """A model on disk: a directory with config.yaml, model.safetensors, classes.json and card.md. Nothing is pickled.
 
-``model.safetensors`` holds the averaged generator with spectral norm folded in, and its standing statistics for several
-truncations (``statistics/<truncation>/<buffer>``). ``discriminators.safetensors``, where it is there, holds the
+``model.safetensors`` has the EMA generator with spectral norm folded in, and its standing statistics for several
+truncations (``statistics/<truncation>/<buffer>``). ``discriminators.safetensors``, which is optional, has the
 discriminators (``<network>/<parameter>``), for a training that starts from the model.
 
-Some models come with the package, in ``dvdgan/builtin``; they are named by their directory's name alone.
+Built-in models are in ``dvdgan/builtin``; the name of such a directory is the name of the model.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ FORMAT_VERSION = "2"
 DISCRIMINATORS = "discriminators.safetensors"
 FILES = ("config.yaml", "model.safetensors", "classes.json", "card.md", DISCRIMINATORS)
 BUILTIN = Path(__file__).parent / "builtin"
-"""Where the models lie that come with the package."""
+"""Directory of the built-in models."""
 SCORES = "## Scores"
 """The heading of a card's last part, which `dvdgan evaluate` writes."""
 UNMEASURED = "Not measured; `dvdgan evaluate --model THIS_DIRECTORY` does it and writes them here."
 
 
 class ModelError(ValueError):
-    """A model directory that cannot be used; the message is one line and names the file and the mend."""
+    """A model directory that cannot be used; the message is one line, names the file and says what to do."""
 
 
 @dataclass
@@ -59,8 +59,8 @@ class Model:
         class_weights: relative frequency of each class in training; empty when unconditional.
         statistics: standing statistics by truncation, for `load_statistics`.
         card: Markdown text that says what it was trained on and for how long.
-        discriminators: their parameters as ``<network>/<parameter>``; none unless they are to be saved. Reading a model
-            does not read them; `read_discriminators` does.
+        discriminators: their parameters as ``<network>/<parameter>``; empty unless they are to be saved. Reading a
+            model does not read them; `read_discriminators` does.
     """
 
     generator: Generator
@@ -73,7 +73,7 @@ class Model:
 
 
 def save_model(model: Model, directory: Path | str) -> None:
-    """Write a model directory; an existing model there is replaced only once the new one is complete.
+    """Write a model directory; an existing model is replaced only once the new one is complete.
 
     Raises:
         ModelError: the path is a file, or a directory that is not a model.
@@ -129,7 +129,7 @@ def check_model_place(directory: Path) -> None:
 
 
 def remove_staging(place: Path) -> None:
-    """Remove what a killed `save_model` left beside a model's place; a model that it moved aside goes back first."""
+    """Remove what a killed `save_model` left beside a model's place; a model that it moved aside is restored first."""
     name = re.escape(place.name)
     for left in place.parent.glob(f".{glob.escape(place.name)}-*"):
         if re.fullmatch(rf"\.{name}-old-[a-z0-9_]{{8}}", left.name) and _is_ours(left) and not place.exists():
@@ -172,7 +172,7 @@ def find_model(model: Path | str) -> Path:
     """The directory of a model.
 
     Args:
-        model: a model directory, a run's directory, whose model is meant, or the name of a model that is built in.
+        model: a model directory, a run's directory (its model), or the name of a built-in model.
 
     Raises:
         ModelError: there is no such directory, or the run in it has not finished.
@@ -254,7 +254,7 @@ def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Mod
 
 
 def with_scores(card: str, scores: str = UNMEASURED) -> str:
-    """A card, Markdown, with these scores in the place of any that it had; by default it says that there are none."""
+    """A card, Markdown, with these scores in place of earlier ones; by default it says that there are none."""
     before, found, after = card.partition(f"{SCORES}\n")
     if not found:
         before = f"{before.rstrip()}\n\n"
@@ -263,7 +263,7 @@ def with_scores(card: str, scores: str = UNMEASURED) -> str:
 
 
 def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """Names of tensors that are missing, too many, or of another shape or type than expected."""
+    """Names of tensors that are missing, unexpected, or of another shape or type than expected."""
     return sorted(expected.keys() ^ found.keys()) or [
         name for name, like in expected.items() if (like.shape, like.dtype) != (found[name].shape, found[name].dtype)
     ]
@@ -271,7 +271,7 @@ def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> lis
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Say as a `ModelError` what is wrong with a file that is read."""
+    """Raise a `ModelError` for what is wrong with a file that is read."""
     try:
         yield
     except FileNotFoundError:

@@ -69,7 +69,7 @@ class Pipeline:
             batch_size: most clips per forward pass; fewer where clips are large.
 
         Raises:
-            ModelError: the directory is no model, or is damaged.
+            ModelError: the directory is not a model, or is damaged.
             PipelineError: an unknown precision, or a batch size below 1.
         """
         if precision not in ("fp32", "bf16"):
@@ -79,7 +79,7 @@ class Pipeline:
         return cls(load_model(model, pick_device(device)), precision, batch_size)
 
     def save_pretrained(self, directory: str | Path) -> None:
-        """Write the model as a model directory, which `from_pretrained` reads; one that is there is replaced.
+        """Write the model as a model directory, which `from_pretrained` reads; an existing one is replaced.
 
         Raises:
             ModelError: the path is a file, or a directory that is not a model.
@@ -102,7 +102,7 @@ class Pipeline:
         generator: torch.Generator | None = None,
         loop: int = 0,
     ) -> ClipStream:
-        """Clips that are made when they are saved or read, in the memory of one batch.
+        """Make clips when they are saved or read, in the memory of one batch.
 
         Each is made in one forward pass, or by chunks of time where it is long or large.
 
@@ -110,16 +110,16 @@ class Pipeline:
             labels: a class name or number, or one per clip; None goes through all classes in turn.
             num: how many clips, labels being repeated in turn; by default one per label (or per class).
             seed: clip i's noise is that of seed + i, whatever else is made with it.
-            truncation: below 1, less variety and better looks; statistics for it are in the model or estimated.
+            truncation: below 1, less variety and better quality; its statistics are in the model or estimated.
             truncation_kind: see `dvdgan.sampling.latents`.
             frames: number of frames; by default what the model was trained for.
-            generator: draws the seed in the place of `seed`: other clips at each call.
-            loop: so many of the last frames fade into the first ones, so that a clip plays round. Without `frames`, a
+            generator: gives the seed instead of `seed`: other clips at each call.
+            loop: number of last frames that are cross-faded into the first, so that a clip loops. Without `frames`, a
                 clip is that much shorter than the trained length. 0 is off.
 
         Raises:
-            PipelineError: an unknown class (near names are suggested), a number out of its range, or a model that goes
-                on from first frames (`predict`).
+            PipelineError: an unknown class (near names are suggested), a number out of range, or a model that predicts
+                from first frames (`predict`).
         """
         if num is not None and num < 1:
             raise PipelineError(f"num must be 1 or more, not {num}")
@@ -154,26 +154,26 @@ class Pipeline:
         frames: int | None = None,
         chain: bool = False,
     ) -> ClipStream:
-        """Go on from first frames, with a model that was trained to (DVD-GAN-FP), when the clips are saved or read.
+        """Predict from first frames (DVD-GAN-FP), when the clips are saved or read.
 
         Args:
             first: a picture, a clip or a folder of numbered frames, whose first frames are taken; or such frames, uint8
                 ``[D, size, size, 3]``; or several of these.
-            labels: class names or numbers. As many as `first` are one for each; otherwise each of `first` goes on as
-                all of them. None is all classes.
+            labels: class names or numbers: one for each of `first` where there are as many; otherwise each of `first`
+                is continued as all of them. None is all classes.
             num: futures of each start and class.
             seed: future i of each has the noise of seed + i.
-            truncation: one that the model has statistics for.
+            truncation: one of those that the model has statistics for.
             frames: number of frames to make; by default what the model was trained for.
-            chain: after each trained length, begin anew from the last frames made; otherwise the recurrence goes on.
+            chain: after each trained length, start anew from the last frames made; otherwise the recurrence continues.
 
         Returns:
-            Clips with the given frames before the made ones.
+            Clips, the given frames before the made ones.
 
         Raises:
-            PipelineError: a model that takes no first frames, a number out of its range, an unknown class, or arrays
-                that are no first frames.
-            ClipError: a file that is no clip, or too short.
+            PipelineError: a model that takes no first frames, a number out of range, an unknown class, or arrays that
+                cannot be first frames.
+            ClipError: a file that is not a clip, or too short.
         """
         require_first_frames(self.model.config, True)
         if num < 1:
@@ -199,7 +199,7 @@ class Pipeline:
 
     @_arguments_of(stream_prediction)
     def predict(self, *args: Any, **options: Any) -> Clips:
-        """Go on from first frames; arguments and errors as of `stream_prediction`."""
+        """Predict from first frames; arguments and errors as of `stream_prediction`."""
         return self.stream_prediction(*args, **options).read()
 
     def stream_interpolation(
@@ -211,12 +211,12 @@ class Pipeline:
         truncation_kind: TruncationKind = "scale",
         frames: int | None = None,
     ) -> ClipStream:
-        """Clips on the way between seeds and between classes, made when they are saved or read.
+        """Interpolate between seeds and between classes; clips are made when they are saved or read.
 
         Args:
-            labels: one class, or one per seed; class embeddings are mixed linearly on the way.
-            seeds: two or more; noise moves on the sphere from one to the next. Equal seeds keep the noise.
-            steps: clips from each to the next, the ends included.
+            labels: one class, or one per seed; class embeddings are interpolated linearly.
+            seeds: two or more; noise is interpolated on the sphere. Equal seeds have the same noise throughout.
+            steps: clips from each seed to the next, both included.
             truncation: see `stream`.
             truncation_kind: see `stream`.
             frames: see `stream`.
@@ -259,7 +259,7 @@ class Pipeline:
 
     @_arguments_of(stream_interpolation)
     def interpolate(self, *args: Any, **options: Any) -> Clips:
-        """Make clips between seeds and between classes; arguments and errors as of `stream_interpolation`."""
+        """Interpolate between seeds and between classes; arguments and errors as of `stream_interpolation`."""
         return self.stream_interpolation(*args, **options).read()
 
     def _stream(
@@ -288,7 +288,7 @@ class Pipeline:
             if generator.attends_over_time:
                 raise PipelineError("loop: this model attends over time, and its end would change with its length")
         if starting is not None:
-            self._settle(truncation, kind)  # refuses what is not there
+            self._settle(truncation, kind)  # refuses a truncation without statistics
 
         def pieces(part: slice, chunk: int) -> Iterator[np.ndarray]:
             z, y = noise(part)
@@ -319,7 +319,7 @@ class Pipeline:
             raise PipelineError(str(error)) from None
 
     def _settle(self, truncation: float, kind: TruncationKind) -> None:
-        """Put the standing statistics of a truncation in place: the model's own, or estimated now."""
+        """Load the standing statistics of a truncation: the model's own, or estimated now."""
         if self._settled == (truncation, kind):
             return
         known = self.model.statistics.get(truncation) if kind == "scale" or truncation == 1.0 else None

@@ -17,13 +17,13 @@ from dvdgan.randomness import numpy_generator
 
 TruncationKind = Literal["scale", "resample"]
 MOST_SETTLED = 64
-"""Most clips of a batch by which standing statistics are estimated."""
+"""Most clips in a batch with which standing statistics are estimated."""
 LEAST_THRESHOLD = 0.01
-"""The smallest threshold of ``resample``: about one draw in a hundred is kept."""
+"""The smallest threshold of ``resample``: about one number in a hundred is accepted."""
 
 
 class FirstFrames(NamedTuple):
-    """Frames that clips begin with, for generators that predict what follows."""
+    """First frames of clips, for generators that predict."""
 
     frames: Tensor
     """``[N, D, H, W, 3]``, uint8."""
@@ -38,7 +38,7 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: Tru
         seeds: one per clip, each >= 0.
         z_dim: size of a latent.
         truncation: 1 is none. With ``scale`` the standard deviation of z (as in the paper's figure, 0.44); with
-            ``resample`` the threshold, 0.01 or more, beyond which a component is drawn again (BigGAN).
+            ``resample`` the threshold, 0.01 or more, beyond which a component is sampled again (BigGAN).
         kind: which of the two.
 
     Returns:
@@ -65,7 +65,7 @@ def _latent(rng: np.random.Generator, z_dim: int, truncation: float, kind: Trunc
 
 
 def spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:
-    """A latent between two, ``[z_dim]``: along the sphere, with the length interpolated linearly. Equal ones stay."""
+    """Spherical interpolation of two latents ``[z_dim]``, with the norm interpolated linearly."""
     length_a, length_b = a.norm(), b.norm()
     angle = torch.acos((torch.dot(a, b) / (length_a * length_b)).clamp(-1, 1))
     if angle < 1e-4:
@@ -98,7 +98,7 @@ def make_clips(
     precision: str = "fp32",
     first: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Run a generator over latents in batches, each in one forward pass, or by chunks of time where a clip is large.
+    """Run a generator on latents in batches, each in one forward pass, or by chunks of time where a clip is large.
 
     Args:
         network: a finished generator in evaluation mode.
@@ -107,7 +107,7 @@ def make_clips(
         frames: number of frames to make; by default the network's.
         batch_size: most clips per forward pass; fewer where clips are large.
         precision: ``fp32`` or ``bf16``.
-        first: the clips' first frames, uint8 ``[N, D, H, W, 3]``, for a generator that predicts what follows.
+        first: the clips' first frames, uint8 ``[N, D, H, W, 3]``, for a generator that predicts.
 
     Returns:
         uint8 ``[N, T, H, W, 3]``; with first frames ``[N, D + T, H, W, 3]``.
@@ -143,7 +143,7 @@ def stream_clips(
     precision: str = "fp32",
     first: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
-    """Run a generator over one batch of latents, some frames at a time.
+    """Run a generator on one batch of latents, some frames at a time.
 
     Args:
         network: a finished generator in evaluation mode.
@@ -165,7 +165,7 @@ def stream_clips(
         yield first
     pieces = network.stream(z.to(device), y, frames, frames if network.attends_over_time else chunk, given)
     while True:
-        with autocast(device, precision), full_fp32():  # entered anew, since another clip may be made in between
+        with autocast(device, precision), full_fp32():  # entered each time, since another clip may be made in between
             piece = next(pieces, None)
         if piece is None:
             return
@@ -189,10 +189,10 @@ def chain_clips(
 
 
 def loop_clips(pieces: Iterator[np.ndarray], frames: int, overlap: int) -> Iterator[np.ndarray]:
-    """Make clips play round: their last frames melt into their first.
+    """Make clips loop: their last frames are cross-faded into their first.
 
-    With x the frames made and K the overlap: x[K] to x[frames − 1], then x[frames + k] fading into x[k] for k from 0 to
-    K − 1, so that the end leads to the beginning at the pace of the clip.
+    With x the frames made and K the overlap: x[K] to x[frames − 1], then x[frames + k] cross-faded into x[k] for k from
+    0 to K − 1, so that the end leads to the beginning at the pace of the clip.
 
     Args:
         pieces: ``frames + overlap`` frames in order, uint8 ``[B, t, H, W, 3]``.
@@ -231,15 +231,15 @@ def settle_statistics(
     """Estimate a generator's standing statistics for one truncation, in place.
 
     Args:
-        network: a generator, whose batch norms are set.
+        network: a generator, whose batch norms get the statistics.
         class_weights: relative frequency of each class; None when unconditional.
         truncation: see `latents`.
         kind: see `latents`.
         batches: number of batches.
         batch_size: clips per batch.
-        seed: of the latents and labels drawn.
+        seed: of the random latents and labels.
         precision: ``fp32`` or ``bf16``.
-        first: first frames of real clips and their classes, used in turn, for a generator that predicts what follows.
+        first: first frames of real clips and their classes, used in turn, for a generator that predicts.
 
     Returns:
         The statistics, for `load_statistics`.
@@ -274,7 +274,7 @@ def _random_batches(
 def _going_on(
     first: FirstFrames, drawn: Iterator[tuple[Tensor, Tensor | None]], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
-    """Batches of latents, labels and first frames: the latents drawn, and real clips in turn."""
+    """Batches of latents, labels and first frames: random latents, and real clips in turn."""
     start = 0
     for z, labels in drawn:
         rows = torch.arange(start, start + len(z)) % len(first.labels)

@@ -25,16 +25,16 @@ class BatchNormReLU(nn.Module):
 
     In training mode it uses the batch's statistics and keeps nothing. In evaluation mode it uses standing statistics,
     which `dvdgan.networks.statistics` estimates and which are part of a finished model. With several sets of
-    statistics (one per time step), a step beyond the last uses the last set; in training mode it does so where the
-    caller hands on the batch's statistics of the last step.
+    statistics (one per time step), a step beyond the last uses the last set; in training mode only where the caller
+    passes the batch's statistics of the last step.
 
-    ``replicated`` says that the module has replicas in other processes (see `replicate_batch_norms`): the batch is then
-    that of all of them.
+    With ``replicated`` the module has replicas in other processes (see `replicate_batch_norms`), and the batch is that
+    of all of them.
 
     Args:
         channels: C.
-        condition_dim: size D of the condition, or 0 for a gain and bias of the layer's own.
-        statistics_sets: T for statistics of each time step apart, 1 for statistics that all steps share.
+        condition_dim: size D of the condition; 0 for a gain and bias without condition.
+        statistics_sets: T for separate statistics of each time step, 1 for statistics that all steps share.
         spectral_norm: of the linear layers that predict gain and bias.
     """
 
@@ -66,15 +66,15 @@ class BatchNormReLU(nn.Module):
     def forward(
         self, x: Tensor, condition: Tensor, frames: int, start: int = 0, last: LastStep | None = None
     ) -> Tensor:
-        """Normalise, apply the condition's map, clip at zero.
+        """Normalise, apply the condition's gain and bias, then ReLU.
 
         Args:
             x: ``[T * B, C, H, W]``.
             condition: ``[B, D]``.
             frames: T.
             start: number of the first frame.
-            last: in training mode, where steps beyond the last set take their statistics from; the last step's are put
-                there when it comes by. None: every step uses its own.
+            last: in training mode, the statistics for steps beyond the last set; the last step's are stored in it when
+                that step is computed. None: every step uses its own.
         """
         with full_precision(x.device):
             gain, bias = self.affine(condition)
@@ -112,9 +112,9 @@ class BatchNormReLU(nn.Module):
 
 
 def replicate_batch_norms(network: nn.Module, replicated: bool) -> None:
-    """Say whether a network has replicas in all processes of `torch.distributed`, which run it together.
+    """Set whether a network has replicas in all processes of `torch.distributed`, which run it together.
 
-    Each has as many clips; their batch norms then use the statistics of all clips.
+    All have the same number of clips; their batch norms then use the statistics of all clips.
     """
     for module in network.modules():
         if isinstance(module, BatchNormReLU):

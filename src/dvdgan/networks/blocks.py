@@ -1,7 +1,6 @@
 """The residual blocks of G and of the discriminators (paper, figures of section 3; BigGAN, appendix B).
 
-A 1x1 convolution and a resampling that averages give the same in either order, so the convolution of a skip path runs
-at the smaller size.
+A 1x1 convolution commutes with average pooling and with interpolation; the one of a skip path runs at the smaller size.
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ class DiscriminatorBlock(Recomputed):
         self.skip = conv(in_channels, out_channels, kernel_size=1) if needs_skip else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, in_channels, H, W]`` or ``[B, in_channels, T, H, W]`` to out_channels, halved if asked for."""
+        """``[N, in_channels, H, W]`` or ``[B, in_channels, T, H, W]`` to out_channels, downsampled if set so."""
         # main path
         h = self.conv1(x if self.first else torch.relu(x))
         h = self._convolve_and_pool(self.conv2, torch.relu(h))
@@ -126,7 +125,7 @@ class DiscriminatorBlock(Recomputed):
         return h + (self._pool(x) if self.skip is None else self._convolve_and_pool(self.skip, x))
 
     def _convolve_and_pool(self, conv: Conv2d | Conv3d, x: Tensor) -> Tensor:
-        """Convolve ``[N, C, H, W]`` or ``[B, C, T, H, W]``, and halve it if asked for."""
+        """Convolve ``[N, C, H, W]`` or ``[B, C, T, H, W]``, and downsample if set so."""
         pointwise = conv.padding == 0
         most = pooling.MOST_CHANNELS_1X1 if pointwise else pooling.MOST_CHANNELS
         if not (self.downsample and kernels.enabled and conv.weight.shape[1] <= most):
@@ -141,25 +140,25 @@ class DiscriminatorBlock(Recomputed):
             return x
         if x.dim() == 4:
             return F.avg_pool2d(x, 2)  # [N, C, H / 2, W / 2]
-        # by frame, because avg_pool3d answers in channels first, and under CPU autocast in fp32
+        # by frame, because avg_pool3d returns channels first, and fp32 under CPU autocast
         frames = x.transpose(1, 2).flatten(0, 1)  # [B * T, C, H, W]
         return self._pool_time(F.avg_pool2d(frames, 2).unflatten(0, (len(x), -1)).transpose(1, 2))
 
     def _pool_time(self, x: Tensor) -> Tensor:
-        """``[B, C, T, H, W]``, halved in time if asked for."""
+        """``[B, C, T, H, W]``, halved in time if set so."""
         if not self.downsample_time:
             return x
-        if x.shape[2] % 2:  # an odd last frame is averaged with itself, that is, kept
+        if x.shape[2] % 2:  # an odd last frame is averaged with itself
             x = torch.cat([x, x[:, :, -1:]], 2)
         return (x[:, :, ::2] + x[:, :, 1::2]) / 2  # [B, C, T / 2, H, W]
 
 
 class GroupDeviation(Recomputed):
-    """How much the clips of a group differ, beside each one's features, so that sameness shows.
+    """Adds the standard deviation of a group's features to the features of each of its clips, as further channels.
 
-    A discriminator that scores clips one by one cannot see that a generator draws one layout per class. Here it sees
-    the standard deviation over g clips of one class, per time step, channel and place: the minibatch deviation of
-    Karras et al. 2018 without its mean over channels, and so a symmetric function of the group (Lucas et al. 2018).
+    A discriminator that scores clips one by one cannot detect that a generator makes one layout per class. The standard
+    deviation is over g clips of one class, per time step, channel and position: the minibatch deviation of Karras et
+    al. 2018 without its mean over channels, and so a symmetric function of the group (Lucas et al. 2018).
 
     Args:
         group: g, neighbours in the batch; the batch is a multiple of it.

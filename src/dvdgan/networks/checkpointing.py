@@ -1,4 +1,4 @@
-"""What a training step computes again in its backward pass instead of keeping it (Chen et al. 2016)."""
+"""The kinds of activation checkpointing: what the backward pass computes again (Chen et al. 2016)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from dvdgan.networks.recomputed import recompute
 
 Checkpointing = Literal["none", "stages", "chunks"]
 KINDS: tuple[Checkpointing, ...] = ("none", "stages", "chunks")
-"""From the quickest to what needs least memory."""
+"""From the fastest to the one that needs least memory."""
 
 CHUNKS = 8
 """Into how many chunks of time a clip is cut, at most."""
 
 
 def set_checkpointing(network: nn.Module, kind: Checkpointing) -> None:
-    """Have a network compute activations again.
+    """Set what a network computes again in its backward pass.
 
     Args:
         network: G, D_S or D_T.
-        kind: ``none`` keeps all activations. ``stages`` keeps the inputs of residual blocks, recurrences and
-            attentions. ``chunks`` has G make clips by chunks of time, of which it keeps the recurrences' states; the
-            discriminators, and a G whose clips can only be made whole, do as with ``stages``.
+        kind: ``none`` stores all activations. ``stages`` stores the inputs of residual blocks, recurrences and
+            attentions. With ``chunks`` G makes clips by chunks of time and stores the recurrent states between them;
+            for the discriminators, and for a G whose clips can only be made whole, it is ``stages``.
     """
     by_chunks = kind == "chunks" and isinstance(network, Generator) and network.chunks_are_exact
     if isinstance(network, Generator):

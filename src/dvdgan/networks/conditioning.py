@@ -14,9 +14,9 @@ from dvdgan.networks.recurrent import warp
 
 
 class ConditioningStack(nn.Module):
-    """Discriminator blocks on each given frame; at each resolution a convolution and a ReLU make a state of all frames.
+    """Discriminator blocks on each given frame; a convolution and a ReLU per resolution make the initial state.
 
-    Channels are not in the paper; here a frame has as many as G at the same resolution, and those of all frames are
+    Channels are not in the paper; here each frame has those of G at the same resolution, and all frames are
     concatenated before the convolution, as in DGMR (Ravuri et al. 2021).
 
     Args:

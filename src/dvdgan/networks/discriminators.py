@@ -1,4 +1,4 @@
-"""D_S scores single frames at full resolution, D_T the movement (paper, section 3.2)."""
+"""D_S scores single frames at full resolution, D_T the motion (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SpatialDiscriminator(nn.Module):
 
     Args:
         config: the networks' configuration; ``config.spatial`` must not be None.
-        generator: where the initialisation is drawn from; None is PyTorch's global one.
+        generator: random generator of the initialisation; None is PyTorch's global one.
 
     Raises:
         ValueError: ``config.spatial`` is None.
@@ -36,11 +36,11 @@ class SpatialDiscriminator(nn.Module):
         initialise(self, generator)
 
     def view(self, clip: Tensor, noise: Tensor) -> Tensor:
-        """What it sees of clips ``[B, T, 3, S, S]``: k random frames of each, in order, none of them a given one.
+        """Its input from clips ``[B, T, 3, S, S]``: k random frames of each, in order, none of them a given one.
 
         Args:
             clip: the clips.
-            noise: uniform noise ``[B, T - D]`` by which `choose_frames` chooses, D first frames being given.
+            noise: uniform noise ``[B, T - D]`` for `choose_frames`, D being the number of given frames.
 
         Returns:
             ``[B, k, 3, S / pool, S / pool]``.
@@ -61,7 +61,7 @@ class TemporalDiscriminator(nn.Module):
 
     Args:
         config: the networks' configuration; ``config.temporal`` must not be None.
-        generator: where the initialisation is drawn from; None is PyTorch's global one.
+        generator: random generator of the initialisation; None is PyTorch's global one.
 
     Raises:
         ValueError: ``config.temporal`` is None.
@@ -85,11 +85,11 @@ class TemporalDiscriminator(nn.Module):
         initialise(self, generator)
 
     def view(self, clip: Tensor, noise: Tensor | None = None) -> Tensor:
-        """What it sees of clips ``[B, T, 3, S, S]``: phi of every frame, or a square cut from all of them.
+        """Its input from clips ``[B, T, 3, S, S]``: phi of every frame, or one square of all frames.
 
         Args:
             clip: the clips.
-            noise: uniform noise ``[B, 2]`` by which the square's place is chosen; only with ``temporal.crop``.
+            noise: uniform noise ``[B, 2]`` that chooses the position of the square; only with ``temporal.crop``.
 
         Returns:
             ``[B, T, 3, S / pool, S / pool]``.
@@ -118,7 +118,7 @@ class TemporalDiscriminator(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """ReLU, sum over space, linear score plus the projection on the class embedding (Miyato and Koyama 2018)."""
+    """ReLU, sum over space, linear score plus projection on the class embedding (Miyato and Koyama 2018)."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -151,13 +151,13 @@ def stack_blocks(
     downsample_time: bool = False,
     attention_at: int | None = None,
 ) -> tuple[nn.Sequential, nn.Sequential, int]:
-    """The residual blocks of a discriminator, each named by the pixels that it sees; they halve the size down to 4.
+    """The residual blocks of a discriminator, each named by its input size in pixels; they halve the size down to 4.
 
     Args:
         config: the discriminator's width, skip paths and groups.
         multipliers: output channels of each block, in units of the width.
         in_channels: of the first block.
-        size: height and width that the first block sees, in pixels.
+        size: height and width of the input, in pixels.
         blocks_3d: how many of the first blocks are 3-D.
         downsample_time: whether 3-D blocks halve time, too.
         attention_at: resolution of a self-attention per frame, in pixels.
@@ -194,9 +194,9 @@ def stack_blocks(
 
 
 def block_name(size: int, before: nn.Module) -> str:
-    """Name of a block by the pixels that it sees, such as ``block_16``; ``block_4_2`` is the second one at 4 px.
+    """Name of a block by its input size in pixels, such as ``block_16``; ``block_4_2`` is the second one at 4 px.
 
-    Networks for other sizes then agree in the names of what they share.
+    Networks for other sizes then have the same names for what they share.
     """
     there = sum(name.startswith(f"block_{size}") for name, _ in before.named_children())
     return f"block_{size}_{there + 1}" if there else f"block_{size}"

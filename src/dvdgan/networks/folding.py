@@ -1,6 +1,6 @@
-"""Time folds into the batch here and nowhere else: only this module knows the order.
+"""Folding time into the batch. Only this module knows the order.
 
-The order is time-major: index ``n = t * B + b``. One time step's batch is then contiguous, which the recurrence wants.
+The order is time-major: index ``n = t * B + b``. The batch of one time step is then contiguous, for the recurrence.
 """
 
 from __future__ import annotations

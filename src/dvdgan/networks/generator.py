@@ -33,15 +33,15 @@ class Generator(nn.Module):
 
     The latent z and the class embedding e(y) make the first tensor, ``[ch0, 4, 4]``. Each stage then unrolls a ConvGRU
     over time, and its residual blocks double the size: 4 stages for 64 px, 5 for 128, 6 for 256. Where first frames are
-    given (DVD-GAN-FP), a conditioning stack makes the ConvGRUs' initial states of them, and G makes what follows.
+    given (DVD-GAN-FP), a conditioning stack makes the ConvGRUs' initial states from them, and G makes the next frames.
 
     Args:
         config: the networks' configuration.
-        generator: where the initialisation is drawn from; None is PyTorch's global one.
+        generator: random generator of the initialisation; None is PyTorch's global one.
 
     Attributes:
-        chunk: in training mode clips are made by so many frames at a time, whose activations the backward pass computes
-            again; None makes clips whole. Only where `chunks_are_exact`.
+        chunk: in training mode clips are made by this many frames at a time, whose activations the backward pass
+            computes again; None makes clips whole. Only where `chunks_are_exact`.
     """
 
     chunk: int | None = None
@@ -109,26 +109,26 @@ class Generator(nn.Module):
         first: Tensor | None = None,
         after: int = 0,
     ) -> Tensor:
-        """Make clips, or what follows first frames; or a window of longer clips.
+        """Make clips, or the continuation of first frames; or a window of longer clips.
 
         Args:
-            z: latents ``[B, z_dim]``, drawn from N(0, I).
+            z: latents ``[B, z_dim]``, from N(0, I).
             labels: classes ``[B]`` (integers), or mixtures of classes ``[B, classes]`` (floating); None when
                 unconditional.
-            frames: T, to be made; by default as in training. Another number works, too: the recurrence just goes on.
+            frames: T, to be made; by default as in training. Another number works, too: the recurrence continues.
             first: the frames before, ``[B, D, 3, size, size]`` in [−1, 1], D being the configuration's
                 ``first_frames``; None where that is 0.
-            after: how many frames come before the T, which are not returned: of them only the ConvGRUs' states are
-                kept, without gradient. With ``after``, steps beyond the trained length use the statistics of the last
-                trained step in training mode, too, with gradient, so that a window is what a finished generator
-                streams there.
+            after: how many frames come before the T. They are not returned, and only their ConvGRU states are used,
+                without gradient. With ``after``, steps beyond the trained length use the statistics of the last
+                trained step in training mode, too, with gradient: a window is what a finished generator streams
+                there.
 
         Returns:
             Clips ``[B, T, 3, size, size]`` in [−1, 1], without the first frames.
 
         Raises:
             ValueError: labels or first frames are missing, of another number, or given to a network without them;
-                frames on an image network; after on one whose `chunks_are_exact` is not so.
+                frames on an image network; after on one whose `chunks_are_exact` is false.
         """
         self._check_inputs(labels, first)
         frames = self.check_frames(frames)
@@ -149,7 +149,7 @@ class Generator(nn.Module):
                 parts.append(part)
             clips = torch.cat(parts, 1)
         for state in given:
-            clips = clips + 0 * state.sum()  # no gradient comes so far back, but replicas need one for every weight
+            clips = clips + 0 * state.sum()  # a zero gradient: replicas need one for every weight
         return clips
 
     @torch.no_grad()
@@ -161,7 +161,7 @@ class Generator(nn.Module):
         chunk: int = 1,
         first: Tensor | None = None,
     ) -> Iterator[Tensor]:
-        """Make clips some frames at a time, in order, with only the ConvGRUs' states kept: the frames of `forward`.
+        """Make clips some frames at a time, in order, keeping only the ConvGRUs' states: the frames of `forward`.
 
         Args:
             z: see `forward`.
@@ -191,12 +191,12 @@ class Generator(nn.Module):
 
     @property
     def attends_over_time(self) -> bool:
-        """Whether a frame depends on later ones, so that clips can only be made whole."""
+        """Whether frames depend on later ones, so that clips can only be made whole."""
         return bool({"clip", "time"} & set(ATTENTION[self.config.generator.attention]))
 
     @property
     def chunks_are_exact(self) -> bool:
-        """Whether clips in training are the same by chunks of time: no frame's batch norm or attention sees others."""
+        """Whether training by chunks of time gives the same clips: no batch norm or attention spans several frames."""
         return self.frames > 1 and self.config.generator.norm_statistics == "per_step" and not self.attends_over_time
 
     def _check_inputs(self, labels: Tensor | None, first: Tensor | None) -> None:
@@ -234,7 +234,7 @@ class Generator(nn.Module):
         """The states after so many frames, without gradient; see `_make_frames`.
 
         In training mode the last trained step, if it is among them, is made with gradient, for its statistics: without
-        it weights would move in directions that these statistics take back.
+        it the gradient of weights would ignore that these statistics follow them.
         """
         states = {name: state.detach() for name, state in states.items()}
         start, once = 0, self.frames - 1  # number of the last trained step
@@ -269,7 +269,7 @@ class Generator(nn.Module):
         states: dict[str, Tensor],
         last: LastStep | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """`_make_frames` that leaves the states before the first frame alone, and returns those after the last."""
+        """`_make_frames` that leaves ``states`` unchanged, and returns those after the last frame."""
         after = dict(states)
         return self._make_frames(z, labels, start, frames, after, last), after
 

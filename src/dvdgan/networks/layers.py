@@ -1,8 +1,8 @@
 """Layers with spectrally normalised weights, and self-attention.
 
 Spectral normalisation (Miyato et al. 2018) is split in two, so that no forward pass has a side effect: `power_iterate`
-moves the singular vector estimates u and v, once per optimiser step; a forward pass divides by sigma = u W v, with
-gradients through W. Evaluation, a second forward and activation checkpointing therefore change nothing.
+updates the singular vector estimates u and v, once per optimiser step; a forward pass divides by sigma = u W v, with
+gradients through W. Evaluation, a second forward pass and activation checkpointing therefore change nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SPECTRAL_EPS = 1e-6  # BigGAN's
 
 
 def full_precision(device: torch.device) -> AbstractContextManager:
-    """A context without autocast on a device. The meta device has no autocast, and nothing is done for it."""
+    """A context without autocast on a device; on the meta device, which has no autocast, one that does nothing."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
@@ -37,8 +37,8 @@ def convolution_dtype(x: Tensor) -> torch.dtype:
 class SpectralWeight(nn.Module):
     """A weight W that is divided by its largest singular value sigma (Miyato et al. 2018; paper, section 3.3).
 
-    W counts as a matrix ``[out, rest]``, and sigma = u W v, where power iteration (their algorithm 1) has brought u and
-    v near the first singular vectors.
+    W is taken as a matrix ``[out, rest]``, and sigma = u W v, where u and v are the first singular vectors as estimated
+    by power iteration (their algorithm 1).
 
     Args:
         shape: of the weight, ``[out, ...]``.
@@ -74,7 +74,7 @@ class SpectralWeight(nn.Module):
 
     @torch.no_grad()
     def power_iterate(self, iterations: int = 1) -> None:
-        """Move u and v towards the first singular vectors: some times v = Wᵀu / ‖Wᵀu‖, then u = W v / ‖W v‖."""
+        """Power iteration: v = Wᵀu / ‖Wᵀu‖, then u = W v / ‖W v‖, this many times."""
         if not self.spectral_norm:
             return
         if kernels.enabled:
@@ -87,7 +87,7 @@ class SpectralWeight(nn.Module):
 
     @torch.no_grad()
     def fold(self, iterations: int) -> None:
-        """Replace the weight by ``weight / sigma``, after power iterations that let sigma settle; drop u and v."""
+        """Replace the weight by ``weight / sigma``, after power iterations for sigma to converge; drop u and v."""
         if self.spectral_norm:
             self.power_iterate(iterations)
             self.weight.copy_(self.effective_weight())
@@ -95,7 +95,7 @@ class SpectralWeight(nn.Module):
             del self.u, self.v
 
     def initialise(self, generator: torch.Generator | None) -> None:
-        """Orthogonal weight (paper, section 3.3), zero bias, u and v at the weight's singular vectors."""
+        """Orthogonal weight (paper, section 3.3), zero bias, u and v from the weight."""
         nn.init.orthogonal_(self.weight, generator=generator)
         if getattr(self, "bias", None) is not None:
             nn.init.zeros_(self.bias)  # type: ignore[arg-type]
@@ -118,13 +118,13 @@ class Linear(SpectralWeight):
 
 
 class Embedding(SpectralWeight):
-    """Integer labels ``[B]`` to rows ``[B, embed_dim]``; floating weights over classes ``[B, classes]`` to mixtures."""
+    """Integer labels ``[B]``, or floating weights over classes ``[B, classes]``, to embeddings ``[B, embed_dim]``."""
 
     def __init__(self, classes: int, embed_dim: int, spectral_norm: bool) -> None:
         super().__init__((classes, embed_dim), spectral_norm)
 
     def forward(self, labels: Tensor) -> Tensor:
-        """Look labels up, or mix rows."""
+        """Apply the layer."""
         weight = self.effective_weight()
         return labels @ weight if labels.is_floating_point() else F.embedding(labels, weight)
 
@@ -145,7 +145,7 @@ class Conv2d(SpectralWeight):
 
 
 class ZeroConv2d(Conv2d):
-    """A convolution without spectral norm that answers zero at first."""
+    """A convolution without spectral norm whose weight and bias are initially zero."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size, spectral_norm=False)
@@ -175,8 +175,8 @@ def conv3d(
     """`torch.nn.functional.conv3d` of ``[B, in_channels, T, H, W]`` that keeps T; right in bf16 for few frames, too."""
     frames = x.shape[2]
     if frames < 3 and weight.dtype == torch.bfloat16:
-        # oneDNN's bf16 gradient of the weight is garbage for exactly two frames, and with AMX all of it for a single
-        # one; further frames of zeros are padding
+        # oneDNN's bf16 gradient of the weight is wrong for exactly two frames, and with AMX everything for a single
+        # one; the added frames of zeros are as padding
         x = F.pad(x, (0, 0, 0, 0, 0, 3 - frames))  # [B, in_channels, 3, H, W]
         return F.conv3d(x, weight, bias, stride, padding)[:, :, :frames]
     return F.conv3d(x, weight, bias, stride, padding)
@@ -189,7 +189,7 @@ ATTENTION_AXES = {
     "width": ("TBH", "W"),
     "time": ("BHW", "T"),
 }
-"""Which axes of [T, B, C, H, W] are a batch, and which are the tokens that see each other."""
+"""Which axes of [T, B, C, H, W] are a batch, and which are the tokens."""
 
 
 class SelfAttention(Recomputed):
@@ -252,14 +252,14 @@ def power_iterate(network: nn.Module, iterations: int = 1) -> None:
 
 
 def fold_spectral_norm(network: nn.Module) -> None:
-    """Make every weight plain, ``weight / sigma``, in place; what is left needs no spectral normalisation."""
+    """Replace every weight by ``weight / sigma``, in place; the network then has no spectral normalisation."""
     for module in network.modules():
         if isinstance(module, SpectralWeight):
             module.fold(iterations=30)
 
 
 def use_channels_last(network: nn.Module) -> None:
-    """Lay every convolution's weights out channels last; activations follow the weights."""
+    """Put every convolution's weights in channels-last layout; activations follow the weights."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for parameter in network.parameters():
         if parameter.dim() in formats:

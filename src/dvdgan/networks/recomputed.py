@@ -1,4 +1,4 @@
-"""Activation checkpointing: less memory for about a third more time (Chen et al. 2016)."""
+"""Activation checkpointing: less memory for a second forward pass (Chen et al. 2016)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Made = TypeVar("Made")
 
 
 class Recomputed(nn.Module):
-    """A part of a network whose activations may be computed again in the backward pass instead of being kept.
+    """A part of a network whose activations may be computed again in the backward pass instead of being stored.
 
-    Only its inputs are then kept. Running twice changes nothing else: batch norms in training keep no statistics, and
-    forward passes move no singular vectors.
+    Only its inputs are then stored. Running twice changes nothing else: forward passes in training update neither
+    statistics of batch norms nor singular vectors.
 
     Attributes:
-        recomputes: whether it does so, where gradients are wanted.
+        recomputes: whether it does so, where gradients are needed.
     """
 
     recomputes = False
@@ -33,14 +33,14 @@ class Recomputed(nn.Module):
 
 
 def recomputed(call: Callable[..., Made], *arguments: Any, **options: Any) -> Made:
-    """What a call makes; where gradients are wanted, only its arguments are kept, and the backward pass calls again."""
+    """The result of a call; for gradients only its arguments are stored, and the backward pass calls it again."""
     if not torch.is_grad_enabled():
         return call(*arguments, **options)
     return checkpoint(call, *arguments, use_reentrant=False, preserve_rng_state=False, **options)  # type: ignore
 
 
 def recompute(network: nn.Module, recomputes: bool) -> None:
-    """Say whether all such parts of a network compute their activations again."""
+    """Set whether all such parts of a network compute their activations again."""
     for module in network.modules():
         if isinstance(module, Recomputed):
             module.recomputes = recomputes

@@ -1,4 +1,4 @@
-"""What carries movement from frame to frame: the convolutional GRU (paper, section 3.1), the TrajGRU, and the TSRU."""
+"""The recurrences over time: the convolutional GRU (paper, section 3.1), the TrajGRU and the TSRU."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ConvGRU(Recomputed):
             constant: whether the input is the same at every step.
 
         Returns:
-            The states of all frames, ``[T * B, hidden_channels, H, W]``, in the type that convolves.
+            The states of all frames, ``[T * B, hidden_channels, H, W]``, in the convolutions' type.
         """
         dtype = convolution_dtype(x)
         if kernels.enabled:
@@ -73,17 +73,17 @@ class ConvGRU(Recomputed):
         return u * h + (1 - u) * c
 
     def _motion(self, dtype: torch.dtype) -> tuple[Tensor, ...]:
-        """Kernel and bias of what moves the state, if anything does."""
+        """Kernels and biases of the motion and of the offsets; none for a ConvGRU."""
         return ()
 
 
 class TrajGRU(ConvGRU):
     """A ConvGRU that moves its state before each step (Shi et al. 2017, equation 4, with one link).
 
-    o  = offsets(relu(motion([h; x])))     pixels to the right and down, from where each pixel comes
-    h' = ConvGRU(h at (place + o), x)      bilinear; beyond the border is the border
+    o  = offsets(relu(motion([h; x])))     in pixels to the right and down, from where each pixel comes
+    h' = ConvGRU(h at (position + o), x)   bilinear; beyond the border is the border
 
-    Offsets start at zero: it begins as the ConvGRU of its weights, so that a trained one can learn to move
+    Offsets are initially zero: with the weights of a trained ConvGRU it makes the same states
     (``training.start_from``). Arguments as of `ConvGRU`.
     """
 
@@ -93,7 +93,7 @@ class TrajGRU(ConvGRU):
         self.offsets = ZeroConv2d(hidden_channels, 2, kernel_size=3)
 
     def step(self, h: Tensor, x: Tensor) -> Tensor:
-        """Move the state, then go on as the ConvGRU does."""
+        """Move the state, then a step of the ConvGRU."""
         offsets = self.offsets(torch.relu(self.motion(torch.cat([h, x], 1))))
         return super().step(warp(h, offsets), x)
 
@@ -103,16 +103,16 @@ class TrajGRU(ConvGRU):
 
 
 class TSRU(Recomputed):
-    """A recurrence that moves its state before it mixes something new in (Luc et al. 2020, TrIVD-GAN, section 4.2).
+    """A recurrence that moves its state before it adds the candidate (Luc et al. 2020, TrIVD-GAN, section 4.2).
 
-    o  = offsets(relu(motion([h; x])))     pixels to the right and down, from where each pixel comes
-    w  = h at (place + o)                  bilinear; beyond the border is the border
+    o  = offsets(relu(motion([h; x])))     in pixels to the right and down, from where each pixel comes
+    w  = h at (position + o)               bilinear; beyond the border is the border
     c  = relu(W_c * [w; x] + b_c)          variant p: [h; x]
     u  = sigmoid(W_u * [h; x] + b_u)       variant s: [w; c]
     h' = u . w + (1 - u) . c
 
     Copies of the published equations differ in the last line, h or w; here it is w, or variant p would not use it.
-    How many layers predict the offsets is ours; they start at zero, so that the state stands still.
+    The number of layers that predict the offsets is ours; the offsets are initially zero.
 
     Args:
         in_channels: of x.
@@ -158,15 +158,15 @@ class TSRU(Recomputed):
 
 
 def warp(x: Tensor, offsets: Tensor) -> Tensor:
-    """Move pixels: ``[B, C, H, W]`` sampled bilinearly at each place plus its offset, in x's type.
+    """Move pixels: ``[B, C, H, W]`` sampled bilinearly at each position plus its offset, in x's type.
 
     Args:
-        x: what is moved; beyond its border it goes on as there.
+        x: what is moved; beyond the border its border pixels are repeated.
         offsets: ``[B, 2, H, W]``, in pixels to the right and down.
     """
     height, width = x.shape[2:]
     with full_precision(x.device):
-        dtype = torch.promote_types(x.dtype, torch.float32)  # bf16 has no room for places
+        dtype = torch.promote_types(x.dtype, torch.float32)  # bf16 is too coarse for positions
         down, right = (torch.arange(n, device=x.device, dtype=dtype) for n in (height, width))
         places = offsets.to(dtype) + torch.stack(torch.meshgrid(right, down, indexing="xy"))  # [B, 2, H, W]
         halves = torch.tensor([width, height], device=x.device, dtype=dtype) / 2
@@ -182,9 +182,9 @@ def spread_memory(network: nn.Module, frames: int, generator: torch.Generator | 
     A unit with u = tau / (1 + tau) forgets over about tau frames (Tallec and Ollivier 2018, "chrono").
 
     Args:
-        network: whose `ConvGRU` and `TSRU` are meant.
+        network: its `ConvGRU` and `TSRU` are changed.
         frames: T.
-        generator: where the memories are drawn from; None is PyTorch's global one.
+        generator: random generator of the memories; None is PyTorch's global one.
     """
     for module in network.modules():
         if isinstance(module, (ConvGRU, TSRU)):

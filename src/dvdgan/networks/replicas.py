@@ -1,6 +1,6 @@
 """Batch statistics over the replicas of a network in several processes, over `torch.distributed`.
 
-Each replica has as many clips, so that moments of all their clips are plain means.
+All replicas have the same number of clips, so that moments over all clips are plain means.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def mean_over_replicas(x: Tensor) -> Tensor:
 
 
 def pooled_moments(mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance over the clips of all replicas, from those over each one's own, of any one shape."""
+    """Mean and biased variance over the clips of all replicas, from those of each, of any one shape."""
     pooled = mean_over_replicas(mean)
     return pooled, mean_over_replicas(var + (mean - pooled).square())
 

@@ -18,7 +18,7 @@ from dvdgan.networks.recurrent import TSRU, ConvGRU, TrajGRU
 
 
 class GeneratorStage(nn.Module):
-    """One resolution: a recurrence where there is one, attention if any, then residual blocks; the last doubles it.
+    """One resolution: a recurrence and attention, if any, then residual blocks, the last of which doubles it.
 
     Args:
         config: the networks' configuration.
@@ -27,8 +27,8 @@ class GeneratorStage(nn.Module):
         condition_dim: size of each block's condition.
         recurrent: whether a recurrence begins the stage.
         frames: T that the blocks see, for the statistics sets of their batch norms; 1 before any recurrence.
-        time_channels: channels of time code beside the recurrence's input.
-        attend: over what the stage attends before its blocks (see `SelfAttention`); empty for no attention.
+        time_channels: channels of the time encoding beside the recurrence's input.
+        attend: axes of the attentions before the blocks (see `SelfAttention`); empty for none.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class GeneratorStage(nn.Module):
             start: number of the first frame.
             state: of the recurrence before it, ``[B, in_channels, S, S]``; None is zero.
             last: see `BatchNormReLU.forward`.
-            only_state: end with the recurrence.
+            only_state: stop after the recurrence.
 
         Returns:
             ``[T * B, out_channels, 2S, 2S]``, or ``[B, …]`` if constant and without a recurrence of its own; and the
@@ -121,7 +121,7 @@ class GeneratorStage(nn.Module):
 
 
 def time_code(start: int, frames: int, channels: int, period: int, like: Tensor) -> Tensor:
-    """Sines and cosines of T frame numbers from start on, ``[T, channels, 1, 1]``; of periods from 4 to 4 * period."""
+    """Positional encoding of T frames from start on, ``[T, channels, 1, 1]``: periods from 4 to 4 * period frames."""
     half = channels // 2
     periods = torch.logspace(math.log10(4.0), math.log10(4.0 * max(period, 2)), half, device=like.device)
     numbers = torch.arange(start, start + frames, device=like.device)

@@ -1,4 +1,4 @@
-"""Standing statistics: what a finished generator's batch norms use instead of a batch's own (BigGAN, section 4.1).
+"""Standing statistics, which a finished generator's batch norms use instead of the batch's (BigGAN, section 4.1).
 
 They depend on the truncation of z, so they are estimated for one truncation at a time.
 """
@@ -39,7 +39,7 @@ def estimate_statistics(generator: nn.Module, batches: Iterable[tuple[Tensor | N
         generator(z, labels, None, *first)
         count += 1
         for norm, sums in zip(norms, moments):
-            # of all chunks of time; a stage before any recurrence is the same in each
+            # of all chunks of time; a stage before any recurrence has the same in each
             mean, var = (torch.cat(parts)[: norm.statistics_sets] for parts in zip(*norm.observer or ()))
             update = [mean, var + mean.square()]
             sums[:] = [a + b for a, b in zip(sums, update)] if sums else update
@@ -64,7 +64,7 @@ def statistics_of(generator: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_statistics(generator: nn.Module, statistics: dict[str, Tensor]) -> None:
-    """Put statistics from `statistics_of` into a generator."""
+    """Load statistics from `statistics_of` into a generator."""
     buffers = dict(generator.named_buffers())
     for name, value in statistics.items():
         buffers[name].copy_(value)

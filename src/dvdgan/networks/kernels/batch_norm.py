@@ -1,4 +1,4 @@
-"""Batch norm, gain and bias per sample, and ReLU in one, in few passes over memory."""
+"""Batch norm, gain and bias per sample, and ReLU, fused into few passes over memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def normalise(x: Tensor, mean: Tensor, var: Tensor, gain: Tensor, bias: Tensor, 
 def normalise_batch(
     x: Tensor, gain: Tensor, bias: Tensor, frames: int, per_step: bool, eps: float, replicated: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same with the statistics of the batch itself: of each time step, or of all frames together.
+    """The same with the statistics of the batch: of each time step, or of all frames together.
 
     If replicated, the batch is that of all replicas.
 
@@ -68,7 +68,7 @@ class _NormaliseBatch(torch.autograd.Function):
         rstd = torch.rsqrt(var + eps)
         scale = rstd * gain  # [T or 1, B or 1, C]
         y = _affine(centred, scale, bias - offset * scale, frames)
-        y = torch.clamp_min(y, 0, out=squares)  # into other memory: in its own it can take twice as long in bf16
+        y = torch.clamp_min(y, 0, out=squares)  # out of place: in place it can take twice as long in bf16
         ctx.save_for_backward(centred, y, gain, offset, rstd)
         ctx.frames, ctx.group, ctx.count, ctx.replicated = frames, group, count, replicated
         mean, var = mean.squeeze(1), var.squeeze(1)  # [T or 1, C]
@@ -94,7 +94,7 @@ class _NormaliseBatch(torch.autograd.Function):
 
 
 def _centre(x: Tensor, about: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """``[T * B, C, H, W]`` less ``[T or 1, 1, C]`` as x's precision has it, and what that rounding left over."""
+    """``[T * B, C, H, W]`` minus ``[T or 1, 1, C]`` rounded to x's precision, and the rounding error."""
     rounded = about.to(x.dtype)
     return _like(by_step(_lines(x), frames) - _along_lines(rounded, x), x), about - rounded
 
@@ -102,7 +102,7 @@ def _centre(x: Tensor, about: Tensor, frames: int) -> tuple[Tensor, Tensor]:
 def _pixel_sums(x: Tensor, frames: int) -> Tensor:
     """Sums over height and width, ``[T, B, C]`` in fp32 (or fp64), of ``[T * B, C, H, W]``.
 
-    They accumulate in fp32 and are rounded once to x's precision: asking for fp32 would copy all of x first.
+    PyTorch accumulates in fp32 and rounds once to x's precision; a result in fp32 would copy all of x first.
     """
     sums = x.sum((2, 3))
     return by_step(sums if sums.dtype == torch.float64 else sums.float(), frames)
@@ -121,7 +121,7 @@ def _lines(x: Tensor) -> Tensor:
 
 
 def _along_lines(numbers: Tensor, x: Tensor) -> Tensor:
-    """Numbers per channel ``[T or 1, B or 1, C]`` as they lie along the lines of x."""
+    """Numbers per channel ``[T or 1, B or 1, C]``, repeated along the lines of x."""
     return numbers.repeat(1, 1, x.shape[3]).unsqueeze(2) if _channels_last(x) else numbers.unsqueeze(3)
 
 

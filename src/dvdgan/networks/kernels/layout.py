@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def memory_layout(x: Tensor) -> torch.memory_format:
-    """Whether ``[N, C, H, W]`` lies in memory channels last, for tensors that are made like it."""
+    """Channels last or contiguous, whichever ``[N, C, H, W]`` is, for tensors of the same layout."""
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
 
 
 def gradient_like(x: Tensor) -> Tensor:
-    """``[N, C, H, W]`` as it is; its gradient arrives in its own memory layout, whatever layout the user of x has.
+    """``[N, C, H, W]`` unchanged; its gradient is brought into the memory layout of x.
 
-    The discriminators' gradient of a clip has another layout than G's last convolution, whose backward pass then took
+    The discriminators' gradient of a clip has another layout than G's last convolution, whose backward pass would take
     three times as long.
     """
     return _GradientLike.apply(x)

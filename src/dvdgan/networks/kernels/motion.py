@@ -1,6 +1,6 @@
-"""What moves a recurrence's state, over all time steps: predicted offsets and a bilinear warp, and their gradients.
+"""Moving a recurrence's state, over all time steps: predicted offsets, a bilinear warp, and their gradients.
 
-m = relu(motion_h * h + motion_x * x + bias),  o = offsets * m + bias,  w = h at (place + o)
+m = relu(motion_h * h + motion_x * x + bias),  o = offsets * m + bias,  w = h at (position + o)
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Motion:
         self._warp = _Warp(like)
 
     def move(self, t: int, h: Tensor | None) -> Tensor:
-        """State ``[B, hidden, H, W]`` before step t to w; None is zero, wherever it moves."""
+        """State ``[B, hidden, H, W]`` before step t to w; None is zero, which moving does not change."""
         w = self.warped[t]
         if h is None:
             return w.zero_()
@@ -80,7 +80,7 @@ class MotionBackward:
 
 
 class _Warp:
-    """`dvdgan.networks.recurrent.warp` and its gradients, for pictures like one.
+    """`dvdgan.networks.recurrent.warp` and its gradients, for pictures of one size, type and device.
 
     Args:
         like: ``[B, C, H, W]``.
@@ -88,13 +88,13 @@ class _Warp:
 
     def __init__(self, like: Tensor) -> None:
         height, width = like.shape[2:]
-        self._dtype = torch.promote_types(like.dtype, torch.float32)  # bf16 has no room for places
+        self._dtype = torch.promote_types(like.dtype, torch.float32)  # bf16 is too coarse for positions
         down, right = (torch.arange(n, device=like.device, dtype=self._dtype) for n in (height, width))
         self._places = torch.stack(torch.meshgrid(right, down, indexing="xy"), -1) + 0.5  # [H, W, 2]
         self._halves = torch.tensor([width, height], device=like.device, dtype=self._dtype) / 2
 
     def __call__(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """``[B, C, H, W]`` sampled at each place plus its offset ``[B, 2, H, W]``, in fp32."""
+        """``[B, C, H, W]`` sampled at each position plus its offset ``[B, 2, H, W]``, in fp32."""
         return torch.ops.aten.grid_sampler_2d(x.to(self._dtype), self._grid(offsets), *_SAMPLING)
 
     def gradients(self, dy: Tensor, x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ class _Warp:
 
 
 def room_for(like: Tensor, channels: int) -> Tensor:
-    """Memory of the type and layout of ``[T, B, C, H, W]``, with another number of channels."""
+    """An empty tensor of the type and layout of ``[T, B, C, H, W]``, with another number of channels."""
     steps, batch, _, height, width = like.shape
     return torch.empty(
         (steps * batch, channels, height, width),

@@ -1,8 +1,8 @@
-"""Kernels that convolve many times over, laid out once for the processor.
+"""Packed kernels: reordered once into oneDNN's layout, for many convolutions.
 
-oneDNN, which convolves on CPUs, brings a kernel into a blocked layout of its own at every call. In a recurrence the
-same kernel runs at every step over few pixels, where that costs as much as the convolution itself: here it is done
-once. Where oneDNN does not convolve, `torch.nn.functional.conv2d` does.
+oneDNN, which convolves on CPUs, reorders a kernel into its own blocked layout at every call. In a recurrence the same
+kernel runs at every step on few pixels, where that costs as much as the convolution itself: here it is done once. Where
+oneDNN is not used, `torch.nn.functional.conv2d` convolves.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _ONE = [1, 1]  # stride and dilation
 
 
 class PackedKernel:
-    """A 3x3 convolution with same padding and no bias; it keeps no gradients.
+    """A 3x3 convolution with same padding, without bias and without gradients.
 
     Args:
         kernel: ``[out, in, 3, 3]``.
-        like: a tensor of the device, type and memory layout of those that will be convolved, ``[N, in, H, W]``.
+        like: ``[N, in, H, W]``, of the device, type, size and memory layout of the later inputs.
     """
 
     def __init__(self, kernel: Tensor, like: Tensor) -> None:
@@ -41,7 +41,7 @@ class PackedKernel:
         return torch.ops.mkldnn._convolution_pointwise(x, self._packed, None, _PAD, _ONE, _ONE, 1, "none", [], "")
 
     def add_to(self, y: Tensor, x: Tensor, relu: bool = False) -> Tensor:
-        """``y += convolved x`` in place, with ``relu`` clipped at zero; returns y."""
+        """``y += convolved x`` in place, then ReLU if ``relu``; returns y."""
         if self._packed is None:
             y += F.conv2d(x, self._kernel, padding=1)
             return y.relu_() if relu else y
@@ -57,7 +57,7 @@ def transposed(kernel: Tensor) -> Tensor:
 
 
 def can_pack(kernel: Tensor, like: Tensor) -> bool:
-    """Whether oneDNN convolves tensors like this one with its own layout of the kernel: on CPUs, channels last."""
+    """Whether oneDNN convolves tensors like this one with a packed kernel: on CPUs, channels last."""
     if kernel.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
         return False
     if kernel.dtype == torch.bfloat16:

@@ -1,7 +1,7 @@
-"""A convolution and the average pooling after it in one: the kernel is averaged, and the convolution has stride 2.
+"""A convolution fused with the average pooling after it: an averaged kernel, and stride 2.
 
-A 3x3 kernel becomes a 4x4 one over the large picture, with 16 products for each small pixel where there were 36, and
-the large picture that would be pooled is never made.
+A 3x3 kernel becomes a 4x4 one, with 16 products for each output pixel instead of 36, and the large picture that would
+be pooled is never computed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MOST_CHANNELS = 64
-"""Input channels up to which one 4x4 convolution is quicker than a 3x3 one and the pooling; see docs/speed.md."""
+"""Input channels up to which one 4x4 convolution is faster than a 3x3 one and the pooling; see docs/speed.md."""
 
 MOST_CHANNELS_1X1 = 32
-"""Of a 1x1 convolution, which has four times the products as a 2x2 one, instead of being run after the pooling."""
+"""The same for a 1x1 convolution: fused, as a 2x2 one, it has four times the products of one after the pooling."""
 
 
 def pooled_kernel(kernel: Tensor) -> Tensor:

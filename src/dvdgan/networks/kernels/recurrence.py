@@ -1,8 +1,8 @@
 """The loop over time of the ConvGRU and of the TrajGRU, unrolled in one autograd function.
 
 Each kernel is split into its state side and its input side. The input sides run once over all frames; only the state
-sides are in the loop, in a layout made once; a first state of zero is not convolved; and the gradients of the kernels
-are taken once for all frames.
+sides are in the loop, as packed kernels; a first state of zero is not convolved; and the gradients of the kernels are
+computed once for all frames.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def unroll(
     """States of all frames, ``[T * B, hidden, H, W]``, of the ConvGRU or TrajGRU in `dvdgan.networks.recurrent`.
 
     Args:
-        x: ``[T * B, in, H, W]``, in the type that convolves; if constant, ``[B, in, H, W]``.
+        x: ``[T * B, in, H, W]``, in the convolutions' type; if constant, ``[B, in, H, W]``.
         weights: kernels ``[hidden, hidden + in, 3, 3]`` of r, u and c, in x's type.
         biases: ``[hidden]`` of r, u and c.
         frames: T.
@@ -67,8 +67,8 @@ class _Unroll(torch.autograd.Function):
     With dh the gradient of a state h' = u . h + (1 - u) . c, from its own use and from the step after it:
     dc = (1 - u) . dh, masked where c = 0, and du = (h - c) . dh; d(r . h) is dc's input gradient, dr = h . d(r . h);
     the gradient of h is u . dh + r . d(r . h) + the input gradient of [dr; du] before their sigmoids. Only these input
-    gradients are in the loop; kernel gradients are taken once, over the frames as a batch, where the plain form takes
-    them at each step and sums them up in the precision of the activations.
+    gradients are in the loop; kernel gradients are computed once, over the frames as a batch, where the plain form
+    computes them at each step and sums them in the precision of the activations.
 
     Gates and candidates overwrite their projected inputs, and each convolution adds to what is there.
     """
@@ -112,7 +112,7 @@ class _Unroll(torch.autograd.Function):
             offsets_kernel: ``[2, hidden, 3, 3]``.
             offsets_bias: ``[2]``.
         """
-        # input sides, over all frames at once; what the loop makes of them will overwrite them
+        # input sides, over all frames at once; the loop overwrites them with its results
         hidden = candidate_h.shape[0]
         gates, candidates = (  # [T, B, 2 * hidden, H, W] and [T, B, hidden, H, W]
             every_step(F.conv2d(x, kernel, bias, padding=1), input_frames, frames)
@@ -215,13 +215,13 @@ class _Unroll(torch.autograd.Function):
 def input_gradients(
     x: Tensor, sides: list[tuple[Tensor, Tensor]], shared: bool, of_x: bool
 ) -> tuple[Tensor | None, list[tuple[Tensor, ...]]]:
-    """Gradients of x, if wanted, and of the kernel and bias of each input side, over all frames at once.
+    """Gradients of x, if needed, and of the kernel and bias of each input side, over all frames at once.
 
     Args:
         x: ``[T * B, in, H, W]``, or ``[B, …]`` where all frames share it.
         sides: gradient ``[T, B, out, H, W]`` and kernel of each.
-        shared: whether they do.
-        of_x: whether x's is wanted.
+        shared: whether all frames share x.
+        of_x: whether the gradient of x is needed.
     """
     if shared:
         sides = [(dy.sum(0, keepdim=True), kernel) for dy, kernel in sides]
@@ -237,7 +237,7 @@ def input_gradients(
 
 
 def every_step(projected: Tensor, input_frames: int, frames: int) -> Tensor:
-    """``[input_frames * B, C, H, W]`` to ``[T, B, C, H, W]``, memory of its own."""
+    """``[input_frames * B, C, H, W]`` to ``[T, B, C, H, W]``, in memory that may be overwritten."""
     steps = by_step(projected, input_frames)
     if input_frames == frames:
         return steps
@@ -255,6 +255,6 @@ def kernel_gradient(dy: Tensor, x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def convolution_backward(dy: Tensor, x: Tensor, kernel: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
-    """Gradients of a 3x3 convolution's input, kernel and bias, those that are wanted."""
+    """Gradients of a 3x3 convolution's input, kernel and bias, those that ``wanted`` says."""
     bias = [len(kernel)]
     return torch.ops.aten.convolution_backward(dy, x, kernel, bias, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, wanted)

@@ -1,7 +1,7 @@
-"""Spectral normalisation in few passes over the weight, in the order in which it lies in memory.
+"""Spectral normalisation in few passes over the weight, in memory order.
 
-A weight ``[out, in, ...]`` in channels last lies in memory as ``[out, ..., in]``: its plain matrix ``[out, rest]``
-would be a copy. Here the matrix keeps memory's order, and v is brought into that order instead.
+A weight ``[out, in, ...]`` in channels last is ``[out, ..., in]`` in memory: its matrix ``[out, rest]`` would be a
+copy. Here the matrix is in memory order, and v is reordered instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def power_iterate(weight: Tensor, u: Tensor, v: Tensor, iterations: int, eps: float) -> None:
-    """Move u ``[out]`` and v ``[rest]`` of a weight ``[out, ...]`` in place, as `SpectralWeight.power_iterate` does."""
+    """`SpectralWeight.power_iterate`: update u ``[out]`` and v ``[rest]`` of a weight ``[out, ...]`` in place."""
     matrix, row = _matrix(weight, weight), _row(v, weight)
     for _ in range(iterations):
         row = F.normalize(u @ matrix, dim=0, eps=eps)
@@ -39,7 +39,7 @@ class _DivideBySigma(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weight: Tensor, sigma: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(weight, sigma, u, v)
-        return torch.div(weight, sigma).to(dtype)  # into another type at once it would take four times as long
+        return torch.div(weight, sigma).to(dtype)  # a division with a result of another type takes four times as long
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -53,12 +53,12 @@ class _DivideBySigma(torch.autograd.Function):
 
 
 def _inputs_last(weight: Tensor) -> bool:
-    """Whether a weight ``[out, in, ...]`` lies in memory as ``[out, ..., in]``."""
+    """Whether a weight ``[out, in, ...]`` is ``[out, ..., in]`` in memory."""
     return weight.dim() > 2 and not weight.is_contiguous()
 
 
 def _matrix(tensor: Tensor, weight: Tensor) -> Tensor:
-    """A tensor of a weight's shape and layout as a matrix ``[out, rest]`` in the order of memory: a view."""
+    """A tensor of a weight's shape and layout as a matrix ``[out, rest]`` in memory order: a view."""
     return (tensor.movedim(1, -1) if _inputs_last(weight) else tensor).flatten(1)
 
 

@@ -1,7 +1,7 @@
-"""A 3x3 convolution after nearest-neighbour upsampling, without the fourfold work.
+"""A 3x3 convolution fused with the nearest-neighbour upsampling before it.
 
-Of the nine large pixels under the kernel at most four differ. A 2x2 kernel of sums over the small picture gives the
-same: one such kernel for each of the four pixels that a small pixel becomes, with 16 products where there were 36.
+Of the nine large pixels under the kernel at most four differ. A 2x2 kernel of sums on the small picture gives the same:
+one such kernel for each of the four pixels that a small pixel becomes, with 16 products instead of 36.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def upsampled_convolution(x: Tensor, kernel: Tensor, bias: Tensor | None, dtype:
         x: ``[N, in, H, W]``.
         kernel: ``[out, in, 3, 3]``; sums of its entries are rounded to `dtype` once.
         bias: ``[out]`` or None.
-        dtype: the type that convolves.
+        dtype: the type of the convolution.
 
     Returns:
         ``[N, out, 2 * H, 2 * W]``.

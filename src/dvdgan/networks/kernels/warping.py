@@ -1,7 +1,7 @@
 """The TSRU's loop over time, unrolled in one autograd function, as `recurrence` does for the ConvGRU.
 
-The input sides of the kernels run once over all frames; only the state sides are in the loop, in a layout made once; a
-first state of zero is neither convolved nor moved; and the gradients of the kernels are taken once for all frames.
+The input sides of the kernels run once over all frames; only the state sides are in the loop, as packed kernels; a
+first state of zero is neither convolved nor moved; and the gradients of the kernels are computed once for all frames.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def unroll_moving(
     """States of all frames, ``[T * B, hidden, H, W]``, of the TSRU in `dvdgan.networks.recurrent`.
 
     Args:
-        x: ``[T * B, in, H, W]``, in the type that convolves; if constant, ``[B, in, H, W]``.
+        x: ``[T * B, in, H, W]``, in the convolutions' type; if constant, ``[B, in, H, W]``.
         weights: kernels of ``motion``, ``offsets``, ``candidate`` and ``update``, in x's type.
         biases: of the same, ``[out]``.
         variant: ``c``, ``p`` or ``s``.
@@ -50,8 +50,8 @@ class _Unroll(torch.autograd.Function):
     """The loop over time; the equations are those of `dvdgan.networks.recurrent.TSRU`.
 
     With dh the gradient of a state h' = u . w + (1 - u) . c, from its own use and from the step after it:
-    dc = (1 - u) . dh, du = (w - c) . dh and dw = u . dh, to which the kernels that see c and w add; the warp's own
-    backward pass makes of dw the gradients of h and of the offsets. Only these are in the loop.
+    dc = (1 - u) . dh, du = (w - c) . dh and dw = u . dh, plus those through the kernels whose inputs are c and w; the
+    backward pass of the warp turns dw into the gradients of h and of the offsets. Only these are in the loop.
     """
 
     @staticmethod
@@ -95,7 +95,7 @@ class _Unroll(torch.autograd.Function):
             input_frames: how many frames of x there are: T or 1.
             frames: T.
         """
-        # input sides, over all frames at once; what the loop makes of them will overwrite them
+        # input sides, over all frames at once; the loop overwrites them with its results
         motions, candidates = (  # [T, B, hidden, H, W]
             every_step(F.conv2d(x, kernel, bias, padding=1), input_frames, frames)
             for kernel, bias in ((motion_x, motion_bias), (candidate_x, candidate_bias))

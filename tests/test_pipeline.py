@@ -24,6 +24,10 @@ def pipeline(model_dir):
     return dvdgan.load(model_dir, device="cpu")
 
 
+def test_public_names_are_there():
+    assert all(callable(getattr(dvdgan, name)) for name in dvdgan.__all__)
+
+
 def test_clips_are_uint8_and_named(pipeline):
     clips = pipeline(["dot", "sky"], num=3, seed=5)
     assert clips.video.shape == (3, 4, 32, 32, 3)

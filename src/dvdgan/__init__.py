@@ -16,7 +16,7 @@ _HOMES = {
     "Clips": "clips",
     "Pipeline": "pipeline",
     "load": "pipeline",
-    "load_config": "config_files",
+    "load_config": "config.files",
     "train": "training",
 }
 

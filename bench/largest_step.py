@@ -20,11 +20,13 @@ from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.training.batches import Batch
 from dvdgan.training.memory import fit
 from dvdgan.training.state import TrainingState
-from dvdgan.training.step import update_discriminators, update_generator
+from dvdgan.training.step import training_step
 
 
 class Noise:
     """In place of `dvdgan.training.batches.Batches`: clips of noise, classes at random."""
+
+    waited = 0.0
 
     def __init__(self, config: Config, device: torch.device) -> None:
         self._config, self._device = config, device
@@ -48,17 +50,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_flush_denormal(True)
     config, device = load_config(options.preset, options.fields), pick_device(options.device)
-    config, planned = fit(config, device)
+    checkpointing, planned = fit(config, device)
     t = config.training
     precision = "bf16" if t.precision == "auto" else t.precision
-    print(f"{device}, {torch.get_num_threads()} threads, {precision}, checkpointing {t.checkpointing}")
+    print(f"{device}, {torch.get_num_threads()} threads, {precision}, checkpointing {checkpointing}")
     if planned is not None:
         print(f"planned: {gib(planned.training_bytes)}, {planned.flops_step / 1e12:.4g} TFLOP", flush=True)
-    if t.checkpointing != "chunks":
+    if checkpointing != "chunks":
         keep_freed_memory()
 
     begun = time.perf_counter()
-    state = TrainingState(config, device, precision, "channels_last", t.checkpointing)
+    state = TrainingState(config, device, precision, "channels_last", checkpointing)
     print(f"networks: {time.perf_counter() - begun:.0f} s, {_peak(device)}", flush=True)
 
     # Adam's moments, as from the second step on.
@@ -68,11 +70,11 @@ def main() -> None:
         optimiser.step()
         optimiser.zero_grad()
 
+    classes = [str(number) for number in range(config.network.classes)]
     noise, used = Noise(config, device), time.process_time()
     begun = time.perf_counter()
-    real, fake, _ = update_discriminators(state, noise)  # type: ignore[arg-type]
-    print(f"discriminators: {time.perf_counter() - begun:.0f} s, {_peak(device)}", flush=True)
-    update_generator(state, noise, real, fake)  # type: ignore[arg-type]
+    metrics = training_step(state, noise, classes)  # type: ignore[arg-type]
+    print(f"discriminators: {metrics.seconds.d:.0f} s, generator: {metrics.seconds.g:.0f} s")
     seconds, used = time.perf_counter() - begun, time.process_time() - used
     print(f"a step: {seconds:.0f} s, {used:.0f} s of processor time; peak memory {_peak(device)}", flush=True)
 

@@ -44,8 +44,9 @@ from dvdgan.networks.recurrent import ConvGRU
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.sampling import latents, make_clips, settle_statistics
 from dvdgan.training.batches import Batch
+from dvdgan.training.generate import generate
 from dvdgan.training.state import TrainingState
-from dvdgan.training.step import discriminator_step, generate, generator_step
+from dvdgan.training.step import discriminator_step, generator_step
 from textbook import GRU, Norm, Textbook, UpBlock
 from timing import BUSY, OtherLoad, Timing, measure
 

@@ -78,7 +78,7 @@ def test_run_json(run, tmp_path, data):
     path = tmp_path / "run.json"
     shutil.copy(run / "config.yaml", tmp_path)
     path.write_text(json.dumps(data.draw(damaged(json.loads((run / "run.json").read_text())))))
-    read(path, lambda p: TrainingDirectory(p.parent).decided(), TrainingError)
+    read(path, lambda p: TrainingDirectory(p.parent).run_file(), TrainingError)
     assert read_record(tmp_path).run == tmp_path  # a report leaves out what it cannot read
 
 
@@ -189,6 +189,6 @@ def test_what_is_no_regular_file_keeps_nobody(run, tmp_path, name, how):
     if name.endswith(".json") or name.endswith(".yaml"):
         assert any(notice.startswith(name) for notice in record.notices)
     if name == "run.json":
-        assert read(path, lambda p: TrainingDirectory(copy).decided(), TrainingError) is None
+        assert read(path, lambda p: TrainingDirectory(copy).run_file(), TrainingError) is None
     if name == "checkpoints":
         assert read(path, load_checkpoint, CheckpointError) is None

@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from dvdgan.models import ModelError, check_model_place, load_model, remove_staging, save_model
+from dvdgan.model_place import check_model_place, remove_staging
+from dvdgan.models import ModelError, load_model, save_model
 from support.errors import refused
 
 

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, Literal, cast, get_args
 
 import numpy as np
+from PIL import Image
 
 from dvdgan.capacity import free_disk, gib
 from dvdgan.data.write.encode import clip_writer, signed_path
@@ -29,6 +30,8 @@ class OutputError(ValueError):
     """Clips that cannot be written so; the message is one line and names the mend."""
 
 
+OutputType = Literal["clips", "np", "pt", "pil"]
+
 Batch = tuple[range, Iterator[np.ndarray]]
 """Numbers of the clips of a batch, and their frames, some at a time: uint8 ``[b, t, H, W, 3]``, in order."""
 
@@ -44,7 +47,7 @@ class ClipStream:
         frames: T.
         size: height and width of a frame, in pixels.
         batches: makes the clips in order; called with the most clips that a batch may have, or None for no limit.
-        progress: if set, called with the number of frames made and that of all frames.
+        progress: if set, called with the number of frames that were made since it was last called.
         given: how many first frames were given and not made; mosaics and sheets mark them beside the picture.
     """
 
@@ -54,7 +57,7 @@ class ClipStream:
     frames: int
     size: int
     batches: Callable[[int | None], Iterator[Batch]]
-    progress: Callable[[int, int], None] | None = None
+    progress: Callable[[int], None] | None = None
     given: int = 0
 
     def __len__(self) -> int:
@@ -105,14 +108,11 @@ class ClipStream:
 
     def _counted(self, most: int | None) -> Iterator[Batch]:
         """The batches, reporting progress at each piece."""
-        made = 0
 
         def reported(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-            nonlocal made
             for piece in pieces:
-                made += piece.shape[0] * piece.shape[1]
                 if self.progress is not None:
-                    self.progress(made, len(self) * self.frames)
+                    self.progress(piece.shape[0] * piece.shape[1])
                 yield piece
 
         for numbers, pieces in self.batches(most):
@@ -212,6 +212,27 @@ class Clips:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter(self.video)
+
+    def as_type(self, output_type: OutputType) -> Any:
+        """The clips as ``output_type`` names them.
+
+        Args:
+            output_type: ``clips`` are these; ``np`` is float32 ``[N, T, H, W, 3]`` in [0, 1]; ``pt`` a tensor of the
+                same values, ``[N, T, 3, H, W]``; ``pil`` a list for each clip of the images of its frames.
+
+        Raises:
+            OutputError: none of these.
+        """
+        if output_type == "clips":
+            return self
+        if output_type == "pil":
+            return [[Image.fromarray(frame) for frame in clip] for clip in self]
+        if output_type not in get_args(OutputType):
+            raise OutputError(f"output_type is one of {', '.join(get_args(OutputType))}, not {output_type!r}")
+        from torch import from_numpy  # here, so that a command's checks of its output need no torch
+
+        scaled = self.video.astype(np.float32) / 255
+        return scaled if output_type == "np" else from_numpy(scaled).permute(0, 1, 4, 2, 3)
 
     def save(self, path: str | Path, scale: int = 1) -> list[Path]:
         """Write the clips; see `ClipStream.save`."""

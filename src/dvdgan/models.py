@@ -10,12 +10,8 @@ Built-in models are in ``dvdgan/builtin``; the name of such a directory is the n
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import math
-import os
-import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,23 +25,14 @@ from torch import Tensor
 from dvdgan.config import Config
 from dvdgan.config.files import ConfigError, parse_config
 from dvdgan.documents import DocumentError, open_regular, parse_yaml, read_json, read_text
+from dvdgan.model_place import DISCRIMINATORS, FORMAT, ModelError, replaced
 from dvdgan.networks import Generator
 from dvdgan.networks.batch_norm import BatchNormReLU
 from dvdgan.networks.statistics import STATISTICS
 
-FORMAT = "dvdgan-model"
 FORMAT_VERSION = "2"
-DISCRIMINATORS = "discriminators.safetensors"
-FILES = ("config.yaml", "model.safetensors", "classes.json", "card.md", DISCRIMINATORS)
 BUILTIN = Path(__file__).parent / "builtin"
 """Directory of the built-in models."""
-SCORES = "## Scores"
-"""The heading of a card's last part, which `dvdgan evaluate` writes."""
-UNMEASURED = "Not measured; `dvdgan evaluate --model THIS_DIRECTORY` does it and writes them here."
-
-
-class ModelError(ValueError):
-    """A model directory that cannot be used; the message is one line, names the file and says what to do."""
 
 
 @dataclass
@@ -78,11 +65,7 @@ def save_model(model: Model, directory: Path | str) -> None:
     Raises:
         ModelError: the path is a file, or a directory that is not a model.
     """
-    directory = Path(directory)
-    check_model_place(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
+    with replaced(Path(directory)) as staging:
         tensors = {name: value.detach().cpu().contiguous() for name, value in model.generator.state_dict().items()}
         for truncation, statistics in model.statistics.items():
             tensors |= {f"statistics/{truncation}/{name}": v.cpu().contiguous() for name, v in statistics.items()}
@@ -95,67 +78,6 @@ def save_model(model: Model, directory: Path | str) -> None:
         classes = {"classes": model.classes, "weights": model.class_weights}
         (staging / "classes.json").write_text(json.dumps(classes, indent=1, ensure_ascii=False), encoding="utf-8")
         (staging / "card.md").write_text(model.card, encoding="utf-8")
-        os.chmod(staging, 0o755)
-        if directory.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent))
-            retired.rmdir()  # Windows replaces no directory, not even an empty one
-            os.replace(directory, retired)
-            try:
-                os.replace(staging, directory)
-            except OSError:
-                os.replace(retired, directory)
-                raise
-            _remove_files(retired)
-        else:
-            os.replace(staging, directory)
-    finally:
-        _remove_files(staging)
-
-
-def check_model_place(directory: Path) -> None:
-    """Refuse a place where a model cannot be written, before any work.
-
-    Raises:
-        ModelError: the path is a file, a link, or a directory with other files than a model's.
-    """
-    if directory.is_symlink():
-        raise ModelError(f"{directory}: is a link; name the place that it leads to, or choose another one")
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
-        return
-    if not directory.is_dir() or not set(os.listdir(directory)) <= set(FILES) or not _is_ours(directory):
-        raise ModelError(
-            f"{directory}: exists and is not a model directory; move what is in it, or choose another place"
-        )
-
-
-def remove_staging(place: Path) -> None:
-    """Remove what a killed `save_model` left beside a model's place; a model that it moved aside is restored first."""
-    name = re.escape(place.name)
-    for left in place.parent.glob(f".{glob.escape(place.name)}-*"):
-        if re.fullmatch(rf"\.{name}-old-[a-z0-9_]{{8}}", left.name) and _is_ours(left) and not place.exists():
-            left.rename(place)
-        elif re.fullmatch(rf"\.{name}-(old-)?[a-z0-9_]{{8}}", left.name):
-            _remove_files(left)
-
-
-def _is_ours(directory: Path) -> bool:
-    """Whether the weights in it are a model's, of any version."""
-    try:
-        with open_regular(directory / "model.safetensors") as file:
-            length = int.from_bytes(file.read(8), "little")
-            return f'"{FORMAT} '.encode() in file.read(min(length, 1 << 24))
-    except (OSError, DocumentError):
-        return False
-
-
-def _remove_files(directory: Path) -> None:
-    """Remove a model's files, and the directory unless there is more in it."""
-    if directory.is_symlink():
-        return
-    with contextlib.suppress(OSError):
-        for name in FILES:
-            (directory / name).unlink(missing_ok=True)
-        directory.rmdir()
 
 
 def builtin_models() -> list[str]:
@@ -247,19 +169,12 @@ def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Mod
             f"({len(wrong)} tensors differ, such as {wrong[0]}); the two files come from different models"
         )
     generator.load_state_dict(tensors, assign=True)
-    statistics = {key: {name: value.to(device) for name, value in kept.items()} for key, kept in statistics.items()}
-    card_path = directory / "card.md"
-    card = _read_text(card_path) if card_path.exists() else ""
+    statistics = {key: {name: value.to(device) for name, value in some.items()} for key, some in statistics.items()}
+    card = ""
+    if (path := directory / "card.md").exists():
+        with _reading(path):
+            card = read_text(path)
     return Model(generator.to(device).eval().requires_grad_(False), config, classes, weights, statistics, card)
-
-
-def with_scores(card: str, scores: str = UNMEASURED) -> str:
-    """A card, Markdown, with these scores in place of earlier ones; by default it says that there are none."""
-    before, found, after = card.partition(f"{SCORES}\n")
-    if not found:
-        before = f"{before.rstrip()}\n\n"
-    rest = after[after.index("\n## ") :] if "\n## " in after else ""
-    return f"{before}{SCORES}\n\n{scores}\n{rest}"
 
 
 def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -280,11 +195,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise ModelError(str(error).splitlines()[0]) from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: damaged or not a safetensors file ({error})") from None
-
-
-def _read_text(path: Path) -> str:
-    with _reading(path):
-        return read_text(path)
 
 
 def _read_config(path: Path) -> Config:

@@ -11,33 +11,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dvdgan.clips import Batch, Clips, ClipStream
+from dvdgan.clips import Batch, ClipStream, OutputType
 from dvdgan.devices import pick_device
+from dvdgan.interpolation import check_way, way
 from dvdgan.models import Model, load_model, save_model
-from dvdgan.networks.statistics import load_statistics
-from dvdgan.requests import PipelineError, first_frames, label_indices, mixture_name, require_first_frames
+from dvdgan.requests import PipelineError, first_frames, futures, label_indices, require_first_frames
 from dvdgan.sampling import (
-    MOST_SETTLED,
     TruncationKind,
     chain_clips,
     largest_pass,
-    latents,
     loop_clips,
-    settle_statistics,
-    spherical,
     stream_clips,
 )
+from dvdgan.truncation import Truncations
 
 P = ParamSpec("P")
 
 
-def _arguments_of(
+def _made_from(
     stream: Callable[Concatenate[Pipeline, P], ClipStream],
-) -> Callable[[Callable[..., Clips]], Callable[Concatenate[Pipeline, P], Clips]]:
-    """Give a method that makes clips the signature of the one that streams them."""
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a method that makes clips the arguments of the one that streams them, and ``output_type``."""
 
-    def as_signed(method: Callable[..., Clips]) -> Callable[Concatenate[Pipeline, P], Clips]:
-        vars(method)["__signature__"] = signature(stream).replace(return_annotation="Clips")
+    def as_signed(method: Callable[..., Any]) -> Callable[..., Any]:
+        own = [argument for argument in signature(method).parameters.values() if argument.kind is argument.KEYWORD_ONLY]
+        whole = signature(stream)
+        arguments = [*whole.parameters.values(), *own]
+        vars(method)["__signature__"] = whole.replace(parameters=arguments, return_annotation="Any")
         return method
 
     return as_signed
@@ -50,11 +50,18 @@ class Pipeline:
         model: from `load_model`.
         precision: ``fp32``, in which a seed gives one clip whatever the batch, or ``bf16``, which is quicker.
         batch_size: most clips per forward pass; fewer where clips are large.
+
+    Raises:
+        PipelineError: an unknown precision, or a batch size below 1.
     """
 
     def __init__(self, model: Model, precision: str = "fp32", batch_size: int = 16) -> None:
+        if precision not in ("fp32", "bf16"):
+            raise PipelineError(f"precision must be fp32 or bf16, not {precision!r}")
+        if batch_size < 1:
+            raise PipelineError(f"batch_size must be 1 or more, not {batch_size}")
         self.model, self.precision, self.batch_size = model, precision, batch_size
-        self._settled: tuple[float, TruncationKind] | None = None
+        self._truncations = Truncations(model, precision, batch_size)
 
     @classmethod
     def from_pretrained(
@@ -72,10 +79,6 @@ class Pipeline:
             ModelError: the directory is not a model, or is damaged.
             PipelineError: an unknown precision, or a batch size below 1.
         """
-        if precision not in ("fp32", "bf16"):
-            raise PipelineError(f"precision must be fp32 or bf16, not {precision!r}")
-        if batch_size < 1:
-            raise PipelineError(f"batch_size must be 1 or more, not {batch_size}")
         return cls(load_model(model, pick_device(device)), precision, batch_size)
 
     def save_pretrained(self, directory: str | Path) -> None:
@@ -128,21 +131,20 @@ class Pipeline:
         count = num if num is not None else max(len(indices), 1)
         chosen = [indices[i % len(indices)] for i in range(count)] if indices else []
         names = [self.classes[index] for index in chosen] if chosen else ["clip"] * count
-        if generator is not None:
-            seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        seed = seed if generator is None else _drawn_seed(generator)
         seeds = list(range(seed, seed + count))
-        self._latents(seeds[:1], truncation, truncation_kind)  # refuses what is out of range
+        self._truncations.latents(seeds[:1], truncation, truncation_kind)  # refuses what is out of range
 
         def noise(part: slice) -> tuple[Tensor, Tensor | None]:
-            z = self._latents(seeds[part], truncation, truncation_kind)
+            z = self._truncations.latents(seeds[part], truncation, truncation_kind)
             return z, torch.tensor(chosen[part]) if chosen else None
 
         return self._stream(noise, names, seeds, truncation, truncation_kind, frames, loop=loop)
 
-    @_arguments_of(stream)
-    def __call__(self, *args: Any, **options: Any) -> Clips:
-        """Make clips; arguments and errors as of `stream`."""
-        return self.stream(*args, **options).read()
+    @_made_from(stream)
+    def __call__(self, *args: Any, output_type: OutputType = "clips", **options: Any) -> Any:
+        """Make clips; arguments and errors as of `stream`, result as of `Clips.as_type`."""
+        return self.stream(*args, **options).read().as_type(output_type)
 
     def stream_prediction(
         self,
@@ -153,6 +155,7 @@ class Pipeline:
         truncation: float = 1.0,
         frames: int | None = None,
         chain: bool = False,
+        generator: torch.Generator | None = None,
     ) -> ClipStream:
         """Predict from first frames (DVD-GAN-FP), when the clips are saved or read.
 
@@ -166,6 +169,7 @@ class Pipeline:
             truncation: one of those that the model has statistics for.
             frames: number of frames to make; by default what the model was trained for.
             chain: after each trained length, start anew from the last frames made; otherwise the recurrence continues.
+            generator: see `stream`.
 
         Returns:
             Clips, the given frames before the made ones.
@@ -178,29 +182,26 @@ class Pipeline:
         require_first_frames(self.model.config, True)
         if num < 1:
             raise PipelineError(f"num must be 1 or more, not {num}")
+        seed = seed if generator is None else _drawn_seed(generator)
         given = [first] if isinstance(first, (str, Path, np.ndarray)) else list(first)
         starts = np.stack([first_frames(one, self.model.config) for one in given])  # [S, D, size, size, 3]
-        indices: list[int | None] = list(label_indices(labels, self.classes)) or [None]
-        each = labels is not None and len(indices) == len(given)
-        pairs = [(start, index) for start in range(len(given)) for index in ([indices[start]] if each else indices)]
-        clips = [(start, index, seed + future) for start, index in pairs for future in range(num)]
-        names = ["clip" if index is None else self.classes[index] for _, index, _ in clips]
+        clips = futures(len(given), labels, self.classes, num, seed)
+        seeds = [clip.seed for clip in clips]
+        names = ["clip" if clip.label is None else self.classes[clip.label] for clip in clips]
 
         def noise(part: slice) -> tuple[Tensor, Tensor | None]:
-            some = clips[part]
-            z = self._latents([own for _, _, own in some], truncation, "scale")
-            return z, torch.tensor([index for _, index, _ in some]) if self.classes else None
+            z = self._truncations.latents(seeds[part], truncation)
+            return z, torch.tensor([clip.label for clip in clips[part]]) if self.classes else None
 
         def starting(part: slice) -> np.ndarray:
-            return starts[[start for start, _, _ in clips[part]]]
+            return starts[[clip.start for clip in clips[part]]]
 
-        seeds = [own for _, _, own in clips]
         return self._stream(noise, names, seeds, truncation, "scale", frames, starting, chain)
 
-    @_arguments_of(stream_prediction)
-    def predict(self, *args: Any, **options: Any) -> Clips:
-        """Predict from first frames; arguments and errors as of `stream_prediction`."""
-        return self.stream_prediction(*args, **options).read()
+    @_made_from(stream_prediction)
+    def predict(self, *args: Any, output_type: OutputType = "clips", **options: Any) -> Any:
+        """Predict from first frames; arguments and errors as of `stream_prediction`, result as of `Clips.as_type`."""
+        return self.stream_prediction(*args, **options).read().as_type(output_type)
 
     def stream_interpolation(
         self,
@@ -210,6 +211,7 @@ class Pipeline:
         truncation: float = 1.0,
         truncation_kind: TruncationKind = "scale",
         frames: int | None = None,
+        generator: torch.Generator | None = None,
     ) -> ClipStream:
         """Interpolate between seeds and between classes; clips are made when they are saved or read.
 
@@ -220,47 +222,25 @@ class Pipeline:
             truncation: see `stream`.
             truncation_kind: see `stream`.
             frames: see `stream`.
+            generator: gives as many seeds in their place.
 
         Raises:
             PipelineError: fewer than two seeds, or labels that are neither one nor as many as seeds.
         """
         require_first_frames(self.model.config, False)
-        seeds = list(seeds)
-        if len(seeds) < 2 or steps < 2:
-            raise PipelineError(
-                f"an interpolation needs two seeds or more and two steps or more, not {len(seeds)} and {steps}"
-            )
-        ends = self._latents(seeds, truncation, truncation_kind)
-        y_ends = None
-        if self.classes:
-            indices = label_indices(labels if labels is not None else 0, self.classes)
-            indices = indices * len(seeds) if len(indices) == 1 else indices
-            if len(indices) != len(seeds):
-                raise PipelineError(f"{len(indices)} classes for {len(seeds)} seeds: give one class, or one per seed")
-            y_ends = torch.eye(len(self.classes))[indices]
-        elif labels is not None:
-            label_indices(labels, self.classes)  # says that the model is unconditional
-        z, mixtures, names, nearest = [], [], [], []
-        for leg in range(len(seeds) - 1):
-            for fraction in np.linspace(0, 1, steps)[1 if leg else 0 :]:
-                z.append(spherical(ends[leg], ends[leg + 1], float(fraction)))
-                nearest.append(seeds[leg + round(float(fraction))])
-                if y_ends is not None:
-                    mixture = torch.lerp(y_ends[leg], y_ends[leg + 1], float(fraction))
-                    mixtures.append(mixture)
-                    names.append(mixture_name(mixture, self.classes))
-                else:
-                    names.append("clip")
+        check_way(seeds, steps)
+        seeds = [_drawn_seed(generator) for _ in seeds] if generator is not None else list(seeds)
+        found = way(self._truncations.latents(seeds, truncation, truncation_kind), seeds, labels, self.classes, steps)
 
         def noise(part: slice) -> tuple[Tensor, Tensor | None]:
-            return torch.stack(z[part]), torch.stack(mixtures[part]) if mixtures else None
+            return found.z[part], None if found.mixtures is None else found.mixtures[part]
 
-        return self._stream(noise, names, nearest, truncation, truncation_kind, frames)
+        return self._stream(noise, found.names, found.seeds, truncation, truncation_kind, frames)
 
-    @_arguments_of(stream_interpolation)
-    def interpolate(self, *args: Any, **options: Any) -> Clips:
-        """Interpolate between seeds and between classes; arguments and errors as of `stream_interpolation`."""
-        return self.stream_interpolation(*args, **options).read()
+    @_made_from(stream_interpolation)
+    def interpolate(self, *args: Any, output_type: OutputType = "clips", **options: Any) -> Any:
+        """Interpolate; arguments and errors as of `stream_interpolation`, result as of `Clips.as_type`."""
+        return self.stream_interpolation(*args, **options).read().as_type(output_type)
 
     def _stream(
         self,
@@ -288,7 +268,7 @@ class Pipeline:
             if generator.attends_over_time:
                 raise PipelineError("loop: this model attends over time, and its end would change with its length")
         if starting is not None:
-            self._settle(truncation, kind)  # refuses a truncation without statistics
+            self._truncations.settle(truncation, kind)  # refuses a truncation without statistics
 
         def pieces(part: slice, chunk: int) -> Iterator[np.ndarray]:
             z, y = noise(part)
@@ -299,7 +279,7 @@ class Pipeline:
             return make(generator, z, y, length, chunk, self.precision, starting(part))
 
         def batches(most: int | None) -> Iterator[Batch]:
-            self._settle(truncation, kind)
+            self._truncations.settle(truncation, kind)
             largest = largest_pass(generator)
             size = min(self.batch_size, most or self.batch_size, largest, len(names))
             chunk = max(1, min(length, largest // size, generator.frames))  # a clip of trained length is one pass
@@ -310,29 +290,9 @@ class Pipeline:
         given = config.network.first_frames
         return ClipStream(names, seeds, config.data.fps, shown, config.network.size, batches, given=given)
 
-    def _latents(self, seeds: Sequence[int], truncation: float, kind: TruncationKind) -> Tensor:
-        if min(seeds) < 0:
-            raise PipelineError(f"seeds must be 0 or more, not {min(seeds)}")
-        try:
-            return latents(seeds, self.model.generator.z_dim, truncation, kind)
-        except ValueError as error:
-            raise PipelineError(str(error)) from None
 
-    def _settle(self, truncation: float, kind: TruncationKind) -> None:
-        """Load the standing statistics of a truncation: the model's own, or estimated now."""
-        if self._settled == (truncation, kind):
-            return
-        known = self.model.statistics.get(truncation) if kind == "scale" or truncation == 1.0 else None
-        if known is not None:
-            load_statistics(self.model.generator, known)
-        elif self.model.config.network.first_frames:
-            there = ", ".join(f"{one:g}" for one in sorted(self.model.statistics, reverse=True))
-            raise PipelineError(f"truncation: this model brings statistics for {there}, not for {truncation:g}")
-        else:
-            weights = self.model.class_weights or None
-            batches, size = self.model.config.training.statistics_batches, min(self.batch_size, MOST_SETTLED)
-            settle_statistics(self.model.generator, weights, truncation, kind, batches, size, precision=self.precision)
-        self._settled = (truncation, kind)
+def _drawn_seed(generator: torch.Generator) -> int:
+    return int(torch.randint(2**31, (), generator=generator, device=generator.device))
 
 
 load = Pipeline.from_pretrained

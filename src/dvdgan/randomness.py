@@ -1,8 +1,8 @@
-"""Random numbers keyed by what they are for, never by what was drawn before.
+"""Random numbers that depend on what they are for, never on what was drawn before.
 
-Every random number in dvdgan comes from a generator whose key names its purpose: (seed, what, step, sample). Nothing
-then depends on batch size, on the number of workers, or on what was drawn for sample sheets, and a resumed run has the
-random numbers that an uninterrupted one would have had.
+Every random number in dvdgan comes from a generator that is seeded with its purpose: (seed, what, step, sample).
+Nothing then depends on batch size, on the number of workers, or on what was drawn for sample sheets, and a resumed run
+has the random numbers that an uninterrupted one would have had.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def numpy_generator(seed: int, purpose: str, *numbers: int) -> np.random.Generat
 
 
 def torch_generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
-    """A CPU `torch.Generator` seeded by the same key as `numpy_generator`'s."""
+    """A CPU `torch.Generator` with the seed of `numpy_generator`."""
     import torch  # here, so that rendering and reading clips need no torch
 
     state = numpy_generator(seed, purpose, *numbers).integers(0, 2**63 - 1)

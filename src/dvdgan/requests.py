@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -35,6 +36,35 @@ def label_indices(labels: str | int | Sequence[str | int] | None, classes: Seque
     if isinstance(labels, (str, int, np.integer)):
         labels = [labels]
     return [_label_index(label, classes) for label in labels]
+
+
+class Future(NamedTuple):
+    """A clip that goes on from first frames."""
+
+    start: int  # number of the first frames that it goes on from
+    label: int | None  # None without classes
+    seed: int
+
+
+def futures(
+    starts: int, labels: str | int | Sequence[str | int] | None, classes: Sequence[str], num: int, seed: int
+) -> list[Future]:
+    """The clips that go on from so many first frames: `num` for each start and class.
+
+    Args:
+        starts: how many first frames there are.
+        labels: as many as `starts` are one for each; otherwise each start goes on as all of them. None is all classes.
+        classes: the model's.
+        num: of each start and class.
+        seed: of the first one of each.
+
+    Raises:
+        PipelineError: an unknown class.
+    """
+    indices: list[int | None] = list(label_indices(labels, classes)) or [None]
+    each = labels is not None and len(indices) == starts
+    pairs = [(start, index) for start in range(starts) for index in ([indices[start]] if each else indices)]
+    return [Future(start, index, seed + future) for start, index in pairs for future in range(num)]
 
 
 def _label_index(label: str | int, classes: Sequence[str]) -> int:

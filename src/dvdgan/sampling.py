@@ -64,18 +64,6 @@ def _latent(rng: np.random.Generator, z_dim: int, truncation: float, kind: Trunc
     return z
 
 
-def spherical(a: Tensor, b: Tensor, fraction: float) -> Tensor:
-    """Spherical interpolation of two latents ``[z_dim]``, with the norm interpolated linearly."""
-    length_a, length_b = a.norm(), b.norm()
-    angle = torch.acos((torch.dot(a, b) / (length_a * length_b)).clamp(-1, 1))
-    if angle < 1e-4:
-        return torch.lerp(a, b, fraction)
-    direction = (
-        torch.sin((1 - fraction) * angle) * a / length_a + torch.sin(fraction * angle) * b / length_b
-    ) / torch.sin(angle)
-    return direction * torch.lerp(length_a, length_b, fraction)
-
-
 def to_uint8(clips: Tensor) -> np.ndarray:
     """Network clips ``[N, T, 3, H, W]`` in [−1, 1] to uint8 ``[N, T, H, W, 3]``."""
     pixels = clips.detach().float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)

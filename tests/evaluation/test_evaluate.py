@@ -10,6 +10,7 @@ import yaml
 
 from conftest import tiny_config, write_store
 from dvdgan import cli
+from dvdgan.card import UNMEASURED
 from dvdgan.cli.evaluation import publish
 from dvdgan.data import phenomena
 from dvdgan.data.dataset import ClipDataset
@@ -37,7 +38,6 @@ from dvdgan.evaluation.sets import Sets, _Pool, choose_sets
 from dvdgan.evaluation.settings import QUICK, SEEDS_APART, EvaluationSettings, parse_settings
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.evaluation.spaces import SomeFrames, pair_frames
-from dvdgan.models import UNMEASURED
 from dvdgan.report.evaluation.answers import headlines
 from dvdgan.report.evaluation.controls_table import main
 from dvdgan.training import train

@@ -16,8 +16,9 @@ from dvdgan.networks.recurrent import ConvGRU
 from dvdgan.training import step as training_step
 from dvdgan.training import train
 from dvdgan.training.batches import Batch
+from dvdgan.training.generate import generate
 from dvdgan.training.state import TrainingState
-from dvdgan.training.step import discriminator_step, generate, generator_step
+from dvdgan.training.step import discriminator_step, generator_step
 
 
 def convolutions(run):
@@ -138,7 +139,7 @@ def test_discriminators_learn_reused_clips_with_the_classes_that_these_were_made
     config = tiny_config(write_store(tmp_path / "store"), steps=4, d_steps=2, reuse_fakes=True, batch_size=8)
     train(config, tmp_path / "run", say=lambda text: None)
     assert len(updates["discriminator_step"]) == 8
-    for (_, _, fake, _), (_, _, made) in zip(updates["discriminator_step"][1::2], updates["generator_step"]):
+    for (_, _, fake, _), (_, _, made, *_) in zip(updates["discriminator_step"][1::2], updates["generator_step"]):
         assert fake is made
         assert fake.clips.requires_grad
     assert not any(fake.clips.requires_grad for _, _, fake, _ in updates["discriminator_step"][::2])

@@ -1,9 +1,8 @@
 import pytest
 
 from conftest import tiny_config
-from dvdgan.models import UNMEASURED, with_scores
+from dvdgan.card import UNMEASURED, card, with_scores
 from dvdgan.report.evaluation.card import write_scores
-from dvdgan.training.samples import card
 from support.records import example, prediction
 
 CARD = card(tiny_config("store"), ["dot", "bar"], {"Steps": "12"})

@@ -92,7 +92,7 @@ def on_entry(trap: Trap, owner: Any, name: str, act: Callable[..., None]) -> Non
 
 def in_descent(trap: Trap, optimiser: str, when: str) -> None:
     """Die in a descent: ``before`` the optimiser's step, ``after`` it, or at the ``end``."""
-    real = dvdgan.training.step._descend
+    real = dvdgan.training.step.descend
 
     def descend(state: TrainingState, name: str, *args: Any) -> Any:
         due = name == optimiser and trap.due()
@@ -105,7 +105,7 @@ def in_descent(trap: Trap, optimiser: str, when: str) -> None:
             die()
         return found
 
-    dvdgan.training.step._descend = descend
+    dvdgan.training.step.descend = descend
 
 
 def half_saved(trap: Trap, module: Any) -> None:

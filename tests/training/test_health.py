@@ -6,7 +6,7 @@ from dvdgan.config.training import HealthConfig
 from dvdgan.runs.events import in_lines
 from dvdgan.training.checks import SampleCheck
 from dvdgan.training.health import ADVICE, Monitor
-from dvdgan.training.metrics import AveragedMetrics, DiscriminatorMetrics
+from dvdgan.training.metrics import AveragedMetrics, DiscriminatorMetrics, StepSeconds
 
 HEALTHY = {
     "first_frame": 1.1,
@@ -38,7 +38,7 @@ def averages(values):
         motion_ratio_by_class={},
         first_frame=values["first_frame"],
         first_frame_real=values["first_frame_real"],
-        seconds={},
+        seconds=StepSeconds(0.0, 0.0, 0.0),
     )
 
 

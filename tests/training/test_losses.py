@@ -4,9 +4,10 @@ import torch
 from conftest import tiny_config
 from dvdgan.networks import TemporalDiscriminator
 from dvdgan.training.batches import Batch
+from dvdgan.training.generate import generate
 from dvdgan.training.losses import HingeLoss, LeCam, RelativisticLoss, gradient_penalty
 from dvdgan.training.state import TrainingState
-from dvdgan.training.step import discriminator_step, generate, generator_step
+from dvdgan.training.step import discriminator_step, generator_step
 
 
 def test_hinge_d_on_known_scores():

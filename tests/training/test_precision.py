@@ -11,7 +11,7 @@ from support.runs import quiet
 def test_what_is_set_is_not_measured(monkeypatch):
     monkeypatch.setattr("dvdgan.runs.precision.seconds_of", lambda *args: pytest.fail("measured"))
     chosen = precision.choose(tiny_config("x", precision="bf16", memory_format="channels_last"), torch.device("cpu"))
-    assert chosen == {"precision": "bf16", "memory_format": "channels_last"}
+    assert chosen == ("bf16", "channels_last")
 
 
 def test_the_quickest_wins(monkeypatch):
@@ -23,15 +23,15 @@ def test_the_quickest_wins(monkeypatch):
     }
     monkeypatch.setattr("dvdgan.runs.precision.seconds_of", lambda work, choice, device: times[choice])
     config = tiny_config("x", precision="auto", memory_format="auto")
-    assert precision.choose(config, torch.device("cpu")) == {"precision": "bf16", "memory_format": "channels_last"}
+    assert precision.choose(config, torch.device("cpu")) == ("bf16", "channels_last")
     config = tiny_config("x", precision="fp32", memory_format="auto")
-    assert precision.choose(config, torch.device("cpu")) == {"precision": "fp32", "memory_format": "channels_last"}
+    assert precision.choose(config, torch.device("cpu")) == ("fp32", "channels_last")
 
 
 def test_measuring_works_here():
     chosen = precision.choose(tiny_config("x", precision="auto", memory_format="auto"), torch.device("cpu"))
-    assert chosen["precision"] in ("fp32", "bf16")
-    assert chosen["memory_format"] in ("contiguous", "channels_last")
+    assert chosen.precision in ("fp32", "bf16")
+    assert chosen.memory_format in ("contiguous", "channels_last")
 
 
 def test_a_run_keeps_its_decision(store, tmp_path, monkeypatch):

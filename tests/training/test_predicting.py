@@ -16,7 +16,7 @@ from dvdgan.training import train
 from dvdgan.training.batches import Batch
 from dvdgan.training.export import export_model
 from dvdgan.training.state import TrainingState
-from dvdgan.training.step import discriminator_step, update_discriminators, update_generator
+from dvdgan.training.step import discriminator_step, training_step
 from support.runs import lines_of, quiet, tensors_of
 
 
@@ -28,6 +28,8 @@ def predicting(store, first_frames=1, **training) -> Config:
 
 class FixedBatches:
     """Real clips that are noise, and classes to generate that no real clip has."""
+
+    waited = 0.0
 
     def __init__(self, config):
         self.shape = (config.training.batch_size, config.network.frames, 3, config.network.size, config.network.size)
@@ -42,6 +44,15 @@ class FixedBatches:
         return torch.tensor([2, 2, 2])
 
 
+def generated(state, batches):
+    """The clips that G learns from at a training step."""
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dvdgan.training.step.measure_motion", lambda real, fake, classes: seen.append(fake))
+        training_step(state, batches, ["a", "b", "c"])
+    return seen[0]
+
+
 def state_of(config):
     return TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
 
@@ -50,9 +61,8 @@ def state_of(config):
 def test_clips_go_on_from_the_real_ones_of_the_same_step(reuse_fakes):
     config = predicting("store", first_frames=2, reuse_fakes=reuse_fakes)
     state, batches = state_of(config), FixedBatches(config)
-    real, fake, _ = update_discriminators(state, batches)
-    made, _ = update_generator(state, batches, real, fake)
-    assert real is batches.drawn[-1]
+    made = generated(state, batches)
+    real = batches.drawn[-1]
     assert torch.equal(made.clips[:, :2], real.clips[:, :2])
     assert not torch.isclose(made.clips[:, 2:], real.clips[:, 2:]).all()
     assert made.labels.tolist() == [0, 1, 0]
@@ -61,8 +71,8 @@ def test_clips_go_on_from_the_real_ones_of_the_same_step(reuse_fakes):
 def test_parts_of_a_batch_go_on_from_their_own_frames():
     config = predicting("store", accumulate=3)
     state, batches = state_of(config), FixedBatches(config)
-    real, _, _ = update_discriminators(state, batches)
-    made, _ = update_generator(state, batches, real, None)
+    made = generated(state, batches)
+    real = batches.drawn[-1]
     assert {tuple(c[0].flatten().tolist()) for c in made.clips} == {tuple(c[0].flatten().tolist()) for c in real.clips}
 
 

@@ -1,17 +1,30 @@
 """Nothing of a user's is lost by a training: not in a directory of theirs, nor in a run's, nor through links."""
 
-import os
-
 import pytest
 
 from conftest import tiny_config, write_store
 from dvdgan.training import TrainingError, train
 from dvdgan.training.directory import TrainingDirectory
+from dvdgan.training.run_file import RunFile
 from dvdgan.training.samples import remove_samples_after
 from support.errors import refused
 from support.runs import quiet
 
-METADATA = {"precision": "fp32", "memory_format": "contiguous", "threads": 1, "data": "ab"}
+RUN = RunFile(
+    precision="fp32",
+    memory_format="contiguous",
+    checkpointing="none",
+    threads=1,
+    torch="2",
+    device="cpu",
+    processes=1,
+    store="data",
+    data="ab",
+    clips=1,
+    classes=[],
+    class_weights=[],
+    config=tiny_config("clips"),
+)
 THEIRS = [
     *(".data/clip.mp4", ".database/rows.db", ".model-zoo/big.bin", ".data-2024.partial/clip.mp4", "data-3/index.json"),
     *(".download.iso.partial", "samples/.x.partial", "samples/.partial.png", "samples/step-00000099.notes.txt"),
@@ -35,7 +48,7 @@ def started(path):
     """The directory of a run, as it is before its first checkpoint."""
     directory = TrainingDirectory(path)
     with directory.locked():
-        directory.write(tiny_config("clips"), METADATA)
+        directory.write(RUN)
     return directory
 
 
@@ -58,14 +71,14 @@ def test_what_the_user_puts_beside_a_run_stays(tmp_path):
     with directory.locked():
         directory.remove_leftovers()
         remove_samples_after(directory.path / "samples", 3)
-        directory.write(tiny_config("clips"), METADATA)
+        directory.write(RUN)
     assert are_there(directory.path)
     assert (directory.path / "data-7" / "frames.u8").exists()
 
 
 def test_what_a_killed_training_left_goes(tmp_path):
     directory = started(tmp_path / "run")
-    left = [".run.json.partial", "checkpoints/.step-00000002.partial", "samples/.step-00000001.12-0a1b2c3d.partial.png"]
+    left = [f"{folder}.some.12-0a1b2c3d.partial.png" for folder in ("", "checkpoints/", "samples/")]
     for name in [*left, "samples/step-00000009.png", ".model-abcd_123/config.yaml"]:
         (directory.path / name).parent.mkdir(exist_ok=True)
         (directory.path / name).write_text("half")
@@ -74,7 +87,7 @@ def test_what_a_killed_training_left_goes(tmp_path):
         write_store(directory.path / "data-2", per_class=1)
         directory.remove_leftovers()
         remove_samples_after(directory.path / "samples", 3)
-        directory.write(tiny_config("clips"), METADATA)
+        directory.write(RUN)
     found = sorted(path.relative_to(directory.path).as_posix() for path in directory.path.rglob("*"))
     assert found == [".lock", "checkpoints", "config.yaml", "run.json", "samples"]
 
@@ -89,17 +102,6 @@ def test_a_run_writes_and_removes_nothing_through_links(store, tmp_path, name):
     (directory.path / name).unlink(missing_ok=True)
     target = there / "log.jsonl" if name in ("log.jsonl", ".lock") else there
     (directory.path / name).symlink_to(target)
-    with refused(TrainingError, f"{name}: is a link" if name != ".lock" else "lock"):
+    with refused(TrainingError, f"{name}: is a link" if name != ".lock" else "run: is neither empty nor a run"):
         train(tiny_config(store), directory.path, say=quiet)
     assert {path: path.stat().st_mtime_ns for path in there.rglob("*")} == before
-
-
-def test_partial_files_that_are_links_are_replaced_and_not_written_through(tmp_path):
-    directory = started(tmp_path / "run")
-    (tmp_path / "theirs").write_text("dear")
-    for name in (".run.json.partial", ".config.yaml.partial"):
-        os.symlink(tmp_path / "theirs", directory.path / name)
-    with directory.locked():
-        directory.write(tiny_config("clips"), METADATA)
-    assert (tmp_path / "theirs").read_text() == "dear"
-    assert not (directory.path / "run.json").is_symlink()

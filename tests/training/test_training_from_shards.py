@@ -18,10 +18,10 @@ def test_a_training_from_shards_goes_on_in_the_middle_of_an_epoch(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
 
-        def stopping(state, real, fake):
+        def stopping(state, *clips):
             if state.step == 0:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return generator_step(state, real, fake)
+            return generator_step(state, *clips)
 
         patch.setattr(training_step, "generator_step", stopping)
         with pytest.raises(Interrupted):

@@ -74,7 +74,7 @@ def _explain(error: Exception) -> int:
     from dvdgan.requests import PipelineError
     from dvdgan.runs.checkpoint import CheckpointError
     from dvdgan.runs.directory import TrainingError
-    from dvdgan.training import TrainingFailed
+    from dvdgan.training import Interrupted, TrainingFailed
 
     mistakes = (ConfigError, DataError, DeviceError, EvaluationError, ModelError, OutputError, PipelineError)
     parser_error: Any = error  # typer's, whose classes have had several homes
@@ -84,12 +84,17 @@ def _explain(error: Exception) -> int:
         else:
             say(f"error: {' '.join(parser_error.format_message().split())}", err=True)
         return 2
+    speaks = os.environ.get("RANK", "0") == "0"  # of several processes, one
+    if isinstance(error, Interrupted):
+        if speaks:
+            say(f"{error}; the same command resumes", err=True)
+        return 128 + error.signal
     line = " ".join(str(error).splitlines())  # a path may have several
     if isinstance(error, (TrainingFailed, CheckpointError, OSError)):
         say(f"error: {line}", err=True)
         return 1
     if isinstance(error, (*mistakes, DocumentError, ReportError, TrainingError)):
-        if not isinstance(error, ConfigError) or os.environ.get("RANK", "0") == "0":  # several processes read the same
+        if speaks or not isinstance(error, ConfigError):  # several processes read the same configuration
             say(f"error: {line}", err=True)
         return 2
     with tempfile.NamedTemporaryFile("w", prefix="dvdgan-", suffix=".txt", delete=False, encoding="utf-8") as file:

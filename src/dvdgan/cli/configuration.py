@@ -43,7 +43,7 @@ def plan(
             min=1e6, max=1e18, help="FLOP/s that an accelerator sustains; by default CPUs like this one, measured."
         ),
     ] = None,
-    clips: Annotated[
+    num_clips: Annotated[
         Optional[int], typer.Option(min=1, max=10**10, help="Clips of the training data, for its size on disk.")
     ] = None,
 ) -> None:
@@ -56,4 +56,4 @@ def plan(
         say(table({name: load_config(name, fields or []) for name in preset_names()}, devices, flops))
     else:
         assert preset is not None
-        say(in_lines(load_config(preset, fields or []), clips, devices, flops))
+        say(in_lines(load_config(preset, fields or []), num_clips, devices, flops))

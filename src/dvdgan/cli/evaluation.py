@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from dvdgan.cli.options import Device, Minutes, Source
+from dvdgan.config.model import FrozenModel
 from dvdgan.console import say
 from dvdgan.documents import DocumentError
 from dvdgan.evaluation.settings import QUICK, ClassifierSettings, EvaluationSettings, parse_settings, settings_help
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from dvdgan.evaluation.record import Evaluation
     from dvdgan.evaluation.shown import ShownClips
 
-_DATA = "How the data is read: data.* of `dvdgan fields`."
+
+def _settings(model: type[FrozenModel]) -> Any:
+    """The argument of a command that has settings of its own, and those of data."""
+    text = f"{settings_help(model)}\n\nHow the data is read: data.* of `dvdgan fields`."
+    return typer.Argument(metavar="[FIELD=VALUE]...", help=text)
 
 
 def evaluate(
-    fields: Annotated[
-        Optional[list[str]],
-        typer.Argument(metavar="[FIELD=VALUE]...", help=f"{settings_help(EvaluationSettings)}\n\n{_DATA}"),
-    ] = None,
+    fields: Annotated[Optional[list[str]], _settings(EvaluationSettings)] = None,
     model: Annotated[Optional[Path], typer.Option(help="A model directory (or a run's directory); or …")] = None,
     clips: Annotated[Optional[Path], typer.Option(help="… a folder of clips, a list of them, a packed store.")] = None,
     data: Annotated[
@@ -78,10 +80,7 @@ def publish(results: Evaluation, shown: ShownClips, out: Path) -> None:
 
 def train_classifier(
     data: Source,
-    fields: Annotated[
-        Optional[list[str]],
-        typer.Argument(metavar="[FIELD=VALUE]...", help=f"{settings_help(ClassifierSettings)}\n\n{_DATA}"),
-    ] = None,
+    fields: Annotated[Optional[list[str]], _settings(ClassifierSettings)] = None,
     out: Annotated[Path, typer.Option(help="The classifier's directory.")] = Path("classifier"),
     minutes: Minutes = None,
     device: Device = None,
@@ -92,12 +91,7 @@ def train_classifier(
     from dvdgan.config.files import override
     from dvdgan.evaluation.classifier.training import train_classifier as run
     from dvdgan.evaluation.inputs import store_size
-    from dvdgan.training import Interrupted
 
     settings, of_data = parse_settings(ClassifierSettings, fields or [], {"size": store_size(data) or 64})
     clips = override(Config(data=DataConfig(source=data)), of_data).data
-    try:
-        run(clips, out, settings, minutes, device, say=say)
-    except Interrupted as stop:
-        say(f"{stop}; the same command resumes", err=True)
-        raise typer.Exit(128 + stop.signal) from None
+    run(clips, out, settings, minutes, device, say=say)

@@ -18,7 +18,8 @@ Model = Annotated[
     str, typer.Option(help="A model directory, a run's directory, or the name of a built-in model (`dvdgan models`).")
 ]
 Run = Annotated[Path, typer.Option(help="A run's directory.")]
-Source = Annotated[str, typer.Option(help="`phenomena` (rendered), a folder or list of clips, or a packed store.")]
+SOURCE = typer.Option(help="`phenomena` (rendered), a folder or list of clips, or a packed store.")
+Source = Annotated[str, SOURCE]
 Device = Annotated[
     Optional[str], typer.Option(help="Such as cpu or cuda; by default the accelerator where there is one.")
 ]

@@ -23,6 +23,7 @@ class Precision(str, Enum):
     bf16 = "bf16"
 
 
+_TRUNCATION = "Below 1: less variety, better looks."
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Whole-number enlargement of the pixels.")]
 Fps = Annotated[
     Optional[float], typer.Option(min=0.1, max=1000, callback=a_number, help="Frames per second of the files.")
@@ -53,9 +54,7 @@ def generate(
     out: Annotated[
         Path, typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip).")
     ] = Path("clips.mp4"),
-    truncation: Annotated[
-        float, typer.Option(min=0, max=1000, callback=a_number, help="Below 1: less variety, better looks.")
-    ] = 1.0,
+    truncation: Annotated[float, typer.Option(min=0, max=1000, callback=a_number, help=_TRUNCATION)] = 1.0,
     truncation_kind: Annotated[
         Truncation, typer.Option(help="scale: standard deviation of z; resample: threshold on z.")
     ] = Truncation.scale,
@@ -115,9 +114,7 @@ def predict(
         Path,
         typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip, without marks)."),
     ] = Path("futures.mp4"),
-    truncation: Annotated[
-        float, typer.Option(min=0, max=1, callback=a_number, help="Below 1: less variety, better looks.")
-    ] = 1.0,
+    truncation: Annotated[float, typer.Option(min=0, max=1, callback=a_number, help=_TRUNCATION)] = 1.0,
     frames: Annotated[
         Optional[int], typer.Option(min=1, max=100_000, help="Frames to make; by default the model's.")
     ] = None,
@@ -142,14 +139,10 @@ def predict(
 
 def _write(clips: ClipStream, out: Path, scale: int, fps: float | None) -> None:
     """Make the clips into files, with a progress bar, and name these."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from dvdgan.data.progress import progress_bar
 
     clips.fps = fps or clips.fps
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("making frames", total=None)
-        clips.progress = lambda done, of: bar.update(task, completed=done, total=of)
+    with progress_bar("making frames", len(clips) * clips.frames) as clips.progress:
         written = clips.save(out, scale)
     for path in written:
         say(path)

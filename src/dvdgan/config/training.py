@@ -6,9 +6,9 @@ silent, the help says what was chosen.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from dvdgan.config.model import FrozenModel
 
@@ -136,7 +136,7 @@ class TrainingConfig(FrozenModel):
     stages: all but the inputs of residual blocks, recurrences and attentions; the same results to the last bit. chunks:
     G makes clips by chunks of time, an eighth of a clip each, and keeps only its states in between; least memory, and
     gradients that are the same to rounding; like stages where statistics or attention see several frames. auto: the
-    first of none, stages and chunks that fits into memory_gib, chosen when a run starts. true is stages, false none."""
+    first of none, stages and chunks that fits into memory_gib, chosen when a run starts."""
     memory_gib: float | None = Field(None, gt=0, le=1e6)
     """Memory of each process, in GiB, by which checkpointing=auto chooses; what needs more is refused. null: by what
     the device has free; refused is what needs more than it has in all."""
@@ -172,11 +172,6 @@ class TrainingConfig(FrozenModel):
     """Write the log to RUN/tensorboard as well; needs `pip install 'dvdgan[tensorboard]'`."""
     health: HealthConfig = Field(default_factory=HealthConfig)
     """The health checks."""
-
-    @field_validator("checkpointing", mode="before")
-    @classmethod
-    def _stages_or_none(cls, value: Any) -> Any:
-        return {True: "stages", False: "none"}.get(value, value) if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:

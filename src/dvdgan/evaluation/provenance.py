@@ -11,6 +11,7 @@ import scipy
 import torch
 
 import dvdgan
+from dvdgan.card import with_scores
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.features.weights import file_sha256
@@ -18,7 +19,7 @@ from dvdgan.evaluation.inputs import Inputs
 from dvdgan.evaluation.record import ClipList, Evaluated, Reference
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import EvaluationSettings
-from dvdgan.models import Model, with_scores
+from dvdgan.models import Model
 
 _NOT_LISTED = {"num", "size", "frames", "cache", "fvd_weights", "fvd_sha256", "inception_weights", "inception_sha256"}
 

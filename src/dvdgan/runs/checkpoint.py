@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dvdgan.atomic import atomic_path
 from dvdgan.documents import DocumentError, open_regular, parse_json, shortened
 from dvdgan.runs.retention import Retention, SavedCheckpoint
 
@@ -42,23 +43,16 @@ def save_checkpoint(directory: Path, step: int, tensors: dict[str, Tensor], numb
     Raises:
         OSError: it cannot be written; with ``errno.ENOSPC`` if the disk is full.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"step-{step:08d}.safetensors"
-    partial = directory / f".step-{step:08d}.partial"
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(numbers)
     about = {"format": FORMAT, "step": str(step), "numbers": text, "sha256": _digest(contiguous, text)}
-    partial.unlink(missing_ok=True)  # what a killed training left; a link would be written through
     try:
-        save_file(contiguous, partial, about)
-        _sync(partial)
-        os.replace(partial, path)
-        _sync(directory)
+        with atomic_path(path, synced=True) as partial:
+            save_file(contiguous, partial, about)
     except SafetensorError as error:
         full = is_disk_full(error)
         raise OSError(errno.ENOSPC if full else errno.EIO, f"cannot be written ({error})", str(path)) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -237,17 +231,3 @@ def _digest(tensors: dict[str, Tensor], numbers: str) -> str:
         digest.update(f"\n{name} {value.dtype} {list(value.shape)}\n".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on the disk."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    except OSError:  # Windows opens no directories
-        if path.is_dir():
-            return
-        raise
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

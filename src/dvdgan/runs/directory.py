@@ -110,14 +110,3 @@ class RunDirectory:
                     f"{self.path / name}: is a link, and a run writes nothing elsewhere; put what it leads to in its "
                     "place, or choose another --out"
                 )
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file so that it is there whole, on the disk, or as it was."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)  # what a killed training left; a link would be written through
-    with open(partial, "x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from dvdgan.atomic import atomic_path, write_all
 from dvdgan.documents import read_lines
 
 
@@ -34,7 +35,8 @@ class Log:
                     break
                 self.lines, end = self.lines + 1, end + len(line)
             if path.stat().st_nlink > 1:  # a copy by links keeps what this file is about to lose
-                _unlinked_copy(path)
+                with atomic_path(path, synced=True) as copy:
+                    shutil.copyfile(path, copy)
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by close; unbuffered: lines are whole or last)
         self._file.truncate(end)
         if self.lines < lines:
@@ -46,9 +48,7 @@ class Log:
         Raises:
             OSError: it cannot be written, with ``errno.ENOSPC`` if the disk is full.
         """
-        rest = memoryview((json.dumps(line) + "\n").encode())
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        write_all(self._file, (json.dumps(line) + "\n").encode())
         self.lines += 1
 
     def sync(self) -> None:
@@ -58,13 +58,6 @@ class Log:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _unlinked_copy(path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    shutil.copyfile(path, partial)
-    os.replace(partial, path)
 
 
 class Means:

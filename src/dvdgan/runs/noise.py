@@ -1,4 +1,4 @@
-"""Random numbers of a training's samples, keyed by (seed, purpose, number of the sample): see `dvdgan.randomness`."""
+"""Random numbers of a training's samples, from the seed, the purpose and the sample's number: `dvdgan.randomness`."""
 
 from __future__ import annotations
 

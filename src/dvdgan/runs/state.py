@@ -25,6 +25,12 @@ def number_of(numbers: Mapping[str, Any], name: str, *kinds: type, least: float 
     return value
 
 
+def _is_mean(entry: Any) -> bool:
+    """Whether it is the sum of some numbers, and how many they are."""
+    total, count = entry
+    return type(total) in (int, float) and type(count) is int and count > 0
+
+
 class RunState:
     """Networks, optimisers and counters; a training that has more extends it.
 
@@ -68,7 +74,7 @@ class RunState:
         """Take over what `tensors` and `numbers` gave. Live tensors stay where they are, and keep their layout.
 
         Raises:
-            CheckpointError: they are of other networks, or an earlier version's.
+            CheckpointError: they are of other networks, or no training's.
         """
         for key, value in self._live().items():
             if key not in tensors or tensors[key].shape != value.shape:
@@ -91,10 +97,8 @@ class RunState:
                     else value.to(like.device, copy=True)
                     for entry, value in state.items()
                 }
-        if not all(isinstance(group, dict) for group in number_of(numbers, "means", dict).values()):
-            raise CheckpointError("was written by an earlier version of dvdgan, between two lines of the log")
-        entries = [entry for group in numbers["means"].values() for entry in group.values()]
-        if not all(type(total) in (int, float) and type(count) is int and count > 0 for total, count in entries):
+        groups = number_of(numbers, "means", dict).values()
+        if not all(isinstance(group, dict) and all(map(_is_mean, group.values())) for group in groups):
             raise CheckpointError("has means that are none")
         self.step, self.lines = number_of(numbers, "step", int), number_of(numbers, "lines", int)
         self.seconds = number_of(numbers, "seconds", int, float)

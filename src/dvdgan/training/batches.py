@@ -15,6 +15,9 @@ from dvdgan.data.prefetch import Prefetcher
 from dvdgan.runs.noise import sample_numbers
 from dvdgan.sampling import from_uint8
 
+Rows = Sequence[int] | None
+"""Of a batch: those of a part of it, or all."""
+
 
 class Batch(NamedTuple):
     """Clips, real or generated."""
@@ -23,11 +26,23 @@ class Batch(NamedTuple):
     labels: Tensor | None  # [B] int64; None without classes
     start: int = 0  # number of the first frame, within the longer clips that they are windows of
 
-    def part(self, rows: Sequence[int] | None) -> Batch:
+    def part(self, rows: Rows) -> Batch:
         """Some of the clips; all of them for None."""
         if rows is None:
             return self
         return Batch(self.clips[rows], None if self.labels is None else self.labels[rows], self.start)
+
+    def detached(self) -> Batch:
+        """The clips without their graph, in fp32."""
+        return self._replace(clips=self.clips.detach().float())
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """The clips of the parts of a batch, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    labels = [part.labels for part in parts if part.labels is not None]
+    return Batch(torch.cat([part.clips for part in parts]), torch.cat(labels) if labels else None, parts[0].start)
 
 
 class Batches:

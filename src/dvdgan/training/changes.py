@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from dvdgan.config import Config
@@ -58,6 +58,6 @@ def differences(before: Config, after: Config, ignored: Set[str] = frozenset()) 
     }
 
 
-def in_words(changes: Changes) -> str:
+def in_words(changes: Mapping[str, Sequence[Any]]) -> str:
     """Changes as one line: ``field old -> new; ...``."""
     return "; ".join(f"{name} {old} -> {new}" for name, (old, new) in changes.items())

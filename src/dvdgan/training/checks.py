@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+from scipy import linalg
 
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
+from dvdgan.evaluation.metrics.frechet import Gaussian, frechet_distance, gaussian
 from dvdgan.training.hand_made import WEIGHTS, describe
 
 _FEWEST_REAL = 8  # real clips, in all, for a distance; of a class, for trusting its accuracy
@@ -63,11 +64,11 @@ class SampleCheck:
         known = list(self.diversity_by_class.values()) or overall
         if self.distance is None or not known:
             return self.distance
-        return _rounded(self.distance / float(np.sqrt(np.clip(np.median(known), 0.01, 1.0))))
+        return rounded(self.distance / float(np.sqrt(np.clip(np.median(known), 0.01, 1.0))))
 
 
 class SampleChecker:
-    """What real clips look like, in fixed hand-made features: tells samples' variety, classes and distance from real.
+    """What real clips look like, in fixed hand-made features: finds samples' variety, classes and distance from real.
 
     Use `SampleChecker.fit`. Nothing is random: equal clips give equal numbers.
 
@@ -98,7 +99,7 @@ class SampleChecker:
 
         self._classifier = _Classifier(points, labels) if enough and len(of_class) > 1 else None
         right = {k: self._classifier.held_out[rows] == k for k, rows in of_class.items()} if self._classifier else {}
-        real = {k: _rounded(hits.mean()) for k, hits in right.items() if len(hits) >= _FEWEST}
+        real = {k: rounded(hits.mean()) for k, hits in right.items() if len(hits) >= _FEWEST}
         good = max(_TRUSTED, (1 + 1 / max(1, len(of_class))) / 2)
         self.real_accuracy_by_class = {self._classes[k]: accuracy for k, accuracy in real.items()}
         self.usable_classes = tuple(
@@ -162,7 +163,7 @@ class SampleChecker:
         points = self._standardise(features)
         distance = None
         if self._gaussian is not None and len(clips) >= _FEWEST:
-            distance = _rounded(_frechet(self._gaussian, _gaussian(points @ self._axes)))
+            distance = rounded(frechet_distance(self._gaussian, _gaussian(points @ self._axes)) ** 0.5)
         diversity = {k: _ratio(_variety(layouts[labels == k]), real) for k, real in self._variety_by_class.items()}
         guesses = self._classifier(points) if self._classifier else labels
         known = [int(k) for k in np.unique(labels) if self._classifier and k in self._classifier.labels]
@@ -170,8 +171,8 @@ class SampleChecker:
             distance=distance,
             diversity=_ratio(_variety(layouts), self._variety),
             diversity_by_class={self._classes[k]: ratio for k, ratio in diversity.items() if ratio is not None},
-            accuracy=_rounded((guesses == labels)[np.isin(labels, known)].mean()) if known else None,
-            accuracy_by_class={self._classes[k]: _rounded((guesses[labels == k] == k).mean()) for k in known},
+            accuracy=rounded((guesses == labels)[np.isin(labels, known)].mean()) if known else None,
+            accuracy_by_class={self._classes[k]: rounded((guesses[labels == k] == k).mean()) for k in known},
         )
 
     def _standardise(self, features: np.ndarray) -> np.ndarray:
@@ -201,13 +202,14 @@ class _Classifier:
         for strength in _RIDGES if counts.max() >= _FEWEST else ():
             guesses = np.empty(len(labels), np.int64)
             for fold in range(_FOLDS):
-                out, kept = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-                weights = _solve(kernel[np.ix_(kept, kept)], strength * ridge[kept], targets[kept])
-                guesses[out] = self.labels[(kernel[np.ix_(out, kept)] @ weights).argmax(1)]
+                out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+                ridged = kernel[np.ix_(rest, rest)] + np.diag(strength * ridge[rest])
+                weights = linalg.solve(ridged, targets[rest], assume_a="pos")
+                guesses[out] = self.labels[(kernel[np.ix_(out, rest)] @ weights).argmax(1)]
             score = float(((guesses == labels) / counts[rows]).sum())
             if score > best:
                 best, chosen, self.held_out = score, strength, guesses
-        self._weights = _solve(kernel, chosen * ridge, targets)
+        self._weights = linalg.solve(kernel + np.diag(chosen * ridge), targets, assume_a="pos")
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """The class that each of points ``[M, D]`` is taken for, int64 ``[M]``."""
@@ -216,12 +218,6 @@ class _Classifier:
     def _kernel(self, points: np.ndarray) -> np.ndarray:
         squared = (points**2).sum(1)[:, None] + (self._points**2).sum(1) - 2 * points @ self._points.T
         return np.exp(-np.maximum(squared, 0) / self._width)
-
-
-def _solve(kernel: np.ndarray, ridge: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Solve ``(kernel + diag(ridge)) x = targets``."""
-    factor = torch.linalg.cholesky(torch.from_numpy(kernel + np.diag(ridge)))
-    return torch.cholesky_solve(torch.from_numpy(targets), factor).numpy()
 
 
 def _variety(layouts: np.ndarray) -> float | None:
@@ -241,30 +237,23 @@ def _variety(layouts: np.ndarray) -> float | None:
 
 
 def _ratio(samples: float | None, real: float | None) -> float | None:
-    return None if samples is None or real is None or real < _ALIKE else _rounded(samples / real)
+    return None if samples is None or real is None or real < _ALIKE else rounded(samples / real)
 
 
 def _principal_axes(points: np.ndarray) -> np.ndarray:
     """Orthonormal principal axes of points ``[N, D]`` with mean 0, ``[D, d]``: 32, and at most a quarter of N."""
     some = points[_evenly(len(points), _MOST_FOR_AXES)]
     values, vectors = np.linalg.eigh(some @ some.T)
-    kept = np.flatnonzero(values > 1e-9 * max(1.0, values[-1]))[::-1][: min(_COMPONENTS, len(points) // 4)]
-    return some.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+    largest = np.flatnonzero(values > 1e-9 * max(1.0, values[-1]))[::-1][: min(_COMPONENTS, len(points) // 4)]
+    return some.T @ (vectors[:, largest] / np.sqrt(values[largest]))
 
 
-def _gaussian(coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of ``[N, d]``, the covariances between axes shrunk by d / (d + N)."""
+def _gaussian(coordinates: np.ndarray) -> Gaussian:
+    """The Gaussian of ``[N, d]``, with the covariances between axes shrunk by d / (d + N)."""
     n, d = coordinates.shape
-    covariance = np.cov(coordinates, rowvar=False).reshape(d, d)
-    return coordinates.mean(0), (n * covariance + d * np.diag(np.diag(covariance))) / (n + d)
-
-
-def _frechet(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> float:
-    """Fréchet distance of two Gaussians (mean, covariance); not squared."""
-    values, vectors = np.linalg.eigh(a[1])
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b[1] @ root), 0)).sum()
-    return float(np.sqrt(max(0.0, ((a[0] - b[0]) ** 2).sum() + np.trace(a[1]) + np.trace(b[1]) - 2 * cross)))
+    plain = gaussian(coordinates)
+    deviations = np.diag(np.sqrt((plain.factor**2).sum(1)))
+    return Gaussian(plain.mean, np.concatenate([n**0.5 * plain.factor, d**0.5 * deviations], axis=1) / (n + d) ** 0.5)
 
 
 def _baseline(coordinates: np.ndarray, count: int) -> float:
@@ -272,8 +261,10 @@ def _baseline(coordinates: np.ndarray, count: int) -> float:
     distances = []
     for drawn, rest in ((coordinates[::2], coordinates[1::2]), (coordinates[1::2], coordinates[::2])):
         parts = max(1, len(drawn) // max(_FEWEST, count))
-        distances += [_frechet(_gaussian(rest), _gaussian(drawn[i::parts])) for i in range(min(parts, 4))]
-    return _rounded(float(np.mean(distances)))
+        distances += [
+            frechet_distance(_gaussian(rest), _gaussian(drawn[i::parts])) ** 0.5 for i in range(min(parts, 4))
+        ]
+    return rounded(float(np.mean(distances)))
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
@@ -281,6 +272,6 @@ def _evenly(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """Four significant digits, and nothing below a millionth, so that logs compare equal."""
     return round(float(f"{value:.4g}"), 6)

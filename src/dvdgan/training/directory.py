@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
+from dvdgan.atomic import atomic_path
 from dvdgan.config import Config
-from dvdgan.config.files import load_config, parse_config
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.sources import are_packed
@@ -17,17 +15,15 @@ from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
 from dvdgan.data.store.partial import is_packing, remove_abandoned, remove_own
 from dvdgan.documents import read_text
-from dvdgan.models import remove_staging
+from dvdgan.model_place import remove_staging
 from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, step_of
-from dvdgan.runs.directory import RunDirectory, TrainingError, replace_text
+from dvdgan.runs.directory import RunDirectory, TrainingError
 from dvdgan.training.changes import Changes, differences, in_words
-from dvdgan.training.run_file import STORE, read_decided
+from dvdgan.training.run_file import STORE, RunFile
 
 _PACKING = re.compile(r"\.data(-[0-9]{1,9})?\.partial")
 _ASIDE = re.compile(r"\.(data(?:-[0-9]{1,9})?)\.[0-9a-f]{8}\.(?:old|partial)")
-_LEFT = re.compile(  # by `replace_text`, `save_checkpoint` and `atomic_path`
-    r"\.(run\.json|config\.yaml|log\.jsonl|step-[0-9]{8,18})\.partial|\..+\.[0-9]+-[0-9a-f]{8}\.partial(\.\w+)?"
-)
+_LEFT = re.compile(r"\..+\.[0-9]+-[0-9a-f]{8}\.partial(\.\w+)?")  # by `atomic_path`
 
 
 class TrainingDirectory(RunDirectory):
@@ -41,18 +37,7 @@ class TrainingDirectory(RunDirectory):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._config, self._decided = path / "config.yaml", path / "run.json"
-
-    @property
-    def is_run(self) -> bool:
-        """Whether a training of this program has worked in the directory."""
-        return super().is_run or self._is_decided()
-
-    def _is_decided(self) -> bool:  # a run that was begun before directories were marked
-        try:
-            return bool(self.decided())
-        except TrainingError:
-            return False
+        self._config, self._run_file = path / "config.yaml", path / "run.json"
 
     @property
     def started(self) -> bool:
@@ -63,7 +48,7 @@ class TrainingDirectory(RunDirectory):
         """
         if not self.checkpoints:
             return False
-        for needed in (self._config, self._decided):
+        for needed in (self._config, self._run_file):
             if not needed.exists():
                 raise TrainingError(f"{needed}: missing beside checkpoints; start anew in another --out")
         return True
@@ -81,7 +66,7 @@ class TrainingDirectory(RunDirectory):
         Raises:
             TrainingError: a field that decides what is learned differs and may not; each difference is named.
         """
-        started = self._started_with()
+        started = self.run_file().config
         moved = started.data.source != config.data.source and self._same_source(started.data.source, config)
         changes = differences(started, config, {"data.source"} if moved else set())  # which clips they are counts
         if fixed := [name for name in changes if name.startswith("network.")]:
@@ -109,7 +94,7 @@ class TrainingDirectory(RunDirectory):
         if os.path.abspath(before) == os.path.abspath(source):
             return True
         if is_store(source):
-            return ClipStore.open(source).identity == self.decided()["data"]
+            return ClipStore.open(source).identity == self.run_file().data
         if not config.data.pack:
             return True  # `other_clips` compares them
         return are_packed(config.data, network.size, network.frames, self.store())
@@ -127,12 +112,12 @@ class TrainingDirectory(RunDirectory):
         Raises:
             TrainingError: they differ and may not, or have other classes.
         """
-        decided = self.decided()
-        if decided.get("classes", dataset.classes) != dataset.classes:
+        started = self.run_file()
+        if started.classes != dataset.classes:
             raise TrainingError(
                 f"{self.path} was started with clips of other classes; restore them, or use another --out"
             )
-        before, after = decided["data"], dataset.store.identity
+        before, after = started.data, dataset.store.identity
         if before == after:
             return {}
         if not override:
@@ -155,7 +140,7 @@ class TrainingDirectory(RunDirectory):
         Raises:
             TrainingError: it differs and may not.
         """
-        before = self.decided().get("evaluation", {}).get("classifier")
+        before = (self.run_file().evaluation or {}).get("classifier")
         if before == weights:
             return {}
         if not override:
@@ -184,7 +169,7 @@ class TrainingDirectory(RunDirectory):
         Raises:
             TrainingError: run.json is damaged.
         """
-        return self.path / self.decided().get("store", "data")
+        return self.path / self.run_file().store
 
     def new_store(self) -> Path:
         """A place for another store, beside the one that the run was started with."""
@@ -204,39 +189,28 @@ class TrainingDirectory(RunDirectory):
             with open(self._lock, "a", encoding="utf-8") as file:
                 file.write(f"{store.name}\n")
 
-    def write(self, config: Config, metadata: dict[str, Any]) -> None:
-        """Write the configuration, in which a resumed run may have changed what may change, and what goes with it.
+    def write(self, run: RunFile) -> None:
+        """Write what was decided, and the configuration, in which a resumed run may have changed what may change.
 
         ``run.json`` is what counts; ``config.yaml`` is written from it, to be read.
-
-        Args:
-            config: the settings from now on.
-            metadata: what `decided` is to give, and what reports want to know; JSON-serialisable.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        replace_text(self._decided, json.dumps(metadata | {"config": config.model_dump(mode="json")}, indent=1))
-        replace_text(self._config, config.to_yaml())
+        run.write(self._run_file)
+        with atomic_path(self._config, synced=True) as temporary:
+            temporary.write_text(run.config.to_yaml(), encoding="utf-8")
         for name in self.packed:  # stores that an override replaced, or that were never taken
-            if name != metadata.get("store", "data") and STORE.fullmatch(name) and is_store(self.path / name):
+            if name != run.store and STORE.fullmatch(name) and is_store(self.path / name):
                 remove_own(self.path / name)
         for left in self.path.glob(".data*.partial"):  # a packing that was given up
             if _PACKING.fullmatch(left.name) and is_packing(left):
                 remove_own(left)
 
-    def decided(self) -> dict[str, Any]:
-        """What was decided when the run started: precision, memory_format, threads, and the data's identity.
+    def run_file(self) -> RunFile:
+        """What ``run.json`` holds.
 
         Raises:
-            TrainingError: run.json is damaged.
+            TrainingError: it is missing or damaged.
         """
-        return read_decided(self._decided)
-
-    def _started_with(self) -> Config:
-        """The configuration that the run was started with, or that the last override left."""
-        decided = self.decided()
-        if "config" in decided:
-            return parse_config(decided["config"], str(self._decided))
-        return load_config(str(self._config))
+        return RunFile.read(self._run_file)
 
     def remove_leftovers(self) -> None:
         """Remove what a killed training left half-written; call it while `locked`.

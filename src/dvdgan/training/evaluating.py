@@ -26,6 +26,7 @@ from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
 from dvdgan.evaluation.real_clips import middle_windows, readable
 from dvdgan.runs.directory import TrainingError
+from dvdgan.training.checks import rounded
 from dvdgan.training.samples import shown_clips
 
 Measure = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
@@ -120,8 +121,8 @@ def _by_classifier(
     for note in classifier.notes(dataset.size, dataset.frames, dataset.stride):
         say(f"training.classifier: {note}")
     members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
-    plain, kept = middle_windows(dataset, "train", members), Cache(cache)
-    good = readable(plain, kept)
+    plain, features_of = middle_windows(dataset, "train", members), Cache(cache)
+    good = readable(plain, features_of)
     if len(good) < len(plain):
         say(
             f"{classifier.place}: {len(plain) - len(good)} of {len(plain)} training clips cannot be read and are "
@@ -135,7 +136,7 @@ def _by_classifier(
         ["mirrored", mirror.tolist()],
     )
     say(f"{classifier.place}: compares samples with {len(real)} training clips")
-    features = extract(real, classifier.features, kept)
+    features = extract(real, classifier.features, features_of)
     reference, few = gaussian(features), max(1, min(count, len(real) // 2))
 
     def between(rows: np.ndarray, others: np.ndarray) -> float | None:
@@ -151,12 +152,12 @@ def _by_classifier(
         text = f"the baseline is of {samples} against {others} of them, too high for {count} samples"
         say(f"training.classifier: {len(real)} training clips are few: {text}")
     held_out = classifier.about.get("accuracy", {}).get("clips")
-    share = _rounded(held_out["hits"] / held_out["of"]) if held_out else None
-    known = {"real_clips": len(real), "baseline": None if found.mean is None else _rounded(found.mean)}
+    share = rounded(held_out["hits"] / held_out["of"]) if held_out else None
+    known = {"real_clips": len(real), "baseline": None if found.mean is None else rounded(found.mean)}
     metadata |= {
         "classifier": classifier.weights_sha256,
         **known,
-        "floor_clips": samples,
+        "baseline_clips": samples,
         "held_out_fidelity": share,
     }
     numbers = np.array([classifier.classes.index(name) for name in dataset.classes])
@@ -167,10 +168,10 @@ def _by_classifier(
         of_class = {name: int(counts[k].sum()) for k, name in enumerate(classifier.classes) if counts[k].any()}
         right = {name: int(counts[k, k]) for k, name in enumerate(classifier.classes) if name in of_class}
         return {
-            "distance": _rounded(frechet_distance(reference, gaussian(seen))),
+            "distance": rounded(frechet_distance(reference, gaussian(seen))),
             **known,
-            "fidelity": _rounded(sum(right.values()) / len(clips)),
-            "fidelity_by_class": {name: _rounded(right[name] / of_class[name]) for name in of_class},
+            "fidelity": rounded(sum(right.values()) / len(clips)),
+            "fidelity_by_class": {name: rounded(right[name] / of_class[name]) for name in of_class},
             "clips": len(clips),
             "clips_by_class": of_class,
         }
@@ -194,15 +195,10 @@ def _by_behaviour(dataset: ClipDataset, metadata: dict[str, Any], say: Callable[
         rates = score(clips[:most], labels[:most], dataset.classes, limits)
         counts = {name: rate.of for name, rate in rates.items()}
         return {
-            "behaviours": _rounded(sum(rate.hits for rate in rates.values()) / sum(counts.values())),
-            "behaviours_by_class": {name: _rounded(rate.hits / rate.of) for name, rate in rates.items()},
+            "behaviours": rounded(sum(rate.hits for rate in rates.values()) / sum(counts.values())),
+            "behaviours_by_class": {name: rounded(rate.hits / rate.of) for name, rate in rates.items()},
             "behaviours_clips": sum(counts.values()),
             "behaviours_clips_by_class": counts,
         }
 
     return measure
-
-
-def _rounded(value: float) -> float:
-    """Four significant digits, so that logs compare equal."""
-    return float(f"{value:.4g}")

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import torch
 
-from dvdgan.config.files import load_config
 from dvdgan.devices import pick_device
-from dvdgan.models import check_model_place
+from dvdgan.model_place import check_model_place
 from dvdgan.runs.checkpoint import load_checkpoint, restore_from, saved_checkpoints
 from dvdgan.runs.directory import TrainingError
 from dvdgan.runs.retention import SavedCheckpoint
@@ -48,16 +47,14 @@ def export_model(
     directory = TrainingDirectory(run)
     if not directory.started:
         raise TrainingError(f"{run}: there is no run with a checkpoint here")
-    decided, config = directory.decided(), load_config(str(run / "config.yaml"))
-    if not decided.keys() >= {"class_weights", "classes", "clips"}:
-        raise TrainingError(f"{run / 'run.json'}: does not name the classes; resume the run once, which writes them")
+    started = directory.run_file()
     chosen = choose(saved_checkpoints(run / "checkpoints"), checkpoint, run)
     torch.set_flush_denormal(True)
-    torch.set_num_threads(decided["threads"])
-    state = TrainingState(config, where, decided["precision"], decided["memory_format"])
+    torch.set_num_threads(started.threads)
+    state = TrainingState(started.config, where, started.precision, started.memory_format)
     restore_from(chosen.path, state.restore, *load_checkpoint(chosen.path))
-    classes, weights = decided["classes"], decided["class_weights"]
-    summary = training_summary(state, decided["clips"], decided.get("started_from"))
+    classes, weights = started.classes, started.class_weights
+    summary = training_summary(state, started.clips, started.started_from)
     write_model(finished_generator(state, weights), state, classes, weights, out, summary, with_discriminators)
     return out
 

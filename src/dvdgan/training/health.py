@@ -19,8 +19,7 @@ from dvdgan.training.checks import SampleCheck
 from dvdgan.training.metrics import (
     DISCRIMINATORS,
     AveragedMetrics,
-    DiscriminatorUpdate,
-    GeneratorMetrics,
+    StepMetrics,
     values_of,
 )
 
@@ -240,13 +239,13 @@ class Monitor:
             events.append(Event(step, event, about, "cleared", text))
 
 
-def require_finite(run: Run, *updates: DiscriminatorUpdate | GeneratorMetrics | None) -> None:
+def require_finite(run: Run, metrics: StepMetrics) -> None:
     """Stop before anything of this step is saved.
 
     Raises:
-        TrainingFailed: a value is not finite.
+        TrainingFailed: a value is not finite; those of the first update that has such are named.
     """
-    for update in updates:
+    for update in (*metrics.discriminators, metrics.generator):
         if broken := [name for name, value in values_of(update) if not math.isfinite(value)]:
             step, advice = run.state.step, ADVICE["not finite"]
             event = Event(step, "not finite", None, "raised", f"{', '.join(broken)} not finite", advice)

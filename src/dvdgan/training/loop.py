@@ -6,8 +6,6 @@ import platform
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
 import torch
 
@@ -35,7 +33,8 @@ from dvdgan.training.data_stalls import DataStallNotice
 from dvdgan.training.directory import TrainingDirectory
 from dvdgan.training.evaluating import classifier_errors, open_classifier
 from dvdgan.training.health import require_finite
-from dvdgan.training.metrics import StepMetrics, add_to_means, averaged, measure_motion
+from dvdgan.training.metrics import add_to_means, averaged
+from dvdgan.training.run_file import Override, RunFile
 from dvdgan.training.samples import (
     finished_generator,
     keep_first_frames,
@@ -46,7 +45,7 @@ from dvdgan.training.samples import (
 )
 from dvdgan.training.start import decide, prepare, require_equal_shares
 from dvdgan.training.state import TrainingState
-from dvdgan.training.step import update_discriminators, update_generator
+from dvdgan.training.step import training_step
 from dvdgan.training.transfer import transfer
 from dvdgan.training.watching import SampleWatch
 
@@ -80,6 +79,7 @@ def train(
         Interrupted: a SIGINT, SIGTERM or SIGHUP came, to any process; everything is saved.
         SystemExit: with code 1, where another process failed and has said why.
         CheckpointError: no checkpoint can be used.
+        ConfigError: a step needs more memory than there is; the largest batch that fits is named.
         DataError: the clips cannot be used.
         DeviceError: there is no such device.
         ModelError: ``out/model`` holds something else than a model.
@@ -122,7 +122,8 @@ def _train_in(
 ) -> Path:
     # Refuse what can be refused before any work.
     require_equal_shares(config)
-    resuming, changes, store = distributed.from_main(lambda: prepare(directory, config, device, override))
+    prepared = distributed.from_main(lambda: prepare(directory, config, device, override, say))
+    changes = prepared.changes
     main = distributed.is_main()
     classifier = open_classifier(config.training.classifier, device) if main else None
 
@@ -133,9 +134,9 @@ def _train_in(
                 config.data,
                 config.network.size,
                 config.network.frames,
-                store,
+                prepared.store,
                 seed=config.training.seed,
-                keep=resuming or not main,  # a resumed run goes on with the clips that it started with
+                keep=prepared.resuming or not main,  # a resumed run goes on with the clips that it started with
                 say=say,
                 group=config.network.group,
             )
@@ -146,40 +147,41 @@ def _train_in(
                 classifier.require_classes(dataset.classes)
         say(dataset.summary())
         config = updated(config, network={"classes": len(dataset.classes)})
-        if resuming:
+        if prepared.resuming:
             changes |= directory.other_clips(dataset, override)
             if main:
                 weights = None if classifier is None else classifier.weights_sha256
                 changes |= directory.other_classifier(weights, override)
-        decided, changes = distributed.from_main(lambda: (decide(directory, config, device, changes, say), changes))
-        torch.set_num_threads(decided["threads"])
-        decided["store"] = store.name
-        return _train_on(dataset, classifier, directory, config, device, minutes, say, changes, decided)
+        decided, changes = distributed.from_main(
+            lambda: (decide(directory, config, device, dataset, prepared, say), changes)
+        )
+        torch.set_num_threads(decided.threads)
+        return _train_on(dataset, classifier, directory, decided, device, minutes, say, changes)
 
 
 def _train_on(
     dataset: ClipDataset,
     classifier: Classifier | None,
     directory: TrainingDirectory,
-    config: Config,
+    decided: RunFile,
     device: torch.device,
     minutes: float | None,
     say: Callable[[str], None],
     changes: Changes,
-    decided: dict[str, Any],
 ) -> Path:
-    out, t, weights, main = directory.path, config.training, dataset.class_weights, distributed.is_main()
+    config, out, weights, main = decided.config, directory.path, dataset.class_weights, distributed.is_main()
+    t = config.training
 
     # Set up what samples are compared with.
     watch = SampleWatch(dataset, classifier, t.health, out / "evaluation", say) if main else None
 
     # Set up the training state.
-    if decided["checkpointing"] != "chunks":  # which is for those that are short of memory
+    if decided.checkpointing != "chunks":  # which is for those that are short of memory
         keep_freed_memory()
-    state = TrainingState(config, device, *(decided[name] for name in ("precision", "memory_format", "checkpointing")))
+    state = TrainingState(config, device, decided.precision, decided.memory_format, decided.checkpointing)
     if t.start_from is not None and not directory.started:
-        decided["started_from"] = transfer(t.start_from, state, dataset.classes)
-        shares = ", ".join(f"{100 * share:.0f} % of {name}" for name, share in decided["started_from"]["taken"].items())
+        decided.started_from = transfer(t.start_from, state, dataset.classes)
+        shares = ", ".join(f"{100 * share:.0f} % of {name}" for name, share in decided.started_from.taken.items())
         say(f"started from {t.start_from}: {shares}")
 
     if not directory.started and main:
@@ -193,14 +195,14 @@ def _train_on(
     state.join()
     if run.resumed and main:
         remove_samples_after(out / "samples", state.step)
-    overrides = decided.setdefault("overrides", [])
     if changes:
-        overrides.append({"step": state.step, "changes": {name: list(pair) for name, pair in changes.items()}})
+        pairs = {name: list(pair) for name, pair in changes.items()}
+        decided.overrides.append(Override(step=state.step, changes=pairs))
         say(f"override: {in_words(changes)}")
     if watch is not None:
-        clips = {"data": dataset.store.identity, "clips": len(dataset)}
-        classes = {"classes": dataset.classes, "class_weights": weights}
-        directory.write(config, {**decided, **clips, **classes, **watch.metadata})
+        decided.baseline, decided.real_accuracy_by_class = watch.baseline, watch.real_accuracy_by_class
+        decided.evaluation = watch.evaluation
+        directory.write(decided)
     if main and (state.step == 0 or "data" in changes):
         write_real_samples(dataset, config, out / "samples")
 
@@ -211,32 +213,25 @@ def _train_on(
         run.training(tensorboard=t.tensorboard),
         Prefetcher(dataset, t.batch_size, t.d_steps, state.step, share=sample_numbers(0, t.batch_size)) as reader,
     ):
-        for entry in overrides[state.noted_overrides :]:
-            run.write(Event(state.step, "override", None, "note", in_words(entry["changes"])).line())
-        state.noted_overrides = len(overrides)
+        for entry in decided.overrides[state.noted_overrides :]:
+            run.write(Event(state.step, "override", None, "note", in_words(entry.changes)).line())
+        state.noted_overrides = len(decided.overrides)
         batches = Batches(reader, dataset, t.batch_size, device)
         while run.goes_on:
             network = None
 
             # Update the discriminators, the generator and its average.
             rates = state.set_learning_rates()
-            start, batches.waited = perf_counter(), 0.0
-            real, fake, d_metrics = update_discriminators(state, batches)
-            middle = perf_counter()
-            require_finite(run, *d_metrics)
-            fake, g_metrics = update_generator(state, batches, real, fake)
-            seconds = {"data": batches.waited, "d": middle - start - batches.waited, "g": perf_counter() - middle}
+            metrics = training_step(state, batches, dataset.classes)
+            require_finite(run, metrics)
 
             # Measure and watch.
-            moved = measure_motion(real, fake, dataset.classes)
-            metrics = StepMetrics(d_metrics, g_metrics, moved, seconds)
             add_to_means(state.means, metrics)
-            require_finite(run, g_metrics)
             run.count_step()
-            if moved is not None:
-                state.monitor.moved(*moved.sums_by_class())
+            if metrics.motion is not None:
+                state.monitor.moved(*metrics.motion.sums_by_class())
             run.report(state.monitor.gradients(state.step, metrics.gradients()))
-            if notice := stalls.step(seconds["data"], sum(seconds.values())):
+            if notice := stalls.step(metrics.seconds.data, sum(metrics.seconds)):
                 run.display.note(notice)
 
             # Log.
@@ -251,7 +246,7 @@ def _train_on(
             # Write samples; before the checkpoint, which then holds that it was done.
             if watch is not None and (run.ended or run.due(t.sample_every)):
                 network = finished_generator(state, weights)
-                watch.look(run, state, network)
+                watch.sample(run, state, network)
 
             # Save a checkpoint.
             if run.ended or run.stopped or run.due(t.checkpoint_every):
@@ -260,13 +255,13 @@ def _train_on(
         # Write the last samples, if the run had ended before this start.
         if watch is not None and not run.stopped and state.sampled_step != state.step:
             network = finished_generator(state, weights)
-            watch.look(run, state, network)
+            watch.sample(run, state, network)
             run.save(again=True)
 
     # Write the model.
     if not main:
         return out / "model"
-    summary = training_summary(state, len(dataset), decided.get("started_from"))
+    summary = training_summary(state, len(dataset), decided.started_from)
     summary["Time"] += f" on {_machine(device)}"
     network = network or finished_generator(state, weights)
     write_model(network, state, dataset.classes, weights, out / "model", summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dvdgan.networks.layers import full_precision
 from dvdgan.runs.distributed import gathered
+
+
+class DiscriminatorLoss(NamedTuple):
+    """A discriminator's loss on some clips, and what it comes from; only the total has a graph."""
+
+    total: Tensor
+    plain: Tensor  # without penalties
+    real: Tensor  # scores [B] of the real clips of all processes
+    fake: Tensor  # the same of generated clips
+    penalty_real: Tensor | None  # R1, without its weight; None where it was not applied
+    penalty_fake: Tensor | None  # R2
 
 
 class HingeLoss:

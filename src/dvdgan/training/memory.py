@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-from typing import Any
 
 import torch
 
@@ -12,20 +11,25 @@ from dvdgan.config import Config
 from dvdgan.config.files import ConfigError, updated
 from dvdgan.devices import free_memory_of, memory_of
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
-from dvdgan.networks.checkpointing import CHUNKS, KINDS
+from dvdgan.networks.checkpointing import CHUNKS, KINDS, Checkpointing
 from dvdgan.plan import Plan, plan
 from dvdgan.runs.directory import TrainingError
 
 _BYTES = 4  # of a parameter
+_PLENTY = 1 << 30  # bytes, beyond what a process takes without any networks
+_TIMES = 50  # a step's memory, in units of the least that it needs, at the most
 _G_COPIES, _D_COPIES = 4, 2  # weights and a moment of Adam; G's gradient and average
 
 
-def check_memory(config: Config, device: torch.device) -> None:
+def check_memory(config: Config, device: torch.device) -> int:
     """Refuse what cannot fit, before anything is allocated. What passes may still need more than there is.
 
     Args:
         config: the configuration.
         device: where it is to train.
+
+    Returns:
+        Bytes that a step needs at the very least.
 
     Raises:
         TrainingError: networks, optimisers and the largest activations that a step must hold need more than there is.
@@ -62,12 +66,13 @@ def check_memory(config: Config, device: torch.device) -> None:
             f"training.batch_size: {batch} clips of {network.frames} frames of {network.size} px need more than "
             f"{gib(activations)} at once, and there are {gib(memory)}; set it lower (or network.frames, network.size)"
         )
+    return parameters + activations
 
 
-def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Config, Plan | None]:
+def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Checkpointing, Plan | None]:
     """Count what a training costs, choose what checkpointing=auto leaves open, refuse what a device cannot hold.
 
-    A batch that devices cannot share is not counted: the training itself refuses it, with what can be shared.
+    Where the kind of checkpointing is set, and memory is plenty, nothing is counted.
 
     Args:
         config: the configuration.
@@ -75,38 +80,36 @@ def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Config,
         devices: see `plan`; on CPUs all are taken to share this machine's memory.
 
     Returns:
-        The configuration, with the checkpointing that was chosen: of the kinds that fit into ``training.memory_gib``,
-        and into what the device has free, the quickest; if none does, the one that needs least. And its costs.
+        The kind of checkpointing: of those that fit into ``training.memory_gib``, and into what the device has free,
+        the quickest; if none does, the one that needs least. And its costs, if they were counted.
 
     Raises:
-        ConfigError: naming the largest batch that fits, if any does.
+        ConfigError: naming the largest batch that fits, if any does; or so many devices cannot share the batch.
         TrainingError: not even the networks fit.
     """
-    check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
+    at_least = check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
     t, cpu = config.training, device.type == "cpu"
     step, share = devices * t.accumulate * config.network.group, devices if cpu else 1
-    if t.batch_size % step:
-        return config, None
 
-    def counted(**changes: Any) -> tuple[Config, Plan]:
-        changed = updated(config, training=changes)
-        return changed, plan(changed, devices=devices, cpu=cpu)
+    def counted(kind: Checkpointing, batch: int) -> Plan:
+        return plan(updated(config, training={"checkpointing": kind, "batch_size": batch}), devices=devices, cpu=cpu)
 
     there = min(2**30 * (t.memory_gib or float("inf")), memory_of(device) / share)
     free = min(there, free_memory_of(device) / share)
-    kinds = KINDS if t.checkpointing == "auto" else (t.checkpointing,)
-    tried = []
+    if t.checkpointing != "auto" and max(_PLENTY, _TIMES * at_least) < free:
+        return t.checkpointing, None
+    kinds: tuple[Checkpointing, ...] = KINDS if t.checkpointing == "auto" else (t.checkpointing,)
+    plans: dict[Checkpointing, Plan] = {}
     for kind in kinds:
-        tried.append(counted(checkpointing=kind))
-        if tried[-1][1].training_bytes <= free:
-            return tried[-1]
-    least, found = min(tried, key=lambda pair: pair[1].training_bytes)
+        plans[kind] = counted(kind, t.batch_size)
+        if plans[kind].training_bytes <= free:
+            return kind, plans[kind]
+    least, found = min(plans.items(), key=lambda pair: pair[1].training_bytes)
     if found.training_bytes <= there:
         return least, found
 
     def too_large(steps: int) -> bool:
-        fewer = {"batch_size": steps * step, "checkpointing": least.training.checkpointing}
-        return counted(**fewer)[1].training_bytes > there
+        return counted(least, steps * step).training_bytes > there
 
     fits = bisect.bisect_left(range(1, t.batch_size // step), True, key=too_large) * step
     mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from dvdgan.runs.distributed import gathered
 from dvdgan.runs.log import Means
 from dvdgan.training.batches import Batch
+from dvdgan.training.losses import DiscriminatorLoss
 from dvdgan.training.motion import first_frame_jump, motion
 
 DISCRIMINATORS = {"spatial": "D_S", "temporal": "D_T"}
@@ -57,13 +59,21 @@ class MotionMetrics(NamedTuple):
         return _sums(self.real, self.real_classes), _sums(self.fake, self.fake_classes)
 
 
+class StepSeconds(NamedTuple):
+    """How long a training step took."""
+
+    data: float  # of waiting for clips
+    d: float  # of the discriminators' updates, without that
+    g: float  # of the generator's update
+
+
 class StepMetrics(NamedTuple):
     """What one training step measured."""
 
     discriminators: list[DiscriminatorUpdate]  # in turn
     generator: GeneratorMetrics | None  # None while only the discriminators learn
     motion: MotionMetrics | None  # None for images
-    seconds: dict[str, float]  # of waiting for data, and of the discriminators' and the generator's updates
+    seconds: StepSeconds
 
     def gradients(self) -> dict[str, float]:
         """The largest norm of each network's gradients."""
@@ -71,6 +81,49 @@ class StepMetrics(NamedTuple):
         for update in self.discriminators:
             norms |= {name: max(one.gradient, norms.get(name, 0.0)) for name, one in update.items()}
         return norms | ({} if self.generator is None else {"generator": self.generator.gradient})
+
+
+def discriminator_metrics(parts: Sequence[DiscriminatorLoss], gradient: Tensor) -> DiscriminatorMetrics:
+    """What one update of a discriminator measured: means over the parts of the batch and over the processes."""
+    penalties = {
+        "penalty_real": [part.penalty_real for part in parts if part.penalty_real is not None],
+        "penalty_fake": [part.penalty_fake for part in parts if part.penalty_fake is not None],
+    }
+    values = {
+        "loss": _mean(part.plain for part in parts),
+        "real": _mean(part.real.mean() for part in parts),
+        "fake": _mean(part.fake.mean() for part in parts),
+        "auc": _mean(pairs_ranked_rightly(part.real, part.fake) for part in parts),
+        "gradient": gradient,
+    }
+    return DiscriminatorMetrics(**_numbers(values | {name: _mean(found) for name, found in penalties.items() if found}))
+
+
+def generator_metrics(parts: Sequence[Mapping[str, Tensor]], gradient: Tensor) -> GeneratorMetrics:
+    """What one update of G measured: means over the parts of the batch and over the processes; losses by name."""
+    found = _numbers({name: _mean(part[name] for part in parts) for name in parts[0]} | {"gradient": gradient})
+    return GeneratorMetrics(gradient=found.pop("gradient"), losses=found)
+
+
+def _mean(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean(0)
+
+
+def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Scalars as numbers, their means over the processes; waits for the device, once."""
+    scalars = torch.stack([value.float() for value in values.values()])
+    return dict(zip(values, gathered(scalars[None]).mean(0).tolist()))
+
+
+def pairs_ranked_rightly(real: Tensor, fake: Tensor) -> Tensor:
+    """Share of pairs (real, fake) in which real scores higher, ties by half: 0.5 is chance, 1 tells all apart.
+
+    Args:
+        real: scores ``[B]`` or ``[B, 1]``.
+        fake: scores of the same shape.
+    """
+    difference = real.reshape(-1, 1) - fake.reshape(1, -1)
+    return (torch.sign(difference).mean() + 1) / 2
 
 
 def values_of(metrics: DiscriminatorUpdate | GeneratorMetrics | None) -> Iterator[tuple[str, float]]:
@@ -130,7 +183,7 @@ class AveragedMetrics:
     motion_ratio_by_class: dict[str, float]
     first_frame: float | None
     first_frame_real: float | None
-    seconds: dict[str, float]
+    seconds: StepSeconds
 
     def fields(self) -> dict[str, Any]:
         """The fields of the log's line."""
@@ -139,7 +192,7 @@ class AveragedMetrics:
             fields |= {"first_frame": self.first_frame, "first_frame_real": self.first_frame_real}
         if self.motion_ratio is not None:
             fields |= {"motion_ratio": self.motion_ratio, "motion_ratio_by_class": self.motion_ratio_by_class}
-        return fields | {"seconds": self.seconds}
+        return fields | {"seconds": self.seconds._asdict()}
 
     def __str__(self) -> str:
         losses = {name: one.loss for name, one in self.discriminators.items()}
@@ -149,44 +202,45 @@ class AveragedMetrics:
 
 
 def add_to_means(means: Means, metrics: StepMetrics) -> None:
-    """Take a step's metrics into the means, from which `averaged` takes them."""
+    """Take a step's metrics into the means, from which `averaged` takes them; groups have the names of their fields."""
     for update in metrics.discriminators:
         for name, one in update.items():
             for kind, value in one._asdict().items():
                 if value is not None:
-                    means.add(name, kind, value)
+                    means.add(f"discriminators.{name}", kind, value)
     if metrics.generator is not None:
         means.add("generator", "gradient", metrics.generator.gradient)
         for name, loss in metrics.generator.losses.items():
-            means.add("generator losses", name, loss)
-    for part, seconds in metrics.seconds.items():
+            means.add("generator.losses", name, loss)
+    for part, seconds in metrics.seconds._asdict().items():
         means.add("seconds", part, seconds)
     if (moved := metrics.motion) is not None:
-        for side, values, classes in (
-            ("motion of real clips", moved.real, moved.real_classes),
-            ("motion of generated clips", moved.fake, moved.fake_classes),
+        for group, values, classes in (
+            ("motion.real", moved.real, moved.real_classes),
+            ("motion.fake", moved.fake, moved.fake_classes),
         ):
-            means.add(side, "", *values)
+            means.add(group, "", *values)
             for value, name in zip(values, classes):
                 if name:
-                    means.add(side, name, value)
+                    means.add(group, name, value)
         if moved.first_frame:
-            means.add("first frame", "fake", *moved.first_frame)
-            means.add("first frame", "real", *moved.first_frame_real)
+            means.add("motion", "first_frame", *moved.first_frame)
+            means.add("motion", "first_frame_real", *moved.first_frame_real)
 
 
 def averaged(means: Means) -> AveragedMetrics:
     """Take the averages of all that `add_to_means` took in; the means start anew."""
     groups = means.take()
-    real, fake = groups.get("motion of real clips", {}), groups.get("motion of generated clips", {})
+    real, fake = groups.get("motion.real", {}), groups.get("motion.fake", {})
     ratios = {name: fake[name] / max(real[name], _STILL) for name in fake if name in real}
-    jump, g = groups.get("first frame", {}), groups.get("generator")
+    jump, g = groups.get("motion", {}), groups.get("generator")
+    of_discriminators = {name: groups.get(f"discriminators.{name}") for name in DISCRIMINATORS}
     return AveragedMetrics(
-        discriminators={name: DiscriminatorMetrics(**groups[name]) for name in DISCRIMINATORS if name in groups},
-        generator=None if g is None else GeneratorMetrics(groups["generator losses"], g["gradient"]),
+        discriminators={name: DiscriminatorMetrics(**group) for name, group in of_discriminators.items() if group},
+        generator=None if g is None else GeneratorMetrics(groups["generator.losses"], g["gradient"]),
         motion_ratio=ratios.pop("", None),
         motion_ratio_by_class=ratios,
-        first_frame=jump.get("fake"),
-        first_frame_real=jump.get("real"),
-        seconds=groups.get("seconds", {}),
+        first_frame=jump.get("first_frame"),
+        first_frame_real=jump.get("first_frame_real"),
+        seconds=StepSeconds(**groups["seconds"]),
     )

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dvdgan import __version__
+from dvdgan.card import card
 from dvdgan.config import Config
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
-from dvdgan.models import SCORES, UNMEASURED, Model, save_model
+from dvdgan.models import Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.randomness import numpy_generator
 from dvdgan.sampling import MOST_SETTLED, latents, make_clips, settle_statistics
+from dvdgan.training.run_file import StartedFrom
 from dvdgan.training.state import TrainingState
 
-SHOWN_CLASSES = 32
+SHOWN_CLASSES = 32  # most of them on a sheet
 _WRITTEN = re.compile(r"step-([0-9]{8}|[1-9][0-9]{8,17})\.(png|mp4)")
 CHECKED_PER_CLASS = 8  # at least, where there are so many classes that only some can be checked
 CHECK_SEED = 1_000_000_000  # far from the seeds of sheets and of evaluations
@@ -97,8 +97,7 @@ def write_samples(
     """
     per_class, classes = state.config.training.sample_clips, dataset.classes
     if classes:
-        shown = np.unique(np.linspace(0, len(classes) - 1, min(len(classes), SHOWN_CLASSES)).astype(int))
-        labels = torch.from_numpy(np.repeat(shown, per_class))
+        labels = torch.from_numpy(np.repeat(_shown_classes(classes), per_class))
         names = [classes[int(label)] for label in labels]
     else:
         labels, names = None, [f"seed {seed}" for seed in range(4 * per_class)]
@@ -106,6 +105,11 @@ def write_samples(
     first = first_frames(dataset, None if labels is None else labels.numpy(), state.config, len(names))
     clips = make_clips(network, z, labels, precision=state.precision, first=first)
     return _write(clips, names, folder / f"step-{step:08d}", state.config, per_class)
+
+
+def _shown_classes(classes: list[str]) -> np.ndarray:
+    """Numbers of the classes on sheets, int64: all, or as many as fit, evenly spaced."""
+    return np.unique(np.linspace(0, len(classes) - 1, min(len(classes), SHOWN_CLASSES)).astype(int))
 
 
 def watched_classes(weights: list[float], clips: int) -> np.ndarray:
@@ -181,9 +185,7 @@ def write_real_samples(dataset: ClipDataset, config: Config, folder: Path) -> No
     """Write ``real.png`` and ``real.mp4``: training clips, laid out as the samples are."""
     per_class = config.training.sample_clips
     if dataset.classes:
-        shown = np.unique(
-            np.linspace(0, len(dataset.classes) - 1, min(len(dataset.classes), SHOWN_CLASSES)).astype(int)
-        )
+        shown = _shown_classes(dataset.classes)
         groups = [(dataset.classes[int(k)], dataset.reference(int(k), per_class)) for k in shown]
     else:
         groups = [("clip", dataset.reference(0, 4 * per_class))]
@@ -233,7 +235,7 @@ def write_model(
     save_model(Model(network, state.config, classes, weights, statistics, text, discriminators), directory)
 
 
-def training_summary(state: TrainingState, clips: int, started_from: dict[str, Any] | None) -> dict[str, str]:
+def training_summary(state: TrainingState, clips: int, started_from: StartedFrom | None) -> dict[str, str]:
     """What a model's card says of its training, by heading.
 
     Args:
@@ -248,35 +250,6 @@ def training_summary(state: TrainingState, clips: int, started_from: dict[str, A
         "Time": f"{state.seconds / 60:.0f} minutes",
     }
     if started_from is not None:
-        before = f"{started_from['steps']} steps, {started_from['seconds'] / 60:.0f} minutes"
-        summary["Started from"] = Path(started_from["source"]).name + (f" ({before})" if started_from["steps"] else "")
+        before = f"{started_from.steps} steps, {started_from.seconds / 60:.0f} minutes"
+        summary["Started from"] = Path(started_from.source).name + (f" ({before})" if started_from.steps else "")
     return summary
-
-
-def card(config: Config, classes: list[str], summary: dict[str, Any]) -> str:
-    """A model card: what it makes, what it was trained on, for how long."""
-    network = config.network
-    what = "images" if network.frames == 1 else f"clips of {network.frames} frames"
-    command = "dvdgan generate --model THIS_DIRECTORY --num 4 --out clips.mp4"
-    if network.first_frames:
-        what += f", the first {network.first_frames} given," if network.first_frames > 1 else ", the first given,"
-        command = "dvdgan predict --model THIS_DIRECTORY --first picture.png --num 4 --out futures.mp4"
-    lines = [
-        f"# {config.name}",
-        "",
-        f"A DVD-GAN generator: {what} of {network.size}×{network.size} pixels, "
-        + (f"{len(classes)} classes: {', '.join(classes)}." if classes else "unconditional."),
-        "",
-        *[f"- {heading}: {text}" for heading, text in summary.items()],
-        f"- Written by dvdgan {__version__}",
-        "",
-        "```bash",
-        command,
-        "```",
-        "",
-        SCORES,
-        "",
-        UNMEASURED,
-        "",
-    ]
-    return "\n".join(lines)

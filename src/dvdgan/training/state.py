@@ -18,10 +18,12 @@ from dvdgan.networks.batch_norm import replicate_batch_norms
 from dvdgan.networks.checkpointing import Checkpointing, set_checkpointing
 from dvdgan.randomness import torch_generator
 from dvdgan.runs import distributed
+from dvdgan.runs.noise import SampleNoise, sample_numbers
 from dvdgan.runs.schedule import decay_factor
 from dvdgan.runs.state import RunState, number_of
 from dvdgan.sampling import MOST_SETTLED, FirstFrames
 from dvdgan.training.adam import Adam
+from dvdgan.training.batches import Rows
 from dvdgan.training.ema import WeightAverage
 from dvdgan.training.health import Monitor
 from dvdgan.training.losses import LeCam
@@ -61,12 +63,14 @@ class TrainingState(RunState):
     ) -> None:
         self.config, self.device, self.precision = config, device, precision
         network, t = config.network, config.training
-        self.generator = Generator(network, torch_generator(t.seed, "init/generator"))
+        self.generator = Generator(network, generator=torch_generator(t.seed, "init/generator"))
         self.discriminators: dict[str, Any] = {}
         if network.spatial is not None:
-            self.discriminators["spatial"] = SpatialDiscriminator(network, torch_generator(t.seed, "init/spatial"))
+            rng = torch_generator(t.seed, "init/spatial")
+            self.discriminators["spatial"] = SpatialDiscriminator(network, generator=rng)
         if network.temporal is not None:
-            self.discriminators["temporal"] = TemporalDiscriminator(network, torch_generator(t.seed, "init/temporal"))
+            rng = torch_generator(t.seed, "init/temporal")
+            self.discriminators["temporal"] = TemporalDiscriminator(network, generator=rng)
         networks = {"generator": self.generator, **self.discriminators}
         for net in networks.values():
             net.to(device)
@@ -123,6 +127,31 @@ class TrainingState(RunState):
         """Whether this is one of the run's first steps, in which G stays as it is."""
         return self.step < self.config.training.discriminators_first
 
+    @contextmanager
+    def discriminators_frozen(self) -> Iterator[None]:
+        """Give the discriminators' parameters no gradients: G learns through them."""
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(False)
+        yield
+        for discriminator in self.discriminators.values():
+            discriminator.requires_grad_(True)
+
+    def d_step(self, index: int) -> int:
+        """Number, over the whole run, of a discriminator step within the step that comes."""
+        return self.step * self.config.training.d_steps + index
+
+    def noise(self, kind: str, batch: int, rows: Rows) -> SampleNoise:
+        """Random numbers of this process's samples of a batch; see `SampleNoise`.
+
+        Args:
+            kind: ``d`` or ``g``, for whose step the batch is.
+            batch: number of it, of its kind, over the whole run.
+            rows: those of a part of the batch, or all.
+        """
+        t = self.config.training
+        numbers = sample_numbers(batch, t.batch_size)
+        return SampleNoise(t.seed, kind, numbers if rows is None else [numbers[row] for row in rows])
+
     def set_learning_rates(self) -> dict[str, float]:
         """Set G's and D's learning rates of the step that comes, and return them under their names in the log."""
         t = self.config.training
@@ -148,7 +177,7 @@ class TrainingState(RunState):
         """Take over what `tensors` and `numbers` gave.
 
         Raises:
-            CheckpointError: they are of other networks, or an earlier version's.
+            CheckpointError: they are of other networks, or no training's.
         """
         super().restore(tensors, numbers)
         for name, (real, fake) in numbers["lecam"].items():

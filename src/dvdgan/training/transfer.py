@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from dvdgan.runs.checkpoint import CheckpointError, load_checkpoint
 from dvdgan.runs.directory import TrainingError
 from dvdgan.runs.state import number_of
 from dvdgan.training.directory import TrainingDirectory
+from dvdgan.training.run_file import StartedFrom
 from dvdgan.training.state import TrainingState
 
 _BY_CLASS = ("embed.weight", "head.embed.weight")  # a row for each class
@@ -22,7 +22,7 @@ _SETTLE = 30  # power iterations after which the singular vectors fit weights th
 
 
 @torch.no_grad()
-def transfer(source: str, state: TrainingState, classes: list[str]) -> dict[str, Any]:
+def transfer(source: str, state: TrainingState, classes: list[str]) -> StartedFrom:
     """Put the parameters of another run, or of a model, into networks where names and shapes agree.
 
     Rows of class embeddings go by the classes' names. Optimisers and counters start anew.
@@ -34,14 +34,13 @@ def transfer(source: str, state: TrainingState, classes: list[str]) -> dict[str,
         classes: the names of the classes of this run.
 
     Returns:
-        For ``run.json`` and the card: ``source``, the ``steps`` and ``seconds`` that it was trained (0 if unknown), and
-        the share of each network's parameters that was ``taken``, from 0 to 1.
+        What was taken from where, for ``run.json`` and the card.
 
     Raises:
         TrainingError: there is neither a run nor a model, or nothing of the generator agrees.
         CheckpointError, ModelError: it is damaged.
     """
-    tensors, old_classes, about = _read(source)
+    tensors, old_classes, steps, seconds = _read(source)
     taken = {}
     for name, network in state.networks.items():
         agree, total = 0, 0
@@ -71,24 +70,22 @@ def transfer(source: str, state: TrainingState, classes: list[str]) -> dict[str,
         raise TrainingError(
             f"training.start_from: nothing of the generator of {source} fits this one; see its config.yaml"
         )
-    return {"source": source, **about, "taken": taken}
+    return StartedFrom(source=source, steps=steps, seconds=seconds, taken=taken)
 
 
-def _read(source: str) -> tuple[Mapping[str, Tensor], list[str], dict[str, Any]]:
-    """Tensors by network and name, the classes' names, and how long they were trained."""
+def _read(source: str) -> tuple[Mapping[str, Tensor], list[str], int, float]:
+    """Tensors by network and name, the classes' names, and the steps and seconds that they were trained."""
     run = TrainingDirectory(Path(source))
     if run.checkpoints:
         tensors, numbers = load_checkpoint(run.checkpoints[-1])
-        decided = run.decided()
-        if "classes" not in decided:
-            raise TrainingError(f"{run.path / 'run.json'}: does not name the classes; resume the run once")
-        before = decided.get("started_from") or {"steps": 0, "seconds": 0.0}
+        started = run.run_file()
         try:
             steps, seconds = number_of(numbers, "step", int), number_of(numbers, "seconds", int, float)
         except CheckpointError as error:
             raise CheckpointError(f"{run.checkpoints[-1]}: {error}; use another run") from None
-        about = {"steps": steps + before["steps"], "seconds": seconds + before["seconds"]}
-        return tensors, decided["classes"], about
+        if (before := started.started_from) is not None:
+            steps, seconds = steps + before.steps, seconds + before.seconds
+        return tensors, started.classes, steps, seconds
     model = load_model(source)
     tensors = {f"generator/{name}": value for name, value in model.generator.state_dict().items()}
-    return tensors | read_discriminators(source), model.classes, {"steps": 0, "seconds": 0.0}
+    return tensors | read_discriminators(source), model.classes, 0, 0.0

@@ -19,17 +19,19 @@ from dvdgan.training.state import TrainingState
 
 
 class SampleWatch:
-    """Draws samples, checks and evaluates them; what that needs of training clips is found once.
+    """Makes samples, checks and evaluates them; what that needs of training clips is found once.
 
     Args:
         dataset: the clips that are trained on.
         classifier: that of ``training.classifier``, if any.
-        health: how many samples are checked; with 0 they are only drawn.
+        health: how many samples are checked; with 0 they are only made.
         cache: see `Evaluator`.
         say: where lines for the user go.
 
     Attributes:
-        metadata: what ``run.json`` says of what samples are compared with.
+        baseline: see `SampleChecker`; None where nothing is checked.
+        real_accuracy_by_class: see `SampleChecker`.
+        evaluation: what ``run.json`` says of what samples are evaluated with; None where they are not.
 
     Raises:
         TrainingError: the classifier cannot take the training clips.
@@ -44,7 +46,9 @@ class SampleWatch:
         say: Callable[[str], None],
     ) -> None:
         self.dataset = dataset
-        self.metadata: dict[str, Any] = {}
+        self.baseline: float | None = None
+        self.real_accuracy_by_class: dict[str, float] = {}
+        self.evaluation: dict[str, Any] | None = None
         self._comparison: tuple[SampleChecker, Evaluator] | None = None
         if not health.clips:
             return
@@ -55,11 +59,10 @@ class SampleWatch:
             say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
         evaluator = Evaluator(classifier, dataset, watched, health.clips, cache, say)
         self._comparison = checker, evaluator
-        self.metadata |= {"baseline": checker.baseline, "real_accuracy_by_class": checker.real_accuracy_by_class}
-        if evaluator.metadata:
-            self.metadata["evaluation"] = evaluator.metadata
+        self.baseline, self.real_accuracy_by_class = checker.baseline, checker.real_accuracy_by_class
+        self.evaluation = evaluator.metadata or None
 
-    def look(self, run: Run, state: TrainingState, network: Generator) -> None:
+    def sample(self, run: Run, state: TrainingState, network: Generator) -> None:
         """Write a sheet and clips; make other clips, check and evaluate them, and log what is found.
 
         Args:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from dvdgan.atomic import write_all
 from dvdgan.data.store.index import FRAMES, INDEX, StoreError, is_indexed, is_of_store
 from dvdgan.documents import DocumentError, parse_json, read_lines
 
@@ -250,13 +251,6 @@ class Journal:
 
 def _lines(entries: list[Any]) -> bytes:
     return "".join(json.dumps(entry) + "\n" for entry in entries).encode()
-
-
-def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Write to a file without a buffer, which may take less at once than it is given."""
-    rest = memoryview(data)
-    while len(rest):
-        rest = rest[file.write(rest) :]
 
 
 def sync(file: IO[Any]) -> None:

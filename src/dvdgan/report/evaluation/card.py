@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvdgan.atomic import atomic_path
+from dvdgan.card import with_scores
 from dvdgan.documents import read_text
 from dvdgan.evaluation.record import Evaluation
-from dvdgan.models import with_scores
 from dvdgan.report.evaluation.answers import answers, headlines, of_prediction
 from dvdgan.report.evaluation.tables import prediction_table
 from dvdgan.report.words import number

@@ -1,0 +1,52 @@
+"""What discriminators see of clips: DiffAugment, instance noise, and their own frames or places."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator
+from dvdgan.runs.augment import NUMBERS, diff_augment
+from dvdgan.runs.noise import SampleNoise
+from dvdgan.training.state import TrainingState
+
+
+def augmented(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
+    """Clips with ``regularisation.augment`` and ``regularisation.noise``: once for both discriminators.
+
+    Args:
+        state: the training's.
+        clips: ``[B, T, 3, H, W]`` in [−1, 1], fp32.
+        noise: of the batch.
+        side: ``real`` or ``fake``, which have random numbers of their own.
+    """
+    reg = state.config.training.regularisation
+    if reg.augment:
+        clips = diff_augment(clips, reg.augment, noise.uniform(f"augment/{side}", NUMBERS))
+    if reg.noise:
+        added = torch.from_numpy(noise.normal(f"noise/{side}", clips[0].numel())).to(clips.device)  # [B, T * 3 * H * W]
+        clips = torch.add(clips, added.view_as(clips), alpha=reg.noise)
+    return clips
+
+
+def view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
+    """What a discriminator scores of clips: D_S some frames, chosen by noise; D_T all, pooled or cropped by noise.
+
+    Clips of a group show the same frames and places, or their features would differ as these do.
+
+    Args:
+        state: the training's.
+        discriminator: D_S or D_T.
+        clips: ``[B, T, 3, H, W]``.
+        noise: of the batch.
+        side: ``real`` or ``fake``, which have random numbers of their own.
+    """
+
+    def shared(purpose: str, count: int) -> Tensor:
+        group = state.config.network.group
+        return torch.from_numpy(noise.uniform(f"{purpose}/{side}", count)[::group].repeat(group, 0))
+
+    if isinstance(discriminator, SpatialDiscriminator):
+        return discriminator.view(clips, shared("frames", clips.shape[1] - discriminator.first_frames))
+    assert isinstance(discriminator, TemporalDiscriminator)
+    return discriminator.view(clips, shared("crop", 2) if discriminator.config.crop else None)

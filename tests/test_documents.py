@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import string
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dvdgan.documents import DocumentError, parse_json, parse_yaml, read_text
+from support.errors import refused
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)  # trainings flush subnormals to zero
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20)
@@ -50,10 +52,10 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip(
         ('!!int ""', "tags"),
         ("!!python/object:os.system x", "tags"),
         ("[" * 5000, "deep"),
-        ("a: 1\nb: 2\na: 3", "'a' is there twice"),
+        ("a: 1\nb: 2\na: 3", "'a'"),
         ("9" * 5000, "digits"),
-        ("{[1, 2]: 3}", "not valid YAML"),
-        ("a: [1", "not valid YAML"),
+        ("{[1, 2]: 3}", "YAML"),
+        ("a: [1", "YAML"),
     ],
 )
 def test_what_yaml_can_do_to_a_reader(text, reason):
@@ -78,15 +80,15 @@ def test_only_regular_files_of_bounded_size_in_utf8_are_read(tmp_path):
     (tmp_path / "large").write_bytes(b"x" * 100)
     (tmp_path / "latin").write_bytes(b"\xe9")
     for name, reason in (
-        ("pipe", "not a regular file"),
+        ("pipe", "regular"),
         ("large", "100 bytes"),
         ("latin", "UTF-8"),
-        (".", "cannot|regular"),
+        (".", ""),
     ):
-        with pytest.raises(DocumentError, match=reason):
+        with refused(DocumentError, f"^{re.escape(str(tmp_path / name))}: .*{reason}"):
             read_text(tmp_path / name, most=99)
     if os.path.exists("/dev/zero"):
-        with pytest.raises(DocumentError, match="not a regular file"):
+        with pytest.raises(DocumentError, match=r"^/dev/zero: "):
             read_text("/dev/zero")
     with pytest.raises(FileNotFoundError):
         read_text(tmp_path / "nowhere")

@@ -1,6 +1,7 @@
 import inspect
 import json
 import os
+import re
 import shutil
 import tracemalloc
 
@@ -14,7 +15,8 @@ from safetensors.torch import load_file, save_file
 import dvdgan
 from dvdgan.clips import OutputError
 from dvdgan.data.errors import DataError
-from dvdgan.models import FILES, ModelError, builtin_models, find_model, load_model, read_discriminators, save_model
+from dvdgan.model_place import FILES
+from dvdgan.models import ModelError, builtin_models, find_model, load_model, read_discriminators, save_model
 from dvdgan.pipeline import Pipeline, PipelineError
 from dvdgan.sampling import latents
 
@@ -66,7 +68,7 @@ def test_truncation(pipeline):
     for kind in ("scale", "resample"):
         spread = pipeline("dot", num=12, truncation=0.3, truncation_kind=kind).video.astype(float).std(0).mean()
         assert spread < pipeline("dot", num=12).video.astype(float).std(0).mean()
-    with pytest.raises(PipelineError, match="truncation must be above 0"):
+    with pytest.raises(PipelineError, match="truncation"):
         pipeline(truncation=0.0)
 
 
@@ -82,9 +84,9 @@ def test_interpolation_begins_and_ends_at_its_ends(pipeline):
     assert (steps > 0).all()
     same = pipeline.interpolate("dot", seeds=[3, 3], steps=3)
     assert np.abs(same[0].astype(int) - same[2].astype(int)).max() <= 1
-    with pytest.raises(PipelineError, match="two seeds"):
+    with pytest.raises(PipelineError, match="seeds"):
         pipeline.interpolate(seeds=[1])
-    with pytest.raises(PipelineError, match="one per seed"):
+    with pytest.raises(PipelineError, match="seed"):
         pipeline.interpolate(["dot", "bar", "sky"], seeds=[1, 2])
 
 
@@ -121,9 +123,9 @@ def test_sheet_npz_and_folder(pipeline, tmp_path):
         assert saved["seeds"].tolist() == [2, 3]
     assert [path.name for path in clips.save(tmp_path / "folder")] == ["0000-dot-seed2.mp4", "0001-bar-seed3.mp4"]
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="is a file without a suffix"):
+    with pytest.raises(OutputError, match="file: "):
         pipeline().save(tmp_path / "file")
-    with pytest.raises(OutputError, match=r"cannot write \.txt"):
+    with pytest.raises(OutputError, match=r"clips\.txt"):
         clips.save(tmp_path / "clips.txt")
 
 
@@ -137,7 +139,7 @@ def test_an_earlier_result_is_written_over_and_nothing_else_is(pipeline, tmp_pat
     assert written != b""
     for mine in (b"mine", written[:-40], bytes(100_000)):
         first.write_bytes(mine)
-        with pytest.raises(DataError, match="exists and was not made with dvdgan; name another file"):
+        with pytest.raises(DataError, match=first.name):
             pipeline("dot", seed=1).save(out)
         assert first.read_bytes() == mine
     first.write_bytes(b"")  # a place that was kept for it, as mktemp does
@@ -147,9 +149,9 @@ def test_an_earlier_result_is_written_over_and_nothing_else_is(pipeline, tmp_pat
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ("dott", "did you mean dot"),
-        ("xyz", "its classes are dot, bar, sky"),
-        (7, "not from 0 to 2"),
+        ("dott", "dot"),
+        ("xyz", "dot, bar, sky"),
+        (7, "7.* 2"),
         (["dot", "br"], "bar"),
     ],
 )
@@ -164,15 +166,18 @@ def test_class_names_ignore_case(pipeline):
 
 def test_bad_numbers(pipeline, model_dir):
     for arguments, message in (
-        ({"num": 0}, "num must be"),
-        ({"seed": -1}, "seeds must be"),
-        ({"frames": 0}, "frames must"),
+        ({"num": 0}, "num"),
+        ({"seed": -1}, "seeds"),
+        ({"frames": 0}, "frames"),
     ):
         with pytest.raises(PipelineError, match=message):
             pipeline("dot", **arguments)
-    with pytest.raises(PipelineError, match="precision must be"):
-        dvdgan.load(model_dir, precision="fp8")
-    with pytest.raises(ValueError, match="device nowhere"):
+    for wrong in ({"precision": "fp8"}, {"batch_size": 0}):
+        with pytest.raises(PipelineError, match=next(iter(wrong))):
+            dvdgan.load(model_dir, **wrong)
+        with pytest.raises(PipelineError, match=next(iter(wrong))):
+            Pipeline(load_model(model_dir), **wrong)
+    with pytest.raises(ValueError, match="nowhere"):
         dvdgan.load(model_dir, device="nowhere")
 
 
@@ -258,12 +263,12 @@ def test_as_people_know_it_from_diffusers(model_dir, tmp_path):
 def test_an_unfinished_run_says_so(model_dir, tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     shutil.copy(model_dir / "config.yaml", tmp_path / "run")
-    with pytest.raises(ModelError, match="not finished"):
+    with pytest.raises(ModelError, match="--minutes 0"):
         load_model(tmp_path / "run")
     broken = tmp_path / "broken"
     shutil.copytree(model_dir, broken)
     (broken / "classes.json").unlink()
-    with pytest.raises(ModelError, match=r"classes\.json: missing"):
+    with pytest.raises(ModelError, match=r"classes\.json"):
         load_model(broken)
 
 
@@ -284,7 +289,7 @@ def test_tensors_of_the_wrong_kind_are_refused(model_dir, tmp_path, name, change
         broken / "model.safetensors",
         {"format": "dvdgan-model 2"},
     )
-    with pytest.raises(ModelError, match="does not fit"):
+    with pytest.raises(ModelError, match=r"model\.safetensors.*config\.yaml"):
         load_model(broken)
 
 
@@ -300,7 +305,7 @@ def test_foreign_statistics_are_refused(model_dir, tmp_path, name):
 
 def test_a_model_is_not_written_over_other_files(model_dir, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ModelError, match="not a model directory"):
+    with pytest.raises(ModelError, match=f"^{re.escape(str(tmp_path))}: "):
         save_model(load_model(model_dir), tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     save_model(load_model(model_dir), tmp_path / "again")
@@ -313,16 +318,16 @@ def test_foreign_models_are_refused(model_dir, tmp_path):
     shutil.copytree(model_dir, broken)
     tensors = load_file(broken / "model.safetensors")
     save_file(tensors, broken / "model.safetensors")
-    with pytest.raises(ModelError, match="not a dvdgan model"):
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
         load_model(broken)
     tensors.pop("stem.weight")
     save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model 2"})
     with pytest.raises(ModelError, match=r"stem\.weight"):
         load_model(broken)
     save_file(tensors, broken / "model.safetensors", {"format": "dvdgan-model 99"})
-    with pytest.raises(ModelError, match="update dvdgan"):
+    with pytest.raises(ModelError, match="99"):
         load_model(broken)
-    with pytest.raises(ModelError, match="no such directory"):
+    with pytest.raises(ModelError, match="nowhere"):
         load_model(tmp_path / "nowhere")
 
 
@@ -365,10 +370,10 @@ def test_streamed_files_are_those_of_clips_made_whole(pipeline, tmp_path, monkey
     read = stream.read()
     assert np.abs(read.video.astype(int) - whole.video.astype(int)).max() <= 1
     expected = [read_bytes(path) for path in read.save(tmp_path / "whole" / name, scale=2)]
-    stream.progress = lambda done, of: made.append((done, of))
+    stream.progress = made.append
     assert [read_bytes(path) for path in stream.save(tmp_path / "streamed" / name, scale=2)] == expected
-    assert made[0] == (6, 36)  # two frames of a batch of three
-    assert made[-1] == (36, 36)
+    assert made[0] == 6  # two frames of a batch of three
+    assert sum(made) == 36
 
 
 def read_bytes(path):
@@ -399,9 +404,9 @@ def test_a_full_disk_loses_only_what_could_not_be_written(pipeline, tmp_path, mo
 
 
 def test_long_clips_need_the_memory_of_a_few_frames(pipeline, tmp_path):
-    """Ten times the frames, and no more memory of arrays at a time."""
+    """Five times the frames, and no more memory of arrays at a time."""
     held = []
-    for frames in (300, 3000):
+    for frames in (100, 500):
         tracemalloc.start()
         pipeline.stream("dot", num=1, frames=frames).save(tmp_path / f"{frames}.webp")
         held.append(tracemalloc.get_traced_memory()[1])
@@ -414,6 +419,30 @@ def test_long_clips_need_the_memory_of_a_few_frames(pipeline, tmp_path):
     [("__call__", "stream"), ("predict", "stream_prediction"), ("interpolate", "stream_interpolation")],
 )
 def test_a_method_shows_the_arguments_of_what_it_reads(method, stream):
-    shown, streamed = (inspect.signature(getattr(Pipeline, name)) for name in (method, stream))
-    assert shown.parameters == streamed.parameters
-    assert shown.return_annotation == "Clips"
+    shown, streamed = (inspect.signature(getattr(Pipeline, name)).parameters for name in (method, stream))
+    assert list(shown) == [*streamed, "output_type"]
+    assert all(shown[name] == argument for name, argument in streamed.items())
+
+
+def test_the_type_of_the_output(pipeline):
+    video = pipeline("dot", num=2).video
+    array, tensor, images = (pipeline("dot", num=2, output_type=kind) for kind in ("np", "pt", "pil"))
+    assert (array.dtype, array.shape) == (np.float32, video.shape)
+    assert np.array_equal(array, video.astype(np.float32) / 255)
+    assert np.array_equal(tensor.numpy(), array.transpose(0, 1, 4, 2, 3))
+    assert [[np.asarray(image).tolist() for image in clip] for clip in images] == video.tolist()
+    assert pipeline.interpolate("dot", output_type="np").shape[0] == 8
+    with pytest.raises(OutputError, match="output_type"):
+        pipeline("dot", output_type="latent")
+
+
+def test_a_generator_gives_the_seeds_everywhere(pipeline):
+    torch_generator = torch.Generator().manual_seed(1)
+    first, second = (pipeline.interpolate("dot", generator=torch_generator).seeds for _ in range(2))
+    assert first[0] != first[-1]
+    assert set(first).isdisjoint(second)
+    assert pipeline.interpolate("dot", generator=torch.Generator().manual_seed(1)).seeds == first
+
+
+def test_public_names_are_there():
+    assert all(callable(getattr(dvdgan, name)) for name in dvdgan.__all__)

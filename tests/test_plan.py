@@ -37,19 +37,17 @@ def test_a_batch_is_shared_by_devices():
     alone, shared = plan(config), plan(config, devices=2)
     assert shared.flops_step == pytest.approx(alone.flops_step / 2, rel=0.01)
     assert shared.training_bytes < alone.training_bytes
-    with pytest.raises(ConfigError, match="cannot be shared by 5 devices in groups of 3"):
+    with pytest.raises(ConfigError, match=r"training\.batch_size: .*5.* 3"):
         plan(config, devices=5)
 
 
 def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
     config = load_config("cpu-32-quick", [*SMALL, "training.checkpointing=none"])
     monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: plan(config).training_bytes - 1)
-    with pytest.raises(
-        ConfigError, match=r"needs about .* GiB in each process, .*; training\.batch_size=15 fits; .*chunks"
-    ):
+    with pytest.raises(ConfigError, match=r"training\.batch_size=15 .*training\.checkpointing=chunks"):
         fit(config, torch.device("cpu"))
     monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: 470 << 20)
-    with pytest.raises(ConfigError, match="no batch size fits"):
+    with pytest.raises(ConfigError, match=r"^training\.batch_size: "):
         fit(config, torch.device("cpu"))
 
 
@@ -66,8 +64,7 @@ def test_checkpointing_is_chosen_by_the_memory():
     config = load_config("cpu-32-quick", [*SMALL, "network.generator.norm_statistics=per_step"])
     for budget, kind in ((none, "none"), (stages, "stages"), (chunks, "chunks")):
         limited = updated(config, training={"memory_gib": (budget.training_bytes + 1) / 2**30})
-        chosen, found = fit(limited, torch.device("cpu"))
-        assert (chosen.training.checkpointing, found) == (kind, budget)
+        assert fit(limited, torch.device("cpu")) == (kind, budget)
     too_little = updated(config, training={"memory_gib": (chunks.training_bytes - 1) / 2**30})
     with pytest.raises(ConfigError, match=r"training\.batch_size=\d+ fits$"):
         fit(too_little, torch.device("cpu"))
@@ -77,7 +74,7 @@ def test_what_others_use_is_not_there(monkeypatch):
     """Checkpointing is chosen by what is free now; only what the machine could never hold is refused."""
     config = load_config("cpu-32-quick", SMALL)
     monkeypatch.setattr("dvdgan.training.memory.free_memory_of", lambda _: 1 << 20)
-    assert fit(config, torch.device("cpu"))[0].training.checkpointing == "chunks"
+    assert fit(config, torch.device("cpu"))[0] == "chunks"
 
 
 def test_adam_keeps_a_first_moment_only_with_beta1():

@@ -31,14 +31,12 @@ def test_the_newest_checkpoint_gives_the_model_that_training_wrote(store, tmp_pa
     assert dvdgan.load(tmp_path / "best").classes == ["dot", "bar", "sky"]
     best = min(saved_checkpoints(run / "checkpoints"), key=lambda kept: (kept.score, -kept.step))
     assert f"{best.step} generator steps" in (tmp_path / "best" / "card.md").read_text()
-    with pytest.raises(
-        TrainingError, match=r"no checkpoint '7': there is no such step; choose newest or one of 1, 2, 3"
-    ):
+    with pytest.raises(TrainingError, match=r"'7'.* 1, 2, 3"):
         export_model(run, tmp_path / "seven", "7")
 
 
 def test_what_cannot_be_exported_is_named(tmp_path):
-    with pytest.raises(TrainingError, match="no run"):
+    with pytest.raises(TrainingError, match="nowhere"):
         export_model(tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(TrainingError, match="none was scored"):
+    with pytest.raises(TrainingError, match=r"training\.health\.clips"):
         choose([SavedCheckpoint(tmp_path / "a", 5, 1, None)], "best", tmp_path)

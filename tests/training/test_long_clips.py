@@ -8,8 +8,9 @@ from conftest import tiny_config, tiny_network
 from dvdgan.config.files import ConfigError, updated
 from dvdgan.training import train
 from dvdgan.training.batches import Batch
+from dvdgan.training.generate import generate
 from dvdgan.training.state import TrainingState
-from dvdgan.training.step import generate, generator_step
+from dvdgan.training.step import generator_step
 from support.runs import lines_of, quiet
 
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -62,7 +63,7 @@ def test_a_predictors_windows_are_made_whole_and_not_compared_with_what_really_f
         fake = generate(state, LABELS, first=real.clips[:, :1])
         assert fake.clips.shape == real.clips.shape
         assert torch.equal(fake.clips[:, 0], real.clips[:, 0]) == (share == 0)
-        assert set(generator_step(state, real, fake).losses) == names
+        assert set(generator_step(state, real, fake)[1].losses) == names
         assert all(torch.isfinite(p).all() for p in state.generator.parameters())
 
 
@@ -78,9 +79,9 @@ def test_the_step_after_frame_0_is_measured_only_where_clips_begin(store, tmp_pa
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        ({"generator": {"norm_statistics": "shared"}}, r"norm_statistics=per_step, or training\.long_clips=0"),
-        ({"generator": {"attention": "separable", "attention_at": 16, "width": 8}}, r"attention=separable is not for"),
-        ({"frames": 2, "first_frames": 1, "spatial": {"frames": 1}}, r"2 frames or more to make"),
+        ({"generator": {"norm_statistics": "shared"}}, r"norm_statistics=per_step, .*training\.long_clips=0"),
+        ({"generator": {"attention": "separable", "attention_at": 16, "width": 8}}, "attention=separable"),
+        ({"frames": 2, "first_frames": 1, "spatial": {"frames": 1}}, r"network\.frames"),
     ],
 )
 def test_what_cannot_go_on_is_refused(network, message):

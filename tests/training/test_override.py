@@ -44,7 +44,7 @@ def test_override_without_a_difference_records_nothing(store, tmp_path):
 def test_override_does_not_change_networks(store, tmp_path):
     train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
     wider = tiny_config(store, steps=2).model_copy(update={"network": tiny_network(generator={"width": 8})})
-    with pytest.raises(TrainingError, match=r"network\.generator\.width 4 -> 8.*cannot change the networks"):
+    with pytest.raises(TrainingError, match=r"network\.generator\.width 4 -> 8"):
         train(wider, tmp_path / "run", say=quiet, override=True)
 
 
@@ -56,7 +56,7 @@ def test_override_takes_other_clips_of_the_same_classes(store, tmp_path):
     assert set(metadata_of(run)["overrides"][0]["changes"]) == {"data", "data.source"}
     assert metadata_of(run)["clips"] == 21
     strange = write_store(tmp_path / "strange", classes=("dot", "bar", "sea"))
-    with pytest.raises(TrainingError, match="other classes"):
+    with pytest.raises(TrainingError, match="classes"):
         train(tiny_config(strange, steps=3), run, say=quiet, override=True)
 
 
@@ -74,7 +74,7 @@ def test_a_refused_override_leaves_the_clips_of_the_run_alone(tmp_path):
     train(tiny_config(first, steps=1), run, say=quiet)
     before = {path.name: path.read_bytes() for path in (run / "data").iterdir()}
     shutil.rmtree(first)
-    with pytest.raises(TrainingError, match="other classes"):
+    with pytest.raises(TrainingError, match="classes"):
         train(tiny_config(folder_of_clips(tmp_path / "wrong", ["a", "c"], 90), steps=2), run, say=quiet, override=True)
     assert {path.name: path.read_bytes() for path in (run / "data").iterdir()} == before
     train(tiny_config(first, steps=2), run, say=quiet)
@@ -152,8 +152,8 @@ def test_leftovers_of_a_killed_run_are_removed(store, tmp_path):
     run = tmp_path / "run"
     train(tiny_config(store, steps=1), run, say=quiet)
     leftovers = [
-        run / "checkpoints" / ".step-00000002.partial",
-        run / ".config.yaml.partial",
+        run / "checkpoints" / ".step-00000002.12-0a1b2c3d.partial.safetensors",
+        run / ".config.12-0a1b2c3d.partial.yaml",
         run / "samples" / ".step-00000001.12-0a1b2c3d.partial.png",
         run / ".model-abc_1234" / "config.yaml",
     ]
@@ -189,8 +189,8 @@ def test_clips_that_were_moved_copied_or_touched_are_the_same(tmp_path, pack):
     assert metadata_of(run)["overrides"] == []
     write_clip(tmp_path / "moved" / "0.mp4", rng.integers(0, 255, (5, 32, 32, 3), np.uint8), 12)
     if not pack:  # a packed store stays as it is
-        with pytest.raises(TrainingError, match="started with other clips"):
+        with pytest.raises(TrainingError, match="--override"):
             go_on(tmp_path / "moved", 5)
     (tmp_path / "moved").rename(tmp_path / "others")
-    with pytest.raises(TrainingError, match=r"started with other clips|data\.source"):
+    with pytest.raises(TrainingError, match=r"--override|data\.source"):
         go_on(tmp_path / "others", 5)

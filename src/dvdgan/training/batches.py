@@ -19,6 +19,11 @@ Rows = Sequence[int] | None
 """Of a batch: those of a part of it, or all."""
 
 
+def rows_of(values: Tensor | None, rows: Rows) -> Tensor | None:
+    """Some rows of a tensor; all of them for None, and None of None."""
+    return values if values is None or rows is None else values[rows]
+
+
 class Batch(NamedTuple):
     """Clips, real or generated."""
 
@@ -30,7 +35,7 @@ class Batch(NamedTuple):
         """Some of the clips; all of them for None."""
         if rows is None:
             return self
-        return Batch(self.clips[rows], None if self.labels is None else self.labels[rows], self.start)
+        return Batch(self.clips[rows], rows_of(self.labels, rows), self.start)
 
     def detached(self) -> Batch:
         """The clips without their graph, in fp32."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dvdgan.devices import autocast
 from dvdgan.randomness import numpy_generator
 from dvdgan.training.accumulate import parts_of
-from dvdgan.training.batches import Batch, Batches, Rows
+from dvdgan.training.batches import Batch, Batches, Rows, rows_of
 from dvdgan.training.losses import LOSSES
 from dvdgan.training.state import TrainingState
 
@@ -57,7 +57,7 @@ def generate(
         if parts == [None]:
             return Batch(_clips(state.generator, state, z, labels, first, start), labels, start)
         clips = [
-            _clips(state.generator, state, *(x if x is None else x[rows] for x in (z, labels, first)), start)
+            _clips(state.generator, state, z[rows], rows_of(labels, rows), rows_of(first, rows), start)
             for rows in parts
         ]
     order = torch.tensor([row for rows in parts for row in rows or ()]).argsort()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dvdgan.training.accumulate import accumulating, descend
-from dvdgan.training.batches import Batch, Batches, joined
+from dvdgan.training.batches import Batch, Batches, joined, rows_of
 from dvdgan.training.generate import generate, to_generate
 from dvdgan.training.metrics import (
     DiscriminatorUpdate,
@@ -111,8 +111,7 @@ def generator_step(
     with state.discriminators_frozen():
         for rows in accumulating(state, {"generator": state.generator}, len(real.clips)):
             if fake is None:
-                own_labels, own_first = (x if x is None or rows is None else x[rows] for x in (labels, first))
-                part = generate(state, own_labels, part=rows, first=own_first)
+                part = generate(state, rows_of(labels, rows), part=rows, first=rows_of(first, rows))
             else:
                 part = fake.part(rows)
             total, losses = generator_loss(state, real.part(rows), part, state.noise("g", state.step, rows))

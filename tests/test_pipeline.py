@@ -442,7 +442,3 @@ def test_a_generator_gives_the_seeds_everywhere(pipeline):
     assert first[0] != first[-1]
     assert set(first).isdisjoint(second)
     assert pipeline.interpolate("dot", generator=torch.Generator().manual_seed(1)).seeds == first
-
-
-def test_public_names_are_there():
-    assert all(callable(getattr(dvdgan, name)) for name in dvdgan.__all__)

@@ -104,7 +104,7 @@ def forget(store: ClipStore) -> None:
 
 def read(store: ClipStore, size: int, frames: int, buffer: int | None) -> dict[str, float]:
     """One epoch, drawn in batches by one process: from the disk, and then some of it again, from the system's cache."""
-    data = ClipDataset(store, frames, size, shuffle_buffer=buffer)
+    data = ClipDataset(store, DataConfig(split="all", shuffle_buffer=buffer), size, frames)
     window, steps = frames * size * int(store.widths[0]) * 3, len(data) // BATCH
     forget(store)
     start = undisturbed()

@@ -13,6 +13,7 @@ import numpy as np
 
 from dvdgan.atomic import atomic_path
 from dvdgan.capacity import free_disk, gib
+from dvdgan.config.data import PHENOMENA
 from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
 from dvdgan.data.progress import with_progress
@@ -21,9 +22,6 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import write_mp4
 from dvdgan.documents import DocumentError, read_json
-
-PHENOMENA = "phenomena"
-"""The source that dvdgan renders itself."""
 
 RENDER_VERSION = 1
 """Raised when stores that were rendered before must be rendered again although the scenes' code is the same."""

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from dvdgan.config import DataConfig
-from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
 from dvdgan.data.inspect.inspection import inspect_store
 from dvdgan.data.sources import open_dataset, pack_source
@@ -22,7 +21,7 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from support.errors import refused
-from support.windows import SIZE, coded_clip, origin
+from support.windows import SIZE, coded_clip, origin, windows_of
 
 COUNT, SHARDS = 14, 4
 
@@ -120,7 +119,7 @@ def drawn(data, step, batch, share=None):
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_processes_share_an_epoch_without_overlap(packed, buffer, ranks):
     def opened():
-        return ClipDataset(ClipStore.open(packed), 4, SIZE, seed=3, shuffle_buffer=buffer)
+        return windows_of(ClipStore.open(packed), 4, SIZE, seed=3, shuffle_buffer=buffer)
 
     batch = 6  # seven batches are three epochs
     shares = [range(rank * batch // ranks, (rank + 1) * batch // ranks) for rank in range(ranks)]
@@ -136,7 +135,7 @@ def test_processes_share_an_epoch_without_overlap(packed, buffer, ranks):
 
 def test_a_bounded_shuffle_goes_through_shards_one_after_another(packed):
     store = ClipStore.open(packed)
-    data = ClipDataset(store, 4, SIZE, seed=1, shuffle_buffer=1)
+    data = windows_of(store, 4, SIZE, seed=1, shuffle_buffer=1)
     orders = set()
     for epoch in range(8):
         order = [origin(clip)[0] for clip in data.samples(range(epoch * COUNT, (epoch + 1) * COUNT))[0]]
@@ -189,7 +188,7 @@ def test_a_damaged_shard_costs_its_clips_and_nothing_else(store, tmp_path, caplo
 
 def test_a_shard_that_goes_while_it_is_read_costs_its_clips(store, monkeypatch, caplog):
     monkeypatch.setattr(clip_store, "_MOST_OPEN", 1)
-    data = ClipDataset(ClipStore.open(store), 4, SIZE)
+    data = windows_of(ClipStore.open(store), 4, SIZE)
     drawn(data, 0, 6)
     shard(store, 2).unlink()
     shard(store, 0).write_bytes(b"")

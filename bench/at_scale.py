@@ -32,8 +32,7 @@ from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.sources import pack_source
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.data.store.index import Clip
-from dvdgan.data.store.shards import shard_name
+from dvdgan.data.store.index import Clip, shard_name
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
 from reading import data_set, frames_of

@@ -134,7 +134,7 @@ def test_by_class_draws_every_clip_of_a_class(store):
     assert {origin(clip)[0] for clip in data.samples(range(200))[0]} == set(range(8))
 
 
-def test_fake_labels_are_keyed_by_step_and_substep(store):
+def test_fake_labels_follow_from_step_and_substep(store):
     data = windows_of(store, 4, SIZE, sampling="by_class")
     labels = data.fake_labels(7, 1, 64)
     assert (labels.dtype, labels.shape) == (np.int64, (64,))

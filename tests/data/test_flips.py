@@ -57,8 +57,8 @@ def test_without_a_map_the_draws_are_what_they_always_were(store, sampling, flip
     seen = [(origin(clip)[0], origin(clip)[5], label) for clip, label in zip(clips, labels)]
     assert seen == [former_draw(data, number) for number in range(60)]
     pool = np.arange(len(CLASSES)) if sampling == "by_class" else data.labels
-    draws = numpy_generator(3, "data: fake labels", 4, 1).random(50)
-    assert np.array_equal(data.fake_labels(4, 1, 50), pool[(draws * len(pool)).astype(int)])
+    uniform = numpy_generator(3, "data: fake labels", 4, 1).random(50)
+    assert np.array_equal(data.fake_labels(4, 1, 50), pool[(uniform * len(pool)).astype(int)])
 
 
 def test_mirrored_clips_show_what_the_map_says(store):

@@ -55,7 +55,7 @@ class ClipDataset:
         sampler: which clip each sample shows.
         left_out: how many clips of the part are shorter than a window, and left out.
         other_part: how many clips of the store are of another part.
-        replaced: how many draws fell on a clip that could not be read, and went to another one.
+        replaced: how many times a clip could not be read, and another one was shown.
 
     Raises:
         DataError: the store has another size, no clip is in the part or long enough, ``flip_labels`` names a class that
@@ -156,11 +156,11 @@ class ClipDataset:
             if attempt == _ATTEMPTS:
                 raise DataError(f"{self.store.path}: {_ATTEMPTS} clips in a row cannot be read; see the messages above")
             drawn = [numbers[row] + attempt * self.group * _BEYOND for row in rows]
-            draws = [self.sampler(number) for number in drawn]
-            windows = self.store.read([self._window(draw[0], number) for draw, number in zip(draws, drawn)])
+            chosen = [self.sampler(number) for number in drawn]
+            windows = self.store.read([self._window(member, number) for (member, *_), number in zip(chosen, drawn)])
             broken = {numbers[row] // self.group for row, window in zip(rows, windows) if window is None}
             again = [row for row in rows if numbers[row] // self.group in broken]  # with all of its group
-            for row, number, (_, mirrored, label), window in zip(rows, drawn, draws, windows):
+            for row, number, (_, mirrored, label), window in zip(rows, drawn, chosen, windows):
                 if window is None or row in again:
                     continue
                 flat = self.on_background(window, "data: background", number)

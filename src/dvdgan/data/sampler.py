@@ -85,9 +85,9 @@ class Sampler:
     def fake_labels(self, step: int, substep: int, batch_size: int) -> np.ndarray:
         """Labels for generated clips, int64 ``[B]``; see `dvdgan.data.dataset.ClipDataset.fake_labels`."""
         groups = -(-batch_size // self._group)
-        draws = numpy_generator(self._seed, "data: fake labels", step, substep).random(groups)
+        uniform = numpy_generator(self._seed, "data: fake labels", step, substep).random(groups)
         pool = np.array(list(self.members)) if self._by_class else self._shown
-        labels = pool[(draws * len(pool)).astype(np.int64)]
+        labels = pool[(uniform * len(pool)).astype(np.int64)]
         if self._flips and not self._by_class:
             coins = numpy_generator(self._seed, "data: fake flips", step, substep).random(groups)
             labels = np.where(coins < 0.5, self._turned[labels], labels)

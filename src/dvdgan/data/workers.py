@@ -98,16 +98,16 @@ class Workers:
 
     def run(self, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
         """``function(*task)`` for each task: the results in the order of the tasks, of which few are taken ahead."""
-        waiting: deque[Pending] = deque()
+        begun: deque[Pending] = deque()
         try:
             for task in tasks:
-                waiting.append(self.submit(function, *task))
-                if len(waiting) >= self.ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                begun.append(self.submit(function, *task))
+                if len(begun) >= self.ahead:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
         finally:
-            for pending in waiting:
+            for pending in begun:
                 pending.cancel()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Pending:

@@ -401,7 +401,7 @@ def test_a_journal_of_another_shape_is_not_trusted(tmp_path):
     partial.mkdir()
     header = json.dumps([2, 16, ["a"], {}])
     clip = ["clip", [5, "x", 1, 16, 16, 3, 12.0, "", "", "ab"]]  # of no class
-    (partial / "journal.jsonl").write_text("\n".join([header, json.dumps(clip), "[3]", '{"a": 1}', ""]))
+    (partial / "log.jsonl").write_text("\n".join([header, json.dumps(clip), "[3]", '{"a": 1}', ""]))
     (partial / "frames.u8").write_bytes(bytes(768))
     with StoreWriter(tmp_path / "store", 16, ["a"], {}, resume=True) as out:
         assert (len(out), out.bytes) == (0, 0)

@@ -70,8 +70,8 @@ def assign_splits(
         groups: each clip's group; not empty.
         labels: each clip's class.
         given: ``train``, ``test`` or empty for each clip.
-        test_fraction: 0 to 1; 0 draws nothing.
-        seed: another seed draws other groups.
+        test_fraction: 0 to 1; with 0 only the groups that are given move.
+        seed: with another seed other groups are held out.
 
     Returns:
         ``train`` or ``test`` for each clip. The order of the clips makes no difference.

@@ -166,7 +166,7 @@ def _alike(classes: list[str]) -> list[str]:
     for name in classes:
         same[name.casefold()].append(name)
     return [
-        f"classes {' and '.join(names)} differ in upper and lower case only, and are told apart; rename one to join"
+        f"classes {' and '.join(names)} differ in upper and lower case only, and stay two classes; rename one to join"
         for names in same.values()
         if len(names) > 1
     ]

@@ -18,6 +18,28 @@ PHENOMENA = "phenomena"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
+class PackSettings(FrozenModel):
+    """What `dvdgan data pack` and `dvdgan data inspect` have beside the `DataConfig`."""
+
+    size: int = Field(64, ge=32, le=512)
+    """Short side of the packed frames, in pixels."""
+
+
+class RenderSettings(FrozenModel):
+    """Which of the phenomena `dvdgan data render` writes."""
+
+    size: int = Field(64, ge=32, le=256)
+    """Height and width, in pixels."""
+    frames: int = Field(16, ge=2, le=4096)
+    """Frames per clip."""
+    clips_per_class: int = Field(20, ge=1, le=1_000_000)
+    """Clips of each class."""
+    seed: int = Field(0, ge=0, le=2**62)
+    """Seed of the scenes."""
+    split: Literal["train", "heldout"] = "train"
+    """Which scenes; the two splits share none."""
+
+
 class DataConfig(FrozenModel):
     """Which clips, how files are read, and how windows are cut from them."""
 

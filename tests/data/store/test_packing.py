@@ -14,6 +14,7 @@ from rich.filesize import decimal
 
 import dvdgan.data.store.packing as packing
 import dvdgan.data.store.partial
+from dvdgan.cli import main
 from dvdgan.data.decode.clip import open_clip, read_header
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError, DataError
@@ -21,7 +22,7 @@ from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.reading import Reading
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError
-from dvdgan.data.store.packing import ScratchError, decode_to_file, pack, parts
+from dvdgan.data.store.packing import PackingFailed, ScratchError, decode_to_file, pack, parts
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import write_clip
@@ -319,12 +320,18 @@ def test_what_is_packed_already_needs_no_more_room(clips, whole, tmp_path, here,
 def test_a_disk_that_gets_full_keeps_what_is_packed(clips, whole, tmp_path, here, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, 3, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        with pytest.raises(
-            DataError, match=r"cannot be written \(No space left on device\); mend that and start again"
-        ):
+        with refused(PackingFailed, str(tmp_path / "store")):
             pack_all(clips, tmp_path / "store")
     pack_all(clips, tmp_path / "store")
     assert contents(tmp_path / "store") == whole
+
+
+def test_a_disk_that_gets_full_is_a_failure_and_no_mistake(clips, tmp_path, here, monkeypatch, capsys):
+    stop_at(monkeypatch, 3, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "pack", "--data", str(clips), "--out", str(tmp_path / "store"), "size=32"])
+    assert ended.value.code == 1
+    assert str(tmp_path / "store") in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")

@@ -50,13 +50,15 @@ def pack(
 
     With shards=N, the store lies in N tar files that readers of WebDataset understand.
     """
+    from rich.filesize import decimal
+
     from dvdgan.data.sources import pack_source
 
     config, settings = pack_settings(data, fields)
     store = pack_source(config, out, settings.size, say=partial(say, err=True))
     classes = f"{len(store.classes)} classes" if store.classes else "no classes"
     skipped = f", {len(store.skipped)} files could not be used (see index.json)" if store.skipped else ""
-    say(f"{out}: {len(store)} clips, {classes}, {store.bytes / 2**20:.0f} MiB{skipped}")
+    say(f"{out}: {len(store)} clips, {classes}, {decimal(store.bytes)}{skipped}")
 
 
 @app.command()

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from dvdgan.atomic import atomic_path
-from dvdgan.capacity import free_disk, gib
+from dvdgan.capacity import free_disk
 from dvdgan.config.data import PHENOMENA
 from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
@@ -130,9 +131,8 @@ def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
 def _check_disk(place: Path, needed: int) -> None:
     """Refuse what does not fit, before it is rendered."""
     if needed > (free := free_disk(place)):
-        raise DataError(
-            f"{place}: the clips need {gib(needed)}, and the disk has {gib(free)} free; set clips_per_class lower"
-        )
+        has = f"the disk has {decimal(int(free))} free"
+        raise DataError(f"{place}: the clips need {decimal(needed)}, and {has}; set clips_per_class lower")
 
 
 def _digest() -> str:

@@ -23,8 +23,9 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
+from rich.filesize import decimal
 
-from dvdgan.capacity import gib, machine_memory
+from dvdgan.capacity import machine_memory
 from dvdgan.data.errors import DataError
 from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, nothing, work
 
@@ -85,8 +86,8 @@ class Workers:
         self.count = usable_cores() if count is None else count
         if (needed := self.count * _PROCESS_BYTES) > machine_memory():
             raise DataError(
-                f"data.workers: {self.count} processes need about {gib(needed)} of this machine's "
-                f"{gib(machine_memory())}; set it lower"
+                f"data.workers: {self.count} processes need about {decimal(needed)} of this machine's "
+                f"{decimal(int(machine_memory()))}; set it lower"
             )
         self.limits = limits
         self.ahead = _AHEAD * self.count

@@ -15,7 +15,6 @@ from dvdgan.data.rendering import render_phenomena
 from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError
-from dvdgan.data.store.packing import PackingFailed
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
@@ -120,7 +119,7 @@ ERRORS = {
     ),
     "a disk that is full": (
         full,
-        PackingFailed,
+        OSError,
         "out: cannot be written (No space left on device); mend that and start again: it goes on",
     ),
     "no store": (

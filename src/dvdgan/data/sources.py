@@ -118,7 +118,7 @@ def pack_source(config: DataConfig, out: str | Path, size: int, say: Callable[[s
 
     Raises:
         DataError: no such source, no clip in it that can be read, or too little room on the disk.
-        PackingFailed: the disk got full, or is gone.
+        OSError: the store cannot be written.
         StoreError: `out` is something else than a store.
     """
     listing = list_source(config)

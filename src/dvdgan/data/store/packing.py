@@ -39,10 +39,6 @@ _SHOWN_PROBLEMS = 10
 _log = logging.getLogger(__name__)
 
 
-class PackingFailed(OSError):
-    """A packing that could start, and then could not write; the message is one line that names the place."""
-
-
 class ScratchError(RuntimeError):
     """A decoded clip could not be written; the clip is not at fault."""
 
@@ -102,7 +98,7 @@ def pack(
 
     Raises:
         DataError: no clip can be used, the disk is too small, or there are more shards than clips.
-        PackingFailed: the disk got full, or is gone.
+        OSError: the store cannot be written; the message is one line that names it.
         StoreError: `out` is something else than a store, or another process is packing there.
     """
     with StoreWriter(out, reading.size, listing.classes, about, resume=True, shards=shards) as writer:
@@ -128,7 +124,7 @@ def pack(
             except (OSError, ScratchError) as error:
                 reason = " ".join(str(getattr(error, "strerror", None) or error).split())
                 mend = "mend that and start again: it goes on"
-                raise PackingFailed(f"{out}: cannot be written ({reason}); {mend}") from None
+                raise OSError(f"{out}: cannot be written ({reason}); {mend}") from None
         known = set(writer.skipped)
         for problem in listing.problems:
             if problem not in known:

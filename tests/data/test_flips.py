@@ -161,9 +161,9 @@ def test_clips_without_classes_are_mirrored_as_before(tmp_path):
 @pytest.mark.parametrize(
     ("flip_labels", "message"),
     [
-        ({"lefft": "right"}, r"flip_labels: the clips have no class 'lefft'; did you mean left\?"),
-        ({"left": "rihgt"}, r"no class 'rihgt'; did you mean right\?"),
-        ({"x": None}, "no class 'x'; the classes are left, right, still, pen, up$"),
+        ({"lefft": "right"}, r"data\.flip_labels: .*'lefft'.* left\b"),
+        ({"left": "rihgt"}, r"'rihgt'.* right\b"),
+        ({"x": None}, "'x'.* left, right, still, pen, up$"),
     ],
 )
 def test_bad_maps_are_refused(store, flip_labels, message):
@@ -172,7 +172,7 @@ def test_bad_maps_are_refused(store, flip_labels, message):
 
 
 def test_a_map_without_classes_is_refused(store, tmp_path):
-    with pytest.raises(DataError, match=r"the clips have none; set data\.flip_labels=\{\}"):
+    with pytest.raises(DataError, match=r"data\.flip_labels=\{\}"):
         opened(packed(tmp_path / "store", [0], []))
     with pytest.raises(DataError, match="class11 and 88 more"):
         mirrored_classes([f"class{k}" for k in range(100)], DataConfig(flip=True, flip_labels={"?": None}))
@@ -184,9 +184,9 @@ def test_a_bad_map_is_refused_before_any_work(tmp_path, monkeypatch):
     (tmp_path / "pets" / "cat").mkdir(parents=True)
     (tmp_path / "pets" / "cat" / "a.mp4").write_text("")
     for source, flip_labels, message in [
-        ("phenomena", {"pan-lefft": None}, "did you mean pan-left"),
-        ("phenomena", {"pan-left": "pan-left"}, "mirrored, pan-right shows pan-left, but pan-left shows pan-left"),
-        (str(tmp_path / "pets"), {"dog": "cat"}, "no class 'dog'; the classes are cat"),
+        ("phenomena", {"pan-lefft": None}, "pan-left"),
+        ("phenomena", {"pan-left": "pan-left"}, r"data\.flip_labels: .*pan-right"),
+        (str(tmp_path / "pets"), {"dog": "cat"}, "'dog'.* cat"),
     ]:
         config = DataConfig(source=source, flip=True, flip_labels=flip_labels)
         with pytest.raises(DataError, match=message):

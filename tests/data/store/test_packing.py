@@ -289,7 +289,7 @@ def test_two_packers_at_once_are_told_apart(clips, whole, tmp_path, here):
     out = tmp_path / "store"
 
     def meet(line):
-        with pytest.raises(StoreError, match="another process is packing here"):
+        with pytest.raises(StoreError, match=str(tmp_path / "store")):
             pack_all(clips, out)
 
     pack_all(clips, out, say=meet)
@@ -302,7 +302,7 @@ Usage = namedtuple("Usage", "total used free")
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_decoded(clips, tmp_path, here, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 30_000))
     monkeypatch.setattr(packing, "decode_to_file", None)
-    with refused(DataError, r"need .* kB, and the disk has 30.0 kB free; choose another disk"):
+    with refused(DataError, r"30\.0 kB.*data\.target_fps"):
         pack_all(clips, tmp_path / "store")
     assert os.listdir(tmp_path) == []
 
@@ -357,9 +357,9 @@ def test_files_that_need_too_much_are_skipped_and_the_others_packed(clips, tmp_p
 def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path, here):
     for name in ("x.mp4", "y.gif"):
         (tmp_path / name).write_bytes(b"nothing")
-    with refused(DataError, r"none of its 2 clips can be used; the first, x.mp4: "):
+    with refused(DataError, r"x\.mp4"):
         pack(flat(tmp_path / "x.mp4", tmp_path / "y.gif"), tmp_path / "store", READING, {})
-    with pytest.raises(DataError, match="no clips in it"):
+    with pytest.raises(DataError, match=str(tmp_path)):
         pack(Listing(tmp_path, "flat", [], []), tmp_path / "store", READING, {})
     assert sorted(os.listdir(tmp_path)) == ["x.mp4", "y.gif"]
 

@@ -233,7 +233,7 @@ def test_what_another_store_may_resume_is_left_alone(tmp_path):
 def test_two_writers_at_once_are_told_apart(tmp_path, whole):
     with StoreWriter(tmp_path / "store", 8, CLASSES, {}, resume=True) as first:
         first.add(CLIPS[0], 0, "first", 12)
-        with pytest.raises(StoreError, match="another process is packing here"):
+        with pytest.raises(StoreError, match=str(tmp_path / "store")):
             write(tmp_path / "store")
         first.add(CLIPS[1], 0, "second", 12)
     assert ClipStore.open(tmp_path / "store").sources == ["first", "second"]
@@ -258,7 +258,10 @@ def test_what_is_discarded_leaves_nothing(tmp_path):
         writer.add(CLIPS[0], 0, "first", 12)
         writer.discard()
     assert os.listdir(tmp_path) == []
-    with pytest.raises(StoreError, match="no clips"), StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer:
+    with (
+        pytest.raises(StoreError, match=str(tmp_path / "store")),
+        StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer,
+    ):
         writer.skip("first", "bad")
     assert os.listdir(tmp_path) == []
 

@@ -88,8 +88,8 @@ def remove_own(directory: Path) -> None:
 class Hold:
     """A directory, made if need be, that this process holds until `release`.
 
-    The lock is on the file of frames. A lock file of its own, as filelock makes, would have to leave the directory before
-    this is renamed to its place, and so before it may be let go.
+    The lock is on the file of frames. A lock file of its own, as filelock makes, would have to leave the directory
+    before this is renamed to its place, and so before it may be let go.
 
     Raises:
         BlockingIOError: another process holds it.

@@ -141,7 +141,7 @@ def test_a_window_before_the_damage_is_read(tmp_path):
         assert "truncated" in outcome(lambda a=arguments: read_clip(path, **a))
 
 
-def test_it_is_told_after_how_many_frames_a_file_is_damaged(tmp_path):
+def test_it_is_said_after_how_many_frames_a_file_is_damaged(tmp_path):
     path = write_video(tmp_path / "a.mp4", 100, 25, b_frames=0, container_options={"movflags": "+faststart"})
     os.truncate(path, path.stat().st_size * 9 // 10)
     frames = open_clip(path)[1]

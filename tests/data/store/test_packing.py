@@ -285,7 +285,7 @@ def test_a_changed_listing_starts_anew(clips, tmp_path, here, monkeypatch):
 
 
 @pytest.mark.skipif(dvdgan.data.store.partial.fcntl is None, reason="needs locks")
-def test_two_packers_at_once_are_told_apart(clips, whole, tmp_path, here):
+def test_two_packers_at_once_are_kept_apart(clips, whole, tmp_path, here):
     out = tmp_path / "store"
 
     def meet(line):

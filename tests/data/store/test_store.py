@@ -396,7 +396,7 @@ def test_a_link_is_never_written_through(tmp_path):
     assert len(ClipStore.open(tmp_path / "theirs")) == 3
 
 
-def test_a_journal_of_another_shape_is_not_trusted(tmp_path):
+def test_a_log_of_another_shape_is_not_trusted(tmp_path):
     partial = tmp_path / ".store.partial"
     partial.mkdir()
     header = json.dumps([2, 16, ["a"], {}])

@@ -230,7 +230,7 @@ def test_what_another_store_may_resume_is_left_alone(tmp_path):
 
 
 @pytest.mark.skipif(dvdgan.data.store.partial.fcntl is None, reason="needs locks")
-def test_two_writers_at_once_are_told_apart(tmp_path, whole):
+def test_two_writers_at_once_are_kept_apart(tmp_path, whole):
     with StoreWriter(tmp_path / "store", 8, CLASSES, {}, resume=True) as first:
         first.add(CLIPS[0], 0, "first", 12)
         with pytest.raises(StoreError, match=str(tmp_path / "store")):

@@ -330,7 +330,7 @@ def test_mp4_cut_between_two_frames_is_truncated(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
-def test_what_viewers_play_slower_is_told(tmp_path, clip, suffix, caplog):
+def test_what_viewers_play_slower_is_said(tmp_path, clip, suffix, caplog):
     write_clip(tmp_path / f"a{suffix}", clip, 50)
     write_clip(tmp_path / "a.mp4", clip, 60)
     assert not caplog.records

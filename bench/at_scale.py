@@ -32,8 +32,7 @@ from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.sources import pack_source
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.data.store.index import Clip
-from dvdgan.data.store.shards import shard_name
+from dvdgan.data.store.index import Clip, shard_name
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
 from reading import data_set, frames_of
@@ -104,7 +103,7 @@ def forget(store: ClipStore) -> None:
 
 def read(store: ClipStore, size: int, frames: int, buffer: int | None) -> dict[str, float]:
     """One epoch, drawn in batches by one process: from the disk, and then some of it again, from the system's cache."""
-    data = ClipDataset(store, frames, size, shuffle_buffer=buffer)
+    data = ClipDataset(store, DataConfig(split="all", shuffle_buffer=buffer), size, frames)
     window, steps = frames * size * int(store.widths[0]) * 3, len(data) // BATCH
     forget(store)
     start = undisturbed()

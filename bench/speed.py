@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ceilings import SHAPES, bandwidth, convolutions
-from dvdgan.config import Config
+from dvdgan.config import Config, DataConfig
 from dvdgan.config.files import load_config, updated
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.windows import Window
@@ -229,6 +229,7 @@ def _reader(config: Config, batch: int) -> Callable[[], Any]:
 
     class Store:
         path, size, classes, skipped = Path("memory"), config.network.size, [str(k) for k in range(CLASSES)], ()
+        about: ClassVar[dict[str, Any]] = {}
         labels, splits = np.arange(64) % CLASSES, [""] * 64
         lengths = np.full(64, config.network.frames)
         heights = widths = np.full(64, config.network.size)
@@ -243,7 +244,7 @@ def _reader(config: Config, batch: int) -> Callable[[], Any]:
         def read(self, windows: list[Window]) -> list[np.ndarray]:
             return [self.frames[window.clip][window.times] for window in windows]
 
-    data = ClipDataset(Store(), config.network.frames, config.network.size)  # type: ignore[arg-type]
+    data = ClipDataset(Store(), DataConfig(), config.network.size, config.network.frames)  # type: ignore[arg-type]
     return lambda: data.batch(0, 0, batch, 1)
 
 

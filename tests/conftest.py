@@ -3,12 +3,16 @@ import os
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from dvdgan.config import Config, DataConfig, TrainingConfig
 from dvdgan.config.network import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.data.progress import hidden_progress
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.training import train
+
+settings.register_profile("dvdgan", deadline=None)  # a busy machine is no failure
+settings.load_profile("dvdgan")
 
 
 def tiny_network(**changes) -> NetworkConfig:

@@ -68,6 +68,10 @@ def test_generate(dvdgan, model_dir, tmp_path):
         (["data", "pack", "--data", "nowhere", "--out", "out", "layout=folder"], "data.layout"),
         (["data", "inspect", "--data", "nowhere", "background=red"], "background"),
         (["data", "inspect", "--data", "nowhere"], "nowhere"),
+        (["data", "pack", "--data", "nowhere", "--out", "out", "size=16"], "size"),
+        (["data", "pack", "--data", "nowhere", "--out", "out", "siz=64"], "siz"),
+        (["data", "render", "--out", "out", "split=test"], "split"),
+        (["data", "render", "--out", "out", "stride=2"], "data.stride=2"),
     ],
 )
 def test_mistakes_are_one_line(dvdgan, arguments, message, tmp_path):
@@ -148,9 +152,9 @@ def test_render_pack_train_generate(dvdgan, tmp_path):
     preset.write_text(
         tiny_config("x", steps=1).to_yaml().replace("source: x", "source: null").replace("classes: 3", "classes: 0")
     )
-    dvdgan("data", "render", "--out", tmp_path / "clips", "--size", 32, "--frames", 4, "--clips-per-class", 1)
+    dvdgan("data", "render", "--out", tmp_path / "clips", "size=32", "frames=4", "clips_per_class=1")
     assert (tmp_path / "clips" / "zoom-in").is_dir()
-    dvdgan("data", "pack", "--data", tmp_path / "clips", "--out", tmp_path / "store", "--size", 32, "shards=3")
+    dvdgan("data", "pack", "--data", tmp_path / "clips", "--out", tmp_path / "store", "size=32", "shards=3")
     assert len(list((tmp_path / "store").glob("*.tar"))) == 3
     settings = ["training.batch_size=2", "data.shuffle_buffer=4"]
     dvdgan("train", preset, "--data", tmp_path / "store", "--out", tmp_path / "run", *settings)
@@ -160,7 +164,7 @@ def test_render_pack_train_generate(dvdgan, tmp_path):
 
 def test_inspect_tells_what_there_is_and_what_is_wrong(dvdgan, tmp_path):
     folder = tmp_path / "clips"
-    dvdgan("data", "render", "--out", folder, "--size", 32, "--frames", 4, "--clips-per-class", 1)
+    dvdgan("data", "render", "--out", folder, "size=32", "frames=4", "clips_per_class=1")
     (folder / "pen" / "text.mp4").write_text("no clip")
     shutil.copy(folder / "turn" / "000000.mp4", folder / "turn" / "copy.mp4")
     outputs = ["--sheet", tmp_path / "sheet.png", "--json", tmp_path / "found.json"]
@@ -179,7 +183,7 @@ def test_inspect_tells_what_there_is_and_what_is_wrong(dvdgan, tmp_path):
     assert found["problems"][0]["source"] == "pen/text.mp4"
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert min(sheet.size) > 100
-    dvdgan("data", "pack", "--data", folder, "--out", tmp_path / "store", "--size", 32, "workers=1")
+    dvdgan("data", "pack", "--data", folder, "--out", tmp_path / "store", "size=32", "workers=1")
     assert "pen" in dvdgan("data", "inspect", "--data", tmp_path / "store").stdout
     with open(tmp_path / "store" / "frames.u8", "r+b") as file:
         file.seek(5000)
@@ -191,7 +195,7 @@ def test_inspect_tells_what_there_is_and_what_is_wrong(dvdgan, tmp_path):
 def test_training_decodes_files_by_itself(dvdgan, tmp_path):
     preset = tmp_path / "tiny.yaml"
     preset.write_text(tiny_config(tmp_path / "clips", steps=2).to_yaml().replace("classes: 3", "classes: 0"))
-    dvdgan("data", "render", "--out", tmp_path / "clips", "--size", 32, "--frames", 6, "--clips-per-class", 1)
+    dvdgan("data", "render", "--out", tmp_path / "clips", "size=32", "frames=6", "data.clips_per_class=1")
     run, more = tmp_path / "run", ["data.pack=false", "data.workers=1", "training.checkpoint_every=1"]
     dvdgan("train", preset, "--out", run, *more, "--minutes", 0.00001)
     assert not (run / "data").exists()

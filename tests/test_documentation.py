@@ -11,8 +11,9 @@ import pytest
 import typer
 
 from dvdgan.cli import app
-from dvdgan.cli.data import data_config
+from dvdgan.cli.data import pack_settings
 from dvdgan.config import Config
+from dvdgan.config.data import RenderSettings
 from dvdgan.config.files import field_paths, load_config, override
 from dvdgan.evaluation.settings import ClassifierSettings, EvaluationSettings, parse_settings
 
@@ -65,7 +66,9 @@ def test_commands_of_dvdgan(words, whole):
         settings = EvaluationSettings if name == "evaluate" else ClassifierSettings
         override(Config(), parse_settings(settings, fields)[1])
     elif name in ("pack", "inspect"):
-        data_config(given["data"], fields)
+        pack_settings(given["data"], fields)
+    elif name == "render":
+        assert not parse_settings(RenderSettings, fields)[1]
 
 
 class Parsed(Exception):

@@ -23,7 +23,7 @@ from dvdgan.runs.checkpoint import CheckpointError, list_checkpoints, load_check
 from dvdgan.runs.directory import TrainingError
 from dvdgan.training.directory import TrainingDirectory
 from dvdgan.training.state import TrainingState
-from support.damage import damaged, in_one_line, spoiled
+from support.corrupt_files import damaged, in_one_line, spoiled
 from support.records import example
 
 few = settings(

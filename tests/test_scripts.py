@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dvdgan.config import DataConfig
 from dvdgan.data.layouts.discovery import read_layout
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -136,7 +137,7 @@ def test_actions_are_what_three_genders_do_and_one_of_each_is_held_out(packages,
     text = (out / "ATTRIBUTION.md").read_text()
     assert all(f"{name} {version}" in text for name, version in emoji.PACKAGES.items())
     assert "could\nnot be verified" in text
-    listing = read_layout(out)
+    listing = read_layout(DataConfig(source=str(out)))
     assert (len(listing.entries), listing.problems) == (72, [])
 
 

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from dvdgan.capacity import gib
 from dvdgan.config import Config, NetworkConfig
+from dvdgan.config.data import PHENOMENA
 from dvdgan.config.files import ConfigError, updated
 from dvdgan.counting import Counter
+from dvdgan.data.phenomena import CLASSES
 from dvdgan.devices import autocast, pick_device
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
 from dvdgan.networks.checkpointing import KINDS, set_checkpointing
@@ -85,10 +87,8 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
 
 def _with_classes(config: Config, clips: int | None) -> tuple[Config, int | None]:
     """A configuration with the classes of rendered clips, and their number, where they are the source."""
-    if config.data.source != "phenomena":
+    if config.data.source != PHENOMENA:
         return config, clips
-    from dvdgan.data.phenomena import CLASSES
-
     clips = config.data.clips_per_class * len(CLASSES) if clips is None else clips
     return updated(config, network={"classes": len(CLASSES)}), clips
 

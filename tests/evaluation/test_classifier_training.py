@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 from conftest import write_store
 from dvdgan.config import DataConfig
 from dvdgan.data import phenomena
-from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.classifier import training as classifier_training
@@ -20,6 +19,7 @@ from dvdgan.evaluation.parts import open_parts
 from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.evaluation.settings import ClassifierSettings, parse_settings
 from dvdgan.training import Interrupted
+from support.windows import windows_of
 
 TINY = {"size": 32, "frames": 3, "steps": 4, "batch_size": 4, "widths": (4, 8)}
 
@@ -81,7 +81,7 @@ def test_learns_movement_that_frames_do_not_show(tmp_path):
     assert lines_of(tmp_path / "classifier")[-1]["accuracy_clips"] > 0.8
     opened = ClipStore.open(store)
     hashes = {opened.hashes[row] for row in range(len(opened)) if opened.splits[row] == "train"}
-    every = middle_windows(ClipDataset(opened, 4, 32))
+    every = middle_windows(windows_of(opened, 4, 32))
     assert read.learned_from(every).tolist() == [digest in hashes for digest in opened.hashes]  # test clips, if equal
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dvdgan
-from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
@@ -23,6 +22,7 @@ from dvdgan.models import load_model, save_model
 from dvdgan.networks.statistics import statistics_of
 from dvdgan.pipeline import Clips, Pipeline
 from support.clip_sets import array_set, noise_set
+from support.windows import windows_of
 
 SIZE = 16
 CLASSES = ["a", "b", "c"]
@@ -128,8 +128,8 @@ def test_choices_are_nested_and_depend_on_names_alone():
 
 def test_a_clip_has_one_window_in_the_middle(store):
     chance = {"crop": "random", "flip": True, "sampling": "by_class", "seed": 3}
-    real = middle_windows(ClipDataset(store, 3, SIZE, 2, **chance, split="train"), "train")
-    plain = middle_windows(ClipDataset(store, 3, SIZE, 2, split="train"), "train")
+    real = middle_windows(windows_of(store, 3, SIZE, stride=2, **chance, split="train"), "train")
+    plain = middle_windows(windows_of(store, 3, SIZE, stride=2, split="train"), "train")
     assert real.key == plain.key
     clips = real.read(range(len(real)))
     assert np.array_equal(clips, plain.read(range(len(real))))
@@ -147,7 +147,7 @@ def test_a_clip_has_one_window_in_the_middle(store):
 
 def test_the_key_of_packed_clips_follows_from_their_frames_and_windows(store, tmp_path):
     def windows(*arguments, **options):
-        return middle_windows(ClipDataset(*arguments, **options))
+        return middle_windows(windows_of(*arguments, **options))
 
     real = windows(store, 3, SIZE)
     copied = windows(ClipStore.open(shutil.copytree(store.path, tmp_path / "copy")), 3, SIZE)
@@ -155,7 +155,7 @@ def test_the_key_of_packed_clips_follows_from_their_frames_and_windows(store, tm
     keys = [
         windows(coded_store(tmp_path / "other", skew=1), 3, SIZE).key,
         windows(store, 2, SIZE).key,
-        windows(store, 3, SIZE, 2).key,
+        windows(store, 3, SIZE, stride=2).key,
         windows(store, 3, SIZE, split="test").key,
         real.take([1, 0]).key,
         real.take([0, 1]).key,
@@ -175,20 +175,20 @@ def test_the_key_of_packed_clips_follows_from_their_frames_and_windows(store, tm
 
 def test_random_backgrounds_are_fixed_and_in_the_key(tmp_path):
     clear = coded_store(tmp_path / "clear", transparent=True)
-    drawn, again = (middle_windows(ClipDataset(clear, 3, SIZE, background=None, seed=1)) for _ in range(2))
+    drawn, again = (middle_windows(windows_of(clear, 3, SIZE, background="random", seed=1)) for _ in range(2))
     clips = drawn.read(range(10))
     assert clips.shape == (10, 3, SIZE, SIZE, 3)
     assert len(np.unique(clips[:, 0, 0, 0], axis=0)) > 5
     assert np.array_equal(drawn.read([7]), clips[[7]])
     assert again.key == drawn.key
     assert np.array_equal(drawn.take([7]).read([0]), clips[[7]])
-    white = middle_windows(ClipDataset(clear, 3, SIZE))
+    white = middle_windows(windows_of(clear, 3, SIZE))
     assert (white.read([0]) == 255).all()
     shifted = coded_store(tmp_path / "shifted", range(7, 10), transparent=True)  # its clip 0 is the other's clip 7
-    same_frames = middle_windows(ClipDataset(shifted, 3, SIZE, background=None, seed=1)).take([0])
+    same_frames = middle_windows(windows_of(shifted, 3, SIZE, background="random", seed=1)).take([0])
     assert not np.array_equal(same_frames.read([0]), clips[[7]])
     assert same_frames.key != drawn.take([7]).key
-    other = middle_windows(ClipDataset(clear, 3, SIZE, background=None, seed=2))
+    other = middle_windows(windows_of(clear, 3, SIZE, background="random", seed=2))
     assert len({drawn.key, white.key, other.key}) == 3
     assert not np.array_equal(other.read([7]), clips[[7]])
 
@@ -206,14 +206,14 @@ def test_files_that_cannot_be_read_are_named_and_told_apart(store, tmp_path):
         def read(self, windows):
             return [None if window.clip == 5 else pixels for window, pixels in zip(windows, store.read(windows))]
 
-    real, cache = middle_windows(ClipDataset(Broken(), 3, SIZE)), Cache(tmp_path)
+    real, cache = middle_windows(windows_of(Broken(), 3, SIZE)), Cache(tmp_path)
     assert real.read([4]).shape == (1, 3, SIZE, SIZE, 3)
     with pytest.raises(EvaluationError, match="clip 5 cannot be read"):
         real.read([4, 5])
-    assert readable(middle_windows(ClipDataset(store, 3, SIZE)), cache).tolist() == list(range(10))
+    assert readable(middle_windows(windows_of(store, 3, SIZE)), cache).tolist() == list(range(10))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "damaged", {2: "in a shard that is gone"})
-        assert readable(middle_windows(ClipDataset(store, 3, SIZE)), cache).tolist() == [0, 1, *range(3, 10)]
+        assert readable(middle_windows(windows_of(store, 3, SIZE)), cache).tolist() == [0, 1, *range(3, 10)]
     assert not list(tmp_path.iterdir())  # packed clips need no reading
     for _ in range(2):  # the second time it is kept
         assert readable(real, cache).tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 9]

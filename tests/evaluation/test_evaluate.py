@@ -13,7 +13,6 @@ from dvdgan import cli
 from dvdgan.card import UNMEASURED
 from dvdgan.cli.evaluation import publish
 from dvdgan.data import phenomena
-from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.rendering import packed_phenomena
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
@@ -43,6 +42,7 @@ from dvdgan.report.evaluation.controls_table import main
 from dvdgan.training import train
 from support.clip_sets import array_set, noise_set
 from support.evaluations import CLASSES, Means, no_weights, pictures_that_move
+from support.windows import windows_of
 
 PAGE = "evaluation.html"
 SMALL = EvaluationSettings(num=12, seeds=2, truncations=(1.0, 0.5), baseline_repeats=3, shown=2, pairs=2)
@@ -74,7 +74,7 @@ def trained(tmp_path_factory, data):
 def classifier(tmp_path_factory, data):
     network = ClassifierNetwork(len(CLASSES), (4, 8), torch.Generator().manual_seed(0))
     found = Classifier(network, ["sky", "dot", "bar"], 32, 4, (4, 8))
-    held_out = middle_windows(ClipDataset(ClipStore.open(data), 4, 32))
+    held_out = middle_windows(windows_of(ClipStore.open(data), 4, 32))
     about = {
         "data": {"source": "squares", "training_clips": 3, "held_out": "none"},
         "training": {"finished": True},

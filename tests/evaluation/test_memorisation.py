@@ -4,7 +4,6 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import render
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
@@ -19,6 +18,7 @@ from dvdgan.evaluation.memorisation.pixels import NEAR, CoarsePixels, Fingerprin
 from dvdgan.evaluation.memorisation.windows import clip_vectors, training_windows
 from dvdgan.evaluation.real_clips import middle_windows
 from support.clip_sets import array_set
+from support.windows import windows_of
 
 SIZE, FRAMES, LONG = 24, 6, 14
 TRAIN, TEST = 90, 70
@@ -57,12 +57,12 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def training(store):
-    return middle_windows(ClipDataset(store, FRAMES, SIZE, split="train"), "train")
+    return middle_windows(windows_of(store, FRAMES, SIZE, split="train"), "train")
 
 
 @pytest.fixture(scope="module")
 def held_out(store):
-    return middle_windows(ClipDataset(store, FRAMES, SIZE, split="test"), "test")
+    return middle_windows(windows_of(store, FRAMES, SIZE, split="test"), "test")
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +410,7 @@ def test_windows_of_some_clips_without_flips_and_with_one_start(training):
 
 
 def test_short_clips_that_are_repeated_begin_anywhere_in_their_round(store):
-    long = middle_windows(ClipDataset(store, 20, SIZE, split="train", short="loop"), "train")
+    long = middle_windows(windows_of(store, 20, SIZE, split="train", short="loop"), "train")
     windows = training_windows(long.take([4]), starts=7, mirrored=False)
     assert windows.shifts == [0, 2, 4, 6, 8, 10, 12]
     assert np.array_equal(windows.clips.read([3])[0][:8], store.clip(4)[6:])

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from dvdgan.config import DataConfig
+from dvdgan.data.dataset import ClipDataset
+
 SIZE = 16
 
 
@@ -23,3 +26,8 @@ def origin(clip):
     strides = set(np.diff(times).tolist())
     assert len(strides) == 1
     return number, start, strides.pop(), int(clip[0, 0, 0, 1]), int(columns.min()), bool(columns[1] < columns[0])
+
+
+def windows_of(store, frames, size=SIZE, seed=0, group=1, split="all", **fields):
+    """Windows of a store's clips; what is not an argument of `ClipDataset` is a field of its `DataConfig`."""
+    return ClipDataset(store, DataConfig(split=split, **fields), size, frames, seed, group)

@@ -10,6 +10,7 @@ from dvdgan.data.phenomena import CLASSES, render
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.training.checks import SampleCheck, SampleChecker
+from support.windows import windows_of
 
 SIZE, FRAMES, PER_CLASS = 32, 8, 16
 HELD = 8  # clips per class of a check
@@ -20,7 +21,7 @@ def stored(path, clips, labels, classes, **options) -> ClipDataset:
     with StoreWriter(path, clips.shape[2], list(classes), {}) as writer:
         for number, (clip, label) in enumerate(zip(clips, labels)):
             writer.add(clip, int(label), str(number), 12.0)
-    return ClipDataset(ClipStore.open(path), clips.shape[1], clips.shape[2], **options)
+    return windows_of(ClipStore.open(path), clips.shape[1], clips.shape[2], **options)
 
 
 def rendered(split, per_class, first=0):

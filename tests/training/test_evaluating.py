@@ -7,7 +7,6 @@ import torch
 from conftest import tiny_config, tiny_network
 from dvdgan.config import TrainingConfig
 from dvdgan.config.files import updated
-from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES, render
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.writer import StoreWriter
@@ -22,6 +21,7 @@ from dvdgan.training.checks import SampleCheck
 from dvdgan.training.evaluating import Evaluator
 from dvdgan.training.samples import shown_clips
 from support.runs import assert_equal_runs, lines_of, metadata_of, quiet, tensors_of
+from support.windows import windows_of
 
 HELD_OUT = {"accuracy": {"clips": {"hits": 9, "of": 10}}}
 
@@ -169,7 +169,7 @@ def test_training_clips_are_taken_as_training_shows_them(store):
     assert dataset.labels[members].tolist() == shown.tolist() == [0] * 4 + [2] * 4
     assert not mirror.any()
     flips = {"dot": "bar", "sky": "sky"}
-    dataset = ClipDataset(dataset.store, 4, 32, flip=True, flip_labels=flips)
+    dataset = windows_of(dataset.store, 4, 32, flip=True, flip_labels=flips)
     dataset.labels[dataset.labels == 0] = 1  # no dot is left but bars that are mirrored
     members, mirror, shown = shown_clips(dataset, np.array([0, 1, 2]), 4)
     assert shown.tolist() == [0] * 4 + [1] * 4 + [2] * 4

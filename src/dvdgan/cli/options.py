@@ -32,7 +32,3 @@ Minutes = Annotated[
 Fields = Annotated[
     Optional[list[str]], typer.Argument(metavar="[FIELD=VALUE]...", help="Settings to change; see `dvdgan fields`.")
 ]
-DataFields = Annotated[
-    Optional[list[str]],
-    typer.Argument(metavar="[FIELD=VALUE]...", help="How clips are found and read: data.* of `dvdgan fields`."),
-]

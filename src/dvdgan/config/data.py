@@ -10,7 +10,34 @@ from pydantic import Field, field_validator, model_validator
 from dvdgan.config.model import FrozenModel
 from dvdgan.mirroring import with_opposites
 
+LayoutName = Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics", "something-something"]
+
+PHENOMENA = "phenomena"
+"""The source that dvdgan renders itself."""
+
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+class PackSettings(FrozenModel):
+    """What `dvdgan data pack` and `dvdgan data inspect` have beside the `DataConfig`."""
+
+    size: int = Field(64, ge=32, le=512)
+    """Short side of the packed frames, in pixels."""
+
+
+class RenderSettings(FrozenModel):
+    """Which of the phenomena `dvdgan data render` writes."""
+
+    size: int = Field(64, ge=32, le=256)
+    """Height and width, in pixels."""
+    frames: int = Field(16, ge=2, le=4096)
+    """Frames per clip."""
+    clips_per_class: int = Field(20, ge=1, le=1_000_000)
+    """Clips of each class."""
+    seed: int = Field(0, ge=0, le=2**62)
+    """Seed of the scenes."""
+    split: Literal["train", "heldout"] = "train"
+    """Which scenes; the two splits share none."""
 
 
 class DataConfig(FrozenModel):
@@ -18,7 +45,7 @@ class DataConfig(FrozenModel):
 
     source: str | None = None
     """`phenomena`, or the path of a folder of clips, of a list (.csv, .jsonl) or of a packed store. Set by --data."""
-    layout: Literal["auto", "folders", "flat", "frames", "list", "ucf101", "kinetics", "something-something"] = "auto"
+    layout: LayoutName = "auto"
     """How a folder is laid out: `folders` (one per class), `flat` (no classes), `frames` (folders of numbered frames,
     like BAIR), `list` (CSV or JSON: path, label, start, end, split, group), `ucf101` (with its official train/test
     lists), `kinetics` (CSVs and the usual file names), `something-something` (its JSON lists). auto detects it."""
@@ -110,7 +137,7 @@ class DataConfig(FrozenModel):
             raise ValueError(f"flip_labels: {error}") from None
         if self.background != "random" and not _COLOUR.fullmatch(self.background):
             raise ValueError(f"background is a colour such as #ffffff, or random, not {self.background!r}")
-        if self.shards is not None and (not self.pack or self.source == "phenomena"):
+        if self.shards is not None and (not self.pack or self.source == PHENOMENA):
             raise ValueError("shards says how a folder of clips is packed: set data.shards=null")
         if self.shuffle_buffer is not None and self.sampling == "by_class":
             raise ValueError(
@@ -118,7 +145,7 @@ class DataConfig(FrozenModel):
             )
         if self.windows > 1 and self.max_seconds is None:
             raise ValueError("windows says how many clips are cut from long files: set data.max_seconds, too")
-        if self.split == "test" and self.source == "phenomena":
+        if self.split == "test" and self.source == PHENOMENA:
             raise ValueError("split=test has no clips here: the phenomena that train are all of the train part")
         return self
 

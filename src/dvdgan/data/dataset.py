@@ -9,13 +9,14 @@ distribution of those labels. Time is never reversed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 
+from dvdgan.config import DataConfig
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TRAIN
+from dvdgan.data.layouts.splits import divide
 from dvdgan.data.sampler import Sampler, mirrored_classes
 from dvdgan.data.windows import ClipSource, Window
 from dvdgan.randomness import numpy_generator
@@ -31,57 +32,38 @@ class ClipDataset:
 
     Args:
         store: the clips.
-        frames: frames per window, T.
+        config: the part of a split, and how windows are cut, mirrored and drawn. With ``sampling=by_class``, a class
+            that mirrored clips of another one show is drawn from its own clips as they are and from those mirrored
+            ones, all equally often.
         size: height and width of a window, in pixels; the store's size.
-        stride: take every stride-th frame.
-        crop: where the square is cut from a frame that is not square.
-        flip: mirror windows left to right, each with probability 1/2, unless `flip_labels` says never.
-        sampling: draw each clip equally often (every clip once per epoch), or each class that can be shown. In the
-            latter case, a class that mirrored clips of another one show is drawn from its own clips as they are and
-            from those mirrored ones, all equally often.
-        seed: seed of every draw, >= 0.
+        frames: frames per window, T.
+        seed: seed of every draw, >= 0 (`config.seed` is that of the rendered scenes).
         group: g, for discriminators that score clips in groups: g samples of consecutive numbers, from a multiple of g
             on, show one class, and are different clips where the class has so many. With ``by_clip`` an epoch then
             rounds each class's clips up to a multiple of g.
-        flip_labels: which class a mirrored clip of a class shows, by their names, and None where its clips are never
-            mirrored; what it implies (see `with_opposites`) need not be said, and other classes stay themselves.
-        shuffle_buffer: with ``by_clip``, an epoch goes through the store's shards one after another and shuffles among
-            so many clips; None shuffles all of them.
 
     Attributes:
         store: the clips.
-        frames: frames per window.
+        config: as it was given.
         size: height and width of a window, in pixels.
+        frames: frames per window.
+        seed: of every draw.
+        span: frames of a clip from a window's first to its last one, both included.
         classes: names of the classes; empty if the clips have none.
         labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes), not mirrored.
         mirrored: the class that a mirrored clip of each class shows; None where clips are never mirrored.
         sampler: which clip each sample shows.
         left_out: how many clips of the part are shorter than a window, and left out.
         other_part: how many clips of the store are of another part.
-        replaced: how many draws fell on a clip that could not be read, and went to another one.
+        replaced: how many times a clip could not be read, and another one was shown.
 
     Raises:
-        DataError: the store has another size, no clip is in the part or long enough, `flip_labels` goes without flip,
-            contradicts itself, or names a class that there is not, or `shuffle_buffer` without shards.
+        DataError: the store has another size, no clip is in the part or long enough, ``flip_labels`` names a class that
+            there is not or contradicts the phenomena's own map, or ``shuffle_buffer`` goes without shards.
     """
 
     def __init__(
-        self,
-        store: ClipSource,
-        frames: int,
-        size: int,
-        stride: int = 1,
-        crop: Literal["center", "random"] = "center",
-        flip: bool = False,
-        sampling: Literal["by_clip", "by_class"] = "by_clip",
-        seed: int = 0,
-        flip_labels: Mapping[str, str | None] | None = None,
-        split: Literal["train", "test", "all"] = "all",
-        splits: Sequence[str] | None = None,
-        short: Literal["skip", "loop", "ping_pong"] = "skip",
-        background: tuple[int, int, int] | None = (255, 255, 255),
-        group: int = 1,
-        shuffle_buffer: int | None = None,
+        self, store: ClipSource, config: DataConfig, size: int, frames: int, seed: int = 0, group: int = 1
     ) -> None:
         """Choose the clips of the part that are long enough."""
         if size != store.size:
@@ -89,47 +71,46 @@ class ClipDataset:
                 f"{store.path}: its frames are {store.size} px, not {size}; "
                 f"pack the clips again at {size} px, or set network.size={store.size}"
             )
-        if shuffle_buffer is not None and store.shards is None:
+        if config.shuffle_buffer is not None and store.shards is None:
             raise DataError(
                 f"{store.path}: data.shuffle_buffer needs clips in tar shards; pack them with shards=N, or set "
                 "data.shuffle_buffer=null"
             )
-        span = (frames - 1) * stride + 1
-        parts = np.array([part or TRAIN for part in (store.splits if splits is None else splits)])
-        inside = np.full(len(store), True) if split == "all" else parts == split
+        self.store, self.config = store, config
+        self.size, self.frames, self.seed, self.group = size, frames, seed, group
+        self.span = (frames - 1) * config.stride + 1
+        self._least = self.span if config.short == "skip" else min(self.span, 2)
+        self._kept = self._choose()
+        self.classes: list[str] = store.classes
+        self.labels: np.ndarray = store.labels[self._kept]
+        whole = mirrored_classes(store.classes, config, store.about.get("source"))
+        whole = whole or [0]  # without classes, all labels are 0
+        self.mirrored: list[int | None] = whole if config.flip else [None] * len(whole)
+        self.replaced = 0
+        shards = None if store.shards is None else store.shards[self._kept]
+        self.sampler = Sampler(self.labels, self.mirrored, config.sampling, seed, group, shards, config.shuffle_buffer)
+
+    def _choose(self) -> np.ndarray:
+        """The clips, by their index in the store, that are in the part and long enough; counts the others."""
+        store, split, stride = self.store, self.config.split, self.config.stride
+        parts = store.splits
+        if self.config.test_fraction:
+            _, parts = divide(self.config, store.sources, store.labels.tolist(), store.groups, parts)
+        inside = np.array([split in ("all", part or TRAIN) for part in parts])
         if not inside.any():
             raise DataError(
                 f"{store.path}: no clip is in the {split} part; set data.split=all, or set data.test_fraction"
             )
-        least = span if short == "skip" else min(span, 2)
-        kept = np.flatnonzero(inside & (store.lengths >= least))
+        kept = np.flatnonzero(inside & (store.lengths >= self._least))
         if not len(kept):
             raise DataError(
-                f"{store.path}: no clip has the {span} frames that a window needs ({frames} at stride {stride}); "
-                f"the longest has {store.lengths[inside].max()}; set data.short=loop to repeat short clips, or a lower "
-                "network.frames or data.stride"
+                f"{store.path}: no clip has the {self.span} frames that a window needs ({self.frames} at stride "
+                f"{stride}); the longest has {store.lengths[inside].max()}; set data.short=loop to repeat short clips, "
+                "or a lower network.frames or data.stride"
             )
-        self.store = store
-        self.frames, self.size, self.stride = frames, size, stride
-        self.crop, self.flip, self.sampling, self.seed = crop, flip, sampling, seed
-        self.short, self.background, self.group = short, background, group
-        self.classes: list[str] = store.classes
-        self.labels: np.ndarray = store.labels[kept]
-        if flip_labels and not flip:
-            raise DataError(
-                "data.flip_labels says what mirrored clips show: set data.flip=true, or data.flip_labels={}"
-            )
-        whole = mirrored_classes(store.classes, flip_labels or {}) or [0]  # without classes, all labels are 0
-        self.mirrored: list[int | None] = whole if flip else [None] * len(whole)
-        self.left_out = int(inside.sum()) - len(kept)
-        self.other_part = len(store) - int(inside.sum())
-        self.replaced = 0
-        self._kept = kept
+        self.left_out, self.other_part = int(inside.sum()) - len(kept), len(store) - int(inside.sum())
         self._there = set(store.labels[inside].tolist())  # classes with clips in the part, however short
-        self._span = span
-        self._least = least
-        shards = None if store.shards is None else store.shards[kept]
-        self.sampler = Sampler(self.labels, self.mirrored, sampling, seed, group, shards, shuffle_buffer)
+        return kept
 
     def __len__(self) -> int:
         """How many clips can be drawn."""
@@ -175,11 +156,11 @@ class ClipDataset:
             if attempt == _ATTEMPTS:
                 raise DataError(f"{self.store.path}: {_ATTEMPTS} clips in a row cannot be read; see the messages above")
             drawn = [numbers[row] + attempt * self.group * _BEYOND for row in rows]
-            draws = [self.sampler(number) for number in drawn]
-            windows = self.store.read([self._window(draw[0], number) for draw, number in zip(draws, drawn)])
+            chosen = [self.sampler(number) for number in drawn]
+            windows = self.store.read([self._window(member, number) for (member, *_), number in zip(chosen, drawn)])
             broken = {numbers[row] // self.group for row, window in zip(rows, windows) if window is None}
             again = [row for row in rows if numbers[row] // self.group in broken]  # with all of its group
-            for row, number, (_, mirrored, label), window in zip(rows, drawn, draws, windows):
+            for row, number, (_, mirrored, label), window in zip(rows, drawn, chosen, windows):
                 if window is None or row in again:
                     continue
                 flat = self.on_background(window, "data: background", number)
@@ -231,9 +212,9 @@ class ClipDataset:
             place: where in a clip longer than the window: 0 at its start, 1 at its end.
         """
         clip = int(self._kept[member])
-        start = int(place * max(int(self.store.lengths[clip]) - self._span, 0))
+        start = int(place * max(int(self.store.lengths[clip]) - self.span, 0))
         top, left = ((int(side[clip]) - self.size) // 2 for side in (self.store.heights, self.store.widths))
-        return Window(clip, self._times(clip, start), top, left)
+        return Window(clip, self.times(clip, start), top, left)
 
     def on_background(self, window: np.ndarray, purpose: str, number: int) -> np.ndarray:
         """Lay transparent pixels, if there are any, on the background.
@@ -248,7 +229,7 @@ class ClipDataset:
         """
         if window.shape[-1] == 3:
             return window
-        colour = self.background
+        colour = self.config.background_colour
         if colour is None:
             colour = tuple(numpy_generator(self.seed, purpose, number).integers(0, 256, 3).tolist())
         alpha = window[..., 3:].astype(np.uint32)
@@ -276,29 +257,29 @@ class ClipDataset:
 
     def _window(self, member: int, number: int) -> Window:
         clip = int(self._kept[member])
-        starts = self._starts(int(self.store.lengths[clip]))
+        starts = self.starts(int(self.store.lengths[clip]))
         spare_rows = int(self.store.heights[clip]) - self.size
         spare_columns = int(self.store.widths[clip]) - self.size
         start = int(numpy_generator(self.seed, "data: window", number).integers(starts)) if starts > 1 else 0
         top, left = spare_rows // 2, spare_columns // 2
-        if self.crop == "random" and spare_rows + spare_columns:
+        if self.config.crop == "random" and spare_rows + spare_columns:
             rng = numpy_generator(self.seed, "data: crop", number)
             top, left = int(rng.integers(spare_rows + 1)), int(rng.integers(spare_columns + 1))
-        return Window(clip, self._times(clip, start), top, left)
+        return Window(clip, self.times(clip, start), top, left)
 
-    def _starts(self, length: int) -> int:
+    def starts(self, length: int) -> int:
         """At how many frames a window may begin: anywhere in the round of a clip that is repeated."""
-        return length - self._span + 1 if length >= self._span else self._round(length)
+        return length - self.span + 1 if length >= self.span else self._round(length)
 
     def _round(self, length: int) -> int:
         """After how many frames a clip that is repeated is where it was."""
-        return length if self.short == "loop" else max(2 * (length - 1), 1)
+        return length if self.config.short == "loop" else max(2 * (length - 1), 1)
 
-    def _times(self, clip: int, start: int) -> np.ndarray:
+    def times(self, clip: int, start: int) -> np.ndarray:
         """Numbers of the frames of a window; those of a short clip go round, or to and fro."""
-        times = start + self.stride * np.arange(self.frames)
+        times = start + self.config.stride * np.arange(self.frames)
         length = int(self.store.lengths[clip])
-        if length >= self._span:
+        if length >= self.span:
             return times
         times %= self._round(length)
         return np.where(times < length, times, self._round(length) - times)

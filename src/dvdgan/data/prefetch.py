@@ -10,6 +10,8 @@ import numpy as np
 
 from dvdgan.data.dataset import ClipDataset
 
+_AHEAD = 2  # batches that lie ready
+
 
 class Prefetcher:
     """Reads batches ahead in a thread and gives them in order; use it as a context manager and an iterator.
@@ -22,7 +24,6 @@ class Prefetcher:
         batch_size: clips per batch.
         d_steps: discriminator steps per generator step.
         step: the generator step to begin with.
-        depth: how many batches may wait.
         share: which of each batch is read; see `ClipDataset.batch`.
     """
 
@@ -32,11 +33,10 @@ class Prefetcher:
         batch_size: int,
         d_steps: int,
         step: int = 0,
-        depth: int = 2,
         share: range | None = None,
     ) -> None:
         """Start reading."""
-        self._queue: queue.Queue[tuple[np.ndarray, np.ndarray] | BaseException] = queue.Queue(maxsize=depth)
+        self._queue: queue.Queue[tuple[np.ndarray, np.ndarray] | BaseException] = queue.Queue(_AHEAD)
         self._closed = threading.Event()
         self._thread = threading.Thread(
             target=self._read, args=(dataset, batch_size, d_steps, step, share), name="dvdgan-prefetch", daemon=True

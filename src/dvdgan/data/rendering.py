@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from dvdgan.atomic import atomic_path
-from dvdgan.capacity import free_disk, gib
+from dvdgan.capacity import free_disk
+from dvdgan.config.data import PHENOMENA
 from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
 from dvdgan.data.progress import with_progress
@@ -21,9 +23,6 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import write_mp4
 from dvdgan.documents import DocumentError, read_json
-
-PHENOMENA = "phenomena"
-"""The source that dvdgan renders itself."""
 
 RENDER_VERSION = 1
 """Raised when stores that were rendered before must be rendered again although the scenes' code is the same."""
@@ -132,9 +131,8 @@ def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
 def _check_disk(place: Path, needed: int) -> None:
     """Refuse what does not fit, before it is rendered."""
     if needed > (free := free_disk(place)):
-        raise DataError(
-            f"{place}: the clips need {gib(needed)}, and the disk has {gib(free)} free; set clips_per_class lower"
-        )
+        has = f"the disk has {decimal(int(free))} free"
+        raise DataError(f"{place}: the clips need {decimal(needed)}, and {has}; set clips_per_class lower")
 
 
 def _digest() -> str:

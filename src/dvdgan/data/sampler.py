@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
+from dvdgan.config.data import PHENOMENA, DataConfig
+from dvdgan.data import phenomena
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import composed
 from dvdgan.data.order import shuffled, shuffled_within
@@ -83,9 +85,9 @@ class Sampler:
     def fake_labels(self, step: int, substep: int, batch_size: int) -> np.ndarray:
         """Labels for generated clips, int64 ``[B]``; see `dvdgan.data.dataset.ClipDataset.fake_labels`."""
         groups = -(-batch_size // self._group)
-        draws = numpy_generator(self._seed, "data: fake labels", step, substep).random(groups)
+        uniform = numpy_generator(self._seed, "data: fake labels", step, substep).random(groups)
         pool = np.array(list(self.members)) if self._by_class else self._shown
-        labels = pool[(draws * len(pool)).astype(np.int64)]
+        labels = pool[(uniform * len(pool)).astype(np.int64)]
         if self._flips and not self._by_class:
             coins = numpy_generator(self._seed, "data: fake flips", step, substep).random(groups)
             labels = np.where(coins < 0.5, self._turned[labels], labels)
@@ -108,16 +110,21 @@ class Sampler:
         return shuffled_within(rng, self._shards, self._labels, self._buffer, self._group)
 
 
-def mirrored_classes(classes: Sequence[str], flip_labels: Mapping[str, str | None]) -> list[int | None]:
+def mirrored_classes(classes: Sequence[str], config: DataConfig, source: str | None = None) -> list[int | None]:
     """For each class, the index of the one that its clips show once mirrored; None where they never are.
 
     Args:
         classes: the names of all classes; none if clips have no classes.
-        flip_labels: that map by names; classes that stay themselves, and what other entries imply, may be missing.
+        config: whose ``flip_labels`` go over the phenomena's own map.
+        source: `PHENOMENA` if the clips are rendered ones.
 
     Raises:
-        DataError: the map contradicts itself, or names a class that there is not.
+        DataError: the map contradicts the phenomena's own, or names a class that there is not.
     """
+    flip_labels = {
+        **(phenomena.FLIP_LABELS if config.flip and source == PHENOMENA else {}),
+        **with_opposites(config.flip_labels),
+    }
     if flip_labels and not classes:
         raise DataError("data.flip_labels names classes, but the clips have none; set data.flip_labels={}")
     spelt = {composed(name): name for name in classes}  # accents may be composed otherwise

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dvdgan.config import DataConfig
+from dvdgan.config.data import PHENOMENA, DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.contents import content_of
 from dvdgan.data.dataset import ClipDataset
@@ -18,16 +18,15 @@ from dvdgan.data.errors import DataError
 from dvdgan.data.files import FileSource
 from dvdgan.data.layouts.discovery import read_layout
 from dvdgan.data.layouts.listing import Listing
-from dvdgan.data.layouts.splits import assign_splits, group_keys, leaks
+from dvdgan.data.layouts.splits import divide, leaks
 from dvdgan.data.reading import Reading
-from dvdgan.data.rendering import PHENOMENA, packed_phenomena
+from dvdgan.data.rendering import packed_phenomena
 from dvdgan.data.sampler import mirrored_classes
 from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.index import is_store
 from dvdgan.data.store.packing import pack
 from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
-from dvdgan.mirroring import with_opposites
 from dvdgan.wording import some_of
 
 VERIFIED_BYTES = 4 << 30
@@ -83,13 +82,13 @@ def open_dataset(
     elif keep and config.pack and is_store(cache):
         store = _checked(ClipStore.open(cache))
     elif source == PHENOMENA:
-        mirrored_classes(phenomena.CLASSES, _flip_labels(config, PHENOMENA))  # refused before anything is rendered
+        mirrored_classes(phenomena.CLASSES, config, PHENOMENA)  # refused before anything is rendered
         span = max(2, (frames - 1) * config.stride + 1)
         store = packed_phenomena(cache, size, span, config.clips_per_class, config.seed)
     else:
         listing = list_source(config, pictures=frames == 1)
         _tell(listing, say)
-        mirrored_classes(listing.classes, config.flip_labels)  # refused before anything is packed
+        mirrored_classes(listing.classes, config)  # refused before anything is packed
         if listing.layout != "list" and cache.resolve().is_relative_to(listing.root.resolve()):
             raise DataError(
                 f"{cache}: lies in the source {listing.root}, where a run's files become clips; choose another place"
@@ -102,23 +101,7 @@ def open_dataset(
             store = same_store(cache, about) or pack(listing, cache, reading(config, size), about, *options)
     if config.background_colour is None and isinstance(store, ClipStore) and not (store.channels == 4).any():
         _log.warning("%s: data.background=random changes nothing: no packed clip has kept its transparency", source)
-    return ClipDataset(
-        store,
-        frames,
-        size,
-        config.stride,
-        config.crop,
-        config.flip,
-        config.sampling,
-        seed,
-        _flip_labels(config, store.about.get("source")),
-        config.split,
-        _splits(store, config),
-        config.short,
-        config.background_colour,
-        group,
-        config.shuffle_buffer,
-    )
+    return ClipDataset(store, config, size, frames, seed, group)
 
 
 def pack_source(config: DataConfig, out: str | Path, size: int, say: Callable[[str], None] | None = None) -> ClipStore:
@@ -135,6 +118,7 @@ def pack_source(config: DataConfig, out: str | Path, size: int, say: Callable[[s
 
     Raises:
         DataError: no such source, no clip in it that can be read, or too little room on the disk.
+        OSError: the store cannot be written.
         StoreError: `out` is something else than a store.
     """
     listing = list_source(config)
@@ -159,17 +143,10 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
     Raises:
         DataError: no such source, or nothing in it; a list or an expression that cannot be understood.
     """
-    if config.source is None or config.source == PHENOMENA:
-        raise DataError("name a folder of clips, or a list of them")
-    listing = read_layout(
-        config.source, config.layout, config.list_file, config.fold, not pictures, config.parts, config.class_depth
-    )
+    listing = read_layout(config, pictures)
     entries = listing.entries
-    groups = _groups([entry.source for entry in entries], [entry.group for entry in entries], config)
-    parts = [entry.split for entry in entries]
-    if config.test_fraction > 0:
-        labels = [entry.label for entry in entries]
-        parts = assign_splits(groups, labels, parts, config.test_fraction, config.split_seed)
+    known = ([getattr(entry, name) for entry in entries] for name in ("source", "label", "group", "split"))
+    groups, parts = divide(config, *known)
     if torn := leaks(groups, parts):
         _log.warning("%s: groups of near copies lie on both sides of the split: %s", config.source, some_of(torn, 5))
     divided = [replace(entry, group=group, split=part) for entry, group, part in zip(entries, groups, parts)]
@@ -230,24 +207,3 @@ def _checked(store: ClipStore) -> ClipStore:
     if store.bytes <= VERIFIED_BYTES:
         store.verify()
     return store
-
-
-def _splits(store: ClipSource, config: DataConfig) -> list[str] | None:
-    """The part of each clip of a store; None is what the store says."""
-    if config.test_fraction == 0:
-        return None
-    groups = _groups(store.sources, store.groups, config)
-    return assign_splits(groups, store.labels.tolist(), store.splits, config.test_fraction, config.split_seed)
-
-
-def _groups(sources: list[str], groups: list[str], config: DataConfig) -> list[str]:
-    """The group of each clip: by the pattern of the configuration, its own, or its source."""
-    if config.group is not None:
-        return group_keys(sources, config.group)
-    return [group or source for group, source in zip(groups, sources)]
-
-
-def _flip_labels(config: DataConfig, source: Any) -> dict[str, str | None]:
-    """Which class a mirrored clip of each class shows: the source's own map, and the user's over it."""
-    own = phenomena.FLIP_LABELS if config.flip and source == PHENOMENA else {}
-    return {**own, **with_opposites(config.flip_labels)}

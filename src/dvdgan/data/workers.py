@@ -23,8 +23,9 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
+from rich.filesize import decimal
 
-from dvdgan.capacity import gib, machine_memory
+from dvdgan.capacity import machine_memory
 from dvdgan.data.errors import DataError
 from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, nothing, work
 
@@ -85,8 +86,8 @@ class Workers:
         self.count = usable_cores() if count is None else count
         if (needed := self.count * _PROCESS_BYTES) > machine_memory():
             raise DataError(
-                f"data.workers: {self.count} processes need about {gib(needed)} of this machine's "
-                f"{gib(machine_memory())}; set it lower"
+                f"data.workers: {self.count} processes need about {decimal(needed)} of this machine's "
+                f"{decimal(int(machine_memory()))}; set it lower"
             )
         self.limits = limits
         self.ahead = _AHEAD * self.count
@@ -98,16 +99,16 @@ class Workers:
 
     def run(self, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
         """``function(*task)`` for each task: the results in the order of the tasks, of which few are taken ahead."""
-        waiting: deque[Pending] = deque()
+        begun: deque[Pending] = deque()
         try:
             for task in tasks:
-                waiting.append(self.submit(function, *task))
-                if len(waiting) >= self.ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                begun.append(self.submit(function, *task))
+                if len(begun) >= self.ahead:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
         finally:
-            for pending in waiting:
+            for pending in begun:
                 pending.cancel()
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Pending:

@@ -57,7 +57,7 @@ def open_folder(path: Path, size: int, frames: int, cache: Path) -> RealClips:
         raise EvaluationError(
             f"{path}: its longest clip has {longest} frames, but {frames} are compared; give frames={longest}"
         )
-    dataset = ClipDataset(store, frames, size)
+    dataset = ClipDataset(store, DataConfig(split="all"), size, frames)
     clips = middle_windows(dataset, "all", fps=DataConfig().fps, name=str(path))
     windows = [_moving(dataset, member, window) for member, window in enumerate(clips.windows)]
     clips = real_clips(dataset, windows, clips.labels, clips.name, clips.fps)

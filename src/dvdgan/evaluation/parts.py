@@ -99,7 +99,7 @@ def open_parts(
         per_class = max(1, min(about["clips_per_class"], held_out_clips // len(train.classes)))
         place, settings = folder / "heldout", (about["size"], about["frames"], per_class, about["seed"])
         store = packed_phenomena(place, *settings, other)
-        dataset = ClipDataset(store, frames, size, data.stride, seed=seed, short=data.short)
+        dataset = ClipDataset(store, DataConfig(split="all", stride=data.stride, short=data.short), size, frames, seed)
         return Parts(train, middle_windows(dataset, "test", fps=data.fps), f"scenes of the phenomena's {other} split")
     config = config.model_copy(update={"flip": False, "flip_labels": {}, "crop": "center", "split": "test"})
     dataset = open_dataset(config, size, frames, cache, seed, True, say)

@@ -130,7 +130,7 @@ def middle_windows(
     if rates is not None and windows:
         fps = float(np.median(rates[[window.clip for window in windows]]))
     name = _name(dataset, part) if name is None else name
-    return real_clips(dataset, windows, dataset.labels[members], name, fps / dataset.stride)
+    return real_clips(dataset, windows, dataset.labels[members], name, fps / dataset.config.stride)
 
 
 def readable(clips: RealClips, cache: Cache) -> np.ndarray:
@@ -165,17 +165,18 @@ def _name(dataset: ClipDataset, part: str) -> str:
 
 def _id(dataset: ClipDataset, window: Window) -> str:
     """The source of a clip and the first and last frame of its window, from 0."""
-    stride = f" by {dataset.stride}" if dataset.stride > 1 else ""
+    stride = f" by {dataset.config.stride}" if dataset.config.stride > 1 else ""
     return f"{dataset.store.sources[window.clip]}, frames {window.times[0]} to {window.times[-1]}{stride}"
 
 
 def _key(dataset: ClipDataset, windows: list[Window]) -> str:
     store = dataset.store
-    background = list(dataset.background) if dataset.background is not None else ["random", dataset.seed]
+    colour = dataset.config.background_colour
+    background = list(colour) if colour is not None else ["random", dataset.seed]
     if isinstance(store, ClipStore):
         shapes = np.stack([store.heights, store.widths, store.channels], 1)
         known = [[store.hashes[window.clip], *shapes[window.clip].tolist()] for window in windows]
-        if any(row[3] == 4 for row in known) and dataset.background is None:
+        if any(row[3] == 4 for row in known) and colour is None:
             known = [[*row, window.clip] for row, window in zip(known, windows)]  # which the background is drawn from
         elif all(row[3] == 3 for row in known):
             background = []

@@ -85,7 +85,7 @@ def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSetti
         made = _as_in_data(made, parts.train.classes, warnings)
         warnings += _coarse_colour(made, parts)
     classes = _common(made.classes, parts.train.classes, warnings)
-    training = middle_windows(parts.train, "train", fps=parts.held_out.fps * parts.train.stride)
+    training = middle_windows(parts.train, "train", fps=parts.held_out.fps * parts.train.config.stride)
     weights = [1.0]
     if classes:
         known = dict(zip(parts.train.classes, parts.train.class_weights))

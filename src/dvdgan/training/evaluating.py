@@ -118,7 +118,7 @@ def _by_classifier(
     say: Callable[[str], None],
 ) -> Measure:
     """Extract features of training clips; the returned function compares samples with them."""
-    for note in classifier.notes(dataset.size, dataset.frames, dataset.stride):
+    for note in classifier.notes(dataset.size, dataset.frames, dataset.config.stride):
         say(f"training.classifier: {note}")
     members, mirror, shown = shown_clips(dataset, watched, max(2, _MOST_REAL // len(watched)))
     plain, features_of = middle_windows(dataset, "train", members), Cache(cache)
@@ -184,8 +184,8 @@ def _by_behaviour(dataset: ClipDataset, metadata: dict[str, Any], say: Callable[
     if set(dataset.classes) != set(CLASSES):
         return None
     size, frames = dataset.size, dataset.frames
-    if dataset.stride > 1 or (size, frames) not in [(known.size, known.frames) for known in load()]:
-        say(f"behaviours are not measured: no limits for {frames} frames of {size} px, stride {dataset.stride}")
+    if dataset.config.stride > 1 or (size, frames) not in [(known.size, known.frames) for known in load()]:
+        say(f"behaviours are not measured: no limits for {frames} frames of {size} px, stride {dataset.config.stride}")
         return None
     limits = calibration(size, frames)
     metadata["behaviours"] = limits.describe()

@@ -25,7 +25,7 @@ def write(path, count=10):
 
 
 @st.composite
-def damages(draw, size):
+def changes_of(draw, size):
     """Changes of a file of `size` bytes: what is done, to which part of it, and with which bytes."""
     many = []
     for _ in range(draw(st.integers(1, 3))):
@@ -89,7 +89,7 @@ def test_any_damage_gives_frames_or_one_line(tmp_path_factory, valid, suffix):
     path = tmp_path_factory.mktemp("damaged") / f"a{suffix}"
 
     @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-    @given(changes=damages(len(data)))
+    @given(changes=changes_of(len(data)))
     def examine(changes):
         path.write_bytes(damaged(data, changes) or b"\0")
         check_any_file(path)
@@ -141,7 +141,7 @@ def test_a_window_before_the_damage_is_read(tmp_path):
         assert "truncated" in outcome(lambda a=arguments: read_clip(path, **a))
 
 
-def test_it_is_told_after_how_many_frames_a_file_is_damaged(tmp_path):
+def test_it_is_said_after_how_many_frames_a_file_is_damaged(tmp_path):
     path = write_video(tmp_path / "a.mp4", 100, 25, b_frames=0, container_options={"movflags": "+faststart"})
     os.truncate(path, path.stat().st_size * 9 // 10)
     frames = open_clip(path)[1]

@@ -109,7 +109,7 @@ def test_each_class_and_all_clips_are_summed_up(inspection):
     )
 
 
-def test_it_is_told_how_many_clips_are_in_hdr_and_how_the_source_was_read(tmp_path):
+def test_it_is_said_how_many_clips_are_in_hdr_and_how_the_source_was_read(tmp_path):
     def tag(stream):
         stream.codec_context.color_trc, stream.codec_context.color_primaries = 18, 9
 
@@ -126,7 +126,7 @@ def test_it_is_told_how_many_clips_are_in_hdr_and_how_the_source_was_read(tmp_pa
     assert len(json.loads(as_json(found))["notes"]) == 2
 
 
-def test_a_packed_store_has_the_size_that_is_told(inspection):
+def test_a_packed_store_has_the_size_that_was_estimated(inspection):
     square, wide = 64 * 64 * 3, 64 * 128 * 3
     assert inspection.packed_bytes == (96 + 8 + 8 + 1) * square + (20 + 6) * wide
 
@@ -207,7 +207,7 @@ def test_a_sheet_has_rows_of_each_class_with_frames_whole_on_its_background(insp
     assert not (wide[:, 16:48] == BACKGROUND).all(axis=-1).any()
 
 
-def test_nothing_usable_is_still_told(tmp_path):
+def test_nothing_usable_is_still_said(tmp_path):
     listing = Listing(tmp_path, "flat", [], [Entry(tmp_path / "a.mp4", "a.mp4")], [Problem("b.mp4", "no class")])
     inspection = inspect_listing(listing, DataConfig(workers=1))
     assert [problem.source for problem in inspection.problems] == ["b.mp4", "a.mp4"]
@@ -272,7 +272,7 @@ def test_nothing_is_said_of_clips_that_are_fine():
     assert kinds([inspected("a", fps=24), *[inspected(str(k), fps=23.976) for k in range(9)]]) == {}
 
 
-def test_uneven_classes_are_told_with_the_mend():
+def test_uneven_classes_are_said_with_the_mend():
     clips = [inspected(f"{label}/{k}", label) for label, count in enumerate((10, 101)) for k in range(count)]
     hint = kinds(clips, ["a", "b"])["uneven-classes"]
     assert "101 clips of b" in hint.text
@@ -286,7 +286,7 @@ def test_clips_held_out_for_tests_do_not_count_as_training():
     assert "4 to train on" in kinds(clips)["few-clips"].text
 
 
-def test_near_copies_are_told_by_where_they_lie():
+def test_near_copies_differ_by_where_they_lie():
     clips = [inspected(str(k), label=k % 2, split="test" if k > 15 else "train") for k in range(40)]
     found = kinds(clips, ["a", "b"], [[0, 2, 4], [1, 6], [8, 20], [30, 32]])
     assert "5 of 16 clips to train on, in 2 groups" in found["near-copies"].text
@@ -295,7 +295,7 @@ def test_near_copies_are_told_by_where_they_lie():
     assert found["near-copies-across-classes"].about == ["1", "6"]
 
 
-def test_varying_rates_and_frames_that_are_all_wide_are_told():
+def test_varying_rates_and_frames_that_are_all_wide_are_said():
     clips = [inspected(str(k), width=128, variable=k < 5) for k in range(10)]
     found = kinds(clips)
     assert "within 5 of 10 clips (0, 1, 2 and 2 more)" in found["variable-rates"].text

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,7 +104,6 @@ def test_a_pattern_cuts_groups_out_of_sources():
 
 
 def test_a_wrong_pattern_names_its_field():
-    for pattern, message in [("(", "regular expression"), ("nothing", "none of the 1 clips"), ("(a)(b)", r"\(\?:")]:
-        with refused(DataError, message) as caught:
+    for pattern in ("(", "nothing", "(a)(b)"):
+        with refused(DataError, f"^data.group: {re.escape(repr(pattern))}"):
             group_keys(["a.mp4"], pattern)
-        assert str(caught.value).startswith("data.group:")

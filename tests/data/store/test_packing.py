@@ -14,6 +14,7 @@ from rich.filesize import decimal
 
 import dvdgan.data.store.packing as packing
 import dvdgan.data.store.partial
+from dvdgan.cli import main
 from dvdgan.data.decode.clip import open_clip, read_header
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError, DataError
@@ -284,11 +285,11 @@ def test_a_changed_listing_starts_anew(clips, tmp_path, here, monkeypatch):
 
 
 @pytest.mark.skipif(dvdgan.data.store.partial.fcntl is None, reason="needs locks")
-def test_two_packers_at_once_are_told_apart(clips, whole, tmp_path, here):
+def test_two_packers_at_once_are_kept_apart(clips, whole, tmp_path, here):
     out = tmp_path / "store"
 
     def meet(line):
-        with pytest.raises(StoreError, match="another process is packing here"):
+        with pytest.raises(StoreError, match=str(tmp_path / "store")):
             pack_all(clips, out)
 
     pack_all(clips, out, say=meet)
@@ -301,7 +302,7 @@ Usage = namedtuple("Usage", "total used free")
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_decoded(clips, tmp_path, here, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 30_000))
     monkeypatch.setattr(packing, "decode_to_file", None)
-    with refused(DataError, r"need .* kB, and the disk has 30.0 kB free; choose another disk"):
+    with refused(DataError, r"30\.0 kB.*data\.target_fps"):
         pack_all(clips, tmp_path / "store")
     assert os.listdir(tmp_path) == []
 
@@ -319,12 +320,18 @@ def test_what_is_packed_already_needs_no_more_room(clips, whole, tmp_path, here,
 def test_a_disk_that_gets_full_keeps_what_is_packed(clips, whole, tmp_path, here, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at(patch, 3, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-        with pytest.raises(
-            DataError, match=r"cannot be written \(No space left on device\); mend that and start again"
-        ):
+        with refused(OSError, str(tmp_path / "store")):
             pack_all(clips, tmp_path / "store")
     pack_all(clips, tmp_path / "store")
     assert contents(tmp_path / "store") == whole
+
+
+def test_a_disk_that_gets_full_is_a_failure_and_no_mistake(clips, tmp_path, here, monkeypatch, capsys):
+    stop_at(monkeypatch, 3, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "pack", "--data", str(clips), "--out", str(tmp_path / "store"), "size=32"])
+    assert ended.value.code == 1
+    assert str(tmp_path / "store") in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full device")
@@ -350,9 +357,9 @@ def test_files_that_need_too_much_are_skipped_and_the_others_packed(clips, tmp_p
 def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path, here):
     for name in ("x.mp4", "y.gif"):
         (tmp_path / name).write_bytes(b"nothing")
-    with refused(DataError, r"none of its 2 clips can be used; the first, x.mp4: "):
+    with refused(DataError, r"x\.mp4"):
         pack(flat(tmp_path / "x.mp4", tmp_path / "y.gif"), tmp_path / "store", READING, {})
-    with pytest.raises(DataError, match="no clips in it"):
+    with pytest.raises(DataError, match=str(tmp_path)):
         pack(Listing(tmp_path, "flat", [], []), tmp_path / "store", READING, {})
     assert sorted(os.listdir(tmp_path)) == ["x.mp4", "y.gif"]
 

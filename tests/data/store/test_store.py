@@ -120,7 +120,7 @@ def test_a_store_that_shrinks_while_it_is_open_is_an_error(tmp_path):
     store = ClipStore.open(pack(tmp_path / "store"))
     os.truncate(tmp_path / "store" / "frames.u8", store.bytes - 1)
     assert np.array_equal(store.clip(0), CLIPS[0])
-    with refused(StoreError, "has become shorter"):
+    with refused(StoreError, r"frames\.u8"):
         store.read([Window(len(store) - 1, np.array([0, store.lengths[-1] - 1]), 0, 0)])
 
 
@@ -208,7 +208,7 @@ def test_a_store_that_cannot_be_put_in_its_place_leaves_the_old_one(tmp_path, mo
 def test_a_store_that_was_moved_aside_comes_back(tmp_path):
     os.rename(pack(tmp_path / "store", n=1), tmp_path / ".store.0a0a0a0a.old")
     os.rename(pack(tmp_path / "other"), tmp_path / ".store.0b0b0b0b.old")
-    with pytest.raises(StoreError, match="no clips to pack"), StoreWriter(tmp_path / "store", 16, [], {}):
+    with pytest.raises(StoreError, match=str(tmp_path / "store")), StoreWriter(tmp_path / "store", 16, [], {}):
         pass
     assert len(ClipStore.open(tmp_path / "store")) == 3
     assert os.listdir(tmp_path) == ["store"]
@@ -219,7 +219,7 @@ def test_a_foreign_directory_is_never_replaced(tmp_path):
     (tmp_path / "photos" / "dear.png").write_text("dear")
     (tmp_path / "file").write_text("dear")
     for name in ("photos", "file"):
-        with pytest.raises(StoreError, match="not a dvdgan store"):
+        with pytest.raises(StoreError, match=str(tmp_path)):
             StoreWriter(tmp_path / name, 16, [], {})
     (tmp_path / "empty").mkdir()
     pack(tmp_path / "empty")
@@ -257,7 +257,7 @@ def test_a_clip_that_fails_half_way_leaves_no_trace(tmp_path):
 
 
 def test_a_store_without_clips_is_not_made(tmp_path):
-    with pytest.raises(StoreError, match="no clips"), StoreWriter(tmp_path / "store", 16, [], {}):
+    with pytest.raises(StoreError, match=str(tmp_path / "store")), StoreWriter(tmp_path / "store", 16, [], {}):
         pass
     assert os.listdir(tmp_path) == []
 
@@ -290,17 +290,17 @@ def change_fields(path, **fields):
 
 
 DAMAGE = {
-    "shorter frames": (lambda p: os.truncate(p / "frames.u8", 100), "100 bytes instead of"),
-    "no frames": (lambda p: os.remove(p / "frames.u8"), "frames.u8 is missing"),
-    "no index": (lambda p: os.remove(p / "index.json"), "no index.json"),
-    "half an index": (lambda p: os.truncate(p / "index.json", 90), "cannot be read"),
-    "binary index": (lambda p: (p / "index.json").write_bytes(b"\xff\xfe\x00"), "cannot be read"),
-    "a list": (lambda p: (p / "index.json").write_text("[1]"), "not the index"),
-    "foreign index": (lambda p: (p / "index.json").write_text('{"format": "coco"}'), "not the index"),
-    "newer": (lambda p: edit(p, version=4), "upgrade dvdgan"),
+    "shorter frames": (lambda p: os.truncate(p / "frames.u8", 100), "frames.u8"),
+    "no frames": (lambda p: os.remove(p / "frames.u8"), "frames.u8"),
+    "no index": (lambda p: os.remove(p / "index.json"), "index.json"),
+    "half an index": (lambda p: os.truncate(p / "index.json", 90), "index.json"),
+    "binary index": (lambda p: (p / "index.json").write_bytes(b"\xff\xfe\x00"), "index.json"),
+    "a list": (lambda p: (p / "index.json").write_text("[1]"), "index.json"),
+    "foreign index": (lambda p: (p / "index.json").write_text('{"format": "coco"}'), "index.json"),
+    "newer": (lambda p: edit(p, version=4), "version 4"),
     "version 1": (
         lambda p: edit(p, version=1, clips=[{"label": 0}]),
-        "version 1, .* versions 2 and 3; pack the clips again",
+        "version 1",
     ),
     "field of another type": (lambda p: edit(p, classes="ab"), "classes"),
     "clips without a field": (lambda p: change_fields(p, frames=None), r"\(clips.frames\)"),
@@ -309,7 +309,7 @@ DAMAGE = {
     "clip of half a frame": (lambda p: change_clip(p, frames=3.5), "clips.frames"),
     "clip beyond the end": (lambda p: change_clip(p, frames=400), "clip 1"),
     "clip beyond all numbers": (lambda p: change_clip(p, frames=1 << 62, width=1 << 62), "clip 1"),
-    "clip beyond floating point": (lambda p: change_clip(p, frames=10**400), "index.json is damaged"),
+    "clip beyond floating point": (lambda p: change_clip(p, frames=10**400), "index.json"),
     "clip of no frames": (lambda p: change_clip(p, frames=0), "clip 1"),
     "clip of another size": (lambda p: change_clip(p, height=8), "clip 1"),
     "clip of two channels": (lambda p: change_clip(p, channels=2), "clip 1"),
@@ -319,7 +319,7 @@ DAMAGE = {
     "clips that do not fill the file": (lambda p: change_clip(p, frames=2), "bytes"),
     "problem without its reason": (lambda p: edit(p, skipped=[{"source": "bad.mp4"}]), "skipped"),
     "problem that is none": (lambda p: edit(p, skipped=[3]), "skipped"),
-    "no clips": (lambda p: edit(p, clips={name: [] for name in Clip._fields}), "no clips"),
+    "no clips": (lambda p: edit(p, clips={name: [] for name in Clip._fields}), "store"),
 }
 
 
@@ -334,7 +334,7 @@ def test_damage_is_named_in_one_line(tmp_path, damage):
 
 
 def test_missing_store(tmp_path):
-    with pytest.raises(StoreError, match="no such store"):
+    with pytest.raises(StoreError, match=str(tmp_path / "store")):
         ClipStore.open(tmp_path / "store")
 
 
@@ -343,7 +343,7 @@ def test_verify_names_the_clip_with_a_flipped_bit(tmp_path):
     data = bytearray((path / "frames.u8").read_bytes())
     data[CLIPS[0].size + 5] ^= 1
     (path / "frames.u8").write_bytes(data)
-    with refused(StoreError, "checksum of clip clip 1 differs"):
+    with refused(StoreError, "clip clip 1 "):
         ClipStore.open(path).verify()
 
 
@@ -357,10 +357,10 @@ def test_the_same_store_is_known_by_what_it_is_made_from(tmp_path):
 
 
 THEIRS = {
-    "more than a store": ("store/notes.txt", "holds more than a store \\(notes.txt\\)"),
-    "frames of another program": ("store/frames.u8", "not a dvdgan store"),
-    "a folder named like a packing": (".store.partial/photo.png", "no unfinished packing"),
-    "frames in a folder named like a packing": (".store.partial/frames.u8", "no unfinished packing"),
+    "more than a store": ("store/notes.txt", "notes.txt"),
+    "frames of another program": ("store/frames.u8", "store"),
+    "a folder named like a packing": (".store.partial/photo.png", r"\.store\.partial"),
+    "frames in a folder named like a packing": (".store.partial/frames.u8", r"\.store\.partial"),
     "a backup": (".store.0a0a0a0a.old/photo.png", None),
     "a backup of a year": (".store.2024.old/frames.u8", None),
     "a scratch": (".store.0a0a0a0a.partial/photo.png", None),
@@ -389,19 +389,19 @@ def test_a_link_is_never_written_through(tmp_path):
     pack(tmp_path / "theirs", n=1)
     for name in ("store", ".other.partial"):
         (tmp_path / name).symlink_to(tmp_path / "theirs")
-    with refused(StoreError, "store: is a link"):
+    with refused(StoreError, str(tmp_path / "store")):
         StoreWriter(tmp_path / "store", 16, [], {})
-    with refused(StoreError, "no unfinished packing"):
+    with refused(StoreError, r"\.other\.partial"):
         StoreWriter(tmp_path / "other", 16, [], {}, resume=True)
     assert len(ClipStore.open(tmp_path / "theirs")) == 3
 
 
-def test_a_journal_of_another_shape_is_not_trusted(tmp_path):
+def test_a_log_of_another_shape_is_not_trusted(tmp_path):
     partial = tmp_path / ".store.partial"
     partial.mkdir()
     header = json.dumps([2, 16, ["a"], {}])
     clip = ["clip", [5, "x", 1, 16, 16, 3, 12.0, "", "", "ab"]]  # of no class
-    (partial / "journal.jsonl").write_text("\n".join([header, json.dumps(clip), "[3]", '{"a": 1}', ""]))
+    (partial / "log.jsonl").write_text("\n".join([header, json.dumps(clip), "[3]", '{"a": 1}', ""]))
     (partial / "frames.u8").write_bytes(bytes(768))
     with StoreWriter(tmp_path / "store", 16, ["a"], {}, resume=True) as out:
         assert (len(out), out.bytes) == (0, 0)

@@ -140,7 +140,7 @@ dvdgan.data.store.writer._check_frame = check
 HALF_A_LINE = """
 real = dvdgan.data.store.partial.write_all
 def write_all(file, data):
-    if b'"4"' in bytes(data) and str(file.name).endswith("journal.jsonl"):
+    if b'"4"' in bytes(data) and str(file.name).endswith("log.jsonl"):
         file.write(data[: len(data) // 2])
         die()
     real(file, data)
@@ -165,7 +165,7 @@ BEFORE_THE_RENAME = "os.rename = die"
         (HALF_AN_INDEX, ["0", "1", "2", "3", "4", "5"]),
         (BEFORE_THE_RENAME, ["0", "1", "2", "3", "4", "5"]),
     ],
-    ids=["half a clip", "half a line of the journal", "half an index", "before the rename"],
+    ids=["half a clip", "half a line of the log", "half an index", "before the rename"],
 )
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("shards", [None, 6])
@@ -185,14 +185,14 @@ def interrupted(path):
     return path.with_name(f".{path.name}.partial")
 
 
-def test_a_torn_last_line_of_the_journal_is_left_out(tmp_path, whole):
-    journal = interrupted(tmp_path / "store") / "journal.jsonl"
-    os.truncate(journal, journal.stat().st_size - 10)
+def test_a_torn_last_line_of_the_log_is_left_out(tmp_path, whole):
+    log = interrupted(tmp_path / "store") / "log.jsonl"
+    os.truncate(log, log.stat().st_size - 10)
     assert write(tmp_path / "store") == ["0", "1", "2", "3"]
     assert contents(tmp_path / "store") == whole
 
 
-def test_a_journal_that_promises_more_than_the_disk_kept_is_cut_back(tmp_path, whole):
+def test_a_log_that_promises_more_than_the_disk_kept_is_cut_back(tmp_path, whole):
     frames = interrupted(tmp_path / "store") / "frames.u8"
     os.truncate(frames, CLIPS[0].size + CLIPS[1].size + 7)
     assert write(tmp_path / "store") == ["0", "1"]
@@ -207,10 +207,10 @@ def test_other_work_starts_anew(tmp_path, change):
     assert os.listdir(tmp_path) == ["store"]
 
 
-def test_a_version_of_the_journal_that_is_not_known_starts_anew(tmp_path, whole):
-    journal = interrupted(tmp_path / "store") / "journal.jsonl"
-    first, _, rest = journal.read_text().partition("\n")
-    journal.write_text(json.dumps([99, *json.loads(first)[1:]]) + "\n" + rest)
+def test_a_version_of_the_log_that_is_not_known_starts_anew(tmp_path, whole):
+    log = interrupted(tmp_path / "store") / "log.jsonl"
+    first, _, rest = log.read_text().partition("\n")
+    log.write_text(json.dumps([99, *json.loads(first)[1:]]) + "\n" + rest)
     assert write(tmp_path / "store") == []
     assert contents(tmp_path / "store") == whole
 
@@ -230,10 +230,10 @@ def test_what_another_store_may_resume_is_left_alone(tmp_path):
 
 
 @pytest.mark.skipif(dvdgan.data.store.partial.fcntl is None, reason="needs locks")
-def test_two_writers_at_once_are_told_apart(tmp_path, whole):
+def test_two_writers_at_once_are_kept_apart(tmp_path, whole):
     with StoreWriter(tmp_path / "store", 8, CLASSES, {}, resume=True) as first:
         first.add(CLIPS[0], 0, "first", 12)
-        with pytest.raises(StoreError, match="another process is packing here"):
+        with pytest.raises(StoreError, match=str(tmp_path / "store")):
             write(tmp_path / "store")
         first.add(CLIPS[1], 0, "second", 12)
     assert ClipStore.open(tmp_path / "store").sources == ["first", "second"]
@@ -258,7 +258,10 @@ def test_what_is_discarded_leaves_nothing(tmp_path):
         writer.add(CLIPS[0], 0, "first", 12)
         writer.discard()
     assert os.listdir(tmp_path) == []
-    with pytest.raises(StoreError, match="no clips"), StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer:
+    with (
+        pytest.raises(StoreError, match=str(tmp_path / "store")),
+        StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer,
+    ):
         writer.skip("first", "bad")
     assert os.listdir(tmp_path) == []
 
@@ -272,11 +275,11 @@ def test_the_scratch_directory_is_on_the_way_only(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert sorted(os.listdir(tmp_path / ".store.partial")) == ["frames.u8", "journal.jsonl"]
+    assert sorted(os.listdir(tmp_path / ".store.partial")) == ["frames.u8", "log.jsonl"]
     (tmp_path / ".store.partial" / "scratch.of-a-killed-process").mkdir()
     with StoreWriter(tmp_path / "store", 8, [], {}, resume=True) as writer:
         assert writer.scratch.parent.parent == tmp_path
         assert os.listdir(writer.scratch) == []
-        assert sorted(os.listdir(writer.scratch.parent)) == ["frames.u8", "journal.jsonl", writer.scratch.name]
+        assert sorted(os.listdir(writer.scratch.parent)) == ["frames.u8", "log.jsonl", writer.scratch.name]
         (writer.scratch / "left").write_bytes(b"left")
     assert sorted(os.listdir(tmp_path / "store")) == ["frames.u8", "index.json"]

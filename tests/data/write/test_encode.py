@@ -181,7 +181,7 @@ def test_colour_range_of_the_file_is_followed(tmp_path, colour_range, white):
 @pytest.mark.parametrize(("suffix", "most"), [(".gif", 100), (".webp", 1000)])
 def test_a_rate_that_the_format_cannot_time_is_refused(tmp_path, clip, suffix, most):
     assert read_clip(write_clip(tmp_path / f"a{suffix}", clip, most))[0].shape == clip.shape
-    with refused(DataError, rf"{most + 1} fps .* set fps to {most} or less"):
+    with refused(DataError, rf"fps to {most} "):
         write_clip(tmp_path / f"b{suffix}", clip, most + 1)
     assert os.listdir(tmp_path) == [f"a{suffix}"]
 
@@ -252,22 +252,20 @@ def test_transparent_pixels_become_white(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi", "a.gif", "a.webp", "a.png"])
-@pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"not a video at all\n" * 50, "not a")])
-def test_what_is_no_video_is_named_in_one_line(tmp_path, name, content, reason):
+@pytest.mark.parametrize("content", [b"", b"not a video at all\n" * 50])
+def test_what_is_no_video_is_named_in_one_line(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
-    with refused(ClipError, reason) as caught:
+    with refused(ClipError) as caught:
         read_clip(path)
-    assert str(caught.value).startswith(str(path))
+    assert caught.value.path == path
 
 
 def test_missing_file_folder_and_sound_only(tmp_path):
-    with pytest.raises(ClipError, match="no such file"):
-        open_clip(tmp_path / "a.mp4")
-    with pytest.raises(ClipError, match="is a folder"):
-        open_clip(tmp_path)
-    with pytest.raises(ClipError, match="no video stream"):
-        open_clip(encode(tmp_path / "sound.mp4", audio_only=True))
+    for path in (tmp_path / "a.mp4", tmp_path, encode(tmp_path / "sound.mp4", audio_only=True)):
+        with refused(ClipError) as caught:
+            open_clip(path)
+        assert caught.value.path == path
 
 
 @pytest.mark.parametrize(
@@ -291,8 +289,9 @@ def test_truncated_files_are_named(tmp_path, name, codec, share):
         write_clip(path, lavfi("testsrc2=s=64x64:r=24", 12), 12)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with refused(ClipError, r"truncated|not a"):
+    with refused(ClipError) as caught:
         read_clip(path)
+    assert caught.value.path == path
 
 
 def test_video_cut_by_an_edit_list_is_not_truncated(tmp_path):
@@ -331,7 +330,7 @@ def test_mp4_cut_between_two_frames_is_truncated(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
-def test_what_viewers_play_slower_is_told(tmp_path, clip, suffix, caplog):
+def test_what_viewers_play_slower_is_said(tmp_path, clip, suffix, caplog):
     write_clip(tmp_path / f"a{suffix}", clip, 50)
     write_clip(tmp_path / "a.mp4", clip, 60)
     assert not caplog.records

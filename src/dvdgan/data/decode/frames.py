@@ -95,8 +95,8 @@ class VideoFrames:
             if marks and all(before <= after for (before, _), (after, _) in pairwise(marks)):  # the same, but quick
                 tick = tick_of(stream)
                 return [(mark - self.origin) * tick for mark, _ in marks], clock.tell(*marks[-1])[1]
-            if told := [clock.tell(*mark) for mark in marks]:
-                return [time for time, _ in told], told[-1][1]
+            if times := [clock.tell(*mark) for mark in marks]:
+                return [time for time, _ in times], times[-1][1]
         shown = []
         for frame in self.read(Fraction(0)):
             heartbeat()
@@ -209,12 +209,12 @@ def _ends_early(path: Path, container: InputContainer, stream: VideoStream, last
     index = stream.index_entries  # of all packets in an MP4 or AVI that is whole
     if ("mp4" in names or "avi" in names) and len(index) and index[-1].timestamp > last:
         return True
-    told = Fraction(tagged_seconds(stream))
+    stated = Fraction(tagged_seconds(stream))
     if "avi" in names and stream.duration:
-        told = stream.duration * tick_of(stream)
-    elif "matroska" in names and not told and container.duration and len(container.streams) == 1:
-        told = Fraction(container.duration, av.time_base)
-    return end < told and lacks_end(path)
+        stated = stream.duration * tick_of(stream)
+    elif "matroska" in names and not stated and container.duration and len(container.streams) == 1:
+        stated = Fraction(container.duration, av.time_base)
+    return end < stated and lacks_end(path)
 
 
 class _Clock:

@@ -84,7 +84,7 @@ def open_image(path: Path, output: FrameFormat) -> Reader:
 
     def length(beat: Callable[[], None]) -> Length:
         whole = list(known)
-        with suppress(CutShort):  # what is missing is told by those who read on to there
+        with suppress(CutShort):  # those who read on to there say what is missing
             for delay, _ in islice(delays(path, name), len(known), None):
                 whole.append(delay)
                 beat()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dvdgan.config import DataConfig
+from dvdgan.config.data import PHENOMENA, DataConfig
 from dvdgan.data.decode.pixels import WHITE, compose
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.inspect.clip import InspectedClip, differs, inspect_clip, make_thumbnails
@@ -23,7 +23,6 @@ from dvdgan.data.inspect.summary import Summary
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.progress import with_progress
 from dvdgan.data.reading import Reading
-from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.sources import limits, list_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError, is_store

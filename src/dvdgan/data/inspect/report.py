@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import numpy as np
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.filesize import decimal
+from rich.text import Text
 
+from dvdgan.console import printable
 from dvdgan.data.errors import DataError
 from dvdgan.data.inspect.inspection import SHOWN_CLASSES, Inspection
 from dvdgan.data.inspect.summary import Spread, Summary
@@ -209,10 +211,12 @@ def _time(seconds: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without what a name may have that no screen should get, such as escape sequences."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    """In one line, and without what moves a cursor."""
+    return printable(" ".join(text.split()))
 
 
 def _cut(text: str, width: int) -> str:
     """Text in exactly so many cells."""
-    return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+    line = Text(text)
+    line.truncate(width, overflow="ellipsis", pad=True)
+    return line.plain

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
+from dvdgan.config.data import PHENOMENA, DataConfig, LayoutName
 from dvdgan.data.decode.clip import CLIP_SUFFIXES
 from dvdgan.data.decode.sequences import STILL_SUFFIXES
 from dvdgan.data.errors import DataError
@@ -23,24 +24,15 @@ from dvdgan.data.layouts.published import (
 from dvdgan.data.layouts.tables import LIST_SUFFIXES, column_names
 from dvdgan.data.layouts.trees import read_tree
 
-LAYOUTS = ("auto", "folders", "flat", "frames", "list", "ucf101", "kinetics", "something-something")
 _FOLDERS_ONLY = ("folders", "flat", "frames", "ucf101")
 OWN_LISTS = tuple(f"clips{suffix}" for suffix in LIST_SUFFIXES if suffix != ".txt")
 """Names of the list that may lie in the folder of the clips."""
 
 
-def read_layout(
-    root: str | Path,
-    layout: str = "auto",
-    list_file: str | Path | None = None,
-    fold: int = 1,
-    folder_ok: bool = True,
-    parts: bool = True,
-    class_depth: int | None = None,
-) -> Listing:
-    """Find the clips of a source, by names alone: no clip is opened.
+def read_layout(config: DataConfig, pictures: bool = False) -> Listing:
+    """Find the clips that `config.source` names, by names alone: no clip is opened.
 
-    The layouts:
+    The layouts (`config.layout`):
 
     - ``folders``: one folder per class, with clips at any depth in it, files or folders of frames. Stills that lie
       directly in a class folder are clips of one frame each.
@@ -55,8 +47,8 @@ def read_layout(
       `dvdgan.data.layouts.published.read_kinetics`.
     - ``something-something``: its JSON lists, and files named by their ids; see
       `dvdgan.data.layouts.published.read_something`.
-    - ``auto``: the list, if `list_file` or the root is one, or if there is a clips.csv or clips.jsonl in the root;
-      UCF-101, Kinetics or Something-Something, if their lists are in the root, or UCF-101's beside it and clips of it
+    - ``auto``: the list, if `config.list_file` or the source is one, or if there is a clips.csv or clips.jsonl in the
+      source; UCF-101, Kinetics or Something-Something, if their lists are in it, or UCF-101's beside it and clips of it
       in it; else one of the first three.
 
     In ``folders``, ``flat`` and ``auto``, stills are frames of a clip if their names differ in one number, wherever it
@@ -70,28 +62,23 @@ def read_layout(
     named as YouTube's) are no classes: their clips are groups. Each such decision is among the listing's notes.
 
     Args:
-        root: the folder, or a list.
-        layout: one of the above.
-        list_file: the list; for UCF-101 the folder of its lists, for Kinetics a CSV or the folder of CSVs.
-        fold: which of UCF-101's official splits, 1 to 3.
-        parts: False where folders named train and test are no parts of a split.
-        class_depth: which folder names the class, 1 being the first below the root, parts not counted; None: it is
-            looked for.
-        folder_ok: False where pictures are wanted: then no folder of frames is a clip (but in ``frames``).
+        config: the source, and how it is laid out.
+        pictures: whether single pictures are wanted: then no folder of frames is a clip (but in ``frames``).
 
     Returns:
         The clips, ordered by class and then naturally (clip2 before clip10). What is there and cannot be used is among
         the problems.
 
     Raises:
-        DataError: no such folder or list, or not one clip in it.
-        ValueError: no such layout or fold.
+        DataError: no source is named, no such folder or list, or not one clip in it.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"layout is one of {', '.join(LAYOUTS)}, not {layout!r}")
-    if fold not in (1, 2, 3):
-        raise ValueError(f"fold is 1, 2 or 3, not {fold}")
-    root, lists = Path(root), None if list_file is None else Path(list_file)
+    if config.source is None or config.source == PHENOMENA:
+        raise DataError("name a folder of clips, or a list of them")
+    layout, root, lists = (
+        config.layout,
+        Path(config.source),
+        None if config.list_file is None else Path(config.list_file),
+    )
     if lists is not None and not lists.exists():
         raise DataError(f"{lists}: no such file; mend data.list_file")
     if not root.exists():
@@ -101,16 +88,15 @@ def read_layout(
             raise DataError(f"{root}: is a file; name its folder, or a list that ends in {', '.join(LIST_SUFFIXES)}")
         root, lists = root.parent, root
     asked, own = (layout, lists), _own_list(root)
-    tree = {"folder_ok": folder_ok, "parts": parts, "class_depth": class_depth}
     note = ""
     try:
         layout, lists = _guess(root, lists) if layout == "auto" else asked
-        listing = _read(root, layout, lists, fold, tree)
+        listing = _read(root, layout, lists, config, pictures)
     except DataError as error:
         if own is None or asked != ("auto", None):
             raise
         layout, note = "auto", f"{error}; the folder was read without it"  # a table that has the name of a list
-        listing = _read(root, layout, None, fold, tree)
+        listing = _read(root, layout, None, config, pictures)
         if not listing.entries:
             raise
     if not listing.entries:
@@ -118,7 +104,7 @@ def read_layout(
     return replace(listing, notes=[note, *listing.notes]) if note else listing
 
 
-def _guess(root: Path, lists: Path | None) -> tuple[str, Path | None]:
+def _guess(root: Path, lists: Path | None) -> tuple[LayoutName, Path | None]:
     """The layout, still ``auto`` if the root has no lists, and where its lists are."""
     if lists is not None and lists.is_dir():
         if ucf101_lists(lists, beside=False):
@@ -137,7 +123,7 @@ def _guess(root: Path, lists: Path | None) -> tuple[str, Path | None]:
     return ("something-something" if something_lists(root) else "auto"), None
 
 
-def _kind_of(lists: Path) -> str:
+def _kind_of(lists: Path) -> LayoutName:
     """The layout of a list."""
     names = column_names(lists)
     if "path" not in names and {"id", "template"} <= names:
@@ -145,7 +131,7 @@ def _kind_of(lists: Path) -> str:
     return "kinetics" if "youtube_id" in names and "path" not in names else "list"
 
 
-def _read(root: Path, layout: str, lists: Path | None, fold: int, tree: dict[str, Any]) -> Listing:
+def _read(root: Path, layout: LayoutName, lists: Path | None, config: DataConfig, pictures: bool) -> Listing:
     if layout == "list":
         if (file := lists or _own_list(root)) is None:
             raise DataError(f"{root}: has no {' or '.join(OWN_LISTS)}; name the list by data.list_file")
@@ -154,7 +140,7 @@ def _read(root: Path, layout: str, lists: Path | None, fold: int, tree: dict[str
         if (folder := ucf101_lists(lists or root, beside=lists is None)) is None:
             where = lists or f"{root}: neither in nor beside it"
             raise DataError(f"{where}: no trainlist01.txt; name the folder of UCF-101's lists by data.list_file")
-        return read_ucf101(root, folder, fold)
+        return read_ucf101(root, folder, config.fold)
     if layout == "kinetics":
         if not (files := kinetics_lists(lists or root)):
             raise DataError(f"{lists or root}: no CSV with a column youtube_id; name Kinetics' lists by data.list_file")
@@ -163,7 +149,7 @@ def _read(root: Path, layout: str, lists: Path | None, fold: int, tree: dict[str
         if not (files := something_lists(lists or root)):
             raise DataError(f"{lists or root}: no JSON with id and template; name the lists by data.list_file")
         return read_something(root, files)
-    return read_tree(root, layout, **tree)
+    return read_tree(root, layout, config, pictures)
 
 
 def _own_list(root: Path) -> Path | None:
@@ -178,7 +164,7 @@ def _nothing(listing: Listing, layout: str) -> str:
             f"{listing.root}: holds tar files that dvdgan did not pack; unpack them (tar -xf SHARD.tar -C FOLDER), "
             "list their clips and classes in FOLDER/clips.csv (path,label), and name that folder"
         )
-    others = ", ".join(other for other in LAYOUTS if other not in ("auto", layout))
+    others = ", ".join(other for other in get_args(LayoutName) if other not in ("auto", layout))
     if listing.problems:
         first = listing.problems[0]
         named = first.reason if first.reason.startswith(first.source) else f"{first.source}: {first.reason}"

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dvdgan.config import DataConfig
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Problem
 
@@ -69,8 +70,8 @@ def assign_splits(
         groups: each clip's group; not empty.
         labels: each clip's class.
         given: ``train``, ``test`` or empty for each clip.
-        test_fraction: 0 to 1; 0 draws nothing.
-        seed: another seed draws other groups.
+        test_fraction: 0 to 1; with 0 only the groups that are given move.
+        seed: with another seed other groups are held out.
 
     Returns:
         ``train`` or ``test`` for each clip. The order of the clips makes no difference.
@@ -87,6 +88,30 @@ def assign_splits(
     if not sides and test_fraction > 0:
         sides = dict.fromkeys(_drawn(groups, labels, test_fraction, seed), TEST)
     return [split or sides.get(group, TRAIN) for group, split in zip(groups, given, strict=True)]
+
+
+def divide(
+    config: DataConfig, sources: Sequence[str], labels: Sequence[int], groups: Sequence[str], splits: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The group of each clip, by `config.group`, its own or its source, and its part of the split.
+
+    Args:
+        config: how clips are grouped, and what share of them is held out.
+        sources: as in `dvdgan.data.layouts.listing.Entry`, like the next three.
+        labels: each clip's class.
+        groups: each clip's own group; empty is none.
+        splits: ``train``, ``test`` or empty; stays as it is where `config.test_fraction` is 0.
+
+    Raises:
+        DataError: see `group_keys`.
+    """
+    if config.group is not None:
+        keys = group_keys(sources, config.group)
+    else:
+        keys = [group or source for group, source in zip(groups, sources)]
+    if config.test_fraction == 0:
+        return keys, list(splits)
+    return keys, assign_splits(keys, labels, splits, config.test_fraction, config.split_seed)
 
 
 def leaks(groups: Sequence[str], splits: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from dvdgan.config import DataConfig
 from dvdgan.data.decode.clip import VIDEO_SUFFIXES
 from dvdgan.data.decode.sequences import (
     STILL_SUFFIXES,
@@ -105,29 +106,25 @@ def _is_animated(path: Path) -> bool:
     return head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
-def read_tree(
-    root: Path, layout: str, folder_ok: bool = True, parts: bool = True, class_depth: int | None = None
-) -> Listing:
+def read_tree(root: Path, layout: str, config: DataConfig, pictures: bool) -> Listing:
     """The clips of class folders, of a flat folder, or of folders of frames.
 
     Args:
         root: the folder.
         layout: ``folders``, ``flat``, ``frames``, or ``auto``, as `dvdgan.data.layouts.discovery.read_layout`
         describes them.
-        folder_ok: whether folders of frames are clips in the other layouts than ``frames``.
-        parts: whether folders named train and test are parts of a split.
-        class_depth: which folder names the class, 1 being the first below the root, parts not counted; None: it is
-            looked for.
+        config: whether folders named train and test are parts of a split, and which folder names the class.
+        pictures: whether folders of frames are clips in no layout but ``frames``.
 
     Returns:
         The listing; its layout is the one that was recognised. It may have no entries.
     """
     there = walk(root)
     problems = list(there.problems)
-    found = {folder.parts: _frames_of(folder, layout, folder_ok) for folder in there.folders}
+    found = {folder.parts: _frames_of(folder, layout, pictures) for folder in there.folders}
     folders, aside = _without_flow(there.folders, found)
     holding = [folder.parts for folder in folders if folder.files]
-    levels = find_levels(holding, [*_places(folders, found)], parts, class_depth)
+    levels = find_levels(holding, [*_places(folders, found)], config.parts, config.class_depth)
     ambiguous = _settle_frames(folders, found, layout, levels)
     clips, notes = clips_in(root, folders, lambda folder: found[folder.parts])
     places = [parts_of(clip) for clip in clips]
@@ -135,7 +132,7 @@ def read_tree(
     usable = [place for place in places if layout != "frames" or place in in_frames]
     of_class = {place: levels.class_of(place) for place in usable if not levels.belongs_nowhere(place)}
     names = {composed(name) for name in of_class.values() if name}
-    videos = levels.source_videos(places) if layout in ("auto", "frames") and class_depth is None else None
+    videos = levels.source_videos(places) if layout in ("auto", "frames") and config.class_depth is None else None
     if layout == "flat" or videos is not None or all(_BAIR_SHARD.fullmatch(name) for name in names):
         names = set()
     classes = sorted(names)
@@ -169,16 +166,16 @@ def _alike(classes: list[str]) -> list[str]:
     for name in classes:
         same[name.casefold()].append(name)
     return [
-        f"classes {' and '.join(names)} differ in upper and lower case only, and are told apart; rename one to join"
+        f"classes {' and '.join(names)} differ in upper and lower case only, and stay two classes; rename one to join"
         for names in same.values()
         if len(names) > 1
     ]
 
 
-def _frames_of(folder: Folder, layout: str, folder_ok: bool) -> FolderOfFrames:
+def _frames_of(folder: Folder, layout: str, pictures: bool) -> FolderOfFrames:
     """The sequences of a folder that may be frames; the root never is one clip."""
     none = FolderOfFrames([], [])
-    if not folder.files or (layout != "frames" and not folder_ok):
+    if not folder.files or (layout != "frames" and pictures):
         return none
     found = frame_folder(folder)
     if layout != "frames":

@@ -26,18 +26,18 @@ class Rendered:
     truth: dict[str, Any] = field(default_factory=dict)
 
 
-def scene_rng(seed: int, split: str, family: int, index: int) -> np.random.Generator:
-    """The random generator of one scene. The same four keys give the same scene at every size and length.
+def scene_rng(seed: int, split: str, label: int, index: int) -> np.random.Generator:
+    """The random generator of one scene. The same four arguments give the same scene at every size and length.
 
     Args:
         seed: the data set's seed, >= 0.
         split: ``train`` or ``heldout``; the two never share a scene.
-        family: a number per family of scenes. Classes that must look alike in single frames (zoom-in and
-            zoom-out, pan-left and pan-right) draw from the same kind of scene but never the same scene.
+        label: index of the class. Classes that look alike in single frames (zoom-in and zoom-out, pan-left and
+            pan-right) have the same kinds of scenes but never the same scene.
         index: the clip's number within its class, >= 0.
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {split!r}")
     if seed < 0 or index < 0:
         raise ValueError(f"seed and index must be 0 or more, not {seed} and {index}")
-    return np.random.default_rng([seed, SPLITS.index(split), family, index])
+    return np.random.default_rng([seed, SPLITS.index(split), label, index])

@@ -63,11 +63,11 @@ def hue_gap(a: float, b: float) -> float:
     return float(abs((a - b + 180.0) % 360.0 - 180.0))
 
 
-def mottle(rng: np.random.Generator, waves: int = 6) -> np.ndarray:
-    """Draw the waves of a gentle large-scale variation of tone (see ``mottling``): ``[waves, 3]``, kx, ky, phase."""
-    angle, cycles = rng.uniform(0, np.pi, waves), rng.uniform(0.6, 3.2, waves)
+def mottle(rng: np.random.Generator) -> np.ndarray:
+    """Draw the waves of a gentle large-scale variation of tone (see ``mottling``): ``[6, 3]``, kx, ky, phase."""
+    angle, cycles = rng.uniform(0, np.pi, 6), rng.uniform(0.6, 3.2, 6)
     turn = 2 * np.pi
-    return np.stack([turn * cycles * np.cos(angle), turn * cycles * np.sin(angle), rng.uniform(0, turn, waves)], axis=1)
+    return np.stack([turn * cycles * np.cos(angle), turn * cycles * np.sin(angle), rng.uniform(0, turn, 6)], axis=1)
 
 
 def mottling(waves: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ class Waves:
         """Draw ``count`` waves with wavelengths from ``longest`` to ``shortest``, evenly in octaves.
 
         Args:
-            rng: source of randomness; takes three draws of ``count`` numbers.
+            rng: source of randomness; gives three arrays of ``count`` numbers.
             count: number of waves.
             longest: longest wavelength, in H.
             shortest: shortest wavelength, in H.

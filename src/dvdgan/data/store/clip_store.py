@@ -15,8 +15,7 @@ import numpy as np
 
 from dvdgan.data.layouts.listing import Problem
 from dvdgan.data.progress import with_progress
-from dvdgan.data.store.index import FRAMES, StoreError, read_index
-from dvdgan.data.store.shards import shard_name
+from dvdgan.data.store.index import FRAMES, StoreError, read_index, shard_name
 from dvdgan.data.windows import Window
 from dvdgan.wording import some_of
 

@@ -1,4 +1,4 @@
-"""What a writer of stores notes in its journal: a clip, one that was skipped, or the shard that the next ones go to."""
+"""What a writer of stores notes in its log: a clip, one that was skipped, or the shard that the next ones go to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dvdgan.data.store.index import Clip, StoreError, read_index
 
 
 def is_entry(kind: Any, entry: Any, classes: Sequence[str], shards: range) -> bool:
-    """Whether a line of the journal is what a writer notes.
+    """Whether a line of the log is what a writer notes.
 
     Args:
         kind: ``clip``, ``skip`` or ``shard``.

@@ -7,17 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from dvdgan.data.store.index import FRAMES, Clip
+from dvdgan.data.store.index import BEFORE_FRAMES, FRAMES, Clip, shard_name, shard_number
 from dvdgan.data.store.partial import sync, write_all
-from dvdgan.data.store.shards import (
-    BEFORE_FRAMES,
-    END,
-    after_frames,
-    before_frames,
-    sample_bytes,
-    shard_name,
-    shard_number,
-)
+from dvdgan.data.store.shards import END, after_frames, before_frames, sample_bytes
 
 
 class FrameFile:

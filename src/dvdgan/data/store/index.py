@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
 from dvdgan.data.errors import DataError
-from dvdgan.data.store.shards import BEFORE_FRAMES, shard_name, shard_number
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
 
 FORMAT = "dvdgan-store"
@@ -17,6 +17,11 @@ VERSION, SHARDS_VERSION = 2, 3
 
 FRAMES = "frames.u8"
 INDEX = "index.json"
+
+BEFORE_FRAMES = 640
+"""Bytes of a tar shard from the start of a clip's sample to its frames: the tar's header, 512, and that of the .npy."""
+
+_SHARD = re.compile(r"clips-(\d{6})\.tar")
 
 
 class StoreError(DataError):
@@ -58,6 +63,17 @@ def is_store(path: str | Path) -> bool:
     """Whether a directory is a packed store, whole or damaged, of any version."""
     path = Path(path)
     return any((path / name).is_file() for name in (FRAMES, shard_name(0))) or is_indexed(path)
+
+
+def shard_name(number: int) -> str:
+    """The file name of a tar shard."""
+    return f"clips-{number:06d}.tar"
+
+
+def shard_number(name: str) -> int | None:
+    """The number of the tar shard with this file name; None for other files."""
+    match = _SHARD.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def is_of_store(name: str) -> bool:

@@ -98,6 +98,7 @@ def pack(
 
     Raises:
         DataError: no clip can be used, the disk is too small, or there are more shards than clips.
+        OSError: the store cannot be written; the message is one line that names it.
         StoreError: `out` is something else than a store, or another process is packing there.
     """
     with StoreWriter(out, reading.size, listing.classes, about, resume=True, shards=shards) as writer:
@@ -122,7 +123,8 @@ def pack(
                     file.unlink(missing_ok=True)
             except (OSError, ScratchError) as error:
                 reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-                raise DataError(f"{out}: cannot be written ({reason}); mend that and start again: it goes on") from None
+                mend = "mend that and start again: it goes on"
+                raise OSError(f"{out}: cannot be written ({reason}); {mend}") from None
         known = set(writer.skipped)
         for problem in listing.problems:
             if problem not in known:

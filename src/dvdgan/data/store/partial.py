@@ -26,9 +26,9 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-JOURNAL = "journal.jsonl"
+LOG = "log.jsonl"
 
-_FILES = {JOURNAL, "journal.new"}
+_FILES = {LOG, "log.new"}
 _SCRATCH = "scratch."
 
 SYNC_SECONDS = 5.0
@@ -65,12 +65,12 @@ def is_own(directory: Path) -> bool:
 
 
 def is_packing(directory: Path) -> bool:
-    """Whether a directory is a packing, at work or interrupted: its frames have a journal or an index beside them."""
+    """Whether a directory is a packing, at work or interrupted: its frames have a log or an index beside them."""
     if not is_own(directory):
         return False
     frames = directory / FRAMES
     empty = not frames.exists() or not frames.stat().st_size
-    return empty or (directory / JOURNAL).exists() or (directory / INDEX).exists()
+    return empty or (directory / LOG).exists() or (directory / INDEX).exists()
 
 
 def remove_own(directory: Path) -> None:
@@ -88,6 +88,9 @@ def remove_own(directory: Path) -> None:
 
 class Hold:
     """A directory, made if need be, that this process holds until `release`.
+
+    The lock is on the file of frames. A lock file of its own, as filelock makes, would have to leave the directory
+    before this is renamed to its place, and so before it may be let go.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -152,7 +155,7 @@ def remove_abandoned(path: Path, is_whole: Callable[[Path], bool], resume: bool)
             gone = not resume and is_packing(partial)
         else:
             named = re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.partial", partial.name)
-            gone = named is not None and is_own(partial) and not (partial / JOURNAL).exists()
+            gone = named is not None and is_own(partial) and not (partial / LOG).exists()
         if gone:
             _remove_if_free(partial)
 
@@ -173,16 +176,16 @@ def _remove_if_free(partial: Path) -> None:
             os.close(file)
 
 
-class Journal:
+class PackingLog:
     """What is in a directory for certain: JSON lines, written only once the frames that they describe are on the disk.
 
     Args:
         path: the file.
-        header: what the work is known by, as JSON values. A journal of other work is written over.
+        header: what the work is known by, as JSON values. A log of other work is written over.
         frames: the file that must reach the disk before a line does.
 
     Attributes:
-        entries: what the journal of the same work held; a line that was cut off by the end of its process is not in it.
+        entries: what the log of the same work held; a line that was cut off by the end of its process is not in it.
     """
 
     def __init__(self, path: Path, header: Any) -> None:
@@ -192,14 +195,14 @@ class Journal:
         self._end = 0
         with contextlib.suppress(FileNotFoundError):
             self._read(path)
-        self._waiting = [] if self._end else [header]
+        self._unwritten = [] if self._end else [header]
         self._file: IO[bytes] = open(path, "r+b" if path.exists() else "w+b", buffering=0)  # noqa: SIM115 (see close)
         self._synced = time.monotonic()
 
     def _read(self, path: Path) -> None:
         for line in read_lines(path):
             try:
-                entry = parse_json(line, JOURNAL) if line.endswith(b"\n") else None
+                entry = parse_json(line, LOG) if line.endswith(b"\n") else None
             except DocumentError:
                 entry = None
             if entry is None or (not self._end and entry != self._header):
@@ -212,7 +215,7 @@ class Journal:
 
     def add(self, entry: Any, frames: IO[bytes]) -> None:
         """Note something, and write what was noted if that is due."""
-        self._waiting.append(entry)
+        self._unwritten.append(entry)
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self.sync(frames)
 
@@ -226,17 +229,17 @@ class Journal:
         self._file.close()
         os.replace(new, self._path)
         self._file = open(self._path, "r+b", buffering=0)  # noqa: SIM115 (see close)
-        self._end, self._waiting = len(lines), []
+        self._end, self._unwritten = len(lines), []
 
     def sync(self, frames: IO[bytes]) -> None:
         """Bring the frames to the disk, and then what was noted about them."""
         sync(frames)
-        lines = _lines(self._waiting)
+        lines = _lines(self._unwritten)
         self._file.seek(self._end)  # over what an interrupt may have left
         self._file.truncate()
         write_all(self._file, lines)
         sync(self._file)
-        self._end, self._waiting = self._end + len(lines), []
+        self._end, self._unwritten = self._end + len(lines), []
         self._synced = time.monotonic()
 
     def close(self) -> None:

@@ -12,19 +12,14 @@ A plain file in a tar is a range of its bytes, so the frames of a clip are read 
 from __future__ import annotations
 
 import json
-import re
 import struct
 import tarfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from dvdgan.data.store.index import Clip
+from dvdgan.data.store.index import BEFORE_FRAMES, Clip
 
-_BLOCK, _NPY_HEADER = 512, 128  # bytes
-
-BEFORE_FRAMES = _BLOCK + _NPY_HEADER
-"""Bytes from the start of a sample to its frames: the tar's header and that of the .npy."""
+_BLOCK = 512  # bytes
+_NPY_HEADER = BEFORE_FRAMES - _BLOCK
 
 END = bytes(1024)
 """What a tar ends with."""
@@ -32,19 +27,7 @@ END = bytes(1024)
 SAMPLE_BYTES = 3 << 10
 """About how many bytes of a sample are no frames."""
 
-_NAME = re.compile(r"clips-(\d{6})\.tar")
 _NPY = "{{'descr': '|u1', 'fortran_order': False, 'shape': ({}, {}, {}, {}), }}"
-
-
-def shard_name(number: int) -> str:
-    """The file name of a shard."""
-    return f"clips-{number:06d}.tar"
-
-
-def shard_number(name: str) -> int | None:
-    """The number of the shard with this file name; None for other files."""
-    match = _NAME.fullmatch(name)
-    return int(match[1]) if match else None
 
 
 def sample_bytes(clip: Clip, classes: Sequence[str]) -> int:

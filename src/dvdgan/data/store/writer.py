@@ -1,17 +1,4 @@
-"""The packed store: a data set as one file of raw uint8 frames, or as tar shards, and an index.
-
-A store is a directory of two files::
-
-    frames.u8    the frames of all clips, one after another, each uint8 [H, W, 3] (RGB) or [H, W, 4] (RGBA)
-    index.json   format and version, size, classes, what the clips are, the length of all frames, what was skipped, and
-                 "clips": a list for each field of `Clip`, with an item for each clip in the order of their frames
-
-With tar shards (`dvdgan.data.store.shards`) it has these in place of frames.u8; the index has how many clips and bytes
-are in each ("shards"), and where in its shard each clip's frames begin ("clips": "offset").
-
-Frames keep their aspect ratio; their short side is the store's size, so that training can crop where it likes. A store
-is written to a hidden directory beside its place and renamed when it is whole.
-"""
+"""Writes a packed store (see `dvdgan.data.store`): clip by clip, at once or going on after an interruption."""
 
 from __future__ import annotations
 
@@ -34,9 +21,9 @@ from dvdgan.data.store.entries import all_but_renamed, is_entry
 from dvdgan.data.store.frame_files import FrameFile, TarShards, remove_beyond
 from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, SHARDS_VERSION, VERSION, Clip, StoreError, is_store
 from dvdgan.data.store.partial import (
-    JOURNAL,
+    LOG,
     Hold,
-    Journal,
+    PackingLog,
     check_place,
     is_packing,
     remove_abandoned,
@@ -104,19 +91,19 @@ class StoreWriter:
             raise StoreError(self.path, f"another process is packing here; {mend}") from None
         self._frames = TarShards(self._partial, shards, self.classes) if shards else FrameFile(self._partial)
         try:
-            self._journal = self._resumed() if resume else None
+            self._log = self._resumed() if resume else None
             self._frames.open()
             self.scratch.mkdir()
         except BaseException:
             self._hold.release()
             raise
 
-    def _resumed(self) -> Journal:
+    def _resumed(self) -> PackingLog:
         """Take in what is there for certain, and remove the rest."""
         more = [self.shards] if self.shards else []
         work = json.loads(json.dumps([VERSION, self.size, self.classes, self.about, *more]))
-        journal = Journal(self._partial / JOURNAL, work)
-        known = journal.entries or all_but_renamed(self._partial, self.size, self.classes, self.about, self.shards)
+        log = PackingLog(self._partial / LOG, work)
+        known = log.entries or all_but_renamed(self._partial, self.size, self.classes, self.about, self.shards)
         taken = 0
         for kind, entry in known:
             if not is_entry(kind, entry, self.classes, range(self._frames.shard + 1, self.shards or 0)):
@@ -126,12 +113,12 @@ class StoreWriter:
             self._take(kind, entry)
             taken += 1
         remove_beyond(self._partial, self._frames)
-        if taken < len(known) or not journal.entries:
-            journal.rewrite(known[:taken])
+        if taken < len(known) or not log.entries:
+            log.rewrite(known[:taken])
         (self._partial / INDEX).unlink(missing_ok=True)
         for scratch in self._partial.glob("scratch.*"):
             shutil.rmtree(scratch, ignore_errors=True)
-        return journal
+        return log
 
     def add(
         self, frames: Iterable[np.ndarray], label: int, source: str, fps: float, split: str = "", group: str = ""
@@ -192,8 +179,8 @@ class StoreWriter:
 
     def _note(self, kind: str, entry: Any) -> None:
         self._take(kind, entry)
-        if self._journal is not None:
-            self._journal.add([kind, entry], self._frames.file)
+        if self._log is not None:
+            self._log.add([kind, entry], self._frames.file)
 
     def _take(self, kind: str, entry: Any) -> None:
         if kind == "clip":
@@ -246,12 +233,12 @@ class StoreWriter:
             if kind is None and not self._over:
                 self._commit()
         finally:
-            if self._journal is not None and not self._over:
+            if self._log is not None and not self._over:
                 with suppress(OSError, ValueError):  # the disk is full, or the commit has closed it
-                    self._journal.sync(self._frames.file)
+                    self._log.sync(self._frames.file)
             self._frames.close()
-            if self._journal is not None:
-                self._journal.close()
+            if self._log is not None:
+                self._log.close()
             shutil.rmtree(self.scratch, ignore_errors=True)
             if self._partial.exists() and not (self._keep and self.done):
                 remove_own(self._partial)
@@ -282,8 +269,8 @@ class StoreWriter:
         if self.path.exists():
             os.rename(self.path, old)
         try:
-            if self._journal is not None:
-                self._journal.remove()
+            if self._log is not None:
+                self._log.remove()
             os.rename(self._partial, self.path)
         except OSError:
             if old.exists():

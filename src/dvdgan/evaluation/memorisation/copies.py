@@ -151,7 +151,7 @@ def _features(clips: ClipSet, extractor: FeatureExtractor, cache: Cache, stages:
 
 def _windows(training: RealClips, settings: EvaluationSettings) -> tuple[TrainingWindows, list[str]]:
     """As many windows of training clips as the settings allow, and what was left out for that."""
-    plans = _PLANS_WITH_FLIPS if training.dataset.flip else _PLANS
+    plans = _PLANS_WITH_FLIPS if training.dataset.config.flip else _PLANS
     for starts, mirrored in plans:
         windows = training_windows(training, starts, mirrored)
         if len(windows.clips) <= settings.windows:

@@ -60,10 +60,10 @@ def training_windows(training: RealClips, starts: int = STARTS, mirrored: bool =
     rows, shifts, step = [], [], 0
     for row, middle in enumerate(training.windows):
         length, first = int(dataset.store.lengths[middle.clip]), int(middle.times[0])
-        begins = _begins(dataset._starts(length), starts, first, length < dataset._span)
+        begins = _begins(dataset.starts(length), starts, first, length < dataset.span)
         step = max([step, *(after - before for before, after in pairwise(begins))])
         for begin in begins:
-            window = Window(middle.clip, dataset._times(middle.clip, begin), middle.top, middle.left)
+            window = Window(middle.clip, dataset.times(middle.clip, begin), middle.top, middle.left)
             for _ in range(1 + mirrored):
                 rows.append(row)
                 shifts.append(begin - first)

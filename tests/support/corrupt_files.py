@@ -1,4 +1,4 @@
-"""Damage to documents, for property tests: trees with another value somewhere, and text with a piece put in."""
+"""Corrupt documents, for property tests: trees with another value somewhere, and text with a piece put in."""
 
 import copy
 

@@ -72,7 +72,7 @@ def test_whole_page_has_all_sections_and_needs_nothing_else(whole):
 def test_whole_page_says_what_matters(whole):
     for said in (
         "40.1 ± 1.2",  # a headline, its baseline, and the least and the worst corruption that it sees
-        "3.4× what real clips score against other real clips, 11.8 (10.9 to 12.7 in 10 draws)",
+        "3.4× what real clips score against other real clips, 11.8 (10.9 to 12.7 in 10 repeats)",
         "Corruptions that it does not see: shuffled, reversed, frozen, cut, jittered, flickering.",
         "1,024 generated against 1,024 real, ±: standard deviation over 3 seeds",
         "guessing reaches 11\u00a0%",

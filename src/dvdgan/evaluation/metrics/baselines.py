@@ -12,7 +12,7 @@ from dvdgan.randomness import numpy_generator
 Rows = np.ndarray
 """Numbers of clips, int64 ``[n]``."""
 
-_PURPOSE = "real floor"  # of random numbers, which another word would change
+_PURPOSE = "real floor"  # names the random numbers, so that another word would change them
 
 
 def held_out_splits(

@@ -163,7 +163,7 @@ def manifold(headline: bool = False) -> MetricGroup:
 
         return found
 
-    told = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
+    found_out = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
     metrics = [
         Metric(
             key,
@@ -172,7 +172,7 @@ def manifold(headline: bool = False) -> MetricGroup:
             text,
             headline=headline and key in ("recall", "coverage", "diversity"),
             compares=key != "diversity",
-            warnings=told.get(key, _none),
+            warnings=found_out.get(key, _none),
         )
         for key, text in about.items()
     ]

@@ -55,7 +55,7 @@ def ruler(score: Score) -> Chart | None:
         mode="lines+markers",
         line={"color": GREEN, "width": 10},
         marker={"symbol": "square", "size": 8, "color": GREEN},
-        hovertext=[f"real against real: {interval(*real)} in {baseline.repeats} draws"] * 2 if real else [],
+        hovertext=[f"real against real: {interval(*real)} in {baseline.repeats} repeats"] * 2 if real else [],
         hoverinfo="text",
     )
     low, high = _ends(value, score.overall)

@@ -89,7 +89,7 @@ def _score_row(score: Score) -> Row:
     ratio = score.times_worse(value)
     ranged = ""
     if baseline.low is not None and baseline.high is not None:
-        ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} draws"
+        ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} repeats"
     cells = [
         _missing(score.overall.missing) if value is None else Cell(measured(score.overall), score.overall.over),
         _missing(baseline.missing) if baseline.mean is None else Cell(number(baseline.mean), ranged),

@@ -63,7 +63,7 @@ def test_commands_of_dvdgan(words, whole):
         load_config(given["preset"], fields)
     elif name in ("evaluate", "train-classifier"):
         settings = EvaluationSettings if name == "evaluate" else ClassifierSettings
-        override(Config(), parse_settings(settings, fields)[1])
+        override(Config(), parse_settings(settings(), fields)[1])
     elif name in ("pack", "inspect"):
         data_config(given["data"], fields)
 

@@ -218,7 +218,7 @@ def test_rendered_clips_that_are_too_short_are_repeated_on_both_sides(tmp_path):
 
 
 @pytest.mark.parametrize("packed_before", [False, True])
-def test_phenomena_are_judged_on_scenes_of_the_other_split(tmp_path, packed_before):
+def test_phenomena_are_measured_on_scenes_of_the_other_split(tmp_path, packed_before):
     data = DataConfig(source="phenomena", clips_per_class=2, seed=3)
     if packed_before:
         open_parts(data, 32, 3, tmp_path / "earlier", held_out_clips=9)

@@ -3,8 +3,8 @@
     python scripts/fuzz_doors.py --minutes 10 --seed 1 --door config --door run
 
 A valid input of each door (a configuration, a model's directory, a run's, a list of clips, a packed store, a
-classifier, the record of an evaluation) is made once; each case is a copy of it with one to three changes: a value, a
-text, bytes, or the file itself. It is opened in a process of its own. Where no command reads a file alone (a record, a
+classifier) is made once; each case is a copy of it with one to three changes: a value, a
+text, bytes, or the file itself. It is opened in a process of its own. Where no command reads a file alone (a
 classifier), the Python API is called. What ends otherwise than right or refused is printed and kept.
 """
 
@@ -35,21 +35,18 @@ import dvdgan.data.inspect.inspection
 import dvdgan.evaluation.evaluate
 import dvdgan.pipeline
 import dvdgan.report
-import dvdgan.report.evaluation.page
 import dvdgan.training.export  # noqa: F401 (what commands import late is imported once, here)
 from dvdgan.cli import main as dvdgan_command
 from dvdgan.config import Config
 from dvdgan.config.files import parse_config
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
-from dvdgan.evaluation import record
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork
-from dvdgan.evaluation.classifier.report import CLIPS
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.runs.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 
-DOORS = ("config", "model", "run", "list", "store", "shards", "classifier", "record")
+DOORS = ("config", "model", "run", "list", "store", "shards", "classifier")
 HANG_SECONDS = 240  # of the processor: a damaged configuration may be a whole one of a large network
 BLOCKED_SECONDS = 600  # of the clock, which others' processes make longer
 MOST_MEMORY = 2 << 30
@@ -135,11 +132,6 @@ def make_doors(work: Path) -> dict[str, Door]:
     lines = [{"path": "a.mp4", "label": "run", "start": 0.0}, {"path": "b.mp4", "label": 3, "end": 0.2}]
     (work / "list" / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     write_classifier(work / "classifier")
-    (work / "record").mkdir()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-    from support.records import example
-
-    example().save(work / "record" / "evaluation.json")
 
     def of_config(copy: Path, out: Path) -> list[list[str] | Callable[[], object]]:
         return [["train", str(copy / "config.yaml"), *train[2:], "--minutes", "0", "--out", str(out)]]
@@ -165,11 +157,8 @@ def make_doors(work: Path) -> dict[str, Door]:
         evaluate = ["evaluate", "--model", str(work / "model"), "--data", str(store), "--quick", "num=4", "shown=1"]
         where = ["--classifier", str(copy), "--out", str(out / "evaluation"), "data.test_fraction=0.4"]
         few = ["windows=20", "baseline_repeats=1", "seeds=1", f"cache={work / 'cache'}"]
-        api: Callable[[], object] = lambda: Classifier.load(copy).require_measured()  # noqa: E731
+        api: Callable[[], object] = lambda: Classifier.load(copy)  # noqa: E731
         return [api, api, api, [*evaluate, *where, *few, "--device", "cpu"]]
-
-    def of_record(copy: Path, out: Path) -> list[list[str] | Callable[[], object]]:
-        return [lambda: page_of(copy / "evaluation.json", out / "page.html")]
 
     checkpoint = list_checkpoints(work / "run" / "checkpoints")[-1].relative_to(work / "run").as_posix()
     tensors, numbers = load_checkpoint(work / "run" / checkpoint)
@@ -182,32 +171,17 @@ def make_doors(work: Path) -> dict[str, Door]:
         "store": Door(store, ["index.json", "frames.u8"], of_store),
         "shards": Door(shards, ["index.json", "clips-000000.tar", "clips-000001.tar"], of_store),
         "classifier": Door(work / "classifier", ["classifier.json", "model.safetensors"], of_classifier),
-        "record": Door(work / "record", ["evaluation.json"], of_record),
     }
 
 
 def write_classifier(folder: Path) -> None:
     """An untrained one, with a made-up accuracy."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+    from support.classifiers import save_classifier
+
     names = ["dot", "bar", "sky"]
-    share = {"hits": 1, "of": 2, "low": 0.1, "high": 0.9}
-    measured = {**share, "by_class": dict.fromkeys(names, share), "confusion": [[1, 0, 1]] * 3}
-    about = {
-        "data": {"source": "squares", "training_clips": 3, "held_out": "none"},
-        "training": {"finished": True},
-        "accuracy": {"chance": 1 / 3, CLIPS: measured},
-    }
     network = ClassifierNetwork(3, (4, 8), torch.Generator().manual_seed(0))
-    Classifier(network, names, 32, 4, (4, 8)).save(folder, about)
-
-
-def page_of(path: Path, out: Path) -> None:
-    """Read a record and make its page."""
-    from dvdgan.evaluation.shown import ShownClips
-    from dvdgan.report.evaluation.page import write_evaluation_page
-
-    found = record.load(path)
-    shown = ShownClips(dict.fromkeys(found.classes, (None, None)), [])
-    write_evaluation_page(found, shown, out)
+    save_classifier(Classifier(network, names, 32, 4, (4, 8)), folder)
 
 
 def run_here(arguments: list[str]) -> None:

@@ -64,11 +64,11 @@ def test_commands_of_dvdgan(words, whole):
         load_config(given["preset"], fields)
     elif name in ("evaluate", "train-classifier"):
         settings = EvaluationSettings if name == "evaluate" else ClassifierSettings
-        override(Config(), parse_settings(settings, fields)[1])
+        override(Config(), parse_settings(settings(), fields)[1])
     elif name in ("pack", "inspect"):
         pack_settings(given["data"], fields)
     elif name == "render":
-        assert not parse_settings(RenderSettings, fields)[1]
+        assert not parse_settings(RenderSettings(), fields)[1]
 
 
 class Parsed(Exception):

@@ -14,9 +14,7 @@ from dvdgan.config.files import ConfigError, load_config
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.lists import read_list
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.evaluation.classifier.contents import ClassifierFile
-from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.evaluation.record import load
+from dvdgan.evaluation.classifier.results import ClassifierFile
 from dvdgan.models import ModelError, load_model
 from dvdgan.report.run.record import read_record
 from dvdgan.runs.checkpoint import CheckpointError, list_checkpoints, load_checkpoint, restore_from
@@ -24,7 +22,6 @@ from dvdgan.runs.directory import TrainingError
 from dvdgan.training.directory import TrainingDirectory
 from dvdgan.training.state import TrainingState
 from support.corrupt_files import damaged, in_one_line, spoiled
-from support.records import example
 
 few = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -143,15 +140,6 @@ def test_store(tmp_path, data):
     store = read(path, ClipStore.open, DataError)
     if store is not None:
         assert [len(store.clip(index)) for index in range(len(store))] == store.lengths.tolist()
-
-
-@few
-@given(damaged(json.loads(example().model_dump_json())))
-def test_evaluation_record(tmp_path, tree):
-    path = tmp_path / "evaluation.json"
-    path.write_text(json.dumps(tree))
-    found = read(path, load, EvaluationError)
-    assert found is None or found.model_dump_json()
 
 
 @few

@@ -28,7 +28,7 @@ def load(name):
     return module
 
 
-emoji, dm_control = load("fetch_fluent_emoji"), load("render_dm_control")
+emoji, dm_control, behaviours = map(load, ("fetch_fluent_emoji", "render_dm_control", "behaviours_table"))
 
 
 def animation(frames):
@@ -309,3 +309,14 @@ def test_a_clip_of_dm_control_moves_and_is_the_same_again():
     assert not np.array_equal(first[0], first[1])
     assert not np.array_equal(first, other)
     assert np.array_equal(dm_control.render("pendulum", 0, **settings), first)
+
+
+def test_pass_rates_of_held_out_phenomena(capsys):
+    assert behaviours.main(["--clips", "1", "--others", "0", "--failures"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "| class | real | frozen | shuffled | reversed | other class |"
+    assert len(lines[4:13]) == len([line for line in lines if line.startswith("| ")][1:]) == 9
+    assert "| bounce | 100.0 [20.7, 100.0] | 0.0 [0.0, 79.3] |" in "\n".join(lines)
+    assert behaviours.main(["--size", "16", "--clips", "1"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert behaviours.main(["--write", "3"]) == 2

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from dvdgan.evaluation.classifier.results import confusion
 from dvdgan.evaluation.metrics import classification
-from dvdgan.evaluation.metrics.classification import confusion, few_in_a_split, inception_score
+from dvdgan.evaluation.metrics.classification import few_in_a_split, inception_score
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_inception_score_does_not_depend_on_order_by_class():
 def test_inception_score_of_small_splits_is_warned_of():
     assert inception_score(np.eye(20)).value == pytest.approx(2)  # two clips in each of ten splits
     (warning,) = few_in_a_split(20, 20)
-    assert "each of 10 splits has 2 clips for 20 classes" in warning
+    assert "10 splits" in warning
     assert inception_score(np.eye(5)).over == "standard deviation over 2 splits"
 
 

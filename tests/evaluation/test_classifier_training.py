@@ -4,10 +4,12 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from conftest import write_store
 from dvdgan.config import DataConfig
+from dvdgan.config.files import ConfigError
 from dvdgan.data import phenomena
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
@@ -18,10 +20,16 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.parts import open_parts
 from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.evaluation.settings import ClassifierSettings, parse_settings
-from dvdgan.training import Interrupted
+from dvdgan.training import Interrupted, TrainingFailed
 from support.windows import windows_of
 
 TINY = {"size": 32, "frames": 3, "steps": 4, "batch_size": 4, "widths": (4, 8)}
+
+
+@pytest.fixture(autouse=True)
+def _same_arithmetic(monkeypatch):
+    """The precision that is quickest may be another one in each training."""
+    monkeypatch.setattr(classifier_training, "quickest", lambda *arguments: "fp32")
 
 
 def quiet(text):
@@ -29,7 +37,7 @@ def quiet(text):
 
 
 def trained(data, out, minutes=None, say=quiet, **settings):
-    return train_classifier(data, out, ClassifierSettings(**(TINY | settings)), minutes, "cpu", "fp32", say=say)
+    return train_classifier(data, out, ClassifierSettings(**(TINY | settings)), minutes, "cpu", say=say)
 
 
 def lines_of(out):
@@ -65,19 +73,19 @@ def test_learns_movement_that_frames_do_not_show(tmp_path):
         widths=(8, 16),
         learning_rate=1e-2,
     )
-    accuracy = classifier.about["accuracy"]
-    assert accuracy["clips"]["of"] == 24  # every third of 72
-    assert accuracy["clips"]["hits"] >= 22
-    assert accuracy["frame_classifier"]["hits"] <= 18  # right and left start at other places, but cross in the middle
-    assert accuracy["frozen_middle"]["hits"] <= 12
-    assert accuracy["frozen_middle"]["confusion"] == accuracy["single_frames"]["confusion"]
-    assert accuracy["chance"] == pytest.approx(1 / 3)
+    accuracy = classifier.about.accuracy
+    assert accuracy.clips.of == 24  # every third of 72
+    assert accuracy.clips.hits >= 22
+    assert accuracy.frame_classifier.hits <= 18  # right and left start at other places, but cross in the middle
+    assert accuracy.frozen_middle.hits <= 12
+    assert accuracy.frozen_middle.confusion == accuracy.single_frames.confusion
+    assert accuracy.chance == pytest.approx(1 / 3)
     assert any(text.startswith("held-out clips: ") for text in said)
     read = Classifier.load(tmp_path / "classifier")
     assert read.about == classifier.about
-    assert read.about["training"]["finished"]
-    assert read.about["data"]["held_out"] == "the source's test part"
-    assert read.about["data"]["flip_labels"] == {"left": "right"}
+    assert read.about.training.finished
+    assert read.about.data.held_out == "the source's test part"
+    assert read.about.data.flip_labels == {"left": "right"}
     assert lines_of(tmp_path / "classifier")[-1]["accuracy_clips"] > 0.8
     opened = ClipStore.open(store)
     hashes = {opened.hashes[row] for row in range(len(opened)) if opened.splits[row] == "train"}
@@ -120,10 +128,10 @@ def test_budget_stops_and_the_same_command_goes_on(tmp_path):
     data = DataConfig(source=str(write_store(tmp_path / "store")))
     said = []
     classifier = trained(data, tmp_path / "classifier", minutes=0.0, say=said.append)
-    assert (classifier.about["training"]["steps_done"], classifier.about["training"]["finished"]) == (0, False)
+    assert (classifier.about.training.steps_done, classifier.about.training.finished) == (0, False)
     assert any("stopped at step 0 of 4" in text for text in said)
     classifier = trained(data, tmp_path / "classifier")
-    assert (classifier.about["training"]["steps_done"], classifier.about["training"]["finished"]) == (4, True)
+    assert (classifier.about.training.steps_done, classifier.about.training.finished) == (4, True)
     again = trained(data, tmp_path / "classifier")  # nothing is left to do
     assert again.features.key == classifier.features.key
 
@@ -131,13 +139,13 @@ def test_budget_stops_and_the_same_command_goes_on(tmp_path):
 def test_other_settings_or_clips_are_refused(tmp_path):
     data = DataConfig(source=str(write_store(tmp_path / "store")))
     trained(data, tmp_path / "classifier", minutes=1e-9)  # one step
-    with pytest.raises(EvaluationError, match=r"steps was 4, not 9; seed was 0, not 1\); give the same again"):
+    with pytest.raises(EvaluationError, match="steps was 4, not 9; seed was 0, not 1"):
         trained(data, tmp_path / "classifier", steps=9, seed=1)
-    with pytest.raises(EvaluationError, match=r"data.stride was 1, not 2"):
+    with pytest.raises(EvaluationError, match=r"data\.stride"):
         trained(data.model_copy(update={"stride": 2}), tmp_path / "classifier")
     trained(data.model_copy(update={"fps": 7.0}), tmp_path / "classifier", minutes=1e-9)  # decides nothing
     write_store(tmp_path / "store", per_class=6)
-    with pytest.raises(EvaluationError, match="began on other clips"):
+    with pytest.raises(EvaluationError, match=str(tmp_path / "classifier")):
         trained(data, tmp_path / "classifier")
 
 
@@ -146,21 +154,28 @@ def test_bad_input_is_refused_before_training(tmp_path):
     data = DataConfig(source=str(store))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("")
-    with pytest.raises(EvaluationError, match=r"full: exists and is no classifier's directory"):
+    with pytest.raises(EvaluationError, match="full: "):
         trained(data, tmp_path / "full")
-    with pytest.raises(EvaluationError, match="set --data"):
+    with pytest.raises(EvaluationError, match="--data"):
         trained(DataConfig(), tmp_path / "classifier")
-    with pytest.raises(EvaluationError, match=r"frames: .*greater than or equal to 1 \(found 0\)"):
-        parse_settings(ClassifierSettings, ["frames=0"])
+    with pytest.raises(ConfigError, match="frames: "):
+        parse_settings(ClassifierSettings(), ["frames=0"])
     one = DataConfig(source=str(write_store(tmp_path / "one", classes=("dot",))))
-    with pytest.raises(EvaluationError, match="only the class dot"):
+    with pytest.raises(EvaluationError, match=r"one: .* dot"):
         trained(one, tmp_path / "classifier")
+
+
+def test_a_loss_that_is_not_finite_is_a_failure_of_the_work(tmp_path, monkeypatch):
+    broken = lambda clips, device: torch.full((len(clips), 3, 3, 32, 32), torch.nan)  # noqa: E731
+    monkeypatch.setattr(classifier_training, "from_uint8", broken)
+    with pytest.raises(TrainingFailed, match="step 0: loss_clips"):
+        trained(DataConfig(source=str(write_store(tmp_path / "store"))), tmp_path / "classifier")
 
 
 def test_stills_have_no_movement_to_measure(tmp_path):
     data = DataConfig(source=str(write_store(tmp_path / "store")))
     classifier = trained(data, tmp_path / "classifier", frames=1)
-    assert set(classifier.about["accuracy"]) == {"chance", "clips"}
+    assert list(classifier.about.accuracy.measured) == ["clips"]
 
 
 def test_groups_are_held_out_whole_where_the_source_says_nothing(tmp_path):
@@ -177,10 +192,8 @@ def test_groups_are_held_out_whole_where_the_source_says_nothing(tmp_path):
     assert not {store.groups[number] for number in held_out} & {store.groups[number] for number in learned}
     assert len(held_out) == 8
     assert len(set(parts.held_out.labels.tolist())) == 2
-    few = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4)
+    few = classifier_training._checked(parts, ClassifierSettings(held_out_clips=4), "store")
     assert np.bincount(few.held_out.labels).tolist() == [2, 2]
-    whole = open_parts(DataConfig(source=str(tmp_path / "store")), 32, 3, tmp_path / "work", 0.2, 4, cap=False)
-    assert len(whole.held_out) == 8
     assert parts.chosen_here
     asked = DataConfig(source=str(tmp_path / "store"), test_fraction=0.2)
     assert not open_parts(asked, 32, 3, tmp_path / "work").chosen_here
@@ -205,7 +218,7 @@ def test_rendered_clips_that_are_too_short_are_repeated_on_both_sides(tmp_path):
 
 
 @pytest.mark.parametrize("packed_before", [False, True])
-def test_phenomena_are_judged_on_scenes_of_the_other_split(tmp_path, packed_before):
+def test_phenomena_are_measured_on_scenes_of_the_other_split(tmp_path, packed_before):
     data = DataConfig(source="phenomena", clips_per_class=2, seed=3)
     if packed_before:
         open_parts(data, 32, 3, tmp_path / "earlier", held_out_clips=9)

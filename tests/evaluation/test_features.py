@@ -83,5 +83,5 @@ def test_what_cannot_be_features_is_refused(tmp_path):
     with pytest.raises(EvaluationError, match=r"gives features \[3, 2\], not \[3, 3\]"):
         extract(clips(), Wrong(), Cache(tmp_path))
     assert not list(tmp_path.iterdir())
-    with pytest.raises(EvaluationError, match="no finite numbers in some 5 of some"):
+    with pytest.raises(EvaluationError, match="some 5 of some"):
         extract(clips(), Infinite(), Cache(tmp_path))

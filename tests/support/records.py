@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dvdgan.evaluation.classifier.results import ClassifierResults, Confusion
+from dvdgan.evaluation.classifier.results import Accuracy, ClassifierResults
 from dvdgan.evaluation.measured import Measured, PassRate, Share
 from dvdgan.evaluation.memorisation.results import Histogram, Memorisation, Nearness, Pair
 from dvdgan.evaluation.prediction.results import FrameCurve, Prediction, PredictionMeasure
@@ -46,6 +46,11 @@ _ABOUT = {
     "Classifier Fréchet distance": "The paper's score, with a classifier of this data in place of I3D.",
     "Inception Score": "How surely clips show one class, and all classes alike.",
 }
+
+
+def saved(path):
+    """The record in a file."""
+    return Evaluation.model_validate_json(path.read_bytes())
 
 
 def baseline_of(mean, width=0.08):
@@ -94,38 +99,30 @@ def _score(index, classes, rng):
     )
 
 
-def _confusion(classes, right, rng):
+def _accuracy(classes, right, rng):
     counts = np.zeros((len(classes), len(classes)), int)
     for row in range(len(classes)):
         others = rng.multinomial(
             113, [right if k == row else (1 - right) / (len(classes) - 1) for k in range(len(classes))]
         )
         counts[row] = others
-    return Confusion(classes=classes, counts=counts.tolist())
+    return Accuracy.of_counts(classes, counts)
 
 
 def _classifier(classes, rng):
-    real, made = _confusion(classes, 0.97, rng), _confusion(classes, 0.74, rng)
-    by_class = [
-        {label: Share.make(matrix.counts[k][k], sum(matrix.counts[k])) for k, label in enumerate(classes)}
-        for matrix in (real, made)
-    ]
-    n = 113 * len(classes)
+    real, made = _accuracy(classes, 0.97, rng), _accuracy(classes, 0.74, rng)
     return ClassifierResults(
         path="runs/classifier",
         key="cd34" * 16,
         trained_on="phenomena, training part",
-        accuracy=Share.make(sum(part.hits for part in by_class[0].values()), n),
-        still={
-            "their middle frame, held still": Share.make(int(0.48 * n), n),
-            "their middle frame alone, classifier of frames": Share.make(int(0.52 * n), n),
-        },
+        classes=classes,
         chance=1 / len(classes),
-        fidelity=Share.make(sum(part.hits for part in by_class[1].values()), n),
-        fidelity_by_class=by_class[1],
-        accuracy_by_class=by_class[0],
-        confusion_real=real,
-        confusion_generated=made,
+        accuracy=real,
+        still={
+            "their middle frame, held still": _accuracy(classes, 0.48, rng),
+            "their middle frame alone, classifier of frames": _accuracy(classes, 0.52, rng),
+        },
+        fidelity=made,
     )
 
 

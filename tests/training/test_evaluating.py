@@ -20,23 +20,22 @@ from dvdgan.training import TrainingError, train, watching
 from dvdgan.training.checks import SampleCheck
 from dvdgan.training.evaluating import Evaluator
 from dvdgan.training.samples import shown_clips
+from support.classifiers import save_classifier
 from support.runs import assert_equal_runs, lines_of, metadata_of, quiet, tensors_of
 from support.windows import windows_of
 
-HELD_OUT = {"accuracy": {"clips": {"hits": 9, "of": 10}}}
 
-
-def save_classifier(path, classes=("sky", "dot", "bar"), seed=0):
+def untrained_classifier(path, classes=("sky", "dot", "bar"), seed=0):
     """An untrained classifier whose answers vary."""
     network = ClassifierNetwork(len(classes), (4, 8), torch.Generator().manual_seed(seed))
     network.head.weight.data.normal_(0, 30, generator=torch.Generator().manual_seed(seed))
-    Classifier(network, list(classes), 32, 4, (4, 8)).save(path, HELD_OUT)
+    save_classifier(Classifier(network, list(classes), 32, 4, (4, 8)), path)
     return path
 
 
 @pytest.fixture
 def classifier(tmp_path):
-    return save_classifier(tmp_path / "classifier")
+    return untrained_classifier(tmp_path / "classifier")
 
 
 def evaluations(run):
@@ -129,7 +128,7 @@ def test_another_classifier_is_refused_or_forgets_the_scores(store, tmp_path, cl
     train(tiny_config(store, steps=2, classifier=str(classifier), **options), run, say=said.append, override=True)
     assert any(text.startswith("override: training.classifier None -> ") for text in said)
     assert [k.score is None for k in saved_checkpoints(run / "checkpoints")] == [True, False]
-    save_classifier(classifier, seed=1)
+    untrained_classifier(classifier, seed=1)
     with pytest.raises(TrainingError, match=r"training\.classifier"):
         train(tiny_config(store, steps=3, classifier=str(classifier), **options), run, say=quiet)
     with pytest.raises(TrainingError, match=r"training\.classifier"):
@@ -141,7 +140,7 @@ def test_another_classifier_is_refused_or_forgets_the_scores(store, tmp_path, cl
 
 def test_a_classifier_that_does_not_fit_is_refused_before_any_work(store, tmp_path, classifier):
     run = tmp_path / "run"
-    other = save_classifier(tmp_path / "other", ("dot", "bar", "sea"))
+    other = untrained_classifier(tmp_path / "other", ("dot", "bar", "sea"))
     with pytest.raises(TrainingError, match=r"^training\.classifier: .*other: .*sea.*sky"):
         train(tiny_config(store, classifier=str(other)), run, say=quiet)
     assert [path.name for path in run.iterdir()] == [".lock"]

@@ -33,7 +33,7 @@ def render(
     """Write the rendered data set, phenomena, as labelled MP4 files, with the truth of each beside it."""
     from dvdgan.data.rendering import render_phenomena
 
-    settings, others = parse_settings(RenderSettings, [text.removeprefix("data.") for text in fields or []])
+    settings, others = parse_settings(RenderSettings(), [text.removeprefix("data.") for text in fields or []])
     if others:
         raise typer.BadParameter(f"{others[0]} says how clips are read, and nothing is read here")
     render_phenomena(out, settings.size, settings.frames, settings.clips_per_class, settings.seed, settings.split)
@@ -98,5 +98,5 @@ def inspect(
 
 def pack_settings(source: str, fields: list[str] | None) -> tuple[DataConfig, PackSettings]:
     """What `pack` and `inspect` do: a source, and FIELD=VALUE of how it is read and packed."""
-    settings, of_data = parse_settings(PackSettings, fields or [])
+    settings, of_data = parse_settings(PackSettings(), fields or [])
     return override(updated(Config(), data={"source": source}), of_data).data, settings

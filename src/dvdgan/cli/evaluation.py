@@ -45,7 +45,7 @@ def evaluate(
     from dvdgan.evaluation.evaluate import evaluate as run
     from dvdgan.report.html import check_path, plotly_js
 
-    settings, of_data = parse_settings(EvaluationSettings, fields or [], QUICK if quick else None)
+    settings, of_data = parse_settings(EvaluationSettings(**(QUICK if quick else {})), fields or [])
     inputs: dict[str, Any] = {"model": model, "clips": clips, "data": data, "classifier": classifier}
     command = shlex.join(["dvdgan", *sys.argv[1:]])
     check_path(out / "evaluation.html")
@@ -92,6 +92,6 @@ def train_classifier(
     from dvdgan.evaluation.classifier.training import train_classifier as run
     from dvdgan.evaluation.inputs import store_size
 
-    settings, of_data = parse_settings(ClassifierSettings, fields or [], {"size": store_size(data) or 64})
+    settings, of_data = parse_settings(ClassifierSettings(size=store_size(data) or 64), fields or [])
     clips = override(Config(data=DataConfig(source=data)), of_data).data
     run(clips, out, settings, minutes, device, say=say)

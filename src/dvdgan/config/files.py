@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Sequence
 from importlib import resources
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from dvdgan.config import Config
 from dvdgan.documents import MOST_QUOTED, DocumentError, parse_yaml, read_text, shortened
 from dvdgan.wording import did_you_mean
+
+Fields = TypeVar("Fields", bound=BaseModel)
 
 _MOST_FAULTS = 3  # that a message names
 
@@ -31,15 +34,19 @@ def parse_config(tree: Any, where: str = "configuration") -> Config:
     """
     if not isinstance(tree, dict):
         raise ConfigError(f"{where}: expected fields (name: value), found {type(tree).__name__}")
+    return _validated(Config, tree, where)
+
+
+def _validated(model: type[Fields], tree: dict[str, Any], where: str) -> Fields:
     try:
-        return Config.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        faults = [_explain(fault) for fault in error.errors()[:_MOST_FAULTS]]
+        faults = [_explain(fault, model) for fault in error.errors()[:_MOST_FAULTS]]
         more = error.error_count() - len(faults)
         raise ConfigError(f"{where}: {'; '.join(faults)}" + (f"; and {more} more" if more else "")) from None
 
 
-def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+def load_config(preset: str, overrides: Sequence[str] = ()) -> Config:
     """Read a preset by name, or a YAML file by path, and apply `field=value` overrides.
 
     Args:
@@ -72,8 +79,13 @@ def load_config(preset: str, overrides: list[str] | tuple[str, ...] = ()) -> Con
     return override(config, overrides)
 
 
-def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
-    """Apply `field=value` texts to a configuration and validate the result.
+def override(config: Fields, overrides: Sequence[str], others: Iterable[str] = ()) -> Fields:
+    """Apply `field=value` texts to a configuration, or to settings, and validate the result.
+
+    Args:
+        config: what is changed; values are checked by its class.
+        overrides: such as ``training.batch_size=8``; values are YAML.
+        others: paths of fields elsewhere, which may have been meant where there is no field of a name.
 
     Raises:
         ConfigError: a text without `=`, an unknown field (near ones are suggested), or an invalid value.
@@ -82,17 +94,15 @@ def override(config: Config, overrides: list[str] | tuple[str, ...]) -> Config:
     for text in overrides:
         path, equals, value = text.partition("=")
         if not equals:
-            raise ConfigError(
-                f"{shortened(repr(text))} is not an override: write field=value, such as training.batch_size=8"
-            )
+            raise ConfigError(f"{shortened(repr(text))} is not an override: write field=value")
         try:
             parsed = parse_yaml(value, shortened(repr(text)))
         except DocumentError as error:
             raise ConfigError(f"{error}: write a number, text, list, true, false or null") from None
         if parsed is None and value.strip().startswith("#"):  # a colour, not a comment
             parsed = value.strip()
-        _set_field(tree, path.strip(), parsed)
-    return parse_config(tree, "override" if overrides else "configuration")
+        _set_field(tree, path.strip(), parsed, type(config), others)
+    return _validated(type(config), tree, "override" if overrides else "configuration")
 
 
 def updated(config: Config, **sections: dict[str, Any]) -> Config:
@@ -139,13 +149,14 @@ def _submodel(annotation: Any) -> type[BaseModel] | None:
     return next((c for c in classes if issubclass(c, BaseModel)), None)
 
 
-def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
+def _set_field(tree: dict[str, Any], path: str, value: Any, model: type[BaseModel], others: Iterable[str]) -> None:
     *parents, leaf = path.split(".")
-    known = field_paths()
+    known = field_paths(model)
     sections = {p.rsplit(".", depth)[0] for p in known for depth in range(1, p.count(".") + 1)}
     if path not in known and path not in sections:
         same_leaf = [p for p in known if p.rsplit(".", 1)[-1] == leaf]
-        hint = did_you_mean(path, same_leaf or known, "`dvdgan fields` lists them all", 0 if same_leaf else 0.5)
+        there = "`dvdgan fields` lists them all" if model is Config else f"there are {', '.join(known)}"
+        hint = did_you_mean(path, same_leaf or [*known, *others], there, 0 if same_leaf else 0.5)
         raise ConfigError(f"there is no field {shortened(repr(path))}; {hint}")
     node = tree
     for parent in parents:
@@ -157,11 +168,11 @@ def _set_field(tree: dict[str, Any], path: str, value: Any) -> None:
     node[leaf] = value
 
 
-def _explain(fault: Any) -> str:
+def _explain(fault: Any, model: type[BaseModel]) -> str:
     path = shortened(".".join(str(part) for part in fault["loc"]))
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path, field_paths(), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(path, field_paths(model), n=1, cutoff=0.5)
         message = "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
     elif fault["type"] != "value_error":
         message += f" (found {shortened(repr(fault['input']))})"

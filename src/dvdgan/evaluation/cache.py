@@ -14,7 +14,6 @@ from safetensors.numpy import save_file
 
 from dvdgan.atomic import atomic_path
 from dvdgan.evaluation.clip_set import ClipSet, content_key
-from dvdgan.evaluation.errors import EvaluationError
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ class Cache:
         """What a file holds; where there is none, or `read` refuses it (OSError, ValueError), it is made and written.
 
         Raises:
-            EvaluationError: the folder cannot be written. What `make` raises is passed on.
+            OSError: the folder cannot be written. What `make` raises is passed on.
         """
         if self.folder is None:
             return make()
@@ -56,7 +55,7 @@ class Cache:
                 write(partial, made)
         except (OSError, SafetensorError) as error:
             mend = "choose another folder with cache=FOLDER, or make room"
-            raise EvaluationError(f"{self.folder}: cannot be written ({error}); {mend}") from None
+            raise OSError(f"{self.folder}: cannot be written ({error}); {mend}") from None
         return made
 
     def arrays(self, kind: str, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -15,19 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from dvdgan.data.rendering import PHENOMENA
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
-from dvdgan.evaluation.classifier.results import ClassifierResults
+from dvdgan.evaluation.classifier.results import ClassifierResults, confusion
 from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.inputs import open_inputs
 from dvdgan.evaluation.memorisation.copies import Copies, find_copies
-from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.pass_rates import score_behaviours
 from dvdgan.evaluation.prediction.naive import Naive, naive
@@ -101,8 +99,6 @@ def evaluate(
 
     # Inputs: the clips, and the networks that look at them.
     known = None if classifier is None else Classifier.load(classifier, where)
-    if known is not None:
-        known.require_measured()
     with stages.timed("data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
         given = open_inputs(model, clips, data, fields, known, settings, folder, device, say)
@@ -216,13 +212,6 @@ def _without_learned(parts: Parts, classifier: Classifier | None) -> tuple[Parts
         return parts, []
     learned = classifier.learned_from(parts.held_out)
     same = "train it on the same parts of the data (dvdgan train-classifier, with the same data.* fields)"
-    if learned is None:
-        if parts.held_out.dataset.store.about.get("source") == PHENOMENA:  # of which one split is never trained on
-            return parts, []
-        return parts, [
-            f"{classifier.place} does not say which clips it was trained on, so clips that are held out here may "
-            "be among them, and it may be surer of these than of new ones; train it again"
-        ]
     count, of = int(learned.sum()), len(learned)
     if count == of:
         raise EvaluationError(f"{classifier.place}: was trained on all {of} clips that are held out here; {same}")
@@ -235,12 +224,14 @@ def _without_learned(parts: Parts, classifier: Classifier | None) -> tuple[Parts
 def _about_classifier(classifier: Classifier | None, sets: Sets, stride: int) -> list[str]:
     if classifier is None:
         return []
-    clips = classifier.about["accuracy"]["clips"]
+    right = classifier.about.accuracy.clips.value or 0.0
     notes = classifier.notes(sets.reference.size, sets.reference.frames, stride)
-    if clips["hits"] < _GOOD_CLASSIFIER * clips["of"]:
-        right = f"{clips['hits'] / clips['of']:.0%} of held-out clips"
-        notes.append(f"the classifier is right on {right} only: what it says of generated clips is worth no more")
-    if not classifier.about["training"]["finished"]:
+    if right < _GOOD_CLASSIFIER:
+        notes.append(
+            f"the classifier is right on {right:.0%} of held-out clips only: what it says of generated clips is worth "
+            "no more"
+        )
+    if not classifier.about.training.finished:
         notes.append("the classifier's training was ended early, before its learning rate had fallen")
     return notes
 

@@ -117,16 +117,8 @@ def open_inputs(
         else:
             made = open_folder(place, size, frames, folder / "clips")
             opened.enter_context(closing(made.dataset.store))
-        parts = open_parts(
-            data,
-            size,
-            frames,
-            folder,
-            held_out_clips=max(REFERENCE * most, _LEAST_HELD_OUT),
-            say=say,
-            need_classes=False,
-            cap=False,
-        )
+        held_out_clips = max(REFERENCE * most, _LEAST_HELD_OUT)
+        parts = open_parts(data, size, frames, folder, held_out_clips=held_out_clips, say=say)
         opened.pop_all()
     unsearched = "" if loaded is None else _unsearched(loaded.config.data, data, parts, own)
     return Inputs(made, place, parts, data, unsearched)

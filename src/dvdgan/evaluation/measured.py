@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from dvdgan.evaluation.metrics.intervals import wilson
+from dvdgan.evaluation.intervals import wilson
 
 Better = Literal["lower", "higher"]
 
@@ -41,12 +41,6 @@ class Share(Part):
     high: float | None = Field(None, ge=0, le=1)
     missing: str = ""
     """Why it was not measured."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Share:
-        if self.hits > self.of or (self.of and (self.low is None or self.high is None)):
-            raise ValueError("more hits than there were, or no interval")
-        return self
 
     @classmethod
     def make(cls, hits: int, of: int, missing: str = "no clips") -> Share:

@@ -14,8 +14,6 @@ from dvdgan.data.rendering import PHENOMENA, packed_phenomena
 from dvdgan.data.sources import list_source, open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
-from dvdgan.evaluation.clip_set import choose
-from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.real_clips import RealClips, middle_windows
 
 
@@ -53,8 +51,6 @@ def open_parts(
     seed: int = 0,
     keep: bool = False,
     say: Callable[[str], None] | None = None,
-    need_classes: bool = True,
-    cap: bool = True,
 ) -> Parts:
     """Open the training part and the held-out part of the clips that a configuration names.
 
@@ -67,18 +63,14 @@ def open_parts(
         frames: frames per clip.
         folder: where packed stores are made.
         held_out_fraction: what is held out of a source that has no test part, 0 to 1.
-        held_out_clips: at most so many clips, about, classes as often as in the part (as often as each other, of the
-            phenomena).
-        cap: whether that goes for other clips than phenomena, too, which need not be rendered.
+        held_out_clips: at most so many held-out phenomena, about, are rendered; other clips are all there.
         seed: of what is drawn in training.
         keep: use the stores that are there as they stand.
         say: where lines for the user go.
-        need_classes: refuse clips of fewer than two classes.
 
     Raises:
         DataError: the clips cannot be used, or there are not two groups of any class.
         StoreError: a packed store is damaged.
-        EvaluationError: the clips have no classes, or only one, but two are needed.
     """
     cache = folder / "data"
     divided = _is_divided(data, cache, keep, frames)
@@ -86,13 +78,6 @@ def open_parts(
     fraction = held_out_fraction if chosen_here else data.test_fraction
     config = data.model_copy(update={"split": "train", "test_fraction": fraction})
     train = open_dataset(config, size, frames, cache, seed, keep, say)
-    source = data.source or "the data"
-    if need_classes and len(train.classes) < 2:
-        train.store.close()
-        found = f"only the class {train.classes[0]}" if train.classes else "no classes"
-        raise EvaluationError(
-            f"{source}: a classifier tells classes apart, and these clips have {found}; sort them first"
-        )
     about = train.store.about
     if about.get("source") == PHENOMENA and not any(train.store.splits) and fraction == 0:
         other = "train" if about["split"] == "heldout" else "heldout"
@@ -104,8 +89,6 @@ def open_parts(
     config = config.model_copy(update={"flip": False, "flip_labels": {}, "crop": "center", "split": "test"})
     dataset = open_dataset(config, size, frames, cache, seed, True, say)
     held_out = middle_windows(dataset, "test", fps=data.fps)
-    if cap and len(held_out) > held_out_clips:
-        held_out = held_out.take(choose(held_out, held_out_clips))
     how = "the source's test part"
     if fraction and not divided:
         how = f"{fraction:.0%} of each class, by whole groups (data.test_fraction)"

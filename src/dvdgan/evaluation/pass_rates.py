@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from dvdgan.evaluation.behaviours import (
     Calibration,
     Outcome,
     calibration,
+    control_clips,
     pass_rate,
     score_as_others,
+    score_clips,
 )
 from dvdgan.evaluation.behaviours.calibration import load, save
-from dvdgan.evaluation.behaviours.table import control_sets
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
@@ -60,45 +61,42 @@ def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache, stages: S
         known = [[clips.key, clips.labels.tolist()] for clips in every]
         return cache.entry(
             f"behaviours-{content_key(_code(), limits.key, sets.classes, seed, known)}.json",
-            lambda: _measured(sets, limits, seed),
+            lambda: score_sets(sets.generated, sets.held_out, limits, seed),
             lambda path: Behaviours.model_validate_json(path.read_bytes()),
             lambda path, made: path.write_text(made.model_dump_json(), encoding="utf-8"),
         )
 
 
-def _measured(sets: Sets, limits: Calibration, seed: int) -> Behaviours:
-    """All of it, a few clips at a time: sets of large clips do not fit into memory."""
-    shown = [name for name in sets.classes if limits.frames >= BEHAVIOURS[name].fewest_frames]
-    able = np.array([name in shown for name in sets.classes])
-    scored: dict[str, list[tuple[int, Outcome]]] = {}
+def score_sets(
+    generated: Sequence[ClipSet], real: ClipSet, limits: Calibration, seed: int, others: int = _OTHERS
+) -> Behaviours:
+    """Pass rates, a few clips at a time: sets of large clips do not fit into memory.
 
-    def score(name: str, clips: np.ndarray, labels: np.ndarray) -> None:
-        outcomes = behaviours.score_clips(clips, labels, sets.classes, limits)
-        scored.setdefault(name, []).extend(zip(labels.tolist(), outcomes))
-
-    real = sets.held_out
-    both = [*((clips, False) for clips in sets.generated), (real, True)]
+    Args:
+        generated: sets of generated clips, which count together.
+        real: real clips of the same classes, of which controls are made.
+        limits: for clips of this size and length.
+        seed: of shuffled frames.
+        others: real clips of each class that are scored as each other class.
+    """
+    classes = real.classes
+    able = np.array([limits.frames >= BEHAVIOURS[name].fewest_frames for name in classes])
+    scored: dict[tuple[int, str], list[Outcome]] = {}
+    both = [*((clips, False) for clips in generated), (real, True)]
     pieces = [(clips, is_real, rows) for clips, is_real in both for rows in _pieces(clips, able)]
     for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time"):
         pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
-        if is_real:
-            for name, (corrupted, _) in control_sets(pixels, labels, seed, int(rows[0])).items():
-                score(name, corrupted, labels)
-        else:
-            score("generated", pixels, labels)
-    rates = {
-        title: {
-            name: pass_rate([outcome for number, outcome in outcomes if number == label])
-            for name, outcomes in scored.items()
-            if any(number == label for number, _ in outcomes)
-        }
-        for label, title in enumerate(sets.classes)
-        if title in shown
-    }
-    few = np.concatenate([np.flatnonzero(real.labels == label)[:_OTHERS] for label in np.flatnonzero(able)])
+        shown = control_clips(pixels, seed, int(rows[0])) if is_real else {"generated": pixels}
+        for name, some in shown.items():
+            for label, outcome in zip(labels.tolist(), score_clips(some, labels, classes, limits)):
+                scored.setdefault((label, name), []).append(outcome)
+    rates: dict[str, dict[str, PassRate]] = {classes[label]: {} for label in np.flatnonzero(able)}
+    for (label, name), outcomes in scored.items():
+        rates[classes[label]][name] = pass_rate(outcomes)
+    few = np.concatenate([np.flatnonzero(real.labels == label)[:others] for label in np.flatnonzero(able)])
     numbers = np.cumsum(able) - 1  # of the classes that can be shown
-    others = score_as_others(real.read(few.tolist()), numbers[real.labels[few]], shown, limits)
-    for title, rate in others.items():
+    wrong = score_as_others(real.read(few.tolist()), numbers[real.labels[few]], list(rates), limits)
+    for title, rate in wrong.items():
         rates[title][OTHER] = rate
     return _record(rates, limits.describe())
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
 from dvdgan.atomic import atomic_path
-from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
+from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json
 from dvdgan.evaluation.classifier.results import ClassifierResults
-from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.measured import Part, PassRate, Share
 from dvdgan.evaluation.memorisation.results import Memorisation
 from dvdgan.evaluation.prediction.results import Prediction
 from dvdgan.evaluation.scores import Score, Sweep
-
-VERSION: Literal[3] = 3
-"""Version of the file; it rises when a field is renamed, removed or changes its meaning."""
 
 AbsentPart = Literal["sweep", "classifier", "memorisation", "behaviours"]
 
@@ -119,9 +114,10 @@ class Space(Part):
 
 
 class Evaluation(Part):
-    """One evaluation; `save` and `load` keep it as JSON."""
+    """One evaluation; `save` writes it as JSON, which `Evaluation.model_validate_json` reads."""
 
-    version: Literal[3] = VERSION
+    version: Literal[4] = 4
+    """Of the file; it rises when a field is renamed, removed or changes its meaning."""
     made: str
     """When, ISO 8601 with the zone."""
     evaluated: Evaluated
@@ -163,13 +159,13 @@ class Evaluation(Part):
         """Write JSON, whole or not at all.
 
         Raises:
-            EvaluationError: the file cannot be written.
+            OSError: it cannot be written.
         """
         try:
             with atomic_path(path) as temporary:
                 temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            raise EvaluationError(f"{path}: cannot be written ({error.strerror}); name another file") from None
+            raise OSError(f"{path}: cannot be written ({error.strerror}); name another file") from None
         return Path(path)
 
 
@@ -180,33 +176,3 @@ def is_record(path: Path) -> bool:
     except (FileNotFoundError, DocumentError):
         return False
     return isinstance(tree, dict) and {"version", "evaluated", "reference"} <= tree.keys()
-
-
-def load(path: Path) -> Evaluation:
-    """Read what `Evaluation.save` wrote.
-
-    Raises:
-        EvaluationError: the file cannot be read, is of another version, or a field is unknown, missing or wrong.
-    """
-    again = "make it again with dvdgan evaluate"
-    try:
-        tree = read_json(path, MOST_TABLE_BYTES, finite=False)
-    except FileNotFoundError:
-        raise EvaluationError(
-            f"{path}: cannot be read (No such file or directory); give the JSON of an evaluation"
-        ) from None
-    except DocumentError as error:
-        raise EvaluationError(f"{error}; {again}") from None
-    if not isinstance(tree, dict) or "version" not in tree:
-        raise EvaluationError(f"{path}: not the JSON of an evaluation: it has no field version; {again}")
-    if tree["version"] != VERSION:
-        mend = "use a newer dvdgan" if isinstance(tree["version"], int) and tree["version"] > VERSION else again
-        version = shortened(repr(tree["version"]))
-        raise EvaluationError(f"{path}: version {version}, but this dvdgan reads version {VERSION}; {mend}")
-    try:
-        return Evaluation.model_validate_json(json.dumps(tree))
-    except ValidationError as error:
-        fault, *more = error.errors()
-        where = shortened(".".join(str(part) for part in fault["loc"]))
-        others = f" (and {len(more)} more)" if more else ""
-        raise EvaluationError(f"{path}: {where}: {fault['msg']}{others}; {again}") from None

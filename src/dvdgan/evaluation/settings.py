@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from dvdgan.config import DataConfig
+from dvdgan.config.files import override
 from dvdgan.config.model import FrozenModel
-from dvdgan.documents import DocumentError, parse_yaml, shortened
-from dvdgan.evaluation.errors import EvaluationError
-from dvdgan.wording import did_you_mean
 
 SEEDS_APART = 1_000_000
 """The first seed of each set of a model's clips lies so far from that of the set before: sets share no seed, and the
@@ -129,45 +127,30 @@ QUICK: Mapping[str, Any] = {
 """What ``--quick`` changes: an evaluation of a minute or two."""
 
 
-def parse_settings(
-    model: type[Model], texts: Sequence[str], defaults: Mapping[str, Any] | None = None
-) -> tuple[Model, list[str]]:
+def parse_settings(defaults: Model, texts: Sequence[str]) -> tuple[Model, list[str]]:
     """Settings from FIELD=VALUE texts, some of which say how the data is read.
 
     Args:
-        model: the settings' model.
+        defaults: the settings that are changed.
         texts: such as ``num=90`` or ``data.stride=2``; values are YAML. A field of the data may come without ``data.``
             where the settings have none of that name.
-        defaults: of some fields, in place of the model's own.
 
     Returns:
         The settings, and the texts that are about the data, with ``data.``.
 
     Raises:
-        EvaluationError: there is no such field, or it cannot have the value.
+        ConfigError: there is no such field, or it cannot have the value.
     """
-    values, of_data = dict(defaults or {}), []
+    own, of_data = [], []
     for text in texts:
-        name, equals, value = (part.strip() for part in text.partition("="))
-        if not equals:
-            raise EvaluationError(f"{text!r} is no setting: write FIELD=VALUE, such as seed=1")
-        if name in model.model_fields:
-            try:
-                values[name] = parse_yaml(value, shortened(repr(text)))
-            except DocumentError as error:
-                raise EvaluationError(f"{error}: write a number, text, list or null") from None
-        elif name.startswith("data.") or name in DataConfig.model_fields:
-            of_data.append(text if name.startswith("data.") else f"data.{text}")
+        name = text.partition("=")[0].strip()
+        if name.startswith("data."):
+            of_data.append(text)
+        elif name in DataConfig.model_fields and name not in type(defaults).model_fields:
+            of_data.append(f"data.{text}")
         else:
-            known = [*model.model_fields, *(f"data.{field}" for field in DataConfig.model_fields)]
-            hint = did_you_mean(name, known, f"there are {', '.join(model.model_fields)}")
-            raise EvaluationError(f"there is no setting {name!r}; {hint}")
-    try:
-        return model(**values), of_data
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise EvaluationError(f"{where}: {fault['msg']} (found {shortened(repr(fault['input']))})") from None
+            own.append(text)
+    return override(defaults, own, [f"data.{name}" for name in DataConfig.model_fields]), of_data
 
 
 def settings_help(model: type[FrozenModel]) -> str:

@@ -27,5 +27,5 @@ class ShownClips:
 
 def by_worst(names: Iterable[str], evaluation: Evaluation) -> list[str]:
     """Classes with those that the classifier recognises least first; in their own order without a classifier."""
-    known = evaluation.classifier.fidelity_by_class if evaluation.classifier else {}
+    known = evaluation.classifier.fidelity.by_class if evaluation.classifier else {}
     return sorted(names, key=lambda name: known[name].value or 0.0 if name in known else 1.0)

@@ -71,7 +71,7 @@ def write_page(out: Path, template: str, charts: Sequence[Chart], **values: Any)
         values: what the template uses.
 
     Raises:
-        ReportError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     environment = Environment(
         loader=PackageLoader("dvdgan.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -89,7 +89,7 @@ def write_page(out: Path, template: str, charts: Sequence[Chart], **values: Any)
         with atomic_path(out) as temporary:
             temporary.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise ReportError(f"{out}: cannot be written ({error.strerror}); name another file") from None
+        raise OSError(f"{out}: cannot be written ({error.strerror}); name another file") from None
     return out
 
 

@@ -70,15 +70,14 @@ def chosen(samples: list[Sample]) -> list[Sample]:
     return [samples[place] for place in places]
 
 
-def shots(samples: list[Sample], budget: int = BUDGET) -> list[Shot]:
+def shots(samples: list[Sample]) -> list[Shot]:
     """Read samples and make them small enough for a page: one shot each, without the parts that cannot be read.
 
     Args:
         samples: from `chosen`, and the training clips.
-        budget: bytes for all of them.
     """
-    sheets = int(budget * _SHEET_SHARE / max(1, len(samples)))
-    clips = int(budget * (1 - _SHEET_SHARE) / max(1, len(samples)))
+    sheets = int(BUDGET * _SHEET_SHARE / max(1, len(samples)))
+    clips = int(BUDGET * (1 - _SHEET_SHARE) / max(1, len(samples)))
     return [_shot(sample, sheets, clips) for sample in samples]
 
 

@@ -19,10 +19,10 @@ from dvdgan.evaluation.behaviours import calibration, score
 from dvdgan.evaluation.behaviours.calibration import load
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.classifier.results import confusion
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.metrics.baselines import baseline, disjoint_splits
-from dvdgan.evaluation.metrics.classification import confusion
 from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
 from dvdgan.evaluation.real_clips import middle_windows, readable
 from dvdgan.runs.directory import TrainingError
@@ -151,8 +151,7 @@ def _by_classifier(
     if samples < count:
         text = f"the baseline is of {samples} against {others} of them, too high for {count} samples"
         say(f"training.classifier: {len(real)} training clips are few: {text}")
-    held_out = classifier.about.get("accuracy", {}).get("clips")
-    share = rounded(held_out["hits"] / held_out["of"]) if held_out else None
+    share = rounded(classifier.about.accuracy.clips.value or 0.0)
     known = {"real_clips": len(real), "baseline": None if found.mean is None else rounded(found.mean)}
     metadata |= {
         "classifier": classifier.weights_sha256,

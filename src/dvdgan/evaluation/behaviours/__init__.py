@@ -15,11 +15,11 @@ from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.behaviours.scoring import (
     OTHER,
     ClipScorer,
+    control_clips,
     pass_rate,
     score,
     score_as_others,
     score_clips,
-    score_sets,
 )
 
 __all__ = [
@@ -30,10 +30,10 @@ __all__ = [
     "ClipScorer",
     "Outcome",
     "calibration",
+    "control_clips",
     "pass_rate",
     "rendered_calibration",
     "score",
     "score_as_others",
     "score_clips",
-    "score_sets",
 ]

@@ -20,7 +20,7 @@ from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 
 STORED = Path(__file__).with_name("thresholds.json")
-"""The limits for the usual sizes and lengths, made by ``python -m dvdgan.evaluation.behaviours.table --write 200``."""
+"""The limits for the usual sizes and lengths, made by ``python scripts/behaviours_table.py --write 200``."""
 
 CLIPS = 200
 """Real clips of each class that the limits are made from, unless said otherwise."""
@@ -72,9 +72,7 @@ def calibration(size: int, frames: int) -> Calibration:
     return rendered_calibration(size, frames)
 
 
-def rendered_calibration(
-    size: int, frames: int, clips: int = CLIPS, seed: int = 0, labels: tuple[str, ...] = ()
-) -> Calibration:
+def rendered_calibration(size: int, frames: int, clips: int = CLIPS, seed: int = 0) -> Calibration:
     """Make limits from phenomena that are rendered for it: the first training clips of each class, and nothing kept.
 
     Args:
@@ -82,14 +80,13 @@ def rendered_calibration(
         frames: frames per clip.
         clips: of each class.
         seed: the data set's seed.
-        labels: the classes; none is all of them.
 
     Raises:
         EvaluationError: phenomena cannot be rendered so, or too few clips.
     """
     if clips < _FEWEST:
         raise EvaluationError(f"behaviours: limits need {_FEWEST} real clips of each class, not {clips}")
-    chosen = [label for label in labels or phenomena.CLASSES if frames >= BEHAVIOURS[label].fewest_frames]
+    chosen = [label for label, behaviour in BEHAVIOURS.items() if frames >= behaviour.fewest_frames]
     keys = [(label, index) for label in chosen for index in range(clips)]
     task = functools.partial(_render_and_look, size=size, frames=frames, seed=seed)
     found: dict[str, list[Measurements]] = {label: [] for label in chosen}
@@ -118,7 +115,7 @@ def load(path: Path = STORED) -> list[Calibration]:
 
 def save(path: Path, calibrations: list[Calibration]) -> None:
     """Write limits to a file, with how they were made."""
-    about = "Made by: python -m dvdgan.evaluation.behaviours.table --size SIZE --frames FRAMES --write CLIPS"
+    about = "Made by: python scripts/behaviours_table.py --size SIZE --frames FRAMES --write CLIPS"
     content = {"about": about, "calibrations": [asdict(one) for one in calibrations]}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from dvdgan.evaluation.behaviours.calibration import Calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.measured import PassRate, Share
+from dvdgan.randomness import numpy_generator
 
 OTHER = "other class"
 """The name of the control that scores clips by the behaviour of a class that is not theirs."""
@@ -59,19 +60,19 @@ class ClipScorer:
         behaviour = BEHAVIOURS[label]
         if len(self._clip) < behaviour.fewest_frames:
             failed = f"valid: fewer than the {behaviour.fewest_frames} frames that show it"
-            return Outcome(False, failed, dict(self._whole))
+            return Outcome(False, failed)
         if label not in self._limits:
             raise EvaluationError(
                 f"behaviours: this calibration has no limits for class {label!r}; calibrate with that class"
             )
         limits = self._limits[label]
         if failed := whole.check(self._whole, limits):
-            return Outcome(False, failed, dict(self._whole))
+            return Outcome(False, failed)
         if behaviour.measure not in self._measured:
             self._measured[behaviour.measure] = behaviour.measure(self._clip)
         measured = self._measured[behaviour.measure]
         failed = f"valid: {measured.missing}" if measured.missing else behaviour.check(measured.numbers, limits)
-        return Outcome(not failed, failed, {**measured.numbers, **self._whole})
+        return Outcome(not failed, failed)
 
 
 def score_clips(
@@ -115,28 +116,15 @@ def score_as_others(
     return _rates(scored, classes)
 
 
-def score_sets(
-    sets: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    classes: Sequence[str],
-    calibration: Calibration,
-    others: tuple[np.ndarray, np.ndarray] | None = None,
-) -> dict[str, dict[str, PassRate]]:
-    """Samples beside controls: for each class the pass rate in each set.
+def control_clips(clips: np.ndarray, seed: int, first: int) -> dict[str, np.ndarray]:
+    """Real clips ``[N, T, H, W, 3]`` as they are, frozen at their first frame, shuffled and reversed.
 
-    Args:
-        sets: by name (generated, real, frozen, shuffled, reversed), clips and labels as for `score_clips`.
-        classes: names.
-        calibration: limits for clips of this size and length.
-        others: real clips and their labels, to be scored as each class that is not theirs, the set `OTHER`.
-
-    Returns:
-        ``[class][set]``; a class without clips in a set has no rate there.
+    Clip i's order follows from the seed and `first` + i, so that a set may be taken in parts.
     """
-    every = with_progress(sets.items(), "scoring behaviours")
-    rates = {name: score(*clips, classes, calibration) for name, clips in every}
-    if others is not None:
-        rates[OTHER] = score_as_others(*others, classes, calibration)
-    return {label: {name: some[label] for name, some in rates.items() if label in some} for label in classes}
+    rngs = [numpy_generator(seed, "behaviours: shuffled", first + row) for row in range(len(clips))]
+    shuffled = np.stack([clip[rng.permutation(len(clip))] for clip, rng in zip(clips, rngs)])
+    frozen = np.broadcast_to(clips[:, :1], clips.shape)
+    return {"real": clips, "frozen": frozen, "shuffled": shuffled, "reversed": clips[:, ::-1]}
 
 
 def _rates(scored: list[tuple[str, Outcome]], classes: Sequence[str]) -> dict[str, PassRate]:

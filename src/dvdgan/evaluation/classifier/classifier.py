@@ -11,34 +11,36 @@ right; ``model.safetensors`` holds the weights. `dvdgan.evaluation.classifier.tr
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from dvdgan.atomic import atomic_path
 from dvdgan.devices import full_fp32, pick_device
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_bytes, read_json, shortened
-from dvdgan.evaluation.classifier.contents import ClassifierFile
 from dvdgan.evaluation.classifier.network import STEM_STRIDE, ClassifierNetwork
+from dvdgan.evaluation.classifier.results import (
+    FORMAT,
+    VERSION,
+    Accuracies,
+    ClassifierFile,
+    TrainingClips,
+    TrainingDone,
+)
 from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import Unit
 from dvdgan.evaluation.features.resize import resize, resize_name
 from dvdgan.evaluation.real_clips import RealClips
 from dvdgan.wording import some_of
-
-FORMAT = "dvdgan-classifier"
-VERSION = 1
-"""Raised when classifiers that were trained before can no longer be used, or see other features."""
 
 NAME = "classifier"
 FRECHET_NAME = "Classifier Fréchet distance"
@@ -68,7 +70,6 @@ class Classifier:
         size: height and width that it sees, in pixels; other clips are resized, antialiased.
         frames: frames of the clips that it was trained on; it takes any number.
         widths: the network's.
-        about: what else ``classifier.json`` says: data, training, accuracy, versions.
         path: its directory; None if it was not saved.
     """
 
@@ -77,8 +78,8 @@ class Classifier:
     size: int
     frames: int
     widths: tuple[int, ...]
-    about: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    _about: ClassifierFile | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
@@ -107,7 +108,7 @@ class Classifier:
                 raise EvaluationError(
                     f"{directory / ABOUT}: of version {shortened(repr(version))}, not {VERSION}; {again}"
                 )
-            file = ClassifierFile.model_validate(about)
+            file = ClassifierFile.model_validate(about, strict=True)
         except FileNotFoundError:
             raise EvaluationError(
                 f"{directory}: no classifier ({ABOUT} is missing); train one with dvdgan train-classifier"
@@ -136,46 +137,50 @@ class Classifier:
             reason = str(error).splitlines()[0]
             raise EvaluationError(f"{path}: does not fit {ABOUT} ({reason}); {again}") from None
         network.to(pick_device(device))
-        return cls(network, names, size, frames, widths, about, directory)
+        return cls(network, names, size, frames, widths, directory, file)
 
-    def save(self, directory: Path | str, about: Mapping[str, Any]) -> None:
+    def save(
+        self,
+        directory: Path | str,
+        data: TrainingClips,
+        training: TrainingDone,
+        accuracy: Accuracies,
+        versions: dict[str, str],
+    ) -> None:
         """Write the classifier, and remember where.
 
         Args:
             directory: made if missing.
-            about: JSON values for ``classifier.json``, beside those that `load` needs.
+            data: what it was trained on.
+            training: how.
+            accuracy: how often it is right.
+            versions: of what the numbers were made with.
         """
         directory = Path(directory)
         with atomic_path(directory / WEIGHTS) as partial:
             partial.write_bytes(self._weights())
-        needed = {
-            "format": FORMAT,
-            "version": VERSION,
-            "classes": self.classes,
-            "size": self.size,
-            "frames": self.frames,
-            "widths": list(self.widths),
-            "weights": self.weights_sha256,
-        }
-        self.about, self.path = needed | dict(about), directory
+        self.path = directory
+        self._about = ClassifierFile(
+            format=FORMAT,
+            version=VERSION,
+            classes=self.classes,
+            size=self.size,
+            frames=self.frames,
+            widths=list(self.widths),
+            weights=self.weights_sha256,
+            data=data,
+            training=training,
+            accuracy=accuracy,
+            versions=versions,
+        )
         with atomic_path(directory / ABOUT) as partial:
-            text = json.dumps(self.about, indent=1, ensure_ascii=False, allow_nan=False)
-            partial.write_text(text + "\n", encoding="utf-8")
+            partial.write_text(self._about.model_dump_json(indent=1, exclude_unset=True) + "\n", encoding="utf-8")
 
-    def require_measured(self) -> None:
-        """Refuse a classifier of which nobody measured how often it is right.
-
-        Raises:
-            EvaluationError: it is one.
-        """
-        missing = [name for name in ("accuracy", "training", "data") if name not in self.about]
-        if not missing:
-            clips = self.about["accuracy"]["clips"]
-            missing = [f"accuracy.clips.{name}" for name in ("by_class", "confusion") if name not in clips]
-        if missing:
-            raise EvaluationError(
-                f"{self.place}: {ABOUT} does not say {missing[0]}; train it again (dvdgan train-classifier)"
-            )
+    @property
+    def about(self) -> ClassifierFile:
+        """What ``classifier.json`` says, of a classifier that was loaded or saved."""
+        assert self._about is not None
+        return self._about
 
     @property
     def features(self) -> ClassifierFeatures:
@@ -197,8 +202,7 @@ class Classifier:
         """The same from pooled features, float32 ``[N, D]``, so that clips are looked at once only."""
         head: nn.Linear = self.network.head
         logits = features.astype(np.float64) @ _numbers(head.weight).T + _numbers(head.bias)
-        odds = np.exp(logits - logits.max(1, keepdims=True))
-        return (odds / odds.sum(1, keepdims=True)).astype(np.float32)
+        return softmax(logits, axis=1).astype(np.float32)
 
     def require_classes(self, classes: Sequence[str]) -> None:
         """Refuse clips of classes that the classifier does not know.
@@ -225,7 +229,7 @@ class Classifier:
             notes.append(
                 f"the classifier was trained on {self.frames} frames, not {frames}: it may be right less often"
             )
-        own = self.about.get("data", {}).get("stride", 1)
+        own = self.about.data.stride
         if stride != own:
             notes.append(
                 f"the classifier was trained at a stride of {own}, not {stride}: clips move at another "
@@ -233,12 +237,9 @@ class Classifier:
             )
         return notes
 
-    def learned_from(self, clips: RealClips) -> np.ndarray | None:
-        """Which clips of a set it was trained on, bool ``[N]``; None if it does not say what it was trained on."""
-        known = self.about.get("data", {}).get("clips")
-        if known is None:
-            return None
-        trained = set(str(known).split())
+    def learned_from(self, clips: RealClips) -> np.ndarray:
+        """Which clips of a set it was trained on, bool ``[N]``."""
+        trained = set(self.about.data.clips.split())
         return np.array([not trained.isdisjoint(one) for one in clips.identities], bool)
 
     @property

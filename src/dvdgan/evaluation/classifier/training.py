@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from dvdgan.devices import autocast, pick_device
 from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier, is_classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widths
 from dvdgan.evaluation.classifier.report import in_lines, measure, versions
+from dvdgan.evaluation.classifier.results import TrainingClips, TrainingDone
 from dvdgan.evaluation.classifier.settings import in_short, resuming
+from dvdgan.evaluation.clip_set import choose
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.parts import Parts, open_parts
 from dvdgan.evaluation.real_clips import middle_windows
@@ -36,7 +39,7 @@ from dvdgan.networks import use_channels_last
 from dvdgan.randomness import torch_generator
 from dvdgan.runs.augment import NUMBERS, diff_augment
 from dvdgan.runs.checkpoint import is_disk_full
-from dvdgan.runs.directory import RunDirectory
+from dvdgan.runs.directory import RunDirectory, TrainingFailed
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.runs.noise import SampleNoise, sample_numbers
 from dvdgan.runs.precision import quickest
@@ -59,7 +62,6 @@ def train_classifier(
     settings: ClassifierSettings | None = None,
     minutes: float | None = None,
     device: str | None = None,
-    precision: str = "auto",
     say: Callable[[str], None] = print,
 ) -> Classifier:
     """Train a classifier on clips, or go on, until the steps or the minutes end; then measure and save it.
@@ -72,7 +74,6 @@ def train_classifier(
         minutes: stop once it has trained for this long, all its parts together; None trains all the steps. Where the
             minutes end first, the learning rate has not fallen yet, which ``classifier.json`` says (``finished``).
         device: such as ``cpu``; None takes the accelerator where there is one.
-        precision: ``fp32``, ``bf16``, or ``auto``, which takes the quicker one.
         say: where lines for the user go.
 
     Returns:
@@ -84,6 +85,7 @@ def train_classifier(
         DataError: the clips cannot be used.
         CheckpointError: no checkpoint can be used.
         TrainingError: another training is at work in `out`.
+        TrainingFailed: a loss is not finite, or the disk is full.
         Interrupted: a SIGINT, SIGTERM or SIGHUP came; everything is saved.
         DeviceError: there is no such device.
     """
@@ -93,8 +95,6 @@ def train_classifier(
     out, where = Path(out), pick_device(device)
     if data.source is None:
         raise EvaluationError("there is no data: set --data to phenomena, a folder of clips or a packed store")
-    if precision not in ("auto", "fp32", "bf16"):
-        raise EvaluationError(f"precision is auto, fp32 or bf16, not {precision!r}")
     known = (ABOUT, WEIGHTS, TRAINING)
     if os.path.lexists(out) and not (out.is_dir() and all(p.name in known or p.name[0] == "." for p in out.iterdir())):
         raise EvaluationError(f"{out}: exists and is no classifier's directory; choose another --out")
@@ -126,7 +126,8 @@ def train_classifier(
                 say=say,
             )
             with closing(parts):
-                state = _State(parts, settings, where, precision)
+                parts = _checked(parts, settings, data.source)
+                state = _State(parts, settings, where)
                 run = Run(folder, state, settings.steps, minutes, Retention(newest=2), say)
                 if state.clips != _identity(parts):
                     raise EvaluationError(f"{out}: its training began on other clips; choose another --out")
@@ -135,7 +136,19 @@ def train_classifier(
     except Exception as error:
         if not is_disk_full(error):
             raise
-        raise EvaluationError(f"{out}: the disk is full; make room and give the same command again") from error
+        raise TrainingFailed(f"{out}: the disk is full; make room and give the same command again") from error
+
+
+def _checked(parts: Parts, settings: ClassifierSettings, source: str) -> Parts:
+    """Parts with at least two classes, and no more held-out clips than wanted, classes as often as among all."""
+    if len(parts.train.classes) < 2:
+        found = f"only the class {parts.train.classes[0]}" if parts.train.classes else "no classes"
+        raise EvaluationError(
+            f"{source}: a classifier tells classes apart, and these clips have {found}; sort them first"
+        )
+    if len(parts.held_out) <= settings.held_out_clips:
+        return parts
+    return replace(parts, held_out=parts.held_out.take(choose(parts.held_out, settings.held_out_clips)))
 
 
 class _State(RunState):
@@ -143,8 +156,8 @@ class _State(RunState):
 
     networks: Mapping[str, ClassifierNetwork]
 
-    def __init__(self, parts: Parts, settings: ClassifierSettings, device: torch.device, precision: str) -> None:
-        self.device, self.precision, self.clips = device, precision, _identity(parts)
+    def __init__(self, parts: Parts, settings: ClassifierSettings, device: torch.device) -> None:
+        self.device, self.precision, self.clips = device, "", _identity(parts)  # the precision is chosen by _train
         names = ("clips", "frames") if settings.frames > 1 else ("clips",)
         networks = {name: _network(len(parts.train.classes), settings, device, name) for name in names}
         optimisers = {
@@ -175,7 +188,7 @@ def _network(classes: int, settings: ClassifierSettings, device: torch.device, n
 def _train(run: Run, state: _State, parts: Parts, settings: ClassifierSettings) -> None:
     """Train until the steps, the minutes or a signal end it."""
     run.say(f"{parts.train.summary()}; {len(parts.held_out)} clips held out: {parts.how}")
-    if state.precision == "auto":
+    if not state.precision:
         state.precision = _quicker(len(parts.train.classes), settings, state.device)
     every = max(1, min(20, settings.steps // 20))  # steps between lines of the log
     with run.training("training a classifier"), Prefetcher(parts.train, settings.batch_size, 1, state.step) as batches:
@@ -203,7 +216,7 @@ def _training_step(
     """Update each network; its ``loss`` and its ``accuracy``.
 
     Raises:
-        EvaluationError: one is not finite.
+        TrainingFailed: one is not finite.
     """
     noise = SampleNoise(settings.seed, "classifier", sample_numbers(state.step, settings.batch_size))
 
@@ -229,7 +242,7 @@ def _training_step(
         metrics[name] = {"loss": float(loss.detach()), "accuracy": float((scores.argmax(1) == y).float().mean())}
     broken = [f"loss_{name}" for name, found in metrics.items() if not np.isfinite(found["loss"])]
     if broken:
-        raise EvaluationError(f"step {state.step}: {', '.join(broken)} is not finite; lower the learning rate")
+        raise TrainingFailed(f"step {state.step}: {', '.join(broken)} is not finite; lower the learning rate")
     return metrics
 
 
@@ -261,28 +274,23 @@ def _finish(
     by_looks = None
     if "frames" in state.networks:
         by_looks = Classifier(state.networks["frames"], classes, s.size, 1, s.widths)
-    accuracy = measure(classifier, by_looks, parts.held_out)
-    about = {
-        "data": {
-            **in_short(data),
-            "training_clips": len(parts.train),
-            "held_out_clips": len(parts.held_out),
-            "held_out": parts.how,
-            "identity": state.clips,
-            "clips": " ".join(sorted(set().union(*middle_windows(parts.train, "train").identities))),
-        },
-        "training": {
-            **s.model_dump(exclude={"size", "frames", "widths"}),
-            "steps_done": state.step,
-            "finished": state.step == s.steps,
-            "minutes": round(state.seconds / 60, 2),
-            "device": state.device.type,
-            "precision": state.precision,
-        },
-        "accuracy": accuracy,
-        "versions": versions(),
-    }
-    classifier.save(out, about)
+    learned = TrainingClips(
+        **in_short(data),
+        training_clips=len(parts.train),
+        held_out_clips=len(parts.held_out),
+        held_out=parts.how,
+        identity=state.clips,
+        clips=" ".join(sorted(set().union(*middle_windows(parts.train, "train").identities))),
+    )
+    done = TrainingDone(
+        **s.model_dump(exclude={"size", "frames", "widths"}),
+        steps_done=state.step,
+        finished=state.step == s.steps,
+        minutes=round(state.seconds / 60, 2),
+        device=state.device.type,
+        precision=state.precision,
+    )
+    classifier.save(out, learned, done, measure(classifier, by_looks, parts.held_out), versions())
     for line in in_lines(classifier.about):
         say(line)
     return classifier

@@ -52,8 +52,9 @@ def extract(clips: ClipSet, extractor: FeatureExtractor, cache: Cache, advance: 
         float32 ``[N, D]``, or ``[N, T', D]`` if the extractor's unit is frames.
 
     Raises:
-        EvaluationError: a clip that cannot be read, features that are not finite or of another shape than the extractor
-            says, or a cache that cannot be written.
+        EvaluationError: a clip that cannot be read, or features that are not finite or of another shape than the
+            extractor says.
+        OSError: the cache cannot be written.
     """
     if clips.of is not None:
         whole, places = clips.of

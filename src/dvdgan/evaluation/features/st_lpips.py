@@ -1,4 +1,4 @@
-"""Perceptual distance of frames: ST-LPIPS, the shift-tolerant LPIPS, fitted to what people judge to be alike.
+"""Perceptual distance of frames: ST-LPIPS, the shift-tolerant LPIPS, fitted to what people call alike.
 
 LPIPS (Zhang et al. 2018, equation 1) on an AlexNet that blurs before it takes every other pixel (Ghildyal and Liu
 2022), so that a shift of a pixel counts for little. Its numbers are not those of LPIPS.

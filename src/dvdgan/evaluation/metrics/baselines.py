@@ -12,7 +12,8 @@ from dvdgan.randomness import numpy_generator
 Rows = np.ndarray
 """Numbers of clips, int64 ``[n]``."""
 
-_PURPOSE = "real floor"  # of random numbers, which another word would change
+_REPEATS = 10
+_PURPOSE = "real floor"  # names the random numbers, so that another word would change them
 
 
 def held_out_splits(
@@ -39,18 +40,14 @@ def held_out_splits(
     return splits
 
 
-def disjoint_splits(
-    labels: np.ndarray, groups: np.ndarray, generated: int, repeats: int = 10, seed: int = 0
-) -> list[tuple[Rows, Rows]]:
-    """One pool of real clips divided in two, several times; each part has the pool's shares of classes.
+def disjoint_splits(labels: np.ndarray, groups: np.ndarray, generated: int) -> list[tuple[Rows, Rows]]:
+    """One pool of real clips divided in two, ten times; each part has the pool's shares of classes.
 
     Args:
         labels: int64 ``[N]``, N >= 2.
         groups: int64 ``[N]``, equal for clips that are near copies or cut from one film: no group is in both parts,
             which would make the baseline too low. A group goes with the class of its first clip.
         generated: clips of the second part, below N; fewer where groups do not fit.
-        repeats: how many times.
-        seed: of the random choice.
 
     Returns:
         Rows of the part that stands for real clips, and of the one that stands for generated ones, ascending.
@@ -61,7 +58,7 @@ def disjoint_splits(
     for unit in units:
         strata.setdefault(int(labels[unit[0]]), []).append(unit)
     by_class = [strata[label] for label in sorted(strata)]
-    return [_part(numpy_generator(seed, _PURPOSE, repeat), by_class, generated) for repeat in range(repeats)]
+    return [_part(numpy_generator(0, _PURPOSE, repeat), by_class, generated) for repeat in range(_REPEATS)]
 
 
 def baseline(

@@ -47,16 +47,6 @@ def few_in_a_split(clips: int, classes: int) -> list[str]:
     ]
 
 
-def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """How often each class is taken for which, int64 ``[K, K]``: rows are `labels`, columns `predicted`, int64 ``[N]``.
-
-    Its trace is how many are recognised: class fidelity, for generated clips.
-    """
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, predicted), 1)
-    return counts
-
-
 def _splits(clips: int) -> int:
     return max(1, min(SPLITS, clips // 2))
 

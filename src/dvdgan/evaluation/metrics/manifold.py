@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from dvdgan.evaluation.intervals import wilson
 from dvdgan.evaluation.measured import Measured
-from dvdgan.evaluation.metrics.intervals import wilson
 
 NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5
 """A clip's ball reaches to its k-th nearest other clip of its own side: k of precision and recall, and of density and

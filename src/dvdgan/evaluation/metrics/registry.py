@@ -10,11 +10,12 @@ import numpy as np
 
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
+from dvdgan.evaluation.classifier.results import confusion
+from dvdgan.evaluation.intervals import wilson
 from dvdgan.evaluation.measured import Better, Measured
 from dvdgan.evaluation.metrics.baselines import Rows
-from dvdgan.evaluation.metrics.classification import confusion, few_in_a_split, inception_score
+from dvdgan.evaluation.metrics.classification import few_in_a_split, inception_score
 from dvdgan.evaluation.metrics.frechet import Gaussian, few_clips, frechet_distance, gaussian
-from dvdgan.evaluation.metrics.intervals import wilson
 from dvdgan.evaluation.metrics.kernel import KernelSide, kernel_distance
 from dvdgan.evaluation.metrics.manifold import DENSITY_NEIGHBOURS, FAR, diversity, manifold_scores, outliers, radii
 
@@ -163,7 +164,7 @@ def manifold(headline: bool = False) -> MetricGroup:
 
         return found
 
-    told = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
+    found_out = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
     metrics = [
         Metric(
             key,
@@ -172,7 +173,7 @@ def manifold(headline: bool = False) -> MetricGroup:
             text,
             headline=headline and key in ("recall", "coverage", "diversity"),
             compares=key != "diversity",
-            warnings=told.get(key, _none),
+            warnings=found_out.get(key, _none),
         )
         for key, text in about.items()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+from scipy import ndimage
 
 from dvdgan.evaluation.clip_set import content_key
 
@@ -73,14 +74,5 @@ class Ssim:
 
 def _windowed(values: np.ndarray) -> np.ndarray:
     """Gaussian means of the windows within ``[..., H, W]``: ``[..., H - 10, W - 10]``."""
-    down, across = (_window_means(side) for side in values.shape[-2:])
-    return down @ values @ across.T
-
-
-def _window_means(side: int) -> np.ndarray:
-    """The matrix ``[side - 10, side]`` that takes pixels along a line to the means of its windows."""
-    weights = np.exp(-0.5 * (np.arange(-_RADIUS, _RADIUS + 1) / _DEVIATION) ** 2)
-    means = np.zeros((side - 2 * _RADIUS, side))
-    for place, row in enumerate(means):
-        row[place : place + len(weights)] = weights / weights.sum()
-    return means
+    means = ndimage.gaussian_filter(values, _DEVIATION, radius=_RADIUS, axes=(-2, -1))
+    return means[..., _RADIUS:-_RADIUS, _RADIUS:-_RADIUS]

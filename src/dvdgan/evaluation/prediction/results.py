@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from dvdgan.evaluation.measured import Better, Measured, Part
 
@@ -35,18 +35,6 @@ class PredictionMeasure(Part):
     """By how much `mean` and `best` are better than each of the baselines, start by start; below 0 they are worse."""
     missing: str = ""
     """Why there are no curves."""
-
-    @model_validator(mode="after")
-    def _check(self) -> PredictionMeasure:
-        ways, baselines = {"mean", "best"}, self.curves.keys() - {"mean", "best"}
-        if not self.curves:
-            if self.leads or not self.missing:
-                raise ValueError("no curves, and no reason why")
-        elif not ways <= self.curves.keys() or not {"copied"} <= baselines <= {"copied", "extrapolated"}:
-            raise ValueError("curves are not those of mean, best, copied and perhaps extrapolated")
-        elif self.leads.keys() != ways or any(found.keys() != baselines for found in self.leads.values()):
-            raise ValueError("leads are not those of mean and best over each baseline")
-        return self
 
     def against(self, way: Literal["mean", "best"], baseline: str) -> Literal["better", "level", "worse"]:
         """How a way stands to a baseline over whole clips; level where the interval of its lead holds 0."""
@@ -81,17 +69,6 @@ class Prediction(Part):
     """Mean perceptual distance between two futures of one start; copies of the last frame have 0."""
     diversity_missing: str = ""
     """Why there is none."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Prediction:
-        if not any(measure.curves for measure in self.measures):
-            raise ValueError("no measure has curves")
-        curves = [] if self.diversity is None else [self.diversity]
-        for measure in self.measures:
-            curves += [curve for some in (measure.curves, *measure.leads.values()) for curve in some.values()]
-        if any(len(curve.frames) != self.made for curve in curves):
-            raise ValueError(f"a curve has not {self.made} frames")
-        return self
 
     @property
     def main(self) -> PredictionMeasure:

@@ -13,8 +13,8 @@ from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.st_lpips import ShiftTolerantLpips
+from dvdgan.evaluation.intervals import mean_half_width
 from dvdgan.evaluation.measured import Measured
-from dvdgan.evaluation.metrics.intervals import mean_half_width
 from dvdgan.evaluation.model_clips import model_set
 from dvdgan.evaluation.prediction.measures import MOST_DB, FrameMeasure, Psnr, Ssim
 from dvdgan.evaluation.prediction.naive import naive
@@ -28,10 +28,8 @@ _VERSION = 1  # raised whenever other numbers are kept
 _AT_ONCE = 8  # frames of each clip that are compared together: what a measure sees of them may be large
 _CLIPS = 16  # starts whose clips are in memory at once
 
-_UNMEASURED = "not compared yet"
 _PSNR = PredictionMeasure(
     key="psnr",
-    missing=_UNMEASURED,
     name="PSNR",
     better="higher",
     unit="dB",
@@ -39,14 +37,12 @@ _PSNR = PredictionMeasure(
 )
 _SSIM = PredictionMeasure(
     key="ssim",
-    missing=_UNMEASURED,
     name="SSIM",
     better="higher",
     about="Structural similarity in windows of 11 x 11 pixels; 1 is equal.",
 )
 _ST_LPIPS = PredictionMeasure(
     key="st-lpips",
-    missing=_UNMEASURED,
     name="ST-LPIPS",
     better="lower",
     about="Perceptual distance, the shift-tolerant LPIPS on AlexNet; 0 is equal. Its numbers are not those of LPIPS.",
@@ -167,7 +163,7 @@ def _measure(record: PredictionMeasure, values: Values) -> PredictionMeasure:
     naively = {name: of for name, of in values.items() if name not in ("futures", "between")}
     curves = {name: _curve(of) for name, of in (ways | naively).items()}
     leads = {way: {name: _curve(sign * (of - base)) for name, base in naively.items()} for way, of in ways.items()}
-    return record.model_copy(update={"curves": curves, "leads": leads, "missing": ""})
+    return record.model_copy(update={"curves": curves, "leads": leads})
 
 
 def _curve(values: np.ndarray) -> FrameCurve:

@@ -59,7 +59,7 @@ def _verdict(score: Score) -> str:
         return f"Not measured: {score.overall.missing}."
     if baseline.mean is None or baseline.low is None or baseline.high is None:
         return f"There is no baseline to compare it with: {baseline.missing}."
-    ranged = f"{number(baseline.mean)} ({interval(baseline.low, baseline.high)} in {baseline.repeats} draws)"
+    ranged = f"{number(baseline.mean)} ({interval(baseline.low, baseline.high)} in {baseline.repeats} repeats)"
     if value <= baseline.high if score.better == "lower" else value >= baseline.low:
         return f"As good as real clips against other real clips, {ranged}: by this score not to be told from them."
     ratio = score.times_worse(value)

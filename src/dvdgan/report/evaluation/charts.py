@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dvdgan.evaluation.classifier.results import Confusion
+from dvdgan.evaluation.classifier.results import Accuracy
 from dvdgan.evaluation.measured import Measured
 from dvdgan.evaluation.memorisation.results import Nearness
 from dvdgan.evaluation.record import Evaluation
@@ -55,7 +55,7 @@ def ruler(score: Score) -> Chart | None:
         mode="lines+markers",
         line={"color": GREEN, "width": 10},
         marker={"symbol": "square", "size": 8, "color": GREEN},
-        hovertext=[f"real against real: {interval(*real)} in {baseline.repeats} draws"] * 2 if real else [],
+        hovertext=[f"real against real: {interval(*real)} in {baseline.repeats} repeats"] * 2 if real else [],
         hoverinfo="text",
     )
     low, high = _ends(value, score.overall)
@@ -150,14 +150,14 @@ def _tradeoff(low: Score, high: Score, about: str, points: list[tuple[float, flo
     return Chart(f"tradeoff-{low.key}-{high.key}", title, about, figure, said="; ".join(hover))
 
 
-def heat_map(confusion: Confusion, key: str, title: str, about: str) -> Chart:
+def heat_map(names: Sequence[str], accuracy: Accuracy, key: str, title: str, about: str) -> Chart:
     """A confusion matrix, each row in per cent of its class: stronger colour is more.
 
     Cells without clips are left out, except for the diagonal, which places all rows and columns.
     """
-    names, count = confusion.classes, len(confusion.classes)
+    count = len(names)
     columns, rows, shares, texts = [], [], [], []
-    for row, counts in enumerate(confusion.counts):
+    for row, counts in enumerate(accuracy.confusion):
         total = sum(counts)
         for column, hits in enumerate(counts):
             if hits or row == column:
@@ -199,8 +199,7 @@ def heat_map(confusion: Confusion, key: str, title: str, about: str) -> Chart:
         )
     figure.update_xaxes(side="top", tickangle=-55)
     figure.update_yaxes(autorange="reversed", scaleanchor="x")
-    right, total = sum(confusion.counts[k][k] for k in range(count)), sum(map(sum, confusion.counts))
-    said = f"confusion matrix, {count} classes: {right} of {total} clips taken for their class"
+    said = f"confusion matrix, {count} classes: {accuracy.hits} of {accuracy.of} clips taken for their class"
     return Chart(key, title, about, figure, said=said)
 
 

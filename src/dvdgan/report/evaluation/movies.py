@@ -34,15 +34,14 @@ class Movie:
     right: bool
 
 
-def movies(shown: ShownClips, fps: float, budget: int = BUDGET) -> tuple[dict[str, Movie], list[Movie]]:
-    """The videos of the classes and of the pairs, as data URIs of at most ``budget`` bytes in all.
+def movies(shown: ShownClips, fps: float) -> tuple[dict[str, Movie], list[Movie]]:
+    """The videos of the classes and of the pairs, as data URIs of at most `BUDGET` bytes in all.
 
     One video holds both halves, so that they can never get out of step.
 
     Args:
         shown: the clips.
         fps: frames per second.
-        budget: in bytes.
 
     Raises:
         ReportError: clips that are no clips, or that differ in length or size.
@@ -58,11 +57,11 @@ def movies(shown: ShownClips, fps: float, budget: int = BUDGET) -> tuple[dict[st
     count = len(shown.classes) + len(shown.pairs)
     if not count:
         return {}, []
-    pairs_budget = int(budget * min(_PAIRS_SHARE, len(shown.pairs) / count))
+    pairs_budget = int(BUDGET * min(_PAIRS_SHARE, len(shown.pairs) / count))
     pixels = _SIDE if count <= _MANY else _SMALL_SIDE
     by_class = [_side_by_side(left, right, pixels) for left, right in shown.classes.values()]
     by_pair = [_side_by_side(left[None], right[None], _SIDE) for left, right in shown.pairs]
-    classes = _encoded(by_class, fps, budget - pairs_budget)
+    classes = _encoded(by_class, fps, BUDGET - pairs_budget)
     return dict(zip(shown.classes, classes)), _encoded(by_pair, fps, pairs_budget)
 
 

@@ -13,7 +13,7 @@ from dvdgan.evaluation.memorisation.results import Pair
 from dvdgan.evaluation.record import ClipList, Evaluation
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.report.evaluation.answers import answers, headlines
-from dvdgan.report.evaluation.movies import BUDGET, Movie, movies
+from dvdgan.report.evaluation.movies import Movie, movies
 from dvdgan.report.evaluation.tables import class_table, control_table, most_confused, prediction_table, score_groups
 from dvdgan.report.html import ReportError, check_path, plotly_js, write_page
 from dvdgan.report.words import Property, clips, duration, setting
@@ -33,7 +33,7 @@ class Shown:
     pair: Pair | None = None
 
 
-def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Path, *, budget: int = BUDGET) -> Path:
+def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Path) -> Path:
     """Write one self-contained HTML page about an evaluation.
 
     It loads nothing from anywhere, follows the reader's choice of light or dark, and is whole or absent.
@@ -42,14 +42,13 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
         results: the evaluation.
         shown: the clips that it shows; None shows none.
         out: the file to write; folders on the way are made.
-        budget: bytes for all the videos, before base64 makes them a third larger.
 
     Returns:
         The page's path.
 
     Raises:
-        ReportError: clips that do not fit each other or the results, Plotly is not installed, or the page cannot be
-            written.
+        ReportError: clips that do not fit each other or the results, or Plotly is not installed.
+        OSError: the page cannot be written.
     """
     out = Path(out)
     check_path(out)
@@ -61,10 +60,14 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
     rulers = {line.score.key: ruler(line.score) for line in main}
     swept, against = curves(results), tradeoffs(results)
     sides = [
-        ("real", "Real clips", "held out; rows: their class", classifier and classifier.confusion_real),
-        ("generated", "Generated clips", "rows: the class asked for", classifier and classifier.confusion_generated),
+        ("real", "Real clips", "held out; rows: their class", classifier and classifier.accuracy),
+        ("generated", "Generated clips", "rows: the class asked for", classifier and classifier.fidelity),
     ]
-    confusions = [(heat_map(c, f"confusion-{side}", *text), most_confused(c)) for side, *text, c in sides if c]
+    confusions = [
+        (heat_map(classifier.classes, taken, f"confusion-{side}", *text), most_confused(classifier.classes, taken))
+        for side, *text, taken in sides
+        if classifier and taken and taken.confusion
+    ]
     histograms = {part.space: histogram(part) for part in (memorisation.spaces if memorisation else ())}
     over_time = prediction_charts(results.prediction) if results.prediction else []
     charts = [*rulers.values(), *over_time, *swept, *against, *(chart for chart, _ in confusions), *histograms.values()]
@@ -94,7 +97,7 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
         config=yaml.safe_dump(results.evaluated.config, sort_keys=False) if results.evaluated.config else "",
         clip_lists=[_listed("Generated", results.evaluated.clips), _listed("Real", results.reference.clips)],
         shown_classes=SHOWN_CLASSES,
-        **_moving(results, shown or ShownClips(), budget),
+        **_moving(results, shown or ShownClips()),
     )
 
 
@@ -115,7 +118,7 @@ def _header(results: Evaluation) -> list[Property]:
     return [Property(heading, str(entry)) for heading, entry in found.items() if entry]
 
 
-def _moving(results: Evaluation, shown: ShownClips, budget: int) -> dict[str, Any]:
+def _moving(results: Evaluation, shown: ShownClips) -> dict[str, Any]:
     """Videos of the classes, the worst first where there are many, and of the pairs of each kind."""
     pairs = results.memorisation.pairs if results.memorisation else []
     if shown.pairs and len(shown.pairs) != len(pairs):
@@ -123,7 +126,7 @@ def _moving(results: Evaluation, shown: ShownClips, budget: int) -> dict[str, An
     unknown = sorted(set(shown.classes) - {*results.classes, ""})
     if unknown:
         raise ReportError(f"clips of the class {unknown[0]!r}, which the results do not have; name one of theirs")
-    by_class, by_pair = movies(shown, results.evaluated.clips.fps, budget)
+    by_class, by_pair = movies(shown, results.evaluated.clips.fps)
     order = by_worst(by_class, results) if len(by_class) > SHOWN_CLASSES else list(by_class)
     films = by_pair or [Movie(None, None, False, False)] * len(pairs)
     entries = [Shown(pair.clip, film, pair) for pair, film in zip(pairs, films)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dvdgan.evaluation.classifier.results import Confusion
+from dvdgan.evaluation.classifier.results import Accuracy
 from dvdgan.evaluation.measured import Share
 from dvdgan.evaluation.prediction.results import FrameCurve, Prediction
 from dvdgan.evaluation.record import Evaluation, Space
@@ -89,7 +89,7 @@ def _score_row(score: Score) -> Row:
     ratio = score.times_worse(value)
     ranged = ""
     if baseline.low is not None and baseline.high is not None:
-        ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} draws"
+        ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} repeats"
     cells = [
         _missing(score.overall.missing) if value is None else Cell(measured(score.overall), score.overall.over),
         _missing(baseline.missing) if baseline.mean is None else Cell(number(baseline.mean), ranged),
@@ -191,8 +191,8 @@ def class_table(evaluation: Evaluation) -> Table | None:
     classifier, behaviours = evaluation.classifier, evaluation.behaviours
     if classifier:
         group = "Classifier takes them for their class"
-        add("generated", "higher is better", group, _shares(classifier.fidelity_by_class))
-        add("real", "held out", group, _shares(classifier.accuracy_by_class))
+        add("generated", "higher is better", group, _shares(classifier.fidelity.by_class))
+        add("real", "held out", group, _shares(classifier.accuracy.by_class))
     if behaviours:
         for kind in ("generated", "real"):
             rates = {part.label: part.rates[kind] for part in behaviours.by_class if kind in part.rates}
@@ -229,12 +229,12 @@ def _missing(reason: str) -> Cell:
     return Cell("–", reason, faint=True)
 
 
-def most_confused(confusion: Confusion) -> list[str]:
+def most_confused(classes: Sequence[str], accuracy: Accuracy) -> list[str]:
     """The most frequent mistakes, in words: what is taken for what, and how often."""
     found: list[tuple[float, str]] = []
-    for row, (name, taken) in enumerate(zip(confusion.classes, confusion.counts)):
+    for row, (name, taken) in enumerate(zip(classes, accuracy.confusion)):
         for column, hits in enumerate(taken):
             if hits and row != column:
                 part = hits / sum(taken)
-                found.append((part, f"{name} for {confusion.classes[column]}: {percent(part)} of {sum(taken)}"))
+                found.append((part, f"{name} for {classes[column]}: {percent(part)} of {sum(taken)}"))
     return [said for _, said in sorted(found, key=lambda mistake: -mistake[0])[:_MOST_CONFUSED]]

@@ -43,7 +43,8 @@ def write_run_page(run: Path, out: Path | None = None) -> Path:
         The page's path.
 
     Raises:
-        ReportError: there is no run, Plotly is not installed, or the page cannot be written.
+        ReportError: there is no run, or Plotly is not installed.
+        OSError: the page cannot be written.
     """
     run = Path(run)
     out = run / "report.html" if out is None else Path(out)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
 from dvdgan.data.rendering import packed_phenomena
@@ -44,7 +45,7 @@ def control_rates(size: int, frames: int, clips: int, others: int, seed: int) ->
     """
     with tempfile.TemporaryDirectory() as folder:
         store = packed_phenomena(Path(folder) / "heldout", size, frames, clips, seed, "heldout")
-        real = middle_windows(ClipDataset(store, frames, size))
+        real = middle_windows(ClipDataset(store, DataConfig(split="all"), size, frames))
         return score_sets([], real, calibration(size, frames), 0, others).by_class
 
 

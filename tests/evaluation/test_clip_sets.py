@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dvdgan
+from dvdgan.clips import Clips
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
@@ -20,7 +21,7 @@ from dvdgan.evaluation.model_clips import model_clips
 from dvdgan.evaluation.real_clips import middle_windows, readable
 from dvdgan.models import load_model, save_model
 from dvdgan.networks.statistics import statistics_of
-from dvdgan.pipeline import Clips, Pipeline
+from dvdgan.pipeline import Pipeline
 from support.clip_sets import array_set, noise_set
 from support.windows import windows_of
 

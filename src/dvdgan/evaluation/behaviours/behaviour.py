@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -59,10 +59,12 @@ class Outcome:
         passes: it is alive, whole, valid, and shows the behaviour.
         failed: why not: ``alive: …``, ``whole: …``, ``valid: …`` or ``behaviour: …``, the first that
             fails; empty where it passes.
+        numbers: all that was measured.
     """
 
     passes: bool
     failed: str
+    numbers: Numbers = field(default_factory=dict)
 
 
 def first_failure(part: str, checks: Iterable[tuple[bool, str]]) -> str:

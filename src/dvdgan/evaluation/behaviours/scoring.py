@@ -60,19 +60,19 @@ class ClipScorer:
         behaviour = BEHAVIOURS[label]
         if len(self._clip) < behaviour.fewest_frames:
             failed = f"valid: fewer than the {behaviour.fewest_frames} frames that show it"
-            return Outcome(False, failed)
+            return Outcome(False, failed, dict(self._whole))
         if label not in self._limits:
             raise EvaluationError(
                 f"behaviours: this calibration has no limits for class {label!r}; calibrate with that class"
             )
         limits = self._limits[label]
         if failed := whole.check(self._whole, limits):
-            return Outcome(False, failed)
+            return Outcome(False, failed, dict(self._whole))
         if behaviour.measure not in self._measured:
             self._measured[behaviour.measure] = behaviour.measure(self._clip)
         measured = self._measured[behaviour.measure]
         failed = f"valid: {measured.missing}" if measured.missing else behaviour.check(measured.numbers, limits)
-        return Outcome(not failed, failed)
+        return Outcome(not failed, failed, {**measured.numbers, **self._whole})
 
 
 def score_clips(

@@ -405,14 +405,14 @@ def test_a_full_disk_loses_only_what_could_not_be_written(pipeline, tmp_path, mo
 
 
 def test_long_clips_need_the_memory_of_a_few_frames(pipeline, tmp_path):
-    """Five times the frames, and no more memory of arrays at a time."""
+    """More frames, and hardly more memory at a time; a progress bar remembers up to a thousand steps."""
     held = []
     for frames in (100, 500):
         tracemalloc.start()
         pipeline.stream("dot", num=1, frames=frames).save(tmp_path / f"{frames}.webp")
         held.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert held[1] < 1.5 * held[0]
+    assert held[1] - held[0] < 400 * 32 * 32 * 3 / 2  # half of what the further frames have in pixels
 
 
 @pytest.mark.parametrize(

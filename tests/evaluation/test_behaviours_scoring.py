@@ -48,10 +48,11 @@ def limits_from(monkeypatch, labels, *arguments):
     return rendered_calibration(*arguments)
 
 
-def test_stored_limits_are_those_that_training_clips_give(monkeypatch):
+@pytest.mark.parametrize("label", ["passing", "bounce"])
+def test_stored_limits_are_those_that_training_clips_give(monkeypatch, label):
     stored = calibration(32, 12)
-    found = limits_from(monkeypatch, ["bounce"], 32, 12, stored.clips)
-    assert found.limits["bounce"] == pytest.approx(stored.limits["bounce"], rel=1e-4)
+    found = limits_from(monkeypatch, [label], 32, 12, stored.clips)
+    assert found.limits[label] == pytest.approx(stored.limits[label], rel=1e-4)
 
 
 def test_limits_of_one_class_follow_from_its_numbers(monkeypatch):

@@ -54,11 +54,14 @@ def test_a_seed_gives_one_clip_whatever_the_batch(model_dir):
     assert torch.equal(z[2:3], latents([2], 8))
 
 
-def test_generator_agrees_across_batches_to_1e_5(model_dir):
-    generator = load_model(model_dir).generator
-    z, y = latents(range(5), 8), torch.tensor([0, 1, 2, 0, 1])
+@torch.no_grad()
+@pytest.mark.parametrize(("built_in", "dtype", "most"), [(False, torch.float64, 1e-12), (True, torch.float32, 1e-5)])
+def test_a_clip_does_not_depend_on_its_batch(built_in, dtype, most, model_dir):
+    generator = load_model("phenomena-64" if built_in else model_dir).generator.to(dtype)
+    z, y = latents(range(5), generator.config.generator.z_dim).to(dtype), torch.tensor([0, 1, 2, 0, 1])
     together, alone = generator(z, y)[3:4], generator(z[3:4], y[3:4])
-    assert (together - alone).norm() < 1e-5 * alone.norm()  # single values differ by a little more on some processors
+    near = (together - alone).abs() < most
+    assert near.double().mean() > 0.999  # in fp32 convolutions round otherwise, and single values differ by 2e-5
 
 
 def test_truncation(pipeline):

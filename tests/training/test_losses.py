@@ -8,6 +8,7 @@ from dvdgan.training.generate import generate
 from dvdgan.training.losses import HingeLoss, LeCam, RelativisticLoss, gradient_penalty
 from dvdgan.training.state import TrainingState
 from dvdgan.training.step import discriminator_step, generator_step
+from dvdgan.training.views import augmented
 
 
 def test_hinge_d_on_known_scores():
@@ -84,3 +85,12 @@ def test_instance_noise_is_on_what_discriminators_see_and_not_on_the_clips(monke
     assert not torch.allclose(of_fake, for_g, atol=1e-3)
     assert not real.clips.any()
     assert torch.equal(fake.clips, made)
+
+
+def test_instance_noise_falls_evenly():
+    config = tiny_config("unused", steps=8, regularisation={"noise": 0.5, "noise_end": 0.1})
+    state = TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
+    clips, deviations = torch.zeros(3, 4, 3, 32, 32), []
+    for state.step in (0, 4, 8, 12):
+        deviations.append(augmented(state, clips, state.noise("d", 0, None), "real").std().item())
+    assert deviations == pytest.approx([0.5, 0.3, 0.1, 0.1], rel=0.02)

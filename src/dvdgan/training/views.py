@@ -20,12 +20,15 @@ def augmented(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str
         noise: of the batch.
         side: ``real`` or ``fake``, which have random numbers of their own.
     """
-    reg = state.config.training.regularisation
+    t = state.config.training
+    reg = t.regularisation
     if reg.augment:
         clips = diff_augment(clips, reg.augment, noise.uniform(f"augment/{side}", NUMBERS))
-    if reg.noise:
+    end = reg.noise if reg.noise_end is None else reg.noise_end
+    deviation = reg.noise + (end - reg.noise) * min(state.step / t.steps, 1.0)
+    if deviation:
         added = torch.from_numpy(noise.normal(f"noise/{side}", clips[0].numel())).to(clips.device)  # [B, T * 3 * H * W]
-        clips = torch.add(clips, added.view_as(clips), alpha=reg.noise)
+        clips = torch.add(clips, added.view_as(clips), alpha=deviation)
     return clips
 
 

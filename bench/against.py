@@ -2,6 +2,7 @@
 
     python bench/against.py e877c18 --recipes cpu-32-quick cpu-32      # a commit, a tag, a branch
     python bench/against.py cfd9ec5 --recipes phenomena-64 --fields training.discriminators_first=0
+    python bench/against.py e877c18 --fields training.precision=fp32   # where bf16 is slow
 
 The other version is laid out in a temporary folder from git; both run on the libraries that are installed now, each in
 processes of its own, one after another, because a machine's speed moves from minute to minute. Prints, for each recipe,
@@ -56,7 +57,7 @@ def _step(config, real, labels):
     import torch
 
     t, batch = config.training, config.training.batch_size
-    reuse = getattr(t, "reuse_fakes", False)
+    reuse, precision = getattr(t, "reuse_fakes", False), t.precision.replace("auto", "bf16")
     try:
         from dvdgan.training.batches import Batch
         from dvdgan.training.state import TrainingState
@@ -64,7 +65,7 @@ def _step(config, real, labels):
     except ImportError:  # an earlier version
         from dvdgan.training.steps import Learner
 
-        learner = Learner(config, torch.device("cpu"), "bf16", "channels_last")
+        learner = Learner(config, torch.device("cpu"), precision, "channels_last")
 
         def earlier(step):
             for substep in range(t.d_steps - reuse):
@@ -78,7 +79,7 @@ def _step(config, real, labels):
 
         return earlier
 
-    state, clips = TrainingState(config, torch.device("cpu"), "bf16", "channels_last"), Batch(real, labels)
+    state, clips = TrainingState(config, torch.device("cpu"), precision, "channels_last"), Batch(real, labels)
 
     def now(step):
         state.step = step

@@ -58,7 +58,7 @@ def test_copied_pixels_are_mixed_in_and_move():
     with torch.no_grad():
         bias[0] = -30  # all is drawn
         drawn = network(z, y, first=first)
-        assert torch.allclose(at_first, torch.lerp(drawn, last, torch.tensor(2.0).sigmoid()), atol=1e-5)
+        assert torch.allclose(at_first, (drawn + last) / 2, atol=1e-5)
         bias.copy_(torch.tensor([30.0, 3.0, -2.0]))  # all is copied, from three to the right and two above
         copied = network(z, y, first=first)
     assert torch.allclose(copied[..., 2:, :-3], last[..., :-2, 3:].expand_as(copied[..., 2:, :-3]), atol=1e-4)

@@ -57,11 +57,11 @@ class ConditioningStack(nn.Module):
 class CopyGiven(nn.Module):
     """Mixes the last given frame, whose pixels it moves, into each made frame.
 
-    a, o = conv(features);  frame = sigmoid(a + 2) . (given at (place + o)) + (1 - sigmoid(a + 2)) . drawn
+    a, o = conv(features);  frame = sigmoid(a) . (given at (place + o)) + (1 - sigmoid(a)) . drawn
 
     A picture's detail need not pass through the network then. Frames that are put together from moved pixels and drawn
     ones by masks are those of Finn et al. 2016 and of SAVP (Lee et al. 2018); nothing of it is in the paper. At first
-    a and o are zero: 0.88 of each frame is the given one, as it is, and training begins at what a copy scores.
+    a and o are zero: half of each frame is the given one, as it is.
 
     Args:
         channels: C, of the features that the drawn frame is made of.
@@ -85,4 +85,4 @@ class CopyGiven(nn.Module):
             weight, bias = self.layer.effective_weight(dtype), self.layer.bias.to(dtype)  # type: ignore[union-attr]
             share, offsets = F.conv2d(features.to(dtype), weight, bias, padding=1).split([1, 2], 1)
             moved = warp(repeat_over_time(given.to(dtype), frames), offsets)
-            return torch.lerp(drawn.to(dtype), moved, torch.sigmoid(share + 2))
+            return torch.lerp(drawn.to(dtype), moved, torch.sigmoid(share))

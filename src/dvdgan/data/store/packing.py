@@ -27,8 +27,8 @@ from dvdgan.data.layouts.listing import Entry, Listing, Problem, with_times
 from dvdgan.data.progress import with_progress
 from dvdgan.data.reading import Reading
 from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.frame_files import SAMPLE_BYTES
 from dvdgan.data.store.partial import write_all
-from dvdgan.data.store.shards import SAMPLE_BYTES
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 

@@ -22,8 +22,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from dvdgan.atomic import write_all
 from dvdgan.data.store.index import BEFORE_FRAMES, FRAMES, Clip, shard_name, shard_number
-from dvdgan.data.store.partial import sync, write_all
+from dvdgan.data.store.partial import sync
 
 SAMPLE_BYTES = 3 << 10
 """About how many bytes of a sample are no frames."""
@@ -48,7 +49,6 @@ class FrameFile:
     shard = -1
 
     def __init__(self, directory: Path) -> None:
-        """Open nothing yet."""
         self._directory, self._path, self._end = directory, directory / FRAMES, 0
 
     def has(self, clip: Clip) -> bool:
@@ -89,16 +89,9 @@ class FrameFile:
 
 
 class TarShards(FrameFile):
-    """Tar shards; see there.
-
-    Args:
-        directory: where they lie.
-        shards: how many there will be.
-        classes: names of the classes.
-    """
+    """So many tar shards, in the same directory. Clips name their class, of these."""
 
     def __init__(self, directory: Path, shards: int, classes: Sequence[str]) -> None:
-        """Open nothing yet."""
         super().__init__(directory)
         self._shards, self._classes = [[0, len(_END)] for _ in range(shards)], classes  # clips and bytes of each
         self._offsets: list[int] = []

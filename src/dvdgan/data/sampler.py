@@ -169,14 +169,9 @@ def shuffled_within(
     would have come alone; with many classes its first ones are then moved further.
 
     Args:
-        rng: the epoch's.
         shards: int64 ``[N]``, the shard that each clip lies in; clips of a shard lie in the order of their numbers.
-        labels: int64 ``[N]``, the class of each clip.
         buffer: among how many clips is shuffled, >= 1.
-        group: how many clips of one class come together.
-
-    Returns:
-        Numbers of clips, int64: each once, but for those that fill up the last group of their class.
+        rng, labels, group: as for `shuffled`, like the result.
     """
     turns = rng.permutation(shards.max() + 1)
     visited = np.argsort(turns[shards], kind="stable")

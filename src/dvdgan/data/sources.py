@@ -30,9 +30,7 @@ from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
 from dvdgan.wording import some_of
 
-VERIFIED_BYTES = 4 << 30
-"""Packed stores up to this size, in bytes, are read whole and checked before they are used."""
-
+_VERIFIED_BYTES = 4 << 30  # packed stores up to this size are read whole and checked before they are used
 _READ_VERSION = 3  # raised when files that were packed before must be packed again
 _SAMPLE = 1 << 16  # bytes at the beginning, in the middle and at the end of a file that it is known by
 
@@ -222,13 +220,7 @@ def _add(digest: hashlib._Hash, file: Path) -> None:
 
 
 def are_packed(config: DataConfig, size: int, frames: int, store: str | Path) -> bool:
-    """Whether a packed store holds the clips that `config.source` names, wherever these lie now.
-
-    Args:
-        config: the source, and how files are read.
-        size: height and width of a window, in pixels.
-        frames: frames per window.
-        store: the store's directory.
+    """Whether a packed store holds the clips that `config.source` names, wherever these lie now; see `open_dataset`.
 
     Raises:
         DataError: there is no such source, or nothing in it can be used.
@@ -238,6 +230,6 @@ def are_packed(config: DataConfig, size: int, frames: int, store: str | Path) ->
 
 def _checked(store: ClipStore) -> ClipStore:
     """A store whose every byte was compared with its checksum, unless it is very large."""
-    if store.bytes <= VERIFIED_BYTES:
+    if store.bytes <= _VERIFIED_BYTES:
         store.verify()
     return store

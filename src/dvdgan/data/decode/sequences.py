@@ -8,7 +8,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fractions import Fraction
 
@@ -41,17 +41,11 @@ _TIME = re.compile(r"([0-9]{1,2})[-_.:h]([0-9]{2})[-_.:m]([0-9]{2})s?[.,]([0-9]{
 
 @dataclass(frozen=True)
 class Sequence:
-    """Stills that are the frames of one clip.
+    """Stills that are the frames of one clip."""
 
-    Attributes:
-        pattern: their common name, with ``*`` where their numbers stand.
-        names: the files, in the order of their numbers.
-        numbers: of the files; where their names are times, 0, 1, 2 and so on.
-    """
-
-    pattern: str
-    names: tuple[str, ...]
-    numbers: tuple[int, ...]
+    pattern: str  # their common name, with ``*`` where their numbers stand
+    names: tuple[str, ...]  # the files, in the order of their numbers
+    numbers: tuple[int, ...]  # of the files; where their names are times, 0, 1, 2 and so on
 
 
 def says_picture(name: str) -> bool:
@@ -171,16 +165,12 @@ def matches(pattern: str, names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class FolderOfFrames:
-    """What a folder with frames holds.
+    """What a folder with frames holds."""
 
-    Attributes:
-        clips: the sequences to be read.
-        aside: common names of other sequences, and files that are in none, which are left out.
-        apart: whether a single sequence is known by its common name, and not by the folder's, which is a class.
-    """
-
-    clips: list[Sequence]
-    aside: list[str]
+    clips: list[Sequence] = field(default_factory=list)  # the sequences to be read
+    # common names of other sequences, and files that are in none, which are left out
+    aside: list[str] = field(default_factory=list)
+    # whether a single sequence is known by its common name, and not by the folder's, which is a class
     apart: bool = False
 
 
@@ -196,5 +186,5 @@ def frames_in(names: Iterable[str]) -> FolderOfFrames:
     frames = sum(len(sequence.names) for sequence in clips)
     films = [name for name in rest if os.path.splitext(name)[1].lower() not in STILL_SUFFIXES]
     if frames <= len(rest) - len(films) or frames < 8 * len(films):
-        return FolderOfFrames([], [])
+        return FolderOfFrames()
     return FolderOfFrames(clips, [sequence.pattern for sequence in sequences if sequence not in clips] + rest)

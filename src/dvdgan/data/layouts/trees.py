@@ -58,7 +58,7 @@ def clips_in(
     thumbnails: list[str] = []
     for folder in folders:
         place, source = root.joinpath(*folder.parts), "/".join(folder.parts)
-        found = frames(folder) if folder.files else FolderOfFrames([], [])
+        found = frames(folder) if folder.files else FolderOfFrames()
         if not found.clips or _is_animated(place / found.clips[0].names[0]):
             for name in folder.files:
                 if videos and suffix_of(name) in _ONLY_STILL:
@@ -109,10 +109,20 @@ def _is_animated(path: Path) -> bool:
 def read_tree(root: Path, layout: str, config: DataConfig, pictures: bool) -> Listing:
     """The clips of class folders, of a flat folder, or of folders of frames.
 
+    - ``folders``: one folder per class, with clips at any depth in it, files or folders of frames. Stills that lie
+      directly in a class folder are clips of one frame each.
+    - ``flat``: clips without classes, at any depth.
+    - ``frames``: each folder of two or more stills whose names end in numbers is a clip. CLASS/clip/0001.png gives
+      classes; clip/0001.png does not, nor do BAIR's folders traj_0_to_255.
+    - ``auto``: one of these. Stills right in a class folder are frames only if that is so in all class folders:
+      pictures that are numbered without gaps look the same, and need ``folders``.
+
+    But in ``frames``, `find_sequences` says which stills are frames of a clip. `find_levels` says what folders stand
+    for: parts of a split, classes, or source videos, whose clips are groups.
+
     Args:
         root: the folder.
-        layout: ``folders``, ``flat``, ``frames``, or ``auto``, as `dvdgan.data.layouts.discovery.read_layout`
-        describes them.
+        layout: one of these four.
         config: whether folders named train and test are parts of a split, and which folder names the class.
         pictures: whether folders of frames are clips in no layout but ``frames``.
 
@@ -174,14 +184,11 @@ def _alike(classes: list[str]) -> list[str]:
 
 def _frames_of(folder: Folder, layout: str, pictures: bool) -> FolderOfFrames:
     """The sequences of a folder that may be frames; the root never is one clip."""
-    none = FolderOfFrames([], [])
-    if not folder.files or (layout != "frames" and pictures):
-        return none
+    if not folder.files or (layout == "frames" and not folder.parts) or (layout != "frames" and pictures):
+        return FolderOfFrames()
     found = frame_folder(folder)
     if layout != "frames":
-        return none if not folder.parts and len(found.clips) == 1 else found
-    if not folder.parts:
-        return none
+        return FolderOfFrames() if not folder.parts and len(found.clips) == 1 else found
     numbered = [
         name for name in folder.files if suffix_of(name) in STILL_SUFFIXES and re.search("[0-9]$", Path(name).stem)
     ]
@@ -246,17 +253,16 @@ def _settle_frames(
     Returns:
         A line where this could be otherwise.
     """
-    none = FolderOfFrames([], [])
     for folder in folders:
         if levels.is_part(folder.parts):
-            found[folder.parts] = none
+            found[folder.parts] = FolderOfFrames()
     if layout == "frames":
         return []
     inside = [folder.parts for folder in folders if folder.files and len(levels.inner(folder.parts)) > levels.depth]
     holding = {levels.class_folder(parts) for parts in inside}
     right = {parts for parts in holding if found[parts].clips}
     if layout == "folders" or not holding <= right:
-        found.update(dict.fromkeys(right, none))
+        found.update(dict.fromkeys(right, FolderOfFrames()))
         return []
     if any(len(found[parts].clips) > 1 for parts in right):  # then these folders are classes
         found.update({parts: replace(found[parts], apart=True) for parts in right})

@@ -83,17 +83,15 @@ def find_sequences(names: Iterable[str]) -> tuple[list[Sequence], list[str]]:
     for files in alike.values():
         times = [time for name, _ in files if (time := time_of(os.path.splitext(name)[0])) is not None]
         if len(times) == len(files) > 1:
-            if (sequence := _in_order_of_time(files, times)) is not None:
-                found.append(sequence)
+            if _go_on_evenly(times):
+                found.append(_sequence(files, times, range(len(times))))
             else:
                 rest += [name for name, _ in files]
             continue
         for group, at in _divided(files):
             numbers = [int(parts[at]) for _, parts in group]
             if _follow_each_other(numbers):
-                order = sorted(range(len(group)), key=numbers.__getitem__)
-                pattern = _pattern([parts for _, parts in group], os.path.splitext(group[0][0])[1])
-                found.append(Sequence(pattern, tuple(group[k][0] for k in order), tuple(numbers[k] for k in order)))
+                found.append(_sequence(group, numbers, sorted(numbers)))
             else:
                 rest += [name for name, _ in group]
     return sorted(found, key=lambda sequence: sequence.pattern), sorted(rest)
@@ -113,14 +111,20 @@ def _divided(files: list[tuple[str, list[str]]]) -> list[tuple[list[tuple[str, l
     return [(files, places[0])]
 
 
-def _in_order_of_time(files: list[tuple[str, list[str]]], times: list[Fraction]) -> Sequence | None:
+def _sequence(
+    files: list[tuple[str, list[str]]], places: list[int] | list[Fraction], numbers: Iterable[int]
+) -> Sequence:
+    """The files in the order of their places; the numbers are in order already."""
+    columns = zip(*(parts for _, parts in files))
+    pattern = "".join(column[0] if len(set(column)) == 1 else "*" for column in columns)
+    names = tuple(files[at][0] for at in sorted(range(len(files)), key=places.__getitem__))
+    return Sequence(pattern + os.path.splitext(files[0][0])[1], names, tuple(numbers))
+
+
+def _go_on_evenly(times: list[Fraction]) -> bool:
     ordered = sorted(set(times))
     gaps = sorted(after - before for before, after in itertools.pairwise(ordered))
-    if len(ordered) < len(times) or ordered[-1] - ordered[0] >= 2 * len(ordered) * gaps[len(gaps) // 2]:
-        return None
-    order = sorted(range(len(files)), key=times.__getitem__)
-    pattern = _pattern([parts for _, parts in files], os.path.splitext(files[0][0])[1])
-    return Sequence(pattern, tuple(files[k][0] for k in order), tuple(range(len(order))))
+    return len(ordered) == len(times) and ordered[-1] - ordered[0] < 2 * len(ordered) * gaps[len(gaps) // 2]
 
 
 def time_of(name: str) -> Fraction | None:
@@ -148,11 +152,6 @@ def _follow_each_other(numbers: list[int]) -> bool:
     ordered = sorted(set(numbers))
     steps = [after - before for before, after in itertools.pairwise(ordered)]
     return 1 < len(ordered) == len(numbers) and (ordered[-1] - ordered[0]) // math.gcd(*steps) < 2 * len(ordered)
-
-
-def _pattern(names: list[list[str]], suffix: str) -> str:
-    columns = zip(*names)
-    return "".join(column[0] if len(set(column)) == 1 else "*" for column in columns) + suffix
 
 
 def matches(pattern: str, names: Iterable[str]) -> list[str]:

@@ -75,12 +75,15 @@ def clips_in(
     if thumbnails:
         notes.append(f"left out {len(thumbnails):,} stills beside videos, as thumbnails: {some_of(thumbnails, 3)}")
     if aside:
-        named = [f"{name} (in {count:,} folders)" if count > 1 else name for name, count in aside.most_common()]
-        notes.append(
-            f"left out beside the frames that are read: {some_of(named, 6)}; to read them instead, name them in a list "
-            "(data.list_file)"
-        )
+        notes.append(_left_out("the frames that are read", aside))
     return sorted(entries, key=lambda entry: natural(entry.source)), notes
+
+
+def _left_out(beside: str, counts: Counter[str]) -> str:
+    """A line on what is left out beside something, by how many folders it is in."""
+    named = [f"{name} (in {count:,} folders)" if count > 1 else name for name, count in counts.most_common()]
+    line = f"left out beside {beside}: {some_of(named, 6)}"
+    return f"{line}; to read them instead, name them in a list (data.list_file)"
 
 
 def parts_of(entry: Entry) -> Parts:
@@ -228,11 +231,8 @@ def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) 
                 aside.add((*folder.parts, name))
     if not aside:
         return folders, []
-    counts = Counter(parts[-1] for parts in sorted(aside))
-    named = [name + (f" (in {count:,} folders)" if count > 1 else "") for name, count in counts.most_common()]
-    line = f"left out beside the folders of pictures: {some_of(named, 6)}; to read them instead, name them in a list"
     kept = [f for f in folders if not any(f.parts[:length] in aside for length in range(1, len(f.parts) + 1))]
-    return kept, [f"{line} (data.list_file)"]
+    return kept, [_left_out("the folders of pictures", Counter(parts[-1] for parts in sorted(aside)))]
 
 
 def _places(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> Iterator[Parts]:

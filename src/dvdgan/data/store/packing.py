@@ -84,8 +84,8 @@ def pack(
         listing: the clips.
         out: the store's directory; a store that is there is replaced once the new one is whole.
         reading: how frames are read.
-        about: what the clips are known by, as JSON values: everything that the store depends on, the files' sizes and
-            times included, since it decides whether an interrupted packing goes on or starts anew.
+        about: what the clips are known by, as JSON values: everything that the store depends on, what the files hold
+            included, since it decides whether an interrupted packing goes on or starts anew.
         workers: how many processes decode; None is one per core.
         limits: what the decoding of a clip may take.
         say: where lines for the user go: how large the store will be.

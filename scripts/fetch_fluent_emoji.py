@@ -40,7 +40,7 @@ from dvdgan.atomic import atomic_path
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import TEST, TRAIN
 from dvdgan.data.layouts.splits import assign_splits
-from dvdgan.data.write.encode import write_mp4
+from dvdgan.data.write.encode import write_clip
 
 ARTWORK = tuple(f"@lobehub/fluent-emoji-anim-{part}" for part in (1, 2, 3, 4))
 NAMES = "emojibase-data"
@@ -347,7 +347,7 @@ def _lay_out(clips: list[Clip], folder: Path, out: Path, settings: dict[str, Any
             with atomic_path(path) as temporary:
                 temporary.write_bytes(picture)
         else:
-            write_mp4(path, *_on_colour(picture, settings["background"]))
+            write_clip(path, *_on_colour(picture, settings["background"]))
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(["path", "label", "split", "group"])

@@ -33,7 +33,7 @@ from rich.progress import track
 
 from dvdgan.atomic import atomic_path
 from dvdgan.data.errors import DataError
-from dvdgan.data.write.encode import write_mp4
+from dvdgan.data.write.encode import write_clip
 
 SETTINGS = "dm-control.json"
 INSIDE = ("egocentric", "eye", "eyes", "hand", "global")  # cameras that see too little of the body, or too much
@@ -114,7 +114,7 @@ def _file(out: Path, domain: str, index: int) -> Path:
 
 
 def _render_file(out: Path, size: int, frames: int, fps: int, seed: int, clip: tuple[str, int]) -> None:
-    write_mp4(_file(out, *clip), render(*clip, seed=seed, size=size, frames=frames, fps=fps), fps)
+    write_clip(_file(out, *clip), render(*clip, seed=seed, size=size, frames=frames, fps=fps), fps)
 
 
 def _in_processes(work: Any, clips: list[tuple[str, int]], processes: int) -> Iterator[None]:

@@ -12,6 +12,11 @@ def some_of(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def counted(number: int, what: str) -> str:
+    """So many things: ``1 clip``, ``1,234 classes``."""
+    return f"{number:,} {what}" + ("" if number == 1 else "es" if what.endswith("s") else "s")
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str, cutoff: float = 0.5) -> str:
     """A question that has up to three of the known names that are near a wrong one; where none is, `otherwise`.
 

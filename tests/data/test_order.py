@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dvdgan.data.order import shuffled, shuffled_within
+from dvdgan.data.sampler import shuffled, shuffled_within
 
 LABELS = np.array([0] * 40 + [1] * 25 + [2] * 7)[np.random.default_rng(0).permutation(72)]
 SHARDS = np.repeat(np.arange(6), [12, 20, 5, 15, 10, 10])

@@ -43,11 +43,6 @@ class ClipDataset:
             rounds each class's clips up to a multiple of g.
 
     Attributes:
-        store: the clips.
-        config: as it was given.
-        size: height and width of a window, in pixels.
-        frames: frames per window.
-        seed: of every draw.
         span: frames of a clip from a window's first to its last one, both included.
         classes: names of the classes; empty if the clips have none.
         labels: int64 ``[N]``, the class of each clip that is long enough (0 without classes), not mirrored.
@@ -65,7 +60,6 @@ class ClipDataset:
     def __init__(
         self, store: ClipSource, config: DataConfig, size: int, frames: int, seed: int = 0, group: int = 1
     ) -> None:
-        """Choose the clips of the part that are long enough."""
         if size != store.size:
             raise DataError(
                 f"{store.path}: its frames are {store.size} px, not {size}; "
@@ -113,7 +107,6 @@ class ClipDataset:
         return kept
 
     def __len__(self) -> int:
-        """How many clips can be drawn."""
         return len(self._kept)
 
     def batch(
@@ -192,7 +185,7 @@ class ClipDataset:
             count: how many clips at most, n.
 
         Returns:
-            uint8 ``[n, T, size, size, 3]``: the middle of each clip, in time and space; fewer if the class has fewer.
+            uint8 ``[n, T, size, size, 3]``: the middle of each clip, in time and space.
         """
         members = self.sampler.members.get(label, np.array([], np.int64))[:count]
         windows = [self.fixed_window(int(member)) for member in members]

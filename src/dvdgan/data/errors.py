@@ -9,11 +9,13 @@ class DataError(ValueError):
     """Clips that cannot be used; the message is one line that names what is wrong and where."""
 
 
-class ClipError(DataError):
-    """A file that cannot be read as a clip; the message is one line that names the file and the reason."""
+class PathError(DataError):
+    """A file or directory that cannot be used; the message is its path and the reason."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
-        """Say what is wrong with which file."""
         super().__init__(f"{path}: {reason}")
-        self.path = Path(path)
-        self.reason = reason
+        self.path, self.reason = Path(path), reason
+
+
+class ClipError(PathError):
+    """A file that cannot be read as a clip."""

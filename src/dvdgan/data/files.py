@@ -15,8 +15,8 @@ import numpy as np
 
 from dvdgan.data.decode.clip import EndedEarlier
 from dvdgan.data.decode.timing import Header
-from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.errors import ClipError
+from dvdgan.data.layouts.listing import Entry, Listing, Problem, none_usable
 from dvdgan.data.progress import with_progress
 from dvdgan.data.reading import Reading
 from dvdgan.data.windows import Window
@@ -49,7 +49,6 @@ class FileSource:
         workers: int | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Read the headers of all files."""
         self.path, self.size, self.classes, self.about = listing.root, reading.size, listing.classes, about
         self.skipped = list(listing.problems)
         self._reading = reading
@@ -69,7 +68,6 @@ class FileSource:
         self._hopeless: set[int] = set()  # clips whose decoder had to be ended, which would take as long again
 
     def __len__(self) -> int:
-        """How many clips there are."""
         return len(self._entries)
 
     def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
@@ -96,11 +94,10 @@ class FileSource:
         self._pool.close()
 
     def _read_headers(self, entries: list[Entry]) -> tuple[list[Entry], list[tuple[Header, list[range]]]]:
-        """The entries whose header can be read, and what `measure_clip` says of each."""
+        """The entries whose header can be read, and what `Reading.measure` says of each."""
         usable, measured = [], []
-        tasks = [(entry, self._reading) for entry in entries]
-        results = with_progress(self._pool.run(measure_clip, tasks), "reading headers", len(tasks))
-        for entry, result in zip(entries, results):
+        results = self._pool.run(self._reading.measure, ((entry,) for entry in entries))
+        for entry, result in zip(entries, with_progress(results, "reading headers", len(entries))):
             if result.reason is None:
                 usable.append(entry)
                 measured.append(result.value)
@@ -109,23 +106,8 @@ class FileSource:
                 _log.warning("%s: skipped %s: %s", self.path, entry.source, result.reason)
         if not usable:
             self.close()
-            number, first = len(self.skipped), self.skipped[0]
-            raise DataError(
-                f"{self.path}: none of its {number} clips can be used; the first, {first.source}: {first.reason}"
-            )
+            raise none_usable(self.path, self.skipped)
         return usable, measured
-
-
-def measure_clip(entry: Entry, reading: Reading) -> tuple[Header, list[range]]:
-    """What a clip's file says of itself, and the numbers of the clip's frames on the even grid of time.
-
-    Raises:
-        ClipError: the header cannot be read, or the clip begins beyond its end.
-    """
-    header = reading.header(entry.path)
-    if not (numbers := reading.numbers(entry, header)):
-        raise ClipError(entry.path, header.nothing_at(entry.start, entry.end))
-    return header, numbers
 
 
 def decode_window(entry: Entry, reading: Reading, numbers: list[range], window: Window) -> np.ndarray:
@@ -136,7 +118,7 @@ def decode_window(entry: Entry, reading: Reading, numbers: list[range], window: 
     Args:
         entry: the clip.
         reading: how it is read.
-        numbers: of the clip's frames, from `measure_clip`.
+        numbers: of the clip's frames, from `Reading.measure`.
         window: of that clip.
 
     Returns:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from types import TracebackType
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 
 from dvdgan.data.dataset import ClipDataset
 
-_AHEAD = 2  # batches that lie ready
+_AHEAD = 3  # batches that lie ready, or are being read
 
 
 class Prefetcher:
@@ -28,66 +28,40 @@ class Prefetcher:
     """
 
     def __init__(
-        self,
-        dataset: ClipDataset,
-        batch_size: int,
-        d_steps: int,
-        step: int = 0,
-        share: range | None = None,
+        self, dataset: ClipDataset, batch_size: int, d_steps: int, step: int = 0, share: range | None = None
     ) -> None:
-        """Start reading."""
-        self._queue: queue.Queue[tuple[np.ndarray, np.ndarray] | BaseException] = queue.Queue(_AHEAD)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(
-            target=self._read, args=(dataset, batch_size, d_steps, step, share), name="dvdgan-prefetch", daemon=True
-        )
-        self._thread.start()
+        self._places = ((at, substep) for at in count(step) for substep in range(d_steps))
+        self._read = lambda at, substep: dataset.batch(at, substep, batch_size, d_steps, share)
+        self._thread = ThreadPoolExecutor(1, "dvdgan-prefetch")
+        self._batches: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
+        while len(self._batches) < _AHEAD:
+            self._begin()
 
-    def _read(self, dataset: ClipDataset, batch_size: int, d_steps: int, step: int, share: range | None) -> None:
-        try:
-            while True:
-                for substep in range(d_steps):
-                    if not self._put(dataset.batch(step, substep, batch_size, d_steps, share)):
-                        return
-                step += 1
-        except BaseException as error:  # the consumer raises it
-            self._put(error)
-
-    def _put(self, item: tuple[np.ndarray, np.ndarray] | BaseException) -> bool:
-        """Wait for a place in the queue; False once closed."""
-        while not self._closed.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    def _begin(self) -> None:
+        self._batches.append(self._thread.submit(self._read, *next(self._places)))
 
     def __iter__(self) -> Prefetcher:
-        """The prefetcher itself."""
         return self
 
     def __next__(self) -> tuple[np.ndarray, np.ndarray]:
         """Clips, uint8 ``[B, T, size, size, 3]``, and labels, int64 ``[B]``, of the next batch."""
-        if self._closed.is_set():
+        if not self._batches:
             raise StopIteration
-        item = self._queue.get()
-        if isinstance(item, BaseException):
+        try:
+            batch = self._batches.popleft().result()
+        except BaseException:
             self.close()
-            raise item
-        return item
+            raise
+        self._begin()
+        return batch
 
     def close(self) -> None:
         """Stop reading and wait for the thread; more than once does no harm."""
-        self._closed.set()
-        self._thread.join()
+        self._batches.clear()
+        self._thread.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Prefetcher:
-        """The prefetcher itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
+    def __exit__(self, *error: object) -> None:
         self.close()

@@ -29,12 +29,7 @@ def hidden_progress(hidden: bool = True) -> Iterator[None]:
 
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Advance]:
-    """A progress bar on stderr; none over one thing or nothing.
-
-    Args:
-        title: what is done.
-        total: with how many things; None is not known.
-    """
+    """A progress bar on stderr over so many things, None if that is not known; none over one thing or nothing."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=_hidden.get() or total in (0, 1)) as progress:
         task = progress.add_task(title, total=total)
@@ -42,13 +37,7 @@ def progress_bar(title: str, total: int | None) -> Iterator[Advance]:
 
 
 def with_progress(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
-    """The items, under a progress bar on stderr.
-
-    Args:
-        items: anything.
-        title: what is done with them.
-        total: how many items there are, where they have no length.
-    """
+    """The items, under a progress bar on stderr; `total` is their number where they have no length."""
     with progress_bar(title, len(items) if total is None and isinstance(items, Sized) else total) as advance:
         for item in items:
             yield item

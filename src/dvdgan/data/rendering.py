@@ -21,12 +21,10 @@ from dvdgan.data.progress import with_progress
 from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
-from dvdgan.data.write.encode import write_mp4
+from dvdgan.data.write.encode import write_clip
 from dvdgan.documents import DocumentError, read_json
 
-RENDER_VERSION = 1
-"""Raised when stores that were rendered before must be rendered again although the scenes' code is the same."""
-
+_RENDER_VERSION = 1  # raised when stores must be rendered again although the scenes' code is the same
 _FEW_CLIPS = 48  # below this, starting processes costs more than they save
 _LIMITS = Limits(seconds=600.0, gib=16.0)  # a large clip takes its time
 _LEAST_FILES = 8192  # bytes that a clip's two files take at least, in blocks of the disk
@@ -65,7 +63,7 @@ def render_phenomena(
         if not (out / _SETTINGS).exists():
             with atomic_path(out / _SETTINGS) as temporary:
                 temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        write_mp4(out / label / f"{index:06d}.mp4", clip.clip, _FPS)
+        write_clip(out / label / f"{index:06d}.mp4", clip.clip, _FPS)
         truth: dict[str, Any] = {name: np.asarray(value) for name, value in clip.truth.items()}
         with atomic_path(out / label / f"{index:06d}.npz") as temporary:
             np.savez_compressed(temporary, **truth)
@@ -77,13 +75,7 @@ def packed_phenomena(
 ) -> ClipStore:
     """A store of rendered clips at `cache`: the one that is there if it was made from the same settings, or a new one.
 
-    Args:
-        cache: the store's directory.
-        size: height and width, in pixels.
-        frames: frames per clip.
-        clips_per_class: clips of each class.
-        seed: the data set's seed.
-        split: ``train`` or ``heldout``.
+    The settings are those of `render_phenomena`.
 
     Raises:
         DataError: an argument is out of its range.
@@ -110,7 +102,7 @@ def _about(size: int, frames: int, clips_per_class: int, seed: int, split: str) 
         "clips_per_class": clips_per_class,
         "size": size,
         "frames": frames,
-        "version": f"{RENDER_VERSION}-{_digest()}",
+        "version": f"{_RENDER_VERSION}-{_digest()}",
     }
 
 

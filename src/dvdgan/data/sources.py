@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 
 from dvdgan.config.data import PHENOMENA, DataConfig
 from dvdgan.data import phenomena
-from dvdgan.data.contents import content_of
 from dvdgan.data.dataset import ClipDataset
+from dvdgan.data.decode.sequences import matches
 from dvdgan.data.errors import DataError
 from dvdgan.data.files import FileSource
 from dvdgan.data.layouts.discovery import read_layout
@@ -29,10 +30,9 @@ from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
 from dvdgan.wording import some_of
 
-VERIFIED_BYTES = 4 << 30
-"""Packed stores up to this size, in bytes, are read whole and checked before they are used."""
-
+_VERIFIED_BYTES = 4 << 30  # packed stores up to this size are read whole and checked before they are used
 _READ_VERSION = 3  # raised when files that were packed before must be packed again
+_SAMPLE = 1 << 16  # bytes at the beginning, in the middle and at the end of a file that it is known by
 
 _log = logging.getLogger(__name__)
 
@@ -187,14 +187,40 @@ def describe(listing: Listing, config: DataConfig, size: int) -> dict[str, Any]:
     }
 
 
-def are_packed(config: DataConfig, size: int, frames: int, store: str | Path) -> bool:
-    """Whether a packed store holds the clips that `config.source` names, wherever these lie now.
+def content_of(path: Path) -> str:
+    """A digest of a clip's file, or of the frames of a folder or of a common name; empty where there is none.
 
-    Args:
-        config: the source, and how files are read.
-        size: height and width of a window, in pixels.
-        frames: frames per window.
-        store: the store's directory.
+    It is that of a file's length and of up to 192 KiB of it, and of the lengths of all frames and of the first, the
+    middle and the last one: what is encoded anew differs in these.
+    """
+    digest = hashlib.sha256()
+    try:
+        if path.is_dir() or (not path.exists() and "*" in path.name):
+            folder = path if path.is_dir() else path.parent
+            names = sorted(name for name in os.listdir(folder) if name[0] != ".")
+            files = [folder / name for name in (names if path.is_dir() else matches(path.name, names))]
+            files = [file for file in files if file.is_file()]
+            digest.update(repr([file.stat().st_size for file in files]).encode())
+            for at in sorted({0, len(files) // 2, len(files) - 1} if files else set()):
+                _add(digest, files[at])
+        else:
+            _add(digest, path)
+    except OSError:  # a dangling link, or a file that was just removed
+        return ""
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib._Hash, file: Path) -> None:
+    with open(file, "rb") as data:
+        size = os.fstat(data.fileno()).st_size
+        digest.update(str(size).encode())
+        for start in sorted({0, max(0, size // 2 - _SAMPLE // 2), max(0, size - _SAMPLE)}):
+            data.seek(start)
+            digest.update(data.read(_SAMPLE))
+
+
+def are_packed(config: DataConfig, size: int, frames: int, store: str | Path) -> bool:
+    """Whether a packed store holds the clips that `config.source` names, wherever these lie now; see `open_dataset`.
 
     Raises:
         DataError: there is no such source, or nothing in it can be used.
@@ -204,6 +230,6 @@ def are_packed(config: DataConfig, size: int, frames: int, store: str | Path) ->
 
 def _checked(store: ClipStore) -> ClipStore:
     """A store whose every byte was compared with its checksum, unless it is very large."""
-    if store.bytes <= VERIFIED_BYTES:
+    if store.bytes <= _VERIFIED_BYTES:
         store.verify()
     return store

@@ -14,57 +14,36 @@ from dvdgan.data.layouts.listing import Problem
 class Window(NamedTuple):
     """A square cut from some frames of a clip."""
 
-    clip: int
-    """Index of the clip."""
-    times: np.ndarray
-    """Numbers of its frames, int64 ``[T]``, in any order."""
-    top: int
-    """First row."""
-    left: int
-    """First column."""
+    clip: int  # index of the clip
+    times: np.ndarray  # numbers of its frames, int64 ``[T]``, in any order
+    top: int  # first row
+    left: int  # first column
 
 
 class ClipSource(Protocol):
-    """What a `ClipDataset` cuts windows from: a packed store (`ClipStore`), or files (`FileSource`).
+    """What a `ClipDataset` cuts windows from: N clips of a packed store (`ClipStore`), or of files (`FileSource`)."""
 
-    Attributes:
-        path: where the clips are, for messages.
-        size: short side of every frame, in pixels.
-        classes: names of the classes; empty if the clips have none.
-        about: what the clips are, as JSON values.
-        skipped: the clips that cannot be used.
-        sources: what each of the N clips is known by.
-        splits: ``train``, ``test`` or empty, for each clip.
-        groups: what near copies share; empty for a clip that is a group of its own.
-        labels: int64 ``[N]``, indices into `classes` (0 without classes).
-        lengths: int64 ``[N]``, frames per clip.
-        heights: int64 ``[N]``, in pixels.
-        widths: int64 ``[N]``, in pixels.
-        shards: int64 ``[N]``, the tar shard that each clip lies in, in the order of the clips; None without shards.
-        workers: how many processes decode when windows are read; 0 where nothing is decoded.
-    """
-
-    path: Path
-    size: int
-    classes: list[str]
-    about: dict[str, Any]
-    skipped: list[Problem]
-    sources: list[str]
-    splits: list[str]
-    groups: list[str]
-    labels: np.ndarray
-    lengths: np.ndarray
-    heights: np.ndarray
-    widths: np.ndarray
-    shards: np.ndarray | None
-    workers: int
+    path: Path  # where the clips are, for messages
+    size: int  # short side of every frame, in pixels
+    classes: list[str]  # names of the classes; empty if the clips have none
+    about: dict[str, Any]  # what the clips are, as JSON values
+    skipped: list[Problem]  # the clips that cannot be used
+    sources: list[str]  # what each clip is known by
+    splits: list[str]  # ``train``, ``test`` or empty, for each clip
+    groups: list[str]  # what near copies share; empty for a clip that is a group of its own
+    labels: np.ndarray  # int64 ``[N]``, indices into `classes` (0 without classes)
+    lengths: np.ndarray  # int64 ``[N]``, frames per clip
+    heights: np.ndarray  # int64 ``[N]``, in pixels
+    widths: np.ndarray  # int64 ``[N]``, in pixels
+    shards: np.ndarray | None  # int64 ``[N]``, the tar shard that each lies in, ascending; None without shards
+    workers: int  # how many processes decode when windows are read; 0 where nothing is decoded
 
     @property
     def identity(self) -> str:
         """Equal for sources with equal clips."""
 
     def __len__(self) -> int:
-        """How many clips there are."""
+        """N."""
 
     def read(self, windows: Sequence[Window]) -> list[np.ndarray | None]:
         """Cut windows, uint8 ``[T, size, size, 3 or 4]`` each; None where a file turns out to be unreadable."""

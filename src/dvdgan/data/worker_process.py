@@ -37,40 +37,26 @@ _nowhere: Any = None  # where faulthandler writes
 
 @dataclass(frozen=True)
 class Limits:
-    """What a task may take.
+    """What a task may take."""
 
-    Attributes:
-        seconds: without a heartbeat, which each decoded frame gives; infinite is no limit.
-        gib: memory beyond what the process had before its first task, in GiB; infinite is no limit. Linux only.
-    """
-
-    seconds: float = 20.0
+    seconds: float = 20.0  # without a heartbeat, which each decoded frame gives; infinite is no limit
+    # memory beyond what the process had before its first task, in GiB; infinite is no limit. Linux only
     gib: float = 4.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a task.
+    """What became of a task."""
 
-    Attributes:
-        value: what its function returned.
-        reason: why there is no value, in one line; None if there is one.
-        ended: whether its process was ended for it, or crashed.
-    """
-
-    value: Any = None
-    reason: str | None = None
-    ended: bool = False
+    value: Any = None  # what its function returned
+    reason: str | None = None  # why there is no value, in one line; None if there is one
+    ended: bool = False  # whether its process was ended for it, or crashed
 
 
 def heartbeat() -> None:
     """Say, in a task, that it goes on: `Limits.seconds` count anew. Outside of a task it does nothing."""
     if _seconds is not None:
         _arm(_seconds)
-
-
-def nothing() -> None:
-    """The first task of a pool: processes can be started."""
 
 
 def enter(running: Any) -> None:

@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import cycle
 from multiprocessing import active_children
 from multiprocessing.context import SpawnContext, SpawnProcess
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -27,7 +27,7 @@ from rich.filesize import decimal
 
 from dvdgan.capacity import machine_memory
 from dvdgan.data.errors import DataError
-from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, nothing, work
+from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, work
 
 _MOST_WORKERS = 61  # Windows waits for no more
 _PROCESS_BYTES = 80 << 20  # of memory that a process has of its own, with nothing decoded yet
@@ -75,14 +75,12 @@ class Workers:
     Attributes:
         count: how many processes there are at most.
         ahead: how many tasks `run` takes before it gives the first result.
+
+    Raises:
+        DataError: so many processes do not fit into memory.
     """
 
     def __init__(self, count: int | None, limits: Limits) -> None:
-        """Start nothing yet.
-
-        Raises:
-            DataError: so many processes do not fit into memory.
-        """
         self.count = usable_cores() if count is None else count
         if (needed := self.count * _PROCESS_BYTES) > machine_memory():
             raise DataError(
@@ -123,13 +121,9 @@ class Workers:
             _stop(pool)
 
     def __enter__(self) -> Workers:
-        """The workers themselves."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close them."""
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _send(self, call: tuple[Any, ...]) -> tuple[ProcessPool | None, Any, int]:
@@ -161,29 +155,25 @@ class Workers:
                 _stop(pool)
 
     def _start(self) -> ProcessPool | None:
-        pool = None
         try:
             context = _Context()
             self._running = context.RawArray("q", _SLOTS)
             pool = ProcessPool(self.count, initializer=enter, initargs=(self._running,), context=context)
-            pool.schedule(nothing).result()  # what keeps processes from starting fails here, not in a task
+            try:
+                pool.schedule(os.getpid).result()  # what keeps processes from starting fails here, not in a task
+            except BaseException:
+                _stop(pool)
+                raise
             return pool
         except (BrokenProcessPool, OSError, ValueError, ImportError, NotImplementedError) as error:
             _log.warning(_ALONE, error)
-            if pool is not None:
-                _stop(pool)
             return None
-        except BaseException:
-            if pool is not None:
-                _stop(pool)
-            raise
 
 
 class Pending:
     """A task that was submitted."""
 
     def __init__(self, workers: Workers, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Use `Workers.submit`."""
         self._workers, self._call = workers, (function, args)
         self._result: Result | None = None
         self._tries = 1

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dvdgan.config import Config, DataConfig
+from dvdgan.config.data import PHENOMENA
 from dvdgan.config.files import override, updated
 from dvdgan.data import phenomena
-from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store
 from dvdgan.devices import pick_device

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvdgan.config import DataConfig
+from dvdgan.config.data import PHENOMENA
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.layouts.listing import TEST
-from dvdgan.data.rendering import PHENOMENA, packed_phenomena
+from dvdgan.data.rendering import packed_phenomena
 from dvdgan.data.sources import list_source, open_dataset
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store

@@ -12,7 +12,7 @@ import torch
 
 import dvdgan
 from dvdgan.card import with_scores
-from dvdgan.data.rendering import PHENOMENA
+from dvdgan.config.data import PHENOMENA
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.features.weights import file_sha256
 from dvdgan.evaluation.inputs import Inputs

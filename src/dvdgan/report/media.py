@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
-from dvdgan.data.write.encode import write_mp4
+from dvdgan.data.write.encode import write_clip
 from dvdgan.documents import DocumentError, read_bytes
 
 SHOWN_STEPS = 16
@@ -161,7 +161,7 @@ def _smaller_clip(path: Path, side: int, length: int, limit: int) -> tuple[bytes
         for _ in range(3):
             fps, frames = open_clip(path, max(16, 2 * round(side * min(1.0, scale) / 2)))
             clip = np.stack(list(frames))
-            data = write_mp4(Path(folder) / "smaller.mp4", clip, fps, crf=26).read_bytes()
+            data = write_clip(Path(folder) / "smaller.mp4", clip, fps, crf=26).read_bytes()
             if len(data) <= limit:
                 return data, clip.shape[1], clip.shape[2]
             scale = 0.85 * min(1.0, scale) * math.sqrt(limit / len(data))

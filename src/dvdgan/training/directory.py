@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dvdgan.atomic import atomic_path
 from dvdgan.config import Config
+from dvdgan.config.data import PHENOMENA
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.rendering import PHENOMENA
 from dvdgan.data.sources import are_packed
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import is_store

@@ -7,7 +7,7 @@ from PIL import Image
 from dvdgan.data import phenomena
 from dvdgan.data.inspect import duplicates
 from dvdgan.data.inspect.duplicates import NEAR_COPY, fingerprint, near_duplicates
-from dvdgan.data.write.encode import write_clip, write_mp4
+from dvdgan.data.write.encode import write_clip
 from support.clips import read_clip
 
 CLASSES = phenomena.CLASSES
@@ -37,7 +37,7 @@ def recoloured(clip, gain=1.0, bias=0.0, gamma=1.0, tint=(1, 1, 1)):
 
 
 def encoded(clip, path, crf=34):
-    return read_clip(write_mp4(path, clip, 12, crf=crf))[0]
+    return read_clip(write_clip(path, clip, 12, crf=crf))[0]
 
 
 COPIES = {

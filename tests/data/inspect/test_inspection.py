@@ -16,7 +16,7 @@ from dvdgan.data.layouts.listing import Entry, Listing, Problem
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
-from dvdgan.data.write.encode import write_clip, write_mp4
+from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import BACKGROUND
 from support.clips import write_video
 
@@ -55,16 +55,16 @@ def listing(tmp_path_factory):
 
     for k in range(11):
         split = "test" if k == 10 else "train"
-        add(f"drift/{k:02}.mp4", 0, split, lambda path, k=k: write_mp4(path, moving(k), 8), "pair" if k > 8 else "")
-    add("drift/copy of 10.mp4", 0, "train", lambda path: write_mp4(path, moving(10)[:, :, 1:] // 2 + 60, 8, crf=30))
-    add("wave/wide.mp4", 1, "train", lambda path: write_mp4(path, moving(20, 20, 48, 96), 24))
-    add("wave/still.mp4", 1, "train", lambda path: write_mp4(path, moving(21)[[0] * 8], 8, crf=35))
+        add(f"drift/{k:02}.mp4", 0, split, lambda path, k=k: write_clip(path, moving(k), 8), "pair" if k > 8 else "")
+    add("drift/copy of 10.mp4", 0, "train", lambda path: write_clip(path, moving(10)[:, :, 1:] // 2 + 60, 8, crf=30))
+    add("wave/wide.mp4", 1, "train", lambda path: write_clip(path, moving(20, 20, 48, 96), 24))
+    add("wave/still.mp4", 1, "train", lambda path: write_clip(path, moving(21)[[0] * 8], 8, crf=35))
     add("wave/clear.webp", 1, "test", lambda path: write_alpha(path, moving(22), 125))
     add("wave/one.gif", 1, "train", lambda path: write_clip(path, moving(23, 1), 8))
     add("wave/wide.mp4#t=0.25-0.5", 1, "train", None, start=0.25, end=0.5)
     add("wave/wide.mp4#t=7-8", 1, "train", None, start=7, end=8)
     add("wave/void.mp4", 1, "train", lambda path: path.write_bytes(b""))
-    whole = write_mp4(root / "wave" / "cut.mp4", moving(24, 40), 8).read_bytes()
+    whole = write_clip(root / "wave" / "cut.mp4", moving(24, 40), 8).read_bytes()
     add("wave/cut.mp4", 1, "train", lambda path: path.write_bytes(whole[: len(whole) * 3 // 4]))
     return Listing(root, "list", ["drift", "wave", "empty"], entries, [Problem("empty/gone.mp4", "no such file")])
 

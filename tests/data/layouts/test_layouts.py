@@ -10,8 +10,7 @@ from PIL import Image
 
 from dvdgan.config import DataConfig
 from dvdgan.data.decode.clip import read_header
-from dvdgan.data.decode.sequences import find_sequences
-from dvdgan.data.decode.time_names import time_of
+from dvdgan.data.decode.sequences import find_sequences, time_of
 from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.layouts.discovery import read_layout
 from dvdgan.data.layouts.trees import natural

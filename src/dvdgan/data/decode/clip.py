@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from dvdgan.data.decode.pixels import WHITE, Colour, FrameFormat, reason
 from dvdgan.data.decode.stills import IMAGE_SUFFIXES, is_picture, open_folder, open_image
-from dvdgan.data.decode.timing import LATEST, Header, Reader, TimedFrame, on_grid, window_numbers
+from dvdgan.data.decode.timing import LATEST, Header, Reader, on_grid, window_numbers
 from dvdgan.data.decode.video import open_video
 from dvdgan.data.errors import ClipError
 
@@ -36,9 +36,7 @@ class EndedEarlier(ClipError):
     """A clip ends before the window that was asked for."""
 
 
-def read_header(
-    path: str | Path, *, folder_fps: float = _FOLDER_FPS, heartbeat: Callable[[], None] | None = None
-) -> Header:
+def read_header(path: str | Path, *, folder_fps: float = _FOLDER_FPS) -> Header:
     """Read what a file says of itself, and the times of all its frames; nothing but its first frame is decoded.
 
     What the file says of its length is not believed. (Where its packets have no times, it is decoded, to count.)
@@ -47,15 +45,13 @@ def read_header(
         path: a video, an animated image, a picture, a folder of numbered frames, or the common name of some in it, such
             as img_*.png.
         folder_fps: frame rate of a folder, in frames per second.
-        heartbeat: called every now and then.
 
     Raises:
         ClipError: there is no clip at the path, or it is of a size that is refused.
     """
     reader = _reader(Path(path), FrameFormat(), folder_fps)
-    length = reader.length(heartbeat or _nothing)
-    frames = length.frames(reader.rate)
-    return replace(reader.header, frames=frames, seconds=float(length.seconds), length=length)
+    length = reader.length()
+    return replace(reader.header, frames=length.frames(reader.rate), seconds=float(length.seconds), length=length)
 
 
 def open_clip(
@@ -67,7 +63,6 @@ def open_clip(
     end: float | None = None,
     background: Colour | None = WHITE,
     folder_fps: float = _FOLDER_FPS,
-    heartbeat: Callable[[], None] | None = None,
     numbers: tuple[int, int] | None = None,
 ) -> tuple[float, Iterator[np.ndarray]]:
     """Begin to read a clip, one frame at a time, so that a long video is never held in memory at full size.
@@ -87,7 +82,6 @@ def open_clip(
         end: of the window, likewise; None, or later than the clip, is the clip's end.
         background: colour that transparent pixels are laid on; None keeps transparency.
         folder_fps: frame rate of a folder, in frames per second.
-        heartbeat: called after each frame that is decoded, also for those before the window.
         numbers: of the window's first frame and of the one that ends it, instead of start and end.
 
     Returns:
@@ -116,38 +110,19 @@ def open_clip(
             raise ClipError(path, reader.header.nothing_at(start, end))
         raise ClipError(path, f"from {start:g} to {end:g} s is less than a frame at {float(rate):g} fps")
     start = start if numbers is None else begins + first / float(rate)
-    return float(rate), _window(path, reader, rate, first, last, start, heartbeat)
+    return float(rate), _window(path, reader, rate, first, last, start)
 
 
 def _window(
-    path: Path,
-    reader: Reader,
-    rate: Fraction,
-    first: int,
-    last: int | None,
-    start: float,
-    heartbeat: Callable[[], None] | None,
+    path: Path, reader: Reader, rate: Fraction, first: int, last: int | None, start: float
 ) -> Generator[np.ndarray, None, None]:
     own_rate = rate if reader.still else reader.rate
-    frames = reader.frames(first / rate)
-    if heartbeat is not None:
-        frames = _with_heartbeat(frames, heartbeat)
-    given, seconds = yield from on_grid(frames, rate, own_rate, first, last, reader.longest_gap)
+    given, seconds = yield from on_grid(reader.frames(first / rate), rate, own_rate, first, last, reader.longest_gap)
     if not given:
         if seconds is None:
             raise ClipError(path, f"no frame at {start:g} s, where its timestamps jump")
         long = reader.header.begins + float(seconds)
         raise EndedEarlier(path, f"ends before {start:g} s: it is {long:.6g} s long")
-
-
-def _nothing() -> None:
-    pass
-
-
-def _with_heartbeat(frames: Iterator[TimedFrame], heartbeat: Callable[[], None]) -> Iterator[TimedFrame]:
-    for frame in frames:
-        heartbeat()
-        yield frame
 
 
 def _reader(path: Path, output: FrameFormat, folder_fps: float) -> Reader:

@@ -46,12 +46,7 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 def to_display(transfer: int, primaries: int) -> Callable[[np.ndarray], np.ndarray] | None:
     """What turns a video's RGB into that of a display of standard range; None where they are the same.
 
-    Args:
-        transfer: code point in ITU-T H.273.
-        primaries: likewise.
-
-    Returns:
-        A function of uint8 ``[H, W, 3 or 4]``, whose alpha stays.
+    Transfer and primaries are code points in ITU-T H.273. It is a function of uint8 ``[H, W, 3 or 4]``; alpha stays.
     """
     light = _LIGHT.get(transfer)
     matrix = _to_bt709(primaries)

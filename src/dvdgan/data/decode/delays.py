@@ -12,10 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-SHORTEST = Fraction(1, 100)
-"""Seconds: a frame of an animation whose delay is no longer than this is shown for 1/10 s, as browsers do."""
-
-_UNTIMED = Fraction(1, 10)
+_SHORTEST = Fraction(1, 100)  # seconds: a frame whose delay is no longer than this
+_UNTIMED = Fraction(1, 10)  # is shown for so long, as browsers do
 
 
 class CutShort(ValueError):
@@ -25,16 +23,14 @@ class CutShort(ValueError):
 def delays(path: Path, format: str) -> Iterator[tuple[Fraction, int]]:
     """What each frame lasts, in seconds, and where in the file its block ends; the file is read as far as asked for.
 
-    Args:
-        path: the file.
-        format: GIF, WEBP or PNG, as Pillow names it.
+    The format is GIF, WEBP or PNG, as Pillow names it.
 
     Raises:
         CutShort: from the iterator, where the file ends before its end mark or its blocks are none.
     """
     with open(path, "rb") as file:
         for delay in {"GIF": _of_gif, "WEBP": _of_webp, "PNG": _of_png}[format](file):
-            yield (delay if delay > SHORTEST else _UNTIMED), file.tell()
+            yield (delay if delay > _SHORTEST else _UNTIMED), file.tell()
 
 
 def _read(file: BinaryIO, size: int) -> bytes:

@@ -6,7 +6,7 @@ A file is searched for the keyframe before that time only where what comes then 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,6 +32,7 @@ from dvdgan.data.decode.streams import (
     video_stream,
 )
 from dvdgan.data.errors import ClipError
+from dvdgan.data.worker_process import heartbeat
 
 MID_STREAM = {"mpegts", "mpeg"}
 """Containers that may begin between two keyframes, as recordings from the air do."""
@@ -49,19 +50,12 @@ class DecodedFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoFrames:
-    """The frames of a video file in order of time.
-
-    Attributes:
-        path: the file.
-        origin: when its first frame is shown, in ticks of its stream.
-        interval: usual time between two frames, in seconds.
-        size: width and height of every frame, as stored.
-    """
+    """The frames of a video file in order of time."""
 
     path: Path
-    origin: int
-    interval: Fraction
-    size: tuple[int, int]
+    origin: int  # when its first frame is shown, in ticks of its stream
+    interval: Fraction  # usual time between two frames, in seconds
+    size: tuple[int, int]  # width and height of every frame, as stored
 
     def read(self, start: Fraction) -> Iterator[DecodedFrame]:
         """Frames from the first one, or from one at least two usual intervals before `start`."""
@@ -82,14 +76,14 @@ class VideoFrames:
         with open_container(self.path) as container:
             yield from self._decoded(container, video_stream(self.path, container), None)
 
-    def times(self, heartbeat: Callable[[], None]) -> tuple[list[Fraction], Fraction]:
+    def times(self) -> tuple[list[Fraction], Fraction]:
         """The times of all frames in order, and how long the last one is shown, in seconds; none is decoded.
 
         What cannot be read ends them. Where packets have no times, the frames are decoded after all.
         """
         with open_container(self.path) as container:
             stream = video_stream(self.path, container)
-            marks = self._marks(container, stream, heartbeat)
+            marks = self._marks(container, stream)
             clock = _Clock(container, stream, self.origin, self.interval)
             marks = list(dropwhile(lambda mark: mark[0] < self.origin, marks or []))
             if marks and all(before <= after for (before, _), (after, _) in pairwise(marks)):  # the same, but quick
@@ -103,9 +97,7 @@ class VideoFrames:
             shown.append((frame.time, frame.duration))
         return [time for time, _ in shown], shown[-1][1]
 
-    def _marks(
-        self, container: InputContainer, stream: VideoStream, heartbeat: Callable[[], None]
-    ) -> list[tuple[int, int]] | None:
+    def _marks(self, container: InputContainer, stream: VideoStream) -> list[tuple[int, int]] | None:
         """When frames are shown, in order, and their durations, in ticks; None where packets do not say."""
         by_dts = in_dts_order(container, stream)
         marks: list[tuple[int, int]] = []
@@ -198,12 +190,7 @@ class VideoFrames:
 def _ends_early(path: Path, container: InputContainer, stream: VideoStream, last: int, end: Fraction) -> bool:
     """Whether there should be more: by the index, which is no guess, or by the header, where the file lacks its end.
 
-    Args:
-        path: the file.
-        container: of it.
-        stream: that was read.
-        last: when its last packet is decoded, in ticks.
-        end: when what was read ends, in seconds.
+    The last packet that was read is decoded at `last`, in ticks; its frames end at `end`, in seconds.
     """
     names = container.format.name.split(",")
     index = stream.index_entries  # of all packets in an MP4 or AVI that is whole

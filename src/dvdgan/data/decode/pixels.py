@@ -21,9 +21,7 @@ WHITE: Colour = (255, 255, 255)
 MOST_PIXELS = 64_000_000
 """Frames of more pixels are refused before they are decoded: they are mistakes, or made to exhaust the memory."""
 
-LONGEST_SIDE = 20
-"""Times the short side; longer strips are refused when the short side is resized."""
-
+_LONGEST_SIDE = 20  # times the short side; longer strips are refused when the short side is resized
 _NEARLY_SQUARE = Fraction(1, 200)  # pixels this little off square are containers' rounding, not worth a resize
 
 
@@ -70,15 +68,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """How the frames of a file are to come out.
+    """How the frames of a file are to come out."""
 
-    Attributes:
-        size: their short side in pixels, or None to leave it.
-        background: what transparent pixels are laid on, or None to keep transparency.
-    """
-
-    size: int | None = None
-    background: Colour | None = WHITE
+    size: int | None = None  # their short side in pixels, or None to leave it
+    background: Colour | None = WHITE  # what transparent pixels are laid on, or None to keep transparency
 
 
 @dataclass(frozen=True)
@@ -91,9 +84,9 @@ class Shape:
     turn: Turn = Turn()
     alpha: bool = False
 
-    def shown(self, size: int | None = None) -> tuple[int, int]:
-        """Width and height as displayed, with the short side at `size` if that is given."""
-        width, height = _stretched(self.width, self.height, self.pixel, size)
+    def shown(self) -> tuple[int, int]:
+        """Width and height as displayed."""
+        width, height = _stretched(self.width, self.height, self.pixel, None)
         return (height, width) if self.turn.transpose else (width, height)
 
     def finish(self, pixels: np.ndarray, output: FrameFormat) -> np.ndarray:
@@ -113,8 +106,8 @@ class Shape:
         check_size(path, self.width, self.height)
         wide, high = self.shown()
         check_size(path, wide, high)
-        if size is not None and max(wide, high) > LONGEST_SIDE * min(wide, high):
-            raise ClipError(path, f"a strip of {wide} × {high} pixels; no side may be {LONGEST_SIDE} times the other")
+        if size is not None and max(wide, high) > _LONGEST_SIDE * min(wide, high):
+            raise ClipError(path, f"a strip of {wide} × {high} pixels; no side may be {_LONGEST_SIDE} times the other")
 
 
 @lru_cache(maxsize=64)

@@ -8,10 +8,9 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from fractions import Fraction
-
-from dvdgan.data.decode.time_names import time_of
 
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 """Files of one picture, also as numbered frames in a folder."""
@@ -32,20 +31,21 @@ _RGB = {
 }
 """Words in names of folders of the pictures, which may lie beside others of optical flow, depth or masks."""
 
+_UNIX = re.compile(r"1[0-9]{9}(?:[._-]?[0-9]{1,9})?")  # 2001 to 2033, in s, or without a point in ms, us or ns
+_DATE = re.compile(
+    r"((?:19|20)[0-9]{2})(?P<gap>[-_.:]?)([0-9]{2})(?P=gap)([0-9]{2})"
+    r"(?:[-_.T ]*([0-9]{2})[-_.:h]?([0-9]{2})(?:[-_.:m]?([0-9]{2})s?(?:[-_.,]?([0-9]{1,9}))?)?)?Z?"
+)
+_TIME = re.compile(r"([0-9]{1,2})[-_.:h]([0-9]{2})[-_.:m]([0-9]{2})s?[.,]([0-9]{1,9})")
+
 
 @dataclass(frozen=True)
 class Sequence:
-    """Stills that are the frames of one clip.
+    """Stills that are the frames of one clip."""
 
-    Attributes:
-        pattern: their common name, with ``*`` where their numbers stand.
-        names: the files, in the order of their numbers.
-        numbers: of the files; where their names are times, 0, 1, 2 and so on.
-    """
-
-    pattern: str
-    names: tuple[str, ...]
-    numbers: tuple[int, ...]
+    pattern: str  # their common name, with ``*`` where their numbers stand
+    names: tuple[str, ...]  # the files, in the order of their numbers
+    numbers: tuple[int, ...]  # of the files; where their names are times, 0, 1, 2 and so on
 
 
 def says_picture(name: str) -> bool:
@@ -83,17 +83,15 @@ def find_sequences(names: Iterable[str]) -> tuple[list[Sequence], list[str]]:
     for files in alike.values():
         times = [time for name, _ in files if (time := time_of(os.path.splitext(name)[0])) is not None]
         if len(times) == len(files) > 1:
-            if (sequence := _in_order_of_time(files, times)) is not None:
-                found.append(sequence)
+            if _go_on_evenly(times):
+                found.append(_sequence(files, times, range(len(times))))
             else:
                 rest += [name for name, _ in files]
             continue
         for group, at in _divided(files):
             numbers = [int(parts[at]) for _, parts in group]
             if _follow_each_other(numbers):
-                order = sorted(range(len(group)), key=numbers.__getitem__)
-                pattern = _pattern([parts for _, parts in group], os.path.splitext(group[0][0])[1])
-                found.append(Sequence(pattern, tuple(group[k][0] for k in order), tuple(numbers[k] for k in order)))
+                found.append(_sequence(group, numbers, sorted(numbers)))
             else:
                 rest += [name for name, _ in group]
     return sorted(found, key=lambda sequence: sequence.pattern), sorted(rest)
@@ -113,25 +111,47 @@ def _divided(files: list[tuple[str, list[str]]]) -> list[tuple[list[tuple[str, l
     return [(files, places[0])]
 
 
-def _in_order_of_time(files: list[tuple[str, list[str]]], times: list[Fraction]) -> Sequence | None:
+def _sequence(
+    files: list[tuple[str, list[str]]], places: list[int] | list[Fraction], numbers: Iterable[int]
+) -> Sequence:
+    """The files in the order of their places; the numbers are in order already."""
+    columns = zip(*(parts for _, parts in files))
+    pattern = "".join(column[0] if len(set(column)) == 1 else "*" for column in columns)
+    names = tuple(files[at][0] for at in sorted(range(len(files)), key=places.__getitem__))
+    return Sequence(pattern + os.path.splitext(files[0][0])[1], names, tuple(numbers))
+
+
+def _go_on_evenly(times: list[Fraction]) -> bool:
     ordered = sorted(set(times))
     gaps = sorted(after - before for before, after in itertools.pairwise(ordered))
-    if len(ordered) < len(times) or ordered[-1] - ordered[0] >= 2 * len(ordered) * gaps[len(gaps) // 2]:
+    return len(ordered) == len(times) and ordered[-1] - ordered[0] < 2 * len(ordered) * gaps[len(gaps) // 2]
+
+
+def time_of(name: str) -> Fraction | None:
+    """The time that a name is, in seconds after some beginning; None where it is, or says, anything else."""
+    if _UNIX.fullmatch(name):
+        digits = re.sub("[._-]", "", name)
+        return Fraction(int(digits), 10 ** (len(digits) - 10))
+    date, time = _DATE.fullmatch(name), _TIME.fullmatch(name)
+    if date is not None:
+        year, _, *rest, fraction = date.groups()
+        numbers = [int(year), *(int(number or 0) for number in rest)]
+    elif time is not None:
+        *rest, fraction = time.groups()
+        numbers = [2000, 1, 1, *map(int, rest)]
+    else:
         return None
-    order = sorted(range(len(files)), key=times.__getitem__)
-    pattern = _pattern([parts for _, parts in files], os.path.splitext(files[0][0])[1])
-    return Sequence(pattern, tuple(files[k][0] for k in order), tuple(range(len(order))))
+    try:
+        whole = datetime(*numbers, tzinfo=timezone.utc)  # type: ignore[arg-type, misc]
+    except ValueError:  # a month 13
+        return None
+    return Fraction(int(whole.timestamp())) + Fraction(int(fraction or 0), 10 ** len(fraction or ""))
 
 
 def _follow_each_other(numbers: list[int]) -> bool:
     ordered = sorted(set(numbers))
     steps = [after - before for before, after in itertools.pairwise(ordered)]
     return 1 < len(ordered) == len(numbers) and (ordered[-1] - ordered[0]) // math.gcd(*steps) < 2 * len(ordered)
-
-
-def _pattern(names: list[list[str]], suffix: str) -> str:
-    columns = zip(*names)
-    return "".join(column[0] if len(set(column)) == 1 else "*" for column in columns) + suffix
 
 
 def matches(pattern: str, names: Iterable[str]) -> list[str]:
@@ -144,16 +164,12 @@ def matches(pattern: str, names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class FolderOfFrames:
-    """What a folder with frames holds.
+    """What a folder with frames holds."""
 
-    Attributes:
-        clips: the sequences to be read.
-        aside: common names of other sequences, and files that are in none, which are left out.
-        apart: whether a single sequence is known by its common name, and not by the folder's, which is a class.
-    """
-
-    clips: list[Sequence]
-    aside: list[str]
+    clips: list[Sequence] = field(default_factory=list)  # the sequences to be read
+    # common names of other sequences, and files that are in none, which are left out
+    aside: list[str] = field(default_factory=list)
+    # whether a single sequence is known by its common name, and not by the folder's, which is a class
     apart: bool = False
 
 
@@ -169,5 +185,5 @@ def frames_in(names: Iterable[str]) -> FolderOfFrames:
     frames = sum(len(sequence.names) for sequence in clips)
     films = [name for name in rest if os.path.splitext(name)[1].lower() not in STILL_SUFFIXES]
     if frames <= len(rest) - len(films) or frames < 8 * len(films):
-        return FolderOfFrames([], [])
+        return FolderOfFrames()
     return FolderOfFrames(clips, [sequence.pattern for sequence in sequences if sequence not in clips] + rest)

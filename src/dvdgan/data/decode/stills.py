@@ -21,11 +21,9 @@ from dvdgan.data.decode.pixels import FrameFormat, Shape, Turn, clip_errors
 from dvdgan.data.decode.sequences import STILL_SUFFIXES, find_sequences, matches
 from dvdgan.data.decode.timing import LONGEST_GAP, Header, Length, Reader, TimedFrame, measure, nominal_rate
 from dvdgan.data.errors import ClipError
+from dvdgan.data.worker_process import heartbeat
 
-ANIMATION_SUFFIXES = (".gif", ".webp", ".png", ".apng")
-"""Files of one picture or more."""
-
-IMAGE_SUFFIXES = tuple(dict.fromkeys(ANIMATION_SUFFIXES + STILL_SUFFIXES))
+IMAGE_SUFFIXES = (".gif", ".webp", ".png", ".apng", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Files that Pillow reads: animations, and single pictures, which are clips of one frame."""
 
 _FORMATS = ("GIF", "WEBP", "PNG", "JPEG", "BMP", "TIFF")
@@ -71,7 +69,7 @@ def open_image(path: Path, output: FrameFormat) -> Reader:
         kind = name.lower()
         header = Header(width, height, float(_STILL_RATE), 1, float(1 / _STILL_RATE), shape.alpha, kind, False)
         one = Length(_STILL_RATE, 1 / _STILL_RATE, still=True)
-        return Reader(header, _STILL_RATE, lambda start: _one(path, shape, output, name), lambda beat: one, True)
+        return Reader(header, _STILL_RATE, lambda start: _one(path, shape, output, name), lambda: one, True)
     with clip_errors(_ERRORS, path, "not an animated image that can be read, or truncated"):
         known = [delay for delay, _ in islice(delays(path, name), _FIRST_FRAMES + 1)]
     if not known:
@@ -82,12 +80,12 @@ def open_image(path: Path, output: FrameFormat) -> Reader:
     kind = "apng" if name == "PNG" else name.lower()
     header = Header(width, height, float(rate), 0, 0.0, shape.alpha, kind, variable)
 
-    def length(beat: Callable[[], None]) -> Length:
+    def length() -> Length:
         whole = list(known)
         with suppress(CutShort):  # those who read on to there say what is missing
             for delay, _ in islice(delays(path, name), len(known), None):
                 whole.append(delay)
-                beat()
+                heartbeat()
         return measure([Fraction(0), *accumulate(whole[:-1])], whole[-1], rate, LONGEST_GAP)
 
     return Reader(header, rate, lambda start: _animation(path, shape, output, name, hidden), length)
@@ -119,7 +117,7 @@ def open_folder(path: Path, output: FrameFormat, fps: float) -> Reader:
             yield TimedFrame(number / rate, 1 / rate, _numbered_picture(path, files[number], shape, output))
 
     length = measure([number / rate for number in range(len(files))], 1 / rate, rate, LONGEST_GAP)
-    return Reader(header, rate, frames_from, lambda beat: length)
+    return Reader(header, rate, frames_from, lambda: length)
 
 
 def is_picture(path: Path) -> bool:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dvdgan.data.worker_process import heartbeat
+
 LONGEST_GAP = Fraction(900)
 """Seconds. Frames further apart are a jump of the file's clock, not a still: the time between them is left out, and
 each of the two is held for the file's usual interval. No GIF can hold a frame for so long."""
@@ -32,28 +34,18 @@ LATEST = 1e9
 
 _DEFAULT_RATE = Fraction(25)  # frames per second of a file that says nothing
 _LOOSE = 0.25  # of a frame: how far timestamps may lie from an even grid that is said to be theirs
-_WIDEST = (
-    0.45  # of a frame: the same where that is less than their rounding; at half a frame, grid times lie between two
-)
+_WIDEST = 0.45  # of a frame: the same where that is less than their rounding; at half a frame, times lie between two
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a clip is, from the times of all its frames.
+    """How long a clip is, from the times of all its frames."""
 
-    Attributes:
-        rate: its nominal rate, in frames per second.
-        seconds: from the first frame to the end of the last one, jumps included.
-        change: when the last frame takes the place of the one before it, in seconds.
-        jumps: times before and after each jump of its clock, in seconds.
-        still: a single picture, which is one frame at any rate.
-    """
-
-    rate: Fraction
-    seconds: Fraction
-    change: Fraction = Fraction(0)
-    jumps: tuple[tuple[Fraction, Fraction], ...] = ()
-    still: bool = False
+    rate: Fraction  # its nominal rate, in frames per second
+    seconds: Fraction  # from the first frame to the end of the last one, jumps included
+    change: Fraction = Fraction(0)  # when the last frame takes the place of the one before it, in seconds
+    jumps: tuple[tuple[Fraction, Fraction], ...] = ()  # times before and after each jump of its clock, in seconds
+    still: bool = False  # a single picture, which is one frame at any rate
 
     def numbers(self, rate: Fraction, first: int = 0, last: int | None = None) -> list[range]:
         """The numbers of the frames that `on_grid` gives from `first` up to but not including `last`, without jumps."""
@@ -69,42 +61,29 @@ class Length:
             begin = max(begin, stop, go_on)
         return [run for run in (*runs, range(begin, end)) if run]
 
-    def frames(self, rate: Fraction, first: int = 0, last: int | None = None) -> int:
+    def frames(self, rate: Fraction) -> int:
         """How many frames `on_grid` gives."""
-        return sum(map(len, self.numbers(rate, first, last)))
+        return sum(map(len, self.numbers(rate)))
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file's header and its timestamps say.
+    """What a file's header and its timestamps say."""
 
-    Attributes:
-        width: of a frame as displayed, in pixels: after rotation and with square pixels.
-        height: of a frame as displayed, in pixels.
-        fps: nominal frame rate, in frames per second.
-        frames: how many frames `open_clip` gives at that rate, counted.
-        seconds: length of the clip, from its first frame to the end of the last one.
-        alpha: whether frames can be transparent.
-        kind: container and codec for people, such as ``mp4/h264``; ``gif``, ``webp``, ``apng``, ``png``, ``jpeg``,
-            ``bmp``, or ``frames`` for a folder.
-        variable: whether the frame rate varies.
-        begins: when the first frame is shown on the container's own clock, in seconds: later than 0 where sound begins
-            earlier.
-        hdr: ``HLG`` or ``PQ`` for high dynamic range, else empty.
-        length: what `frames` and `seconds` are counted from; None for a clip that is packed.
-    """
-
-    width: int
-    height: int
-    fps: float
-    frames: int
-    seconds: float
-    alpha: bool
+    width: int  # of a frame as displayed, in pixels: after rotation and with square pixels
+    height: int  # of a frame as displayed, in pixels
+    fps: float  # nominal frame rate, in frames per second
+    frames: int  # how many frames `open_clip` gives at that rate, counted
+    seconds: float  # length of the clip, from its first frame to the end of the last one
+    alpha: bool  # whether frames can be transparent
+    # container and codec for people, such as ``mp4/h264``; ``gif``, ``webp``, ``apng``, ``png``, ``jpeg``, ``bmp``, or
+    # ``frames`` for a folder
     kind: str
-    variable: bool
+    variable: bool  # whether the frame rate varies
+    # when the first frame is shown on the container's own clock, in seconds: later than 0 where sound begins earlier
     begins: float = 0.0
-    hdr: str = ""
-    length: Length | None = None
+    hdr: str = ""  # ``HLG`` or ``PQ`` for high dynamic range, else empty
+    length: Length | None = None  # what `frames` and `seconds` are counted from; None for a clip that is packed
 
     def nothing_at(self, start: float, end: float | None) -> str:
         """Why a window, in seconds on the container's clock, has no frame."""
@@ -119,44 +98,29 @@ class Header:
 class TimedFrame(NamedTuple):
     """A frame of a file, not yet converted to RGB."""
 
-    time: Fraction
-    """Seconds after the first frame."""
-    duration: Fraction
-    """Seconds that it lasts if it is the last one; 0 where the file does not say."""
-    pixels: Callable[[], np.ndarray]
-    """Converts it: uint8 ``[H, W, 3 or 4]``."""
+    time: Fraction  # seconds after the first frame
+    duration: Fraction  # seconds that it lasts if it is the last one; 0 where the file does not say
+    pixels: Callable[[], np.ndarray]  # converts it: uint8 ``[H, W, 3 or 4]``
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A clip that can be read.
+    """A clip that can be read."""
 
-    Attributes:
-        header: what is known before it is read, but for its length.
-        rate: the nominal rate of `header`, exactly.
-        frames: given a time in seconds, an iterator of the frames in order, from the first one or from one at least two
-            usual intervals before that time. The file is open only while it runs.
-        length: goes through the whole file without decoding it; calls what it is given every now and then.
-        still: a single picture, which is one frame at any rate.
-        longest_gap: between two frames, in seconds; a longer one is a jump of the clock.
-    """
-
-    header: Header
-    rate: Fraction
+    header: Header  # what is known before it is read, but for its length
+    rate: Fraction  # the nominal rate of `header`, exactly
+    # given a time in seconds, an iterator of the frames in order, from the first one or from one at least two usual
+    # intervals before that time. The file is open only while it runs
     frames: Callable[[Fraction], Iterator[TimedFrame]]
-    length: Callable[[Callable[[], None]], Length]
-    still: bool = False
-    longest_gap: Fraction = LONGEST_GAP
+    length: Callable[[], Length]  # goes through the whole file without decoding it, with a heartbeat every now and then
+    still: bool = False  # a single picture, which is one frame at any rate
+    longest_gap: Fraction = LONGEST_GAP  # between two frames, in seconds; a longer one is a jump of the clock
 
 
 def window_numbers(start: float, end: float | None, begins: float, rate: Fraction) -> tuple[int, int | None]:
     """The numbers of the first frame of a window and of the one that ends it (None is the end of the clip).
 
-    Args:
-        start: of the window, in seconds on the container's clock.
-        end: likewise.
-        begins: when the first frame is shown on that clock.
-        rate: of the frames.
+    The window is in seconds on the container's clock, on which the clip's first frame is shown at `begins`.
     """
     first = max(0, round((start - begins) * float(rate)))
     return first, None if end is None or end > LATEST else round((end - begins) * float(rate))
@@ -205,7 +169,8 @@ def on_grid(
 ) -> Generator[np.ndarray, None, tuple[int, Fraction | None]]:
     """Give output frames number `first` up to but not including `last` (None is the end).
 
-    A frame that is given several times is one array. Nothing is read beyond what settles the last number.
+    A frame that is given several times is one array. Nothing is read beyond what settles the last number. Each frame
+    that is read is a heartbeat of the process.
 
     Args:
         frames: in order of time; those long before `first` may be left out.
@@ -223,6 +188,7 @@ def on_grid(
     reach = _reach(rate, nominal)
     before: TimedFrame | None = None
     for after in frames:
+        heartbeat()
         if before is not None:
             gap = after.time - before.time
             jump = gap > longest_gap

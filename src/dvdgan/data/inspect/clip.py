@@ -10,40 +10,28 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dvdgan.data.decode.timing import Header
-from dvdgan.data.errors import ClipError
 from dvdgan.data.inspect.duplicates import fingerprint
 from dvdgan.data.layouts.listing import Entry
 from dvdgan.data.reading import Reading
 from dvdgan.data.write.sheets import BACKGROUND
 
-SIDE = 64
-"""Pixels: the short side at which clips are decoded to be inspected, and both sides of a thumbnail."""
-
-THUMBNAILS = 6
-"""How many thumbnails a clip has."""
-
+_SIDE = 64  # pixels: the short side at which clips are decoded to be inspected, and both sides of a thumbnail
+_THUMBNAILS = 6  # how many a clip has
 _SHOWN_SECONDS = 10.0  # of a clip that is decoded for its thumbnails alone
 _SAMPLED = 128  # frames of a clip that are held at a time
-_STILL = 4  # levels of 255 at SIDE pixels: the most by which encoding changes a picture that stands still
+_STILL = 4  # levels of 255 at 64 pixels: the most by which encoding changes a picture that stands still
 
 
 @dataclass(frozen=True)
 class InspectedClip:
-    """A clip that can be used.
+    """A clip that can be used."""
 
-    Attributes:
-        entry: the clip, as it is listed or packed.
-        header: what its file's header says; frames and seconds are the clip's own, counted if it was decoded.
-        still: whether all its frames, two or more, are equal but for what encoding does to them; None: not decoded.
-        fingerprint: float32 ``[D]``; None: not decoded.
-        thumbnails: uint8 ``[THUMBNAILS, SIDE, SIDE, 3]``, evenly spread; None: not wanted.
-    """
-
-    entry: Entry
-    header: Header
+    entry: Entry  # the clip, as it is listed or packed
+    header: Header  # what its file's header says; frames and seconds are the clip's own, counted if it was decoded
+    # whether all its frames, two or more, are equal but for what encoding does to them; None: not decoded
     still: bool | None = None
-    fingerprint: np.ndarray | None = None
-    thumbnails: np.ndarray | None = None
+    fingerprint: np.ndarray | None = None  # float32 ``[D]``; None: not decoded
+    thumbnails: np.ndarray | None = None  # uint8 ``[6, 64, 64, 3]``, evenly spread; None: not wanted
 
 
 def inspect_clip(entry: Entry, folder_fps: float, whole: bool, thumbnails: bool) -> InspectedClip:
@@ -58,11 +46,9 @@ def inspect_clip(entry: Entry, folder_fps: float, whole: bool, thumbnails: bool)
     Raises:
         ClipError: it cannot be read.
     """
-    reading = Reading(SIDE, folder_fps=folder_fps)
-    header = reading.header(entry.path)
-    if (count := reading.frames(entry, header)) < 1:
-        raise ClipError(entry.path, header.nothing_at(entry.start, entry.end))
-    still, sample = None, None
+    reading = Reading(_SIDE, folder_fps=folder_fps)
+    header, numbers = reading.measure(entry)
+    count, still, sample = sum(map(len, numbers)), None, None
     if whole or thumbnails:
         end = math.inf if entry.end is None else entry.end
         _, frames = reading.open(entry.path, entry.start, end if whole else min(entry.start + _SHOWN_SECONDS, end))
@@ -106,8 +92,8 @@ def differs(frames: np.ndarray, other: np.ndarray) -> bool:
 
 
 def make_thumbnails(frames: np.ndarray) -> np.ndarray:
-    """Evenly spread frames of a clip, uint8 ``[T, H, W, 3]``, whole in a square: ``[THUMBNAILS, SIDE, SIDE, 3]``."""
-    times = np.linspace(0, len(frames) - 1, THUMBNAILS).round().astype(int)
+    """Evenly spread frames of a clip, uint8 ``[T, H, W, 3]``, whole in a square: uint8 ``[6, 64, 64, 3]``."""
+    times = np.linspace(0, len(frames) - 1, _THUMBNAILS).round().astype(int)
     images = [Image.fromarray(np.ascontiguousarray(frames[time])) for time in times]
     method = Image.Resampling.BICUBIC
-    return np.stack([np.asarray(ImageOps.pad(image, (SIDE, SIDE), method, BACKGROUND)) for image in images])
+    return np.stack([np.asarray(ImageOps.pad(image, (_SIDE, _SIDE), method, BACKGROUND)) for image in images])

@@ -10,17 +10,11 @@ from functools import partial
 from dvdgan.data.inspect.clip import InspectedClip
 from dvdgan.data.layouts.listing import TEST, TRAIN
 from dvdgan.data.layouts.splits import leaks
-from dvdgan.wording import some_of
+from dvdgan.wording import counted, some_of
 
-FEW = 10
-"""A class with fewer clips to train on is named."""
-
-UNEVEN = 10
-"""Classes are said to be uneven from here on: the largest has more than this many times the clips of the smallest."""
-
-WINDOWS = (12, 16, 24, 48)
-"""Frames: lengths of windows that are in use. The paper's are 12 and 48, and 16 on UCF-101."""
-
+_FEW = 10  # a class with fewer clips to train on is named
+_UNEVEN = 10  # classes are uneven where the largest has more than this many times the clips of the smallest
+_WINDOWS = (12, 16, 24, 48)  # frames: lengths of windows that are in use. The paper's are 12 and 48, and 16 on UCF-101
 _ALIKE = 1.05  # times: frame rates and aspect ratios that differ less are taken for the same
 _NAMED = 3  # examples in a hint
 _listed = partial(some_of, most=_NAMED)
@@ -28,17 +22,11 @@ _listed = partial(some_of, most=_NAMED)
 
 @dataclass(frozen=True)
 class Hint:
-    """Something to know.
+    """Something to know."""
 
-    Attributes:
-        kind: a fixed name for it, such as ``few-clips``.
-        text: one paragraph.
-        about: the clips, classes or groups that it is about, all of them.
-    """
-
-    kind: str
-    text: str
-    about: list[str]
+    kind: str  # a fixed name for it, such as ``few-clips``
+    text: str  # one paragraph
+    about: list[str]  # the clips, classes or groups that it is about, all of them
 
 
 def near_copies_across(clips: Sequence[InspectedClip], near: Iterable[list[int]]) -> list[list[int]]:
@@ -83,9 +71,9 @@ def _across_splits(clips: Sequence[InspectedClip], near: Sequence[list[int]]) ->
             first = {clips[index].entry.split: clips[index].entry.source for index in reversed(group)}
             examples.append(f"{first[TRAIN]} (train) and {first[TEST]} (test)")
         text = (
-            f"Near copies across the split: {_groups(len(groups))}, such as {'; '.join(examples)}. What is learnt by "
-            "heart then looks like skill in every score. Keep near copies on one side, by groups (data.group, or a "
-            "list's column group) or by the source's split."
+            f"Near copies across the split: {counted(len(groups), 'group')}, such as {'; '.join(examples)}. What is "
+            "learnt by heart then looks like skill in every score. Keep near copies on one side, by groups "
+            "(data.group, or a list's column group) or by the source's split."
         )
         yield Hint("near-copies-across-splits", text, _sources(clips, groups))
 
@@ -101,8 +89,8 @@ def _across_classes(
             other = next(clips[index] for index in group if clips[index].entry.label != first.entry.label)
             examples.append(f"{first.entry.source} and {other.entry.source}")
         text = (
-            f"Near copies across classes: {_groups(len(groups))}, such as {'; '.join(examples)}. A label is wrong, or "
-            "these classes hardly differ."
+            f"Near copies across classes: {counted(len(groups), 'group')}, such as {'; '.join(examples)}. A label is "
+            "wrong, or these classes hardly differ."
         )
         yield Hint("near-copies-across-classes", text, _sources(clips, groups))
 
@@ -111,14 +99,14 @@ def _leaking_groups(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
     named = [clip for clip in clips if clip.entry.group]
     if torn := leaks([clip.entry.group for clip in named], [clip.entry.split for clip in named]):
         text = (
-            f"Groups across the split: {_groups(len(torn))} with clips on both sides ({_listed(torn)}). Near copies "
-            "of what was trained on make every score look better than it is. Mend the source's split."
+            f"Groups across the split: {counted(len(torn), 'group')} with clips on both sides ({_listed(torn)}). Near "
+            "copies of what was trained on make every score look better than it is. Mend the source's split."
         )
         yield Hint("groups-across-splits", text, torn)
 
 
 def _class_sizes(training: Sequence[InspectedClip], classes: Sequence[str]) -> Iterator[Hint]:
-    if not classes and len(training) < FEW:
+    if not classes and len(training) < _FEW:
         yield Hint("few-clips", f"Few clips: {len(training)} to train on. They are learnt by heart. Add clips.", [])
     counts = Counter(clip.entry.label for clip in training)
     sizes = sorted((counts[label], name) for label, name in enumerate(classes))
@@ -126,14 +114,14 @@ def _class_sizes(training: Sequence[InspectedClip], classes: Sequence[str]) -> I
         text = f"Classes without a clip to train on: {len(none)} of {len(classes)} ({_listed(none)})."
         yield Hint("empty-classes", text, none)
     sizes = [(count, name) for count, name in sizes if count]
-    if few := [(count, name) for count, name in sizes if count < FEW]:
+    if few := [(count, name) for count, name in sizes if count < _FEW]:
         named = [f"{name} with {count}" for count, name in few]
         text = (
-            f"Classes with fewer than {FEW} clips to train on: {len(few)} of {len(classes)} ({_listed(named)}). They "
+            f"Classes with fewer than {_FEW} clips to train on: {len(few)} of {len(classes)} ({_listed(named)}). They "
             "are learnt by heart. Add clips, or leave these classes out."
         )
         yield Hint("few-clips", text, [name for _, name in few])
-    if sizes and sizes[-1][0] > UNEVEN * sizes[0][0]:
+    if sizes and sizes[-1][0] > _UNEVEN * sizes[0][0]:
         (least, smallest), (most, largest) = sizes[0], sizes[-1]
         text = (
             f"Uneven classes: {most:,} clips of {largest} to train on, {least:,} of {smallest}. "
@@ -148,9 +136,9 @@ def _copies(clips: Sequence[InspectedClip], near: Sequence[list[int]]) -> Iterat
     if groups := [group for group in parts if len(group) > 1]:
         examples = [f"{clips[group[0]].entry.source} and {clips[group[1]].entry.source}" for group in groups[:_NAMED]]
         text = (
-            f"Near copies: {sum(map(len, groups)):,} of {_clips(training)} to train on, in {_groups(len(groups))}, "
-            f"such as {'; '.join(examples)}. They add no variety, and draw training to what they show. Leave copies "
-            "out unless they are meant."
+            f"Near copies: {sum(map(len, groups)):,} of {counted(training, 'clip')} to train on, in "
+            f"{counted(len(groups), 'group')}, such as {'; '.join(examples)}. They add no variety, and draw "
+            "training to what they show. Leave copies out unless they are meant."
         )
         yield Hint("near-copies", text, _sources(clips, groups))
 
@@ -172,13 +160,13 @@ def _not_moving(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
 
 def _short(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
     moving = [clip for clip in clips if clip.header.frames > 1]
-    counts = [(frames, sum(clip.header.frames < frames for clip in moving)) for frames in WINDOWS]
+    counts = [(frames, sum(clip.header.frames < frames for clip in moving)) for frames in _WINDOWS]
     if named := [f"{frames} frames in {count:,}" for frames, count in counts if count]:
         text = (
-            f"Short clips: fewer than {', '.join(named)} of {_clips(len(clips))}. A run needs "
+            f"Short clips: fewer than {', '.join(named)} of {counted(len(clips), 'clip')}. A run needs "
             "(network.frames - 1) x data.stride + 1 frames of each; data.short says what becomes of clips with fewer."
         )
-        yield Hint("short-clips", text, [clip.entry.source for clip in moving if clip.header.frames < WINDOWS[-1]])
+        yield Hint("short-clips", text, [clip.entry.source for clip in moving if clip.header.frames < _WINDOWS[-1]])
 
 
 def _rates(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
@@ -188,7 +176,7 @@ def _rates(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
         usual, count = Counter(map(rate_name, rates)).most_common(1)[0]
         text = (
             f"Mixed frame rates: {rate_name(rates[0])} to {rate_name(rates[-1])} fps ({usual} in {count:,} of "
-            f"{_clips(len(moving))}). The same movement is fast in one clip and slow in another. Set "
+            f"{counted(len(moving), 'clip')}). The same movement is fast in one clip and slow in another. Set "
             f"data.target_fps={usual}, or what suits."
         )
         about = [clip.entry.source for clip in moving if not 1 / _ALIKE <= clip.header.fps / float(usual) <= _ALIKE]
@@ -257,13 +245,5 @@ def _sources(clips: Sequence[InspectedClip], groups: Iterable[list[int]]) -> lis
     return [clips[index].entry.source for group in groups for index in group]
 
 
-def _clips(number: int) -> str:
-    return f"{number:,} clip{'' if number == 1 else 's'}"
-
-
-def _groups(number: int) -> str:
-    return f"{number:,} group{'' if number == 1 else 's'}"
-
-
 def _of(some: Sequence[object], clips: Sequence[InspectedClip]) -> str:
-    return f"{len(some):,} of {_clips(len(clips))}"
+    return f"{len(some):,} of {counted(len(clips), 'clip')}"

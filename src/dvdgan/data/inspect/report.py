@@ -19,6 +19,7 @@ from dvdgan.data.errors import DataError
 from dvdgan.data.inspect.inspection import SHOWN_CLASSES, Inspection
 from dvdgan.data.inspect.summary import Spread, Summary
 from dvdgan.data.write.sheets import clip_sheet
+from dvdgan.wording import counted
 
 _WIDTH = 80  # cells of a line
 _SHOWN_PROBLEMS = 20
@@ -88,9 +89,9 @@ def _totals(inspection: Inspection) -> list[str]:
     total, classes = inspection.total, len(inspection.classes)
     kinds = {"store": "packed store", "flat": "clips without classes", "list": "list", "frames": "folders of frames"}
     layout = kinds.get(inspection.layout, inspection.layout)
-    title = [layout, f"{classes:,} class{'' if classes == 1 else 'es'}" if classes else "no classes"]
+    title = [layout, counted(classes, "class") if classes else "no classes"]
     lines = [_plain(inspection.path), ", ".join(dict.fromkeys(title))]
-    clips = f"{total.clips:,} clip{'' if total.clips == 1 else 's'}"
+    clips = counted(total.clips, "clip")
     if total.train or total.test:
         rest = total.clips - total.train - total.test
         clips += f": {total.train:,} train, {total.test:,} test" + (f", {rest:,} neither" if rest else "")
@@ -142,7 +143,7 @@ def _table(inspection: Inspection) -> list[str]:
     if more:
         least, most = more[-1].clips, more[0].clips
         each = f"{most:,} clips each" if least == most else f"{least:,} to {most:,} clips"
-        lines.append(f"and {len(more):,} more class{'' if len(more) == 1 else 'es'}, of {each}")
+        lines.append(f"and {counted(len(more), 'more class')}, of {each}")
     return lines
 
 

@@ -25,41 +25,17 @@ from dvdgan.data.layouts.tables import LIST_SUFFIXES, column_names
 from dvdgan.data.layouts.trees import read_tree
 
 _FOLDERS_ONLY = ("folders", "flat", "frames", "ucf101")
-OWN_LISTS = tuple(f"clips{suffix}" for suffix in LIST_SUFFIXES if suffix != ".txt")
-"""Names of the list that may lie in the folder of the clips."""
+_OWN_LISTS = tuple(f"clips{suffix}" for suffix in LIST_SUFFIXES if suffix != ".txt")  # in the clips' folder
 
 
 def read_layout(config: DataConfig, pictures: bool = False) -> Listing:
     """Find the clips that `config.source` names, by names alone: no clip is opened.
 
-    The layouts (`config.layout`):
-
-    - ``folders``: one folder per class, with clips at any depth in it, files or folders of frames. Stills that lie
-      directly in a class folder are clips of one frame each.
-    - ``flat``: clips without classes, at any depth.
-    - ``frames``: each folder of two or more stills whose names end in numbers is a clip. CLASS/clip/0001.png gives
-      classes; clip/0001.png does not, nor do BAIR's folders traj_0_to_255.
-    - ``list``: a CSV (comma, semicolon or tab), a JSON array of objects, or JSON lines, with the columns path and, as
-      you like, label, start, end, split and group; see `dvdgan.data.layouts.lists.read_list`. A text file of paths, or
-      of paths and labels, needs no header.
-    - ``ucf101``: class folders, and the folder ucfTrainTestlist with the three official splits.
-    - ``kinetics``: CSVs with label, youtube_id, time_start, time_end and split, and files with the usual names; see
-      `dvdgan.data.layouts.published.read_kinetics`.
-    - ``something-something``: its JSON lists, and files named by their ids; see
-      `dvdgan.data.layouts.published.read_something`.
-    - ``auto``: the list, if `config.list_file` or the source is one, or if there is a clips.csv or clips.jsonl in the
-      source; UCF-101, Kinetics or Something-Something, if their lists are in it, or UCF-101's beside it and clips of it
-      in it; else one of the first three.
-
-    In ``folders``, ``flat`` and ``auto``, stills are frames of a clip if their names differ in one number, wherever it
-    stands, and the numbers follow each other. A folder may hold several such sequences, optical flow and previews,
-    which are left out, and a few other files. In ``auto``, stills right in a class folder are frames only if that is so
-    in all class folders: pictures that are numbered without gaps look the same, and need ``folders``.
-
-    In the first three, folders train and test (or val, validation, also sky_train or train_videos) beside each other
-    are parts of a split, not classes, on whatever level they lie. Validation is the test part where there is no other.
-    The class is the first folder that not all clips share. Folders of source videos (none of them in two parts, or
-    named as YouTube's) are no classes: their clips are groups. Each such decision is among the listing's notes.
+    `config.layout` names the reader: `read_tree` reads ``folders``, ``flat`` and ``frames``, and `read_list`,
+    `read_ucf101`, `read_kinetics` and `read_something` what they are called after. ``auto`` is the list, if
+    `config.list_file` or the source is one, or if there is a clips.csv or clips.jsonl in the source; UCF-101, Kinetics
+    or Something-Something, if their lists are in it, or UCF-101's beside it and clips of it in it; else one of the
+    first three.
 
     Args:
         config: the source, and how it is laid out.
@@ -74,11 +50,8 @@ def read_layout(config: DataConfig, pictures: bool = False) -> Listing:
     """
     if config.source is None or config.source == PHENOMENA:
         raise DataError("name a folder of clips, or a list of them")
-    layout, root, lists = (
-        config.layout,
-        Path(config.source),
-        None if config.list_file is None else Path(config.list_file),
-    )
+    layout, root = config.layout, Path(config.source)
+    lists = None if config.list_file is None else Path(config.list_file)
     if lists is not None and not lists.exists():
         raise DataError(f"{lists}: no such file; mend data.list_file")
     if not root.exists():
@@ -134,7 +107,7 @@ def _kind_of(lists: Path) -> LayoutName:
 def _read(root: Path, layout: LayoutName, lists: Path | None, config: DataConfig, pictures: bool) -> Listing:
     if layout == "list":
         if (file := lists or _own_list(root)) is None:
-            raise DataError(f"{root}: has no {' or '.join(OWN_LISTS)}; name the list by data.list_file")
+            raise DataError(f"{root}: has no {' or '.join(_OWN_LISTS)}; name the list by data.list_file")
         return read_list(root, file)
     if layout == "ucf101":
         if (folder := ucf101_lists(lists or root, beside=lists is None)) is None:
@@ -154,7 +127,7 @@ def _read(root: Path, layout: LayoutName, lists: Path | None, config: DataConfig
 
 def _own_list(root: Path) -> Path | None:
     """The list that lies in the root, if any."""
-    return next((root / name for name in OWN_LISTS if (root / name).is_file()), None)
+    return next((root / name for name in _OWN_LISTS if (root / name).is_file()), None)
 
 
 def _nothing(listing: Listing, layout: str) -> str:

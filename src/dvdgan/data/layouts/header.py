@@ -33,13 +33,7 @@ def twice(names: Sequence[str], used: Iterable[str]) -> str:
 
 
 def lacks(names: Sequence[str], needed: Sequence[str], mend: str = "") -> str:
-    """What is wrong with a header that lacks columns; empty if it has all.
-
-    Args:
-        names: of its columns; empty for one without a name.
-        needed: those that it must have.
-        mend: what to do; by default it is looked for.
-    """
+    """What is wrong with a header that lacks columns, and the mend, unless that is given; empty if it has all."""
     missing = [name for name in needed if name not in names]
     if not missing:
         return ""

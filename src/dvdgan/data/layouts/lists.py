@@ -15,7 +15,8 @@ from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.header import unused
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, with_times
 from dvdgan.data.layouts.splits import settle_validation, side
-from dvdgan.data.layouts.tables import Row, RowError, quoted, read_table, shortened
+from dvdgan.data.layouts.tables import Row, RowError, quoted, read_table
+from dvdgan.documents import shortened
 
 _TIME = re.compile(r"(?:(?:([0-9]+):)?([0-9]+):)?([0-9]+(?:[.,][0-9]*)?)")
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from dvdgan.data.layouts.listing import TEST, TRAIN
 from dvdgan.data.layouts.splits import VALIDATION, side
+from dvdgan.data.layouts.walk import Parts
 from dvdgan.wording import some_of
-
-Path = tuple[str, ...]
-"""A path below the root, as its names."""
 
 _WITH_SIDE = re.compile(r"(.*?)(?<![A-Za-z])(train|training|test|testing|val|valid|validation)(?![A-Za-z])(.*)", re.I)
 _VIDEO_ID = re.compile(r"(?=.*[0-9_-])(?=.*[A-Za-z])[A-Za-z0-9_-]{11}")  # of YouTube
@@ -20,52 +18,43 @@ _VIDEO_ID = re.compile(r"(?=.*[0-9_-])(?=.*[A-Za-z])[A-Za-z0-9_-]{11}")  # of Yo
 
 @dataclass(frozen=True)
 class Levels:
-    """What the folders of a source stand for.
+    """What the folders of a source stand for."""
 
-    Attributes:
-        depth: which folder names the class, 0 being the first below the root, a part not counted.
-        at: which folder is a part of a split, likewise, itself counted; None if none is.
-        sides: the parts by the names of their folders.
-        common: the folders before that of the class, which are the same for all clips.
-        given: whether the depth was asked for.
-        twice: whether each part holds a folder of its own name, as some archives do: train/train, test/test.
-    """
+    depth: int = 0  # which folder names the class, 0 being the first below the root, a part not counted
+    at: int | None = None  # which folder is a part of a split, likewise, itself counted; None if none is
+    sides: Mapping[str, str] = field(default_factory=dict)  # the parts by the names of their folders
+    common: Parts = ()  # the folders before that of the class, which are the same for all clips
+    given: bool = False  # whether the depth was asked for
+    twice: bool = False  # whether each part holds a folder of its own name, as some archives do: train/train, test/test
 
-    depth: int = 0
-    at: int | None = None
-    sides: Mapping[str, str] = field(default_factory=dict)
-    common: Path = ()
-    given: bool = False
-    twice: bool = False
-
-    def _has_part(self, path: Path) -> bool:
+    def _has_part(self, path: Parts) -> bool:
         return self.at is not None and len(path) > self.at and path[self.at] in self.sides
 
-    def is_part(self, folder: Path) -> bool:
+    def is_part(self, folder: Parts) -> bool:
         """Whether a folder is a part."""
         return self._has_part(folder) and self.at == len(folder) - 1
 
-    def inner(self, path: Path) -> Path:
+    def inner(self, path: Parts) -> Parts:
         """A path without the part."""
         if self.at is None or not self._has_part(path):
             return path
         return path[: self.at] + path[self.at + 1 + self.twice :]
 
-    def class_folder(self, path: Path) -> Path:
+    def class_folder(self, path: Parts) -> Parts:
         """The path of the folder that names the class."""
         above = self.at is not None and self.at <= self.depth and self._has_part(path)
         return path[: self.depth + 1 + above * (1 + self.twice)]
 
-    def class_of(self, clip: Path) -> str:
+    def class_of(self, clip: Parts) -> str:
         """The name of a clip's class; empty where it lies in no folder that could name one."""
         inner = self.inner(clip)
         return inner[self.depth] if len(inner) > self.depth + 1 else ""
 
-    def side_of(self, clip: Path) -> str:
+    def side_of(self, clip: Parts) -> str:
         """The part that a clip is in; empty without parts."""
         return self.sides[clip[self.at]] if self.at is not None and self._has_part(clip) else ""
 
-    def belongs_nowhere(self, clip: Path) -> bool:
+    def belongs_nowhere(self, clip: Parts) -> bool:
         """Whether there are parts, and a clip is in none."""
         return self.at is not None and not self._has_part(clip[:-1])
 
@@ -73,7 +62,7 @@ class Levels:
         """Why such a clip cannot be used."""
         return f"lies beside the folders {' and '.join(sorted(self.sides))}, so it belongs to no part"
 
-    def empty_classes(self, folders: Iterable[Path], clips: Iterable[Path]) -> list[Path]:
+    def empty_classes(self, folders: Iterable[Parts], clips: Iterable[Parts]) -> list[Parts]:
         """Folders that stand where classes do and hold no clip."""
         holding = {self.class_folder(clip) for clip in clips}
         there = [
@@ -86,7 +75,7 @@ class Levels:
         ]
         return [folder for folder in there if folder not in holding]
 
-    def source_videos(self, clips: Sequence[Path]) -> dict[Path, str] | None:
+    def source_videos(self, clips: Sequence[Parts]) -> dict[Parts, str] | None:
         """For each clip, the folder of the video that it was cut from; None where the folders are classes.
 
         They are videos if there are parts and none of them is in two, as no class is trained on then; or if all have
@@ -103,7 +92,7 @@ class Levels:
             return None
         return {clip: "/".join(self.class_folder(clip)) for clip in clips}
 
-    def notes(self, classes: Sequence[str], videos: Mapping[Path, str] | None) -> list[str]:
+    def notes(self, classes: Sequence[str], videos: Mapping[Parts, str] | None) -> list[str]:
         """A line for each decision, which names what changes it."""
         lines = []
         if self.at is not None:
@@ -124,7 +113,7 @@ class Levels:
         return lines
 
 
-def find_levels(folders: Sequence[Path], clips: Sequence[Path], parts: bool, class_depth: int | None) -> Levels:
+def find_levels(folders: Sequence[Parts], clips: Sequence[Parts], parts: bool, class_depth: int | None) -> Levels:
     """Find out what the folders stand for.
 
     Folders are parts if those of one level, the first such one, are for training and for testing by their names, or all

@@ -46,15 +46,12 @@ def read_ucf101(root: Path, lists: Path, fold: int) -> Listing:
 
     A clip is known by its name (v_ApplyEyeMakeup_g08_c01), wherever below the root it lies and whatever its suffix now
     is; it may be a folder of frames. Labels are in the order of classInd.txt, without classes of which no clip is
-    there. A group (ApplyEyeMakeup_g08) is what was cut from one video.
+    there. A group (ApplyEyeMakeup_g08) is what was cut from one video. The listing may have no entries.
 
     Args:
-        root: the folder.
+        root: the folder of the clips.
         lists: the folder of trainlist0N.txt, testlist0N.txt and classInd.txt.
         fold: the N, 1 to 3.
-
-    Returns:
-        The listing. It may have no entries.
 
     Raises:
         DataError: one of the lists is missing.
@@ -154,15 +151,10 @@ def read_something(root: Path, lists: list[Path]) -> Listing:
 
     A clip is ID.webm, or with any other suffix, or a folder of frames, anywhere below the root. The class is the
     template, without its brackets; the part is in the name of the list. Validation is the test part, as the labels of
-    the test part were not published.
-
-    Args:
-        root: the folder.
-        lists: JSON files with id and template.
+    the test part were not published. What is missing is counted in one problem, as are files that no list names.
 
     Returns:
-        The listing, with the classes that have clips, sorted. What is missing is counted in one problem, as are files
-        that no list names. It may have no entries.
+        The listing, with the classes that have clips, sorted. It may have no entries.
 
     Raises:
         DataError: a list cannot be read.
@@ -211,15 +203,11 @@ def read_kinetics(root: Path, lists: list[Path]) -> Listing:
     folder of replacements comes first. A whole video, YOUTUBEID, is cut at the listed times. The part is the list's
     column split or, without it, in the name of the file (train.csv). Rows without a label (test parts whose labels were
     not published) are left out. Validation is the test part if no labelled test clip is there, and else left out. A
-    group is one video.
-
-    Args:
-        root: the folder.
-        lists: CSV files with the columns youtube_id, time_start, time_end and label.
+    group is one video. What is missing is counted in one problem, as are rows without a label and files that no list
+    names.
 
     Returns:
-        The listing, with the classes that have clips, sorted. What is missing is counted in one problem, as are rows
-        without a label and files that no list names. It may have no entries.
+        The listing, with the classes that have clips, sorted. It may have no entries.
 
     Raises:
         DataError: a list cannot be read, or lacks a column.

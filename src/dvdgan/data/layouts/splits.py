@@ -95,12 +95,8 @@ def divide(
 ) -> tuple[list[str], list[str]]:
     """The group of each clip, by `config.group`, its own or its source, and its part of the split.
 
-    Args:
-        config: how clips are grouped, and what share of them is held out.
-        sources: as in `dvdgan.data.layouts.listing.Entry`, like the next three.
-        labels: each clip's class.
-        groups: each clip's own group; empty is none.
-        splits: ``train``, ``test`` or empty; stays as it is where `config.test_fraction` is 0.
+    What is known of each clip is as in `dvdgan.data.layouts.listing.Entry`. Its part stays as it is where
+    `config.test_fraction` is 0.
 
     Raises:
         DataError: see `group_keys`.

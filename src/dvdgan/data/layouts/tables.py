@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +34,8 @@ class RowError(ValueError):
 class Row:
     """A row of a list."""
 
-    place: str
-    """File and line: ``clips.csv:12``."""
-    values: dict[str, str]
-    """By the column's name in lower case; stripped; empty where the row has none."""
+    place: str  # file and line: ``clips.csv:12``
+    values: dict[str, str]  # by the column's name in lower case; stripped; empty where the row has none
 
     def __getitem__(self, column: str) -> str:
         """The value of a column, empty if there is none."""
@@ -47,19 +44,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What a list holds.
+    """What a list holds."""
 
-    Attributes:
-        rows: those that can be read.
-        problems: those that cannot.
-        columns: the names of all columns, in lower case and in order; empty for one without a name.
-        note: a line on how it was read, if it was not plain; else empty.
-    """
-
-    rows: list[Row]
-    problems: list[Problem]
-    columns: list[str]
-    note: str = ""
+    rows: list[Row]  # those that can be read
+    problems: list[Problem]  # those that cannot
+    columns: list[str]  # the names of all columns, in lower case and in order; empty for one without a name
+    note: str = ""  # a line on how it was read, if it was not plain; else empty
 
 
 def quoted(text: str) -> str:
@@ -198,9 +188,10 @@ def _without_header(
 
 
 def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
-    for place, load in _json_values(path, text):
+    for place, values in _json_values(path, text):
         try:
-            values = load()
+            if isinstance(values, DocumentError):
+                raise RowError(f"is {values.reason}")
             if not isinstance(values, dict):
                 raise RowError('is no object such as {"path": "a.mp4"}')
             cells = {column_name(name): _cell(name, value) for name, value in values.items()}
@@ -209,15 +200,13 @@ def _json_rows(path: Path, text: str, problems: list[Problem]) -> Iterator[Row]:
             yield Row(place, cells)
         except RowError as error:
             problems.append(Problem(place, f"{place}: {error}"))
-        except DocumentError as error:
-            problems.append(Problem(place, f"{place}: is {error.reason}"))
 
 
-def _json_values(path: Path, text: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """The values in a JSON array, alone or in an object, or in JSON lines, each with its place."""
+def _json_values(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """The values of a JSON array, alone or in an object, or of JSON lines, each or its error with its place."""
     first, _, rest = text.strip().partition("\n")
     whole = None
-    if not rest or not _is_json(first):
+    if not rest or isinstance(_value(first), DocumentError):
         try:
             whole = parse_json(text, path.name)
         except DocumentError as error:
@@ -228,23 +217,19 @@ def _json_values(path: Path, text: str) -> Iterator[tuple[str, Callable[[], Any]
         whole = lists[0]
     if isinstance(whole, list):
         for number, value in enumerate(whole, 1):
-            yield f"{path.name}: item {number}", partial(_same, value)
+            yield f"{path.name}: item {number}", value
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield f"{path.name}:{number}", partial(parse_json, line, "the line")
+            yield f"{path.name}:{number}", _value(line)
 
 
-def _is_json(text: str) -> bool:
+def _value(line: str) -> Any:
+    """What a line of JSON holds, or the DocumentError that it raises."""
     try:
-        parse_json(text, "")
-    except DocumentError:
-        return False
-    return True
-
-
-def _same(value: Any) -> Any:
-    return value
+        return parse_json(line, "the line")
+    except DocumentError as error:
+        return error
 
 
 def _cell(name: str, value: Any) -> str:

@@ -58,7 +58,7 @@ def clips_in(
     thumbnails: list[str] = []
     for folder in folders:
         place, source = root.joinpath(*folder.parts), "/".join(folder.parts)
-        found = frames(folder) if folder.files else FolderOfFrames([], [])
+        found = frames(folder) if folder.files else FolderOfFrames()
         if not found.clips or _is_animated(place / found.clips[0].names[0]):
             for name in folder.files:
                 if videos and suffix_of(name) in _ONLY_STILL:
@@ -75,12 +75,15 @@ def clips_in(
     if thumbnails:
         notes.append(f"left out {len(thumbnails):,} stills beside videos, as thumbnails: {some_of(thumbnails, 3)}")
     if aside:
-        named = [f"{name} (in {count:,} folders)" if count > 1 else name for name, count in aside.most_common()]
-        notes.append(
-            f"left out beside the frames that are read: {some_of(named, 6)}; to read them instead, name them in a list "
-            "(data.list_file)"
-        )
+        notes.append(_left_out("the frames that are read", aside))
     return sorted(entries, key=lambda entry: natural(entry.source)), notes
+
+
+def _left_out(beside: str, counts: Counter[str]) -> str:
+    """A line on what is left out beside something, by how many folders it is in."""
+    named = [f"{name} (in {count:,} folders)" if count > 1 else name for name, count in counts.most_common()]
+    line = f"left out beside {beside}: {some_of(named, 6)}"
+    return f"{line}; to read them instead, name them in a list (data.list_file)"
 
 
 def parts_of(entry: Entry) -> Parts:
@@ -109,10 +112,20 @@ def _is_animated(path: Path) -> bool:
 def read_tree(root: Path, layout: str, config: DataConfig, pictures: bool) -> Listing:
     """The clips of class folders, of a flat folder, or of folders of frames.
 
+    - ``folders``: one folder per class, with clips at any depth in it, files or folders of frames. Stills that lie
+      directly in a class folder are clips of one frame each.
+    - ``flat``: clips without classes, at any depth.
+    - ``frames``: each folder of two or more stills whose names end in numbers is a clip. CLASS/clip/0001.png gives
+      classes; clip/0001.png does not, nor do BAIR's folders traj_0_to_255.
+    - ``auto``: one of these. Stills right in a class folder are frames only if that is so in all class folders:
+      pictures that are numbered without gaps look the same, and need ``folders``.
+
+    But in ``frames``, `find_sequences` says which stills are frames of a clip. `find_levels` says what folders stand
+    for: parts of a split, classes, or source videos, whose clips are groups.
+
     Args:
         root: the folder.
-        layout: ``folders``, ``flat``, ``frames``, or ``auto``, as `dvdgan.data.layouts.discovery.read_layout`
-        describes them.
+        layout: one of these four.
         config: whether folders named train and test are parts of a split, and which folder names the class.
         pictures: whether folders of frames are clips in no layout but ``frames``.
 
@@ -174,14 +187,11 @@ def _alike(classes: list[str]) -> list[str]:
 
 def _frames_of(folder: Folder, layout: str, pictures: bool) -> FolderOfFrames:
     """The sequences of a folder that may be frames; the root never is one clip."""
-    none = FolderOfFrames([], [])
-    if not folder.files or (layout != "frames" and pictures):
-        return none
+    if not folder.files or (layout == "frames" and not folder.parts) or (layout != "frames" and pictures):
+        return FolderOfFrames()
     found = frame_folder(folder)
     if layout != "frames":
-        return none if not folder.parts and len(found.clips) == 1 else found
-    if not folder.parts:
-        return none
+        return FolderOfFrames() if not folder.parts and len(found.clips) == 1 else found
     numbered = [
         name for name in folder.files if suffix_of(name) in STILL_SUFFIXES and re.search("[0-9]$", Path(name).stem)
     ]
@@ -221,11 +231,8 @@ def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) 
                 aside.add((*folder.parts, name))
     if not aside:
         return folders, []
-    counts = Counter(parts[-1] for parts in sorted(aside))
-    named = [name + (f" (in {count:,} folders)" if count > 1 else "") for name, count in counts.most_common()]
-    line = f"left out beside the folders of pictures: {some_of(named, 6)}; to read them instead, name them in a list"
     kept = [f for f in folders if not any(f.parts[:length] in aside for length in range(1, len(f.parts) + 1))]
-    return kept, [f"{line} (data.list_file)"]
+    return kept, [_left_out("the folders of pictures", Counter(parts[-1] for parts in sorted(aside)))]
 
 
 def _places(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> Iterator[Parts]:
@@ -246,17 +253,16 @@ def _settle_frames(
     Returns:
         A line where this could be otherwise.
     """
-    none = FolderOfFrames([], [])
     for folder in folders:
         if levels.is_part(folder.parts):
-            found[folder.parts] = none
+            found[folder.parts] = FolderOfFrames()
     if layout == "frames":
         return []
     inside = [folder.parts for folder in folders if folder.files and len(levels.inner(folder.parts)) > levels.depth]
     holding = {levels.class_folder(parts) for parts in inside}
     right = {parts for parts in holding if found[parts].clips}
     if layout == "folders" or not holding <= right:
-        found.update(dict.fromkeys(right, none))
+        found.update(dict.fromkeys(right, FolderOfFrames()))
         return []
     if any(len(found[parts].clips) > 1 for parts in right):  # then these folders are classes
         found.update({parts: replace(found[parts], apart=True) for parts in right})

@@ -38,17 +38,11 @@ class Folder:
 
 @dataclass(frozen=True)
 class Walk:
-    """What lies in a source.
+    """What lies in a source."""
 
-    Attributes:
-        folders: all of them, the root first.
-        problems: what cannot be read.
-        others: files that are no clips, by what they are.
-    """
-
-    folders: list[Folder]
-    problems: list[Problem]
-    others: Mapping[str, list[str]]
+    folders: list[Folder]  # all of them, the root first
+    problems: list[Problem]  # what cannot be read
+    others: Mapping[str, list[str]]  # files that are no clips, by what they are
 
     def left_out(self) -> list[str]:
         """A line that counts and names the files that are no clips; nothing if there are none."""
@@ -87,10 +81,10 @@ def walk(root: Path) -> Walk:
                 others[what].append("/".join((*parts, name)))
             else:
                 files.append(name)
-        wrong = [
-            (name, kind) for name, kind in inside if kind not in ("", "folder") and suffix_of(name) in ("", *SUFFIXES)
-        ]
-        problems += [Problem(_printable("/".join((*parts, name))), kind) for name, kind in wrong]
+        for name, kind in inside:
+            if kind not in ("", "folder") and suffix_of(name) in ("", *SUFFIXES):
+                source = os.fsencode("/".join((*parts, name))).decode("utf-8", "backslashreplace")
+                problems.append(Problem(source, kind))
         folders.append(Folder(parts, tuple(files), subfolders))
         todo += [((*parts, name), above | {place}) for name in reversed(subfolders)]
     return Walk(folders, problems, others)
@@ -123,10 +117,6 @@ def _kind(entry: os.DirEntry[str]) -> str:
     except OSError:  # a link to itself
         return "a broken link"
     return "a broken link" if entry.is_symlink() else "is not a file"
-
-
-def _printable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def suffix_of(name: str) -> str:

@@ -6,8 +6,8 @@ A store is a directory of two files::
     index.json   format and version, size, classes, what the clips are, the length of all frames, what was skipped, and
                  "clips": a list for each field of `Clip`, with an item for each clip in the order of their frames
 
-With tar shards (`dvdgan.data.store.shards`) it has these in place of frames.u8; the index has how many clips and bytes
-are in each ("shards"), and where in its shard each clip's frames begin ("clips": "offset").
+With tar shards (`dvdgan.data.store.frame_files`) it has these in place of frames.u8; the index has how many clips and
+bytes are in each ("shards"), and where in its shard each clip's frames begin ("clips": "offset").
 
 Frames keep their aspect ratio; their short side is the store's size, so that training can crop where it likes. A store
 is written to a hidden directory beside its place and renamed when it is whole.

@@ -43,7 +43,6 @@ class ClipStore:
     workers = 0
 
     def __init__(self, path: Path, index: dict[str, Any]) -> None:
-        """Use `ClipStore.open`."""
         clips = index["clips"]
         self.path = path
         self.size: int = index["size"]
@@ -97,7 +96,6 @@ class ClipStore:
         return cls(path, read_index(path))
 
     def __len__(self) -> int:
-        """How many clips there are."""
         return len(self.labels)
 
     @cached_property
@@ -150,7 +148,7 @@ class ClipStore:
         except StoreError as error:
             if self.shards is None:
                 raise
-            self.damaged[window.clip] = str(error).removeprefix(f"{self.path}: ")
+            self.damaged[window.clip] = error.reason
             _log.warning("%s; left out %s", error, self.sources[window.clip])
             return None
         return frames[:, window.top : window.top + self.size, window.left : window.left + self.size]

@@ -1,15 +1,37 @@
-"""What a store's writer writes frames into: one file, or tar shards that are filled one after another."""
+"""What a store's writer writes frames into: one file, or tar shards that are filled one after another.
+
+Any reader of WebDataset understands the shards: uncompressed tars of samples, each of three files that share a number,
+``00000012.npy`` and so on::
+
+    .npy     the frames, uint8 [T, H, W, 3 or 4]
+    .cls     the index of the class, as text; only where there are classes
+    .json    source, class (its name, or null), fps, split, group, sha256 of the frames
+
+A plain file in a tar is a range of its bytes, so the frames of a clip are read as from one large file.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
+from dvdgan.atomic import write_all
 from dvdgan.data.store.index import BEFORE_FRAMES, FRAMES, Clip, shard_name, shard_number
-from dvdgan.data.store.partial import sync, write_all
-from dvdgan.data.store.shards import END, after_frames, before_frames, sample_bytes
+from dvdgan.data.store.partial import sync
+
+SAMPLE_BYTES = 3 << 10
+"""About how many bytes of a sample are no frames."""
+
+_BLOCK = tarfile.BLOCKSIZE
+_NPY_HEADER = BEFORE_FRAMES - _BLOCK
+_END = bytes(2 * _BLOCK)  # of a tar
 
 
 class FrameFile:
@@ -27,7 +49,6 @@ class FrameFile:
     shard = -1
 
     def __init__(self, directory: Path) -> None:
-        """Open nothing yet."""
         self._directory, self._path, self._end = directory, directory / FRAMES, 0
 
     def has(self, clip: Clip) -> bool:
@@ -68,18 +89,11 @@ class FrameFile:
 
 
 class TarShards(FrameFile):
-    """Tar shards; see there.
-
-    Args:
-        directory: where they lie.
-        shards: how many there will be.
-        classes: names of the classes.
-    """
+    """So many tar shards, in the same directory. Clips name their class, of these."""
 
     def __init__(self, directory: Path, shards: int, classes: Sequence[str]) -> None:
-        """Open nothing yet."""
         super().__init__(directory)
-        self._shards, self._classes = [[0, len(END)] for _ in range(shards)], classes  # clips and bytes of each
+        self._shards, self._classes = [[0, len(_END)] for _ in range(shards)], classes  # clips and bytes of each
         self._offsets: list[int] = []
         self.turn(0)
 
@@ -91,7 +105,7 @@ class TarShards(FrameFile):
         """Take the next clip for written."""
         self._offsets.append(self._end + BEFORE_FRAMES)
         super().count(clip)
-        self._shards[self.shard] = [self._shards[self.shard][0] + 1, self._end + len(END)]
+        self._shards[self.shard] = [self._shards[self.shard][0] + 1, self._end + len(_END)]
 
     def begin(self) -> None:
         """Leave room for what stands before the frames, and depends on how many there are."""
@@ -101,13 +115,13 @@ class TarShards(FrameFile):
         """Write what stands before and behind the frames of a clip."""
         after = self.file.tell()
         self.file.seek(self._end)
-        write_all(self.file, before_frames(number, clip))
+        write_all(self.file, _before_frames(number, clip))
         self.file.seek(after)
-        write_all(self.file, after_frames(number, clip, self._classes))
+        write_all(self.file, _after_frames(number, clip, self._classes))
 
     def end_shard(self) -> None:
         """Bring a whole shard to the disk."""
-        write_all(self.file, END)
+        write_all(self.file, _END)
         sync(self.file)
         self.file.close()
 
@@ -116,11 +130,11 @@ class TarShards(FrameFile):
         self.end_shard()
         for shard, (clips, _) in enumerate(self._shards):
             if not clips:
-                (self._directory / shard_name(shard)).write_bytes(END)
+                (self._directory / shard_name(shard)).write_bytes(_END)
         return {"shards": self._shards, "clips": {"offset": self._offsets}}
 
     def _room(self, clip: Clip) -> int:
-        return sample_bytes(clip, self._classes)
+        return _sample_bytes(clip, self._classes)
 
 
 def remove_beyond(directory: Path, frames: FrameFile) -> None:
@@ -130,3 +144,41 @@ def remove_beyond(directory: Path, frames: FrameFile) -> None:
             os.unlink(directory / name)
     if frames.shard >= 0:
         os.truncate(directory / FRAMES, 0)
+
+
+def _sample_bytes(clip: Clip, classes: Sequence[str]) -> int:
+    """Length of a sample in its shard."""
+    npy = _BLOCK + _padded(_NPY_HEADER + clip.bytes)
+    return npy + (2 * _BLOCK if classes else 0) + _BLOCK + _padded(len(_description(clip, classes)))
+
+
+def _before_frames(number: int, clip: Clip) -> bytes:
+    """The `BEFORE_FRAMES` bytes of a sample that stand before its frames."""
+    npy, shape = io.BytesIO(), (clip.frames, clip.height, clip.width, clip.channels)
+    np.lib.format.write_array_header_1_0(npy, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return _header(f"{number:08d}.npy", _NPY_HEADER + clip.bytes) + npy.getvalue()
+
+
+def _after_frames(number: int, clip: Clip, classes: Sequence[str]) -> bytes:
+    """The bytes of a sample that stand behind its frames."""
+    files = {"cls": str(clip.label).encode()} if classes else {}
+    files["json"] = _description(clip, classes)
+    behind = bytes(-(_NPY_HEADER + clip.bytes) % _BLOCK)
+    for suffix, data in files.items():
+        behind += _header(f"{number:08d}.{suffix}", len(data)) + data.ljust(_padded(len(data)), b"\0")
+    return behind
+
+
+def _description(clip: Clip, classes: Sequence[str]) -> bytes:
+    known = {"source": clip.source, "class": classes[clip.label] if classes else None, "fps": clip.fps}
+    return json.dumps(known | {"split": clip.split, "group": clip.group, "sha256": clip.sha256}).encode()
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def _padded(size: int) -> int:
+    return size + -size % _BLOCK

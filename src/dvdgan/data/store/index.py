@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
-from dvdgan.data.errors import DataError
+from dvdgan.data.errors import PathError
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
 
 FORMAT = "dvdgan-store"
@@ -24,34 +24,23 @@ BEFORE_FRAMES = 640
 _SHARD = re.compile(r"clips-(\d{6})\.tar")
 
 
-class StoreError(DataError):
+class StoreError(PathError):
     """A packed store that cannot be used; the message is one line that names the path, the fault and the mend."""
-
-    def __init__(self, path: str | Path, reason: str) -> None:
-        """Say what is wrong with which store."""
-        super().__init__(f"{path}: {reason}")
 
 
 class Clip(NamedTuple):
     """What the index knows of a clip."""
 
-    label: int
-    """Index of its class; 0 without classes."""
-    source: str
-    """Where it comes from, for people."""
+    label: int  # index of its class; 0 without classes
+    source: str  # where it comes from, for people
     frames: int
-    height: int
-    """In pixels, like the width; the smaller one is the store's size."""
+    height: int  # in pixels, like the width; the smaller one is the store's size
     width: int
-    channels: int
-    """3 or 4."""
+    channels: int  # 3 or 4
     fps: float
-    split: str
-    """``train``, ``test`` or empty."""
-    group: str
-    """What its near copies share; empty is a group of its own."""
-    sha256: str
-    """Of its bytes, in hex."""
+    split: str  # ``train``, ``test`` or empty
+    group: str  # what its near copies share; empty is a group of its own
+    sha256: str  # of its bytes, in hex
 
     @property
     def bytes(self) -> int:

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from rich.filesize import decimal
 
+from dvdgan.atomic import write_all
 from dvdgan.data.decode.timing import Header
-from dvdgan.data.errors import ClipError, DataError
-from dvdgan.data.layouts.listing import Entry, Listing, Problem, with_times
+from dvdgan.data.errors import DataError
+from dvdgan.data.layouts.listing import Entry, Listing, Problem, none_usable, with_times
 from dvdgan.data.progress import with_progress
 from dvdgan.data.reading import Reading
 from dvdgan.data.store.clip_store import ClipStore
-from dvdgan.data.store.partial import write_all
-from dvdgan.data.store.shards import SAMPLE_BYTES
+from dvdgan.data.store.frame_files import SAMPLE_BYTES
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 
@@ -47,11 +47,7 @@ def parts(entry: Entry, header: Header, reading: Reading) -> list[Entry]:
     """The clips that are cut from an entry: itself, or, if it is too long, evenly spread parts that do not overlap.
 
     Parts are known by the entry's source with ``#t=START-END`` (seconds) behind it, and are near copies of each other.
-
-    Args:
-        entry: the clip.
-        header: of its file.
-        reading: says how long a clip may be, and how many parts are wanted at most.
+    `reading` says how long a clip may be, and how many parts are wanted at most.
     """
     begin, stop = max(entry.start, header.begins), header.begins + header.seconds
     stop = stop if entry.end is None else min(entry.end, stop)
@@ -88,8 +84,8 @@ def pack(
         listing: the clips.
         out: the store's directory; a store that is there is replaced once the new one is whole.
         reading: how frames are read.
-        about: what the clips are known by, as JSON values: everything that the store depends on, the files' sizes and
-            times included, since it decides whether an interrupted packing goes on or starts anew.
+        about: what the clips are known by, as JSON values: everything that the store depends on, what the files hold
+            included, since it decides whether an interrupted packing goes on or starts anew.
         workers: how many processes decode; None is one per core.
         limits: what the decoding of a clip may take.
         say: where lines for the user go: how large the store will be.
@@ -134,12 +130,7 @@ def pack(
 
 
 def decode_to_file(entry: Entry, reading: Reading, path: Path) -> tuple[float, tuple[int, ...]]:
-    """Decode a clip to a file of raw frames, one frame in memory at a time.
-
-    Args:
-        entry: the clip.
-        reading: how its frames are read.
-        path: the file, which is written over.
+    """Decode a clip to a file of raw frames, which is written over, one frame in memory at a time.
 
     Returns:
         The rate in frames per second, and the shape of all frames, ``(T, H, W, C)``.
@@ -149,20 +140,15 @@ def decode_to_file(entry: Entry, reading: Reading, path: Path) -> tuple[float, t
         ScratchError: the file cannot be written.
     """
     fps, frames = reading.open(entry.path, entry.start, entry.end)
-    length, shape = 0, None
+    length = 0
     with _writing():
         file = open(path, "wb", buffering=0)  # noqa: SIM115 (closed below)
     with file:
         for frame in frames:
-            if shape is not None and frame.shape != shape:
-                raise ClipError(entry.path, "the size of its frames changes on the way")
-            shape = frame.shape
             with _writing():
                 write_all(file, np.ascontiguousarray(frame).data.cast("B"))
             length += 1
-    if shape is None:
-        raise ClipError(entry.path, "no frames")
-    return fps, (length, *shape)
+    return fps, (length, *frame.shape)  # of which there is one at least, all of one shape: `open_clip`
 
 
 def _frames(file: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
@@ -196,7 +182,8 @@ def _plan(
             clips[part.source] = part
             if isinstance(part, Entry):
                 channels = 4 if header.alpha and reading.background is None else 3
-                size = reading.frames(part, header) * math.prod(reading.shape(header)) * channels
+                frames = sum(map(len, reading.numbers(part, header)))
+                size = frames * math.prod(reading.shape(header)) * channels
                 sizes.append(size + (SAMPLE_BYTES if writer.shards else 0))
     there = f"; {len(writer):,} are packed already" if len(writer) else ""
     if say is not None:
@@ -229,9 +216,6 @@ def _report(listing: Listing, writer: StoreWriter) -> None:
         writer.discard()
         if not writer.skipped:
             raise DataError(f"{listing.root}: no clips in it")
-        number, first = len(writer.skipped), writer.skipped[0]
-        raise DataError(
-            f"{listing.root}: none of its {number} clips can be used; the first, {first.source}: {first.reason}"
-        )
+        raise none_usable(listing.root, writer.skipped)
     if dropped := writer.drop_unused_classes():
         _log.warning("%s: left out classes without a clip that can be used: %s", listing.root, ", ".join(dropped))

@@ -97,7 +97,6 @@ class Hold:
     """
 
     def __init__(self, directory: Path) -> None:
-        """Make the directory and the file of frames, empty where there is none."""
         self._file: int | None = None
         while self._file is None:
             directory.mkdir(exist_ok=True)
@@ -189,7 +188,6 @@ class PackingLog:
     """
 
     def __init__(self, path: Path, header: Any) -> None:
-        """Read what is there."""
         self._path, self._header = path, header
         self.entries: list[Any] = []
         self._end = 0

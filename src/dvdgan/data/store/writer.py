@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from dvdgan.atomic import write_all
 from dvdgan.data.layouts.listing import Problem
 from dvdgan.data.store.entries import all_but_renamed, is_entry
 from dvdgan.data.store.frame_files import FrameFile, TarShards, remove_beyond
@@ -29,7 +29,6 @@ from dvdgan.data.store.partial import (
     remove_abandoned,
     remove_own,
     sync,
-    write_all,
 )
 
 
@@ -66,7 +65,6 @@ class StoreWriter:
         resume: bool = False,
         shards: int | None = None,
     ) -> None:
-        """Begin a store in a temporary directory beside its place, or go on with one."""
         self.path = Path(os.path.abspath(path))  # "." has no name to put a temporary directory beside
         self.size = size
         self.classes = list(classes)
@@ -122,7 +120,7 @@ class StoreWriter:
 
     def add(
         self, frames: Iterable[np.ndarray], label: int, source: str, fps: float, split: str = "", group: str = ""
-    ) -> int:
+    ) -> None:
         """Append one clip. If reading its frames fails, the store is as it was before.
 
         Args:
@@ -133,9 +131,6 @@ class StoreWriter:
             fps: frames per second.
             split: ``train``, ``test`` or empty.
             group: what the clip's near copies share; empty for a group of its own.
-
-        Returns:
-            The number of frames that were added.
 
         Raises:
             ValueError: frames of another shape, no frames, or no such label.
@@ -163,7 +158,6 @@ class StoreWriter:
             self._frames.undo()
             raise
         self._note("clip", entry)
-        return count
 
     def skip(self, source: str, reason: str) -> None:
         """Note a clip that could not be used; the index keeps the list."""
@@ -218,16 +212,12 @@ class StoreWriter:
         self._keep, self._over = False, True
 
     def __len__(self) -> int:
-        """How many clips were added."""
         return len(self._clips)
 
     def __enter__(self) -> StoreWriter:
-        """The writer itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Put the store in its place, or, after an exception, remove what was written unless it is to be resumed."""
         try:
             if kind is None and not self._over:

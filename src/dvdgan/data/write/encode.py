@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from itertools import count, pairwise
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
@@ -33,13 +33,14 @@ _BT709 = 1  # the code point of BT.709 in ITU-T H.273, for matrix, primaries and
 Write = Callable[[np.ndarray], None]
 
 
-def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
+def write_clip(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> Path:
     """Write a clip in the format that the suffix names: .mp4, .gif or .webp.
 
     Args:
         path: the file to write; folders on the way are made.
         clip: uint8 ``[T, H, W, 3]``.
         fps: frames per second.
+        crf: of an MP4, x264's constant rate factor: 0 is the best, 51 the worst.
 
     Returns:
         The path.
@@ -48,15 +49,19 @@ def write_clip(path: str | Path, clip: np.ndarray, fps: float) -> Path:
         ValueError: an unknown suffix, or an array that is no clip.
         DataError: more frames per second than the format can time (100 in a GIF, 1000 in a WebP).
     """
-    _check_clip(clip, fps)
+    if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3 or 0 in clip.shape:
+        raise ValueError(f"a clip is uint8 [T, H, W, 3], not {clip.dtype} {list(clip.shape)}")
+    if not 0 < fps < np.inf:
+        raise ValueError(f"fps must be a number above 0, not {fps}")
     _, height, width, _ = clip.shape
-    with clip_writer(path, height, width, fps) as write:
+    with clip_writer(path, height, width, fps, crf) as write:
         write(clip)
     return Path(path)
 
 
-@contextmanager
-def clip_writer(path: str | Path, height: int, width: int, fps: float) -> Iterator[Write]:
+def clip_writer(
+    path: str | Path, height: int, width: int, fps: float, crf: int = 16
+) -> AbstractContextManager[Write]:
     """Write a clip some frames at a time, in the format that the suffix names: .mp4, .gif or .webp.
 
     Args:
@@ -64,44 +69,32 @@ def clip_writer(path: str | Path, height: int, width: int, fps: float) -> Iterat
         height: of a frame, in pixels.
         width: of a frame, in pixels.
         fps: frames per second.
+        crf: as for `write_clip`.
 
-    Yields:
-        A function that takes the next frames, uint8 ``[t, H, W, 3]``.
+    Returns:
+        A context manager. It gives a function that takes the next frames, uint8 ``[t, H, W, 3]``.
 
     Raises:
         ValueError: an unknown suffix.
         DataError: more frames per second than the format can time (100 in a GIF, 1000 in a WebP).
     """
-    writers = {".mp4": _mp4_writer, ".gif": _gif_writer, ".webp": _webp_writer}
     suffix = Path(path).suffix.lower()
-    if suffix not in writers:
-        raise ValueError(f"{path}: clips are written as {', '.join(writers)}, not as {suffix or 'no suffix'}")
-    with writers[suffix](Path(path), height, width, fps) as write:
-        yield write
+    if suffix == ".mp4":
+        return _mp4_writer(path, height, width, fps, crf)
+    if suffix not in _ANIMATIONS:
+        names = ", ".join([".mp4", *_ANIMATIONS])
+        raise ValueError(f"{path}: clips are written as {names}, not as {suffix or 'no suffix'}")
+    return _animation_writer(path, height, width, fps, _ANIMATIONS[suffix])
 
 
-def write_mp4(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) -> Path:
-    """Write H.264 that plays everywhere: yuv420p, BT.709 in limited range and tagged so, index first (faststart).
+@contextmanager
+def _mp4_writer(path: str | Path, height: int, width: int, fps: float, crf: int) -> Iterator[Write]:
+    """H.264 that plays everywhere: yuv420p, BT.709 in limited range and tagged so, index first (faststart).
 
     A frame of odd height or width is padded by repeating its last row or column. Colour has half the resolution of
     brightness, which shows in clips of 32 pixels: write them enlarged (`dvdgan.data.write.sheets.clip_grid`), or as
     exact WebP. The same clip gives the same bytes.
-
-    Args:
-        path: the file to write.
-        clip: uint8 ``[T, H, W, 3]``.
-        fps: frames per second.
-        crf: x264's constant rate factor; 0 is the best, 51 the worst.
     """
-    _check_clip(clip, fps)
-    _, height, width, _ = clip.shape
-    with _mp4_writer(Path(path), height, width, fps, crf) as write:
-        write(clip)
-    return Path(path)
-
-
-@contextmanager
-def _mp4_writer(path: Path, height: int, width: int, fps: float, crf: int = 16) -> Iterator[Write]:
     rate = Fraction(fps).limit_denominator(1001)
     with (
         signed_path(path) as temporary,
@@ -129,40 +122,25 @@ def _mp4_writer(path: Path, height: int, width: int, fps: float, crf: int = 16) 
         container.mux(stream.encode(None))
 
 
-def _gif_writer(path: Path, height: int, width: int, fps: float) -> AbstractContextManager[Write]:
-    """A GIF that loops for ever, with 256 colours chosen for each frame, without dithering.
+class _Animation(NamedTuple):
+    """A format that loops for ever, and whose delays are whole ticks, right in the sum."""
 
-    A GIF counts time in 1/100 s: at 12 fps its delays are 8, 9, 8, 8, 9 ... hundredths, right in the sum. Browsers slow
-    down what is above 50 frames per second.
-    """
-    return _animation_writer(path, height, width, fps, _palette_frame, codec="gif", pix_fmt="pal8", ticks=100)
-
-
-def _webp_writer(path: Path, height: int, width: int, fps: float) -> AbstractContextManager[Write]:
-    """A lossless animated WebP that loops for ever; delays are whole milliseconds, right in the sum."""
-    options = {"lossless": "1", "compression_level": "4", "quality": "75"}
-    return _animation_writer(
-        path, height, width, fps, _bgra_frame, codec="libwebp", pix_fmt="bgra", ticks=1000, options=options
-    )
+    codec: str
+    pix_fmt: str
+    ticks: int  # per second
+    to_frame: Callable[[np.ndarray], av.VideoFrame]
+    options: dict[str, str] = {}  # noqa: RUF012 (of the codec; read only)
 
 
 @contextmanager
 def _animation_writer(
-    path: Path,
-    height: int,
-    width: int,
-    fps: float,
-    to_frame: Callable[[np.ndarray], av.VideoFrame],
-    *,
-    codec: str,
-    pix_fmt: str,
-    ticks: int,  # per second
-    options: dict[str, str] | None = None,
+    path: str | Path, height: int, width: int, fps: float, animation: _Animation
 ) -> Iterator[Write]:
     """Write one packet per frame. (Pillow's writers merge equal frames, so a still clip would lose its length.)"""
+    ticks, suffix = animation.ticks, Path(path).suffix
     if fps > ticks:
         raise DataError(
-            f"{path}: {fps:g} fps cannot be written, since {path.suffix} counts time in 1/{ticks} s; "
+            f"{path}: {fps:g} fps cannot be written, since {suffix} counts time in 1/{ticks} s; "
             f"set fps to {ticks} or less, or write .mp4"
         )
     if fps > _SHOWN_FPS:
@@ -173,14 +151,13 @@ def _animation_writer(
             fps,
             _SHOWN_FPS,
         )
-    container_format = "gif" if codec == "gif" else "webp"
     with (
         signed_path(path) as temporary,
-        av.open(str(temporary), "w", format=container_format, options={"loop": "0"}) as container,
+        av.open(str(temporary), "w", format=suffix[1:].lower(), options={"loop": "0"}) as container,
     ):
-        stream = cast(VideoStream, container.add_stream(codec, rate=ticks, options=options or {}))
+        stream = cast(VideoStream, container.add_stream(animation.codec, rate=ticks, options=animation.options))
         stream.height, stream.width = height, width
-        stream.pix_fmt = pix_fmt
+        stream.pix_fmt = animation.pix_fmt
         starts = (round(index * ticks / fps) for index in count())
         times = pairwise(starts)  # beginning and end of each packet, in ticks
         frames_in = 0
@@ -194,7 +171,7 @@ def _animation_writer(
         def write(frames: np.ndarray) -> None:
             nonlocal frames_in
             for array in frames:
-                frame = to_frame(array)
+                frame = animation.to_frame(array)
                 frame.pts, frame.time_base = round(frames_in * ticks / fps), Fraction(1, ticks)
                 frames_in += 1
                 mux(stream.encode(frame))
@@ -217,11 +194,13 @@ def _palette_frame(frame: np.ndarray) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray((np.array(image), palette), format="pal8")  # type: ignore[arg-type]
 
 
-def _check_clip(clip: np.ndarray, fps: float) -> None:
-    if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[-1] != 3 or 0 in clip.shape:
-        raise ValueError(f"a clip is uint8 [T, H, W, 3], not {clip.dtype} {list(clip.shape)}")
-    if not 0 < fps < np.inf:
-        raise ValueError(f"fps must be a number above 0, not {fps}")
+_ANIMATIONS = {
+    # 256 colours chosen for each frame, without dithering; at 12 fps its delays are 8, 9, 8, 8, 9 ... hundredths
+    ".gif": _Animation("gif", "pal8", 100, _palette_frame),
+    ".webp": _Animation(
+        "libwebp", "bgra", 1000, _bgra_frame, {"lossless": "1", "compression_level": "4", "quality": "75"}
+    ),
+}
 
 
 @contextmanager

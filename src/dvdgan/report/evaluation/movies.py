@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dvdgan.data.write.encode import write_mp4
+from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import BACKGROUND, clip_grid
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.report.html import ReportError
@@ -114,6 +114,6 @@ def _encoded(mosaics: list[_Mosaics], fps: float, budget: int) -> list[Movie]:
         for clip, left, right in mosaics:
             video, poster = None, None
             if clip is not None:
-                video, poster = clip_media(write_mp4(path, clip, fps, crf=20), budget // len(mosaics))
+                video, poster = clip_media(write_clip(path, clip, fps, crf=20), budget // len(mosaics))
             made.append(Movie(video, poster, left, right))
     return made

@@ -12,8 +12,7 @@ from dvdgan.evaluation.classifier.report import in_lines, in_record, measure
 from dvdgan.evaluation.classifier.results import Accuracies, Accuracy
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.resize import resize
-from dvdgan.evaluation.intervals import wilson
-from dvdgan.evaluation.measured import Share
+from dvdgan.evaluation.measured import Share, wilson
 from support.classifiers import save_classifier
 from support.clip_sets import array_set
 
@@ -80,23 +79,23 @@ def test_default_widths_end_at_a_map_of_about_four():
 def test_frame_alone_and_held_still_are_the_same_and_order_matters():
     classifier = tiny_classifier(widths=(4, 8, 8))
     clips = noise(3, frames=6)
-    alone = classifier.features(clips[:, 2:3])
+    alone = classifier(clips[:, 2:3])
     for frames in (2, 5, 12):
-        np.testing.assert_allclose(classifier.features(np.repeat(clips[:, 2:3], frames, 1)), alone, atol=1e-5)
-    backwards = classifier.features(clips[:, ::-1])
-    assert np.abs(classifier.features(clips) - backwards).max() > 1e-3
+        np.testing.assert_allclose(classifier(np.repeat(clips[:, 2:3], frames, 1)), alone, atol=1e-5)
+    backwards = classifier(clips[:, ::-1])
+    assert np.abs(classifier(clips) - backwards).max() > 1e-3
 
 
 def test_features_depend_on_no_other_clip_and_change_nothing(monkeypatch):
     classifier = tiny_classifier()
     clips, before = noise(5), {name: value.clone() for name, value in classifier.network.state_dict().items()}
-    together = classifier.features(clips)
-    one_by_one = np.concatenate([classifier.features(clips[i : i + 1]) for i in range(5)])
+    together = classifier(clips)
+    one_by_one = np.concatenate([classifier(clips[i : i + 1]) for i in range(5)])
     np.testing.assert_allclose(together, one_by_one, atol=1e-5)
     monkeypatch.setattr("dvdgan.evaluation.classifier.classifier._CHUNK_BYTES", 1)  # a clip at a time
-    np.testing.assert_allclose(classifier.features(clips), together, atol=1e-5)
+    np.testing.assert_allclose(classifier(clips), together, atol=1e-5)
     assert together.dtype == np.float32
-    assert together.shape == (5, classifier.features.dimension)
+    assert together.shape == (5, classifier.dimension)
     after = classifier.network.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
@@ -108,7 +107,7 @@ def test_probabilities_are_the_networks():
         expected = classifier.network(pixels).softmax(1).numpy()
     assert expected.max(1).min() > 0.4  # not all alike
     np.testing.assert_allclose(classifier.probabilities(clips), expected, atol=1e-5)
-    np.testing.assert_allclose(classifier.probabilities_of(classifier.features(clips)).sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(classifier.probabilities_of(classifier(clips)).sum(1), 1, atol=1e-6)
 
 
 def test_saved_classifier_is_the_same_one(tmp_path):
@@ -121,15 +120,15 @@ def test_saved_classifier_is_the_same_one(tmp_path):
     assert read.about == classifier.about
     assert read.about.data.stride == 2
     assert not read.network.training
-    assert read.features.key == classifier.features.key
-    np.testing.assert_allclose(read.features(clips), classifier.features(clips), atol=1e-6)
+    assert read.key == classifier.key
+    np.testing.assert_allclose(read(clips), classifier(clips), atol=1e-6)
 
 
 def test_key_follows_weights_and_size():
-    keys = {tiny_classifier(seed, size).features.key for seed, size in ((0, 32), (1, 32), (0, 48))}
+    keys = {tiny_classifier(seed, size).key for seed, size in ((0, 32), (1, 32), (0, 48))}
     assert len(keys) == 3
-    assert tiny_classifier().features.key in keys
-    assert tiny_classifier().features.unit == "clip"
+    assert tiny_classifier().key in keys
+    assert tiny_classifier().unit == "clip"
 
 
 def test_clips_of_other_sizes_are_resized_antialiased(tmp_path):
@@ -138,7 +137,7 @@ def test_clips_of_other_sizes_are_resized_antialiased(tmp_path):
     small = resize(large, (32, 32)).div(127.5).sub(1)
     with torch.no_grad():
         expected = classifier.network.features(small).numpy()
-    np.testing.assert_allclose(classifier.features(large), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier(large), expected, atol=1e-6)
     assert classifier.notes(32, 4) == []
     for (size, frames, stride), named in (((64, 4, 1), "64 px"), ((32, 9, 1), "9"), ((32, 4, 2), "stride")):
         (note,) = classifier.notes(size, frames, stride)

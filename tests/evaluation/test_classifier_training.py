@@ -121,7 +121,7 @@ def test_interrupted_training_ends_equal_to_uninterrupted(tmp_path, monkeypatch)
 def test_seed_decides_and_steps_change_weights(tmp_path):
     data = DataConfig(source=str(write_store(tmp_path / "store")))
     a, b, c = (trained(data, tmp_path / f"{name}", seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
-    assert a.features.key == b.features.key != c.features.key
+    assert a.key == b.key != c.key
 
 
 def test_budget_stops_and_the_same_command_goes_on(tmp_path):
@@ -133,7 +133,7 @@ def test_budget_stops_and_the_same_command_goes_on(tmp_path):
     classifier = trained(data, tmp_path / "classifier")
     assert (classifier.about.training.steps_done, classifier.about.training.finished) == (4, True)
     again = trained(data, tmp_path / "classifier")  # nothing is left to do
-    assert again.features.key == classifier.features.key
+    assert again.key == classifier.key
 
 
 def test_other_settings_or_clips_are_refused(tmp_path):

@@ -88,7 +88,7 @@ def seen_by_network(space, name):
 
 def features(space, name, classifier):
     if space == "classifier":
-        return classifier.features(pixels(space, name))
+        return classifier(pixels(space, name))
     found = seen_by_network("motion" if space == "motion" else "frames", name)
     if space == "frames":
         return found[:, ::2]

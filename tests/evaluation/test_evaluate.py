@@ -29,7 +29,6 @@ from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.inputs import open_inputs
 from dvdgan.evaluation.memorisation import copies
 from dvdgan.evaluation.memorisation.pixels import CoarsePixels
-from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.real_clips import middle_windows
 from dvdgan.evaluation.scoring import corrupted_sets
 from dvdgan.evaluation.sets import Sets, _Pool, choose_sets
@@ -318,9 +317,8 @@ def test_a_built_in_model_is_named_by_its_name(tmp_path, trained, monkeypatch):
 
 def test_copies_of_other_clips_than_those_searched_are_not_ruled_out(tmp_path, trained, monkeypatch):
     def clean(*args, original=copies.compare):
-        found = original(*args)
-        record = found.record.model_copy(update={"verdict": "no sign of copies"})
-        return dataclasses.replace(found, record=record)
+        found, counted = original(*args)
+        return found.model_copy(update={"verdict": "no sign of copies"}), counted
 
     monkeypatch.setattr(copies, "compare", clean)
     quick = EvaluationSettings(**QUICK | {"num": 12, "cache": tmp_path / "cache"})
@@ -380,7 +378,7 @@ def test_behaviours_do_not_depend_on_how_many_clips_are_in_memory(tmp_path, monk
     for piece in (5, 100):
         monkeypatch.setattr(pass_rates, "_PIECE", piece)
         orders.append([])
-        found.append(pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path / str(piece)), Stages()))
+        found.append(pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path / str(piece))))
     assert found[0] == found[1]
     np.testing.assert_array_equal(np.concatenate(orders[0]), orders[1][0])
 
@@ -392,12 +390,12 @@ def test_behaviours_that_clips_are_too_short_for_are_left_out(tmp_path, monkeypa
     limits = calibration(32, 12)
     limits = dataclasses.replace(limits, frames=8, limits={"passing": limits.limits["passing"]})
     monkeypatch.setattr(pass_rates, "_limits", lambda *args: limits)
-    found = pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path), Stages())
+    found = pass_rates.score_behaviours(sets, 1, 0, Cache(tmp_path))
     assert [part.label for part in found.by_class] == ["passing"]
     assert found.overall["real"].of == 2
     one = sets_of(array_set(clips[:, :1], np.tile(np.arange(2), 2), names))
     with pytest.raises(EvaluationError, match="1 frames"):
-        pass_rates.score_behaviours(one, 1, 0, Cache(tmp_path), Stages())
+        pass_rates.score_behaviours(one, 1, 0, Cache(tmp_path))
 
 
 def sets_of(clips):

@@ -11,10 +11,10 @@ from dvdgan.evaluation.corruptions import corrupted
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.memorisation import nearest as memorisation_nearest
 from dvdgan.evaluation.memorisation import search
-from dvdgan.evaluation.memorisation.closeness import _quantile_ranks, closeness, verdict
 from dvdgan.evaluation.memorisation.copies import _different
 from dvdgan.evaluation.memorisation.nearest import Scale, nearest
 from dvdgan.evaluation.memorisation.pixels import NEAR, CoarsePixels, Fingerprints
+from dvdgan.evaluation.memorisation.search import closeness, verdict
 from dvdgan.evaluation.memorisation.windows import clip_vectors, training_windows
 from dvdgan.evaluation.real_clips import middle_windows
 from support.clip_sets import array_set
@@ -92,7 +92,7 @@ def compare(spaces, windows, held_out, clips, space="coarse pixels", labels=None
     samples, others = (nearest(some, seen, windows.groups, scale) for some in (extractor(clips), unseen))
     copies = np.isin(held_out.groups, windows.groups)
     mixed = (held_out.labels[np.arange(len(clips)) % 2], held_out.labels) if labels is None else labels
-    return search.compare(samples, others, copies, *mixed, space, "").record, samples
+    return search.compare(samples, others, copies, *mixed, space, "")[0], samples
 
 
 def replayed(store, mirrored, start, noise=12):
@@ -175,12 +175,12 @@ def test_copies_that_all_lie_off_the_data_are_caught_by_the_ratio():
     flaw = np.zeros(16, np.float32)
     flaw[0] = 3  # a flaw that all samples share
     copies = training[:100] + noise * 0.1
-    found = points(copies + flaw, training, held_out).record
+    found = points(copies + flaw, training, held_out)[0]
     assert found.nearer.hits == 0
     assert found.alone.hits > 60
     assert found.verdict == "copies"
-    assert points(others + flaw, training, held_out).record.verdict == "no sign of copies"
-    far = points(copies + 3 * flaw, training, held_out).record  # too far to see what they are copies of
+    assert points(others + flaw, training, held_out)[0].verdict == "no sign of copies"
+    far = points(copies + 3 * flaw, training, held_out)[0]  # too far to see what they are copies of
     assert far.verdict == "cannot tell"
 
 
@@ -188,7 +188,7 @@ def test_false_alarms_are_as_rare_as_they_should_be():
     alarms = 0
     for seed in range(100):
         training, held_out, others = normal(seed, 100, 70, 90)
-        alarms += points(others, training, held_out).record.verdict == "copies"
+        alarms += points(others, training, held_out)[0].verdict == "copies"
     assert alarms <= 3
 
 
@@ -210,10 +210,10 @@ def test_clips_that_come_again_and_again_are_no_more_often_called_copies():
 
 def test_few_clips_never_show_that_there_are_no_copies_but_may_show_copies():
     training, others = normal(5, 100, 70)
-    few = points(others[:30], training, others[30:50]).record
+    few = points(others[:30], training, others[30:50])[0]
     assert few.verdict == "cannot tell"
     assert "30 samples and 20 held-out clips" in few.reason
-    copies = points(training[:30] + np.float32(0.01), training, others[30:50]).record
+    copies = points(training[:30] + np.float32(0.01), training, others[30:50])[0]
     assert (copies.verdict, copies.nearer.hits) == ("copies", 30)
 
 
@@ -222,12 +222,12 @@ def test_held_out_clips_with_near_copies_in_training_do_not_count():
     held_out = np.concatenate([training[:20] + np.float32(0.001), training[20:30], apart])
     copies = training[40:] + np.float32(0.01)
     blind = points(copies, training, held_out)
-    assert (len(blind.counted), blind.record.nearer.hits) == (120, 0)  # near copies hide all copies
+    assert (len(blind[1]), blind[0].nearer.hits) == (120, 0)  # near copies hide all copies
     found = points(copies, training, held_out, near_copies=np.arange(130) < 20)
-    assert found.counted.tolist() == list(range(30, 130))
-    assert found.record.nearer.hits == 60
-    assert "20 of 130" in found.record.reason
-    assert "10 of 130" in found.record.reason
+    assert found[1].tolist() == list(range(30, 130))
+    assert found[0].nearer.hits == 60
+    assert "20 of 130" in found[0].reason
+    assert "10 of 130" in found[0].reason
     with pytest.raises(EvaluationError, match=r"10 held-out clips .*data\.test_fraction"):
         points(copies, training, training[:10])
 
@@ -236,15 +236,15 @@ def test_a_note_where_classes_are_mixed_otherwise():
     training, samples, held_out = normal(7, 100, 60, 70)
     half = np.arange(70) % 2
     assert (
-        "how often each class comes" not in points(samples, training, held_out, labels=(half[:60], half)).record.reason
+        "how often each class comes" not in points(samples, training, held_out, labels=(half[:60], half))[0].reason
     )
-    skewed = points(samples, training, held_out, labels=(np.zeros(60, int), half)).record
+    skewed = points(samples, training, held_out, labels=(np.zeros(60, int), half))[0]
     assert "50 %" in skewed.reason
 
 
 def test_one_group_has_no_ratio():
     training, samples, held_out = normal(8, 20, 40, 60)
-    assert points(samples, training, held_out, groups=["a"] * 20).record.alone is None
+    assert points(samples, training, held_out, groups=["a"] * 20)[0].alone is None
 
 
 def test_distances_that_are_all_equal_have_a_histogram():
@@ -331,15 +331,21 @@ def test_the_chance_is_that_of_drawing_the_near_ones_out_of_all():
     assert closeness(np.zeros(3000), np.linspace(1, 2, 3000)).chance < 1e-300
 
 
+def ranks(count):
+    """Ranks, from 1, of the held-out values at the ends of the threshold's interval."""
+    ends = closeness(np.arange(count) + 0.5, np.arange(count) + 1.0).between
+    return tuple(None if share is None else round(share * count) for share in ends)
+
+
 def test_the_interval_of_the_threshold_holds_the_quantile_in_95_of_100_draws():
-    assert _quantile_ranks(71)[0] is None  # 0.95 ** 71 > 2.5 %: the lowest may be above it
-    assert _quantile_ranks(72)[0] == 1
-    low, high = _quantile_ranks(200)
+    assert ranks(71)[0] is None  # 0.95 ** 71 > 2.5 %: the lowest may be above it
+    assert ranks(72)[0] == 1
+    low, high = ranks(200)
     draws = np.sort(np.random.default_rng(0).random((4000, 200)), axis=1)
     held = (draws[:, low - 1] <= 0.05) & (draws[:, high - 1] >= 0.05)
     assert 0.95 <= held.mean() + 0.007 <= 0.99
-    assert _quantile_ranks(1) == (None, None)
-    assert _quantile_ranks(5000)[0] > 200
+    assert ranks(1) == (None, None)
+    assert ranks(5000)[0] > 200
 
 
 def test_the_expected_share_is_met_by_draws_of_one_distribution():
@@ -358,7 +364,7 @@ def test_the_share_has_its_wilson_interval_and_that_of_the_threshold():
     test = closeness(np.arange(100) + 0.5, np.arange(0.0, 199.0))
     assert (test.threshold, test.below.hits, test.below.of) == (9, 9, 100)
     assert (test.below.low, test.below.high) == pytest.approx((0.0481, 0.1623), abs=2e-4)
-    low, high = (rank - 1 for rank in _quantile_ranks(199))
+    low, high = (rank - 1 for rank in ranks(199))
     assert low < 9 < high
     assert test.between == (low / 100, high / 100)
 
@@ -453,8 +459,8 @@ def test_rendered_training_clips_are_caught_in_pixels():
     extractor, seen = CoarsePixels(), rendered("train", 25)
     unseen = extractor(rendered("heldout", 45))
     noisy = corrupted(array_set(seen), "noisy").read(range(75))
-    copies = points(extractor(noisy), extractor(seen), unseen[::2]).record
-    others = points(unseen[1::2], extractor(seen), unseen[::2]).record
+    copies = points(extractor(noisy), extractor(seen), unseen[::2])[0]
+    others = points(unseen[1::2], extractor(seen), unseen[::2])[0]
     assert (copies.verdict, others.verdict) == ("copies", "no sign of copies")
     assert copies.nearer.hits > 70
     assert others.nearer.hits < 8

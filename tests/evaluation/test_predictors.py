@@ -18,7 +18,6 @@ from dvdgan.evaluation.prediction import scoring
 from dvdgan.evaluation.prediction.measures import MOST_DB, Psnr, Ssim
 from dvdgan.evaluation.prediction.naive import copied, extrapolated, naive, naive_set
 from dvdgan.evaluation.prediction.scoring import compare, score_prediction
-from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import QUICK, SEEDS_APART, EvaluationSettings
 from dvdgan.models import load_model
@@ -132,7 +131,7 @@ class NoLpips:
 def scored(monkeypatch, tmp_path, real, futures, **options):
     monkeypatch.setattr(scoring, "ShiftTolerantLpips", NoLpips)
     sets = sets_from(real, **options)
-    return score_prediction(sets, futures, torch.device("cpu"), Cache(tmp_path), Stages())
+    return score_prediction(sets, futures, torch.device("cpu"), Cache(tmp_path))
 
 
 def test_the_best_future_is_chosen_clip_by_clip_and_leads_are_paired(monkeypatch, tmp_path):

@@ -84,8 +84,8 @@ def test_share():
     assert (share.value, share.hits, share.of) == (0.6, 3, 5)
     assert (share.low, share.high) == pytest.approx((0.2307, 0.8824), abs=1e-4)  # Wilson's interval of 3 of 5
     assert (Share.make(0, 9).low, Share.make(9, 9).high) == (0.0, 1.0)
-    nothing = Share.make(0, 0, "clips have no classes")
-    assert (nothing.value, nothing.low, nothing.missing) == (None, None, "clips have no classes")
+    nothing = Share.make(0, 0)
+    assert (nothing.value, nothing.low, nothing.missing) == (None, None, "no clips")
 
 
 def test_from_which_made_frame_on_a_predictor_is_ahead():

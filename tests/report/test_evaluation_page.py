@@ -422,6 +422,6 @@ def test_words():
     assert [times(ratio) for ratio in (1.484, 3.44, 17.2, 1690.0)] == ["1.48×", "3.4×", "17×", "1,690×"]
     assert [percent(0.1234), percent(0.1234, 500)] == ["12\u00a0%", "12.3\u00a0%"]
     assert share_whole(Share.make(50, 100)) == "50\u00a0% (40 to 60\u00a0%)"
-    assert share_whole(Share.make(0, 0, "no classes")) == "not measured: no classes"
+    assert share_whole(Share(missing="no classes")) == "not measured: no classes"
     assert moment("2026-11-26T12:00:00+00:00") == "26 November 2026, 12:00 UTC"
     assert moment("yesterday") == "yesterday"

@@ -10,7 +10,7 @@ from dvdgan.config.files import updated
 from dvdgan.data.phenomena import CLASSES, render
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.evaluation.classifier.classifier import Classifier, ClassifierFeatures
+from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork
 from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
 from dvdgan.evaluation.real_clips import middle_windows
@@ -52,10 +52,10 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
     assert len(made) == 2
     known = Classifier.load(classifier)
     dataset = open_dataset(tiny_config(store).data, 32, 4, tmp_path / "unused")
-    real = known.features(middle_windows(dataset).read(range(15)))
+    real = known(middle_windows(dataset).read(range(15)))
     for (clips, labels), one in zip(made, found.values()):
         assert one["distance"] == pytest.approx(
-            frechet_distance(gaussian(real), gaussian(known.features(clips))), rel=1e-3
+            frechet_distance(gaussian(real), gaussian(known(clips))), rel=1e-3
         )
         taken_for = np.array(known.classes)[known.probabilities(clips).argmax(1)]
         asked = np.array(dataset.classes)[labels]
@@ -94,9 +94,9 @@ def test_the_classifier_chooses_the_best_checkpoint(store, tmp_path, classifier,
 
 @pytest.mark.slow
 def test_an_evaluated_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp_path, classifier, monkeypatch):
-    looked_at, look = [], ClassifierFeatures.__call__
+    looked_at, look = [], Classifier.__call__
     monkeypatch.setattr(
-        ClassifierFeatures, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips)
+        Classifier, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips)
     )
     options = {"sample_every": 2, "checkpoint_every": 2}
     evaluated = options | {"classifier": str(classifier)}

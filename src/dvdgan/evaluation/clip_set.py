@@ -106,6 +106,11 @@ def joined(sets: Sequence[ClipSet], name: str) -> ClipSet:
     )
 
 
+def chunks(rows: range, most: int) -> list[range]:
+    """Numbers of clips, at most so many at a time."""
+    return [rows[start : start + most] for start in range(0, len(rows), most)]
+
+
 def content_key(*parts: Any) -> str:
     """SHA-256, in hex, of JSON values (tuples count as lists): a key for what follows from them."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()

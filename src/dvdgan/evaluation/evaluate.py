@@ -7,20 +7,22 @@ another evaluation of the same clips finds what is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 
+from dvdgan.data.progress import progress_bar
 from dvdgan.devices import pick_device
 from dvdgan.evaluation.cache import CHUNK, Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
 from dvdgan.evaluation.classifier.results import ClassifierResults, confusion
-from dvdgan.evaluation.clip_set import ClipSet
+from dvdgan.evaluation.clip_set import ClipSet, chunks
 from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
@@ -30,15 +32,13 @@ from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.pass_rates import score_behaviours
 from dvdgan.evaluation.prediction.naive import Naive, naive
 from dvdgan.evaluation.prediction.scoring import futures_of, score_prediction
-from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.provenance import evaluated_of, reference_of, settings_of, versions_of
 from dvdgan.evaluation.record import AbsentPart, Evaluation, is_record
-from dvdgan.evaluation.scores import Sweep
 from dvdgan.evaluation.scoring import corrupted_sets, extract_all, score_space, sweep
 from dvdgan.evaluation.sets import Sets, choose_sets
 from dvdgan.evaluation.settings import EvaluationSettings
 from dvdgan.evaluation.shown import ShownClips, by_worst
-from dvdgan.evaluation.spaces import Spaces, open_spaces
+from dvdgan.evaluation.spaces import FeatureSpace, Spaces, open_spaces
 from dvdgan.models import Model
 
 JSON, CACHE = "evaluation.json", "cache"
@@ -95,11 +95,12 @@ def evaluate(
     if (out / CACHE).is_symlink():
         raise EvaluationError(f"{out / CACHE}: is a link; name the place that it leads to with cache=FOLDER")
     folder = settings.cache or out / CACHE
-    cache, where, stages = Cache(folder), pick_device(device), Stages()
+    cache, where = Cache(folder), pick_device(device)
+    seconds: dict[str, float] = {}
 
     # Inputs: the clips, and the networks that look at them.
     known = None if classifier is None else Classifier.load(classifier, where)
-    with stages.timed("data"):
+    with _timed(seconds, "data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
         given = open_inputs(model, clips, data, fields, known, settings, folder, device, say)
     with closing(given):
@@ -117,31 +118,41 @@ def evaluate(
         if isinstance(given.made, Model):
             futures = futures_of(given.made, sets, settings, cache)
             every = [*sets.generated, *futures[len(sets.generated) :]]
-            with stages.bar("making clips", "making clips", sum(map(len, every))) as advance:
+            with _timed(seconds, "making clips"), progress_bar("making clips", sum(map(len, every))) as advance:
                 for some in every:
-                    for start in range(0, len(some), CHUNK):
-                        rows = range(start, min(start + CHUNK, len(some)))
+                    for rows in chunks(range(len(some)), CHUNK):
                         some.read(rows)
                         advance(len(rows))
         corrupted = corrupted_sets(sets, settings)
-        extract_all(spaces.spaces, sets, corrupted, cache, stages)
+        for extractor in {space.extractor.key: space.extractor for space in spaces.spaces}.values():
+            with _timed(seconds, f"features: {extractor.name}"):
+                extract_all(extractor, sets, corrupted, cache)
 
         # Measures.
         scores = []
         for space in spaces.spaces:
-            scores += score_space(space, sets, corrupted, settings, cache, stages)
-        curve = _sweep(given.made, spaces, sets, settings, cache, stages, absent, warnings)
-        prediction = score_prediction(sets, futures, where, cache, stages) if sets.given else None
-        copies = behaving = None
+            with _timed(seconds, f"scores: {space.record.name}"):
+                scores += score_space(space, sets, corrupted, settings, cache)
+        curve = prediction = copies = behaving = None
+        swept = [space for space in spaces.spaces if space.swept]
+        truncations = _truncations(given.made, swept, sets, settings, absent, warnings)
+        if isinstance(given.made, Model) and truncations:
+            with _timed(seconds, "truncation"):
+                curve = sweep(swept, given.made, sets, settings, truncations, cache)
+        if sets.given:
+            with _timed(seconds, "prediction"):
+                prediction = score_prediction(sets, futures, where, cache)
         try:
             if not spaces.neighbourhoods:
                 raise EvaluationError("clips below 12 px are too small to compare")
-            copies = find_copies(spaces.neighbourhoods, sets, settings, cache, stages, given.unsearched)
+            with _timed(seconds, "copies"):
+                copies = find_copies(spaces.neighbourhoods, sets, settings, cache, given.unsearched)
             warnings += copies.warnings
         except EvaluationError as error:
             absent["memorisation"] = str(error)
         try:
-            behaving = score_behaviours(sets, given.data.stride, settings.seed, cache, stages)
+            with _timed(seconds, "behaviours"):
+                behaving = score_behaviours(sets, given.data.stride, settings.seed, cache)
         except EvaluationError as error:
             absent["behaviours"] = str(error)
 
@@ -162,7 +173,7 @@ def evaluate(
             absent=absent,
             warnings=warnings,
             settings=settings_of(given, sets, settings),
-            seconds=stages.seconds,
+            seconds=seconds,
             versions=versions_of(where),
             command=command,
         )
@@ -170,36 +181,39 @@ def evaluate(
         return results, _shown(results, sets, settings, copies)
 
 
-def _sweep(
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Take down how long a stage takes, unless it fails."""
+    begun = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - begun, 2)
+
+
+def _truncations(
     made: object,
-    spaces: Spaces,
+    swept: Sequence[FeatureSpace],
     sets: Sets,
     settings: EvaluationSettings,
-    cache: Cache,
-    stages: Stages,
     absent: dict[AbsentPart, str],
     warnings: list[str],
-) -> Sweep | None:
-    swept = [space for space in spaces.spaces if space.swept]
-    truncations = settings.truncations
+) -> list[float]:
+    """The points of the curve over truncation; none, and why, where there is no curve."""
+    asked = found = settings.truncations
     if isinstance(made, Model) and sets.given:
-        truncations = tuple(truncation for truncation in truncations if truncation in made.statistics)
-        lacking = [f"{one:g}" for one in settings.truncations if one not in truncations]
-        if lacking:
+        found = tuple(one for one in asked if one in made.statistics)
+        if lacking := [f"{one:g}" for one in asked if one not in found]:
             warnings.append(
                 f"not in the curve over truncation: {', '.join(lacking)}; a predictor's statistics come with it"
             )
     if not isinstance(made, Model):
         absent["sweep"] = "clips in a folder have no truncation; evaluate a model"
-    elif len(set(settings.truncations)) < 2:
+    elif len(set(asked)) < 2:
         absent["sweep"] = "it was not asked for (truncations)"
-    elif len(set(truncations)) < 2:
+    elif len(set(found)) < 2:
         absent["sweep"] = "this predictor has no statistics for two of the truncations"
     elif not swept:
         absent["sweep"] = "no space is quick enough for it; give a classifier"
-    else:
-        return sweep(swept, made, sets, settings, truncations, cache, stages)
-    return None
+    return [] if "sweep" in absent else sorted(set(found), reverse=True)
 
 
 def _without_learned(parts: Parts, classifier: Classifier | None) -> tuple[Parts, list[str]]:
@@ -244,7 +258,7 @@ def _classifier(
         return None
     generated = None
     if sets.classes:
-        features = np.concatenate([extract(clips, classifier.features, cache) for clips in sets.generated])
+        features = np.concatenate([extract(clips, classifier, cache) for clips in sets.generated])
         order = np.array([classifier.classes.index(name) for name in sets.classes])
         labels = order[np.concatenate([clips.labels for clips in sets.generated])]
         predicted = classifier.probabilities_of(features).argmax(1)

@@ -69,16 +69,11 @@ def open_inputs(
 ) -> Inputs:
     """Open all of it.
 
-    Args:
-        model: a model's directory, a run's, or the name of a built-in model; or
-        clips: a folder of clips, a list of them, or a packed store.
-        source: the data; None is what the model was trained on.
-        fields: changes to how it is read, such as ``data.test_fraction=0.1``, after the model's own configuration.
+    Args, beside those of `evaluate`:
+        source: what `data` is there.
+        fields: they come after the model's own configuration.
         classifier: gives the size and the length of a folder's clips, where nothing else does.
-        settings: counts, size and length.
         folder: where packed stores are made.
-        device: where the model runs.
-        say: where lines for the user go.
 
     Raises:
         EvaluationError: both a model and clips, or none; a size that the model does not have.

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dvdgan.evaluation.intervals import wilson
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Better = Literal["lower", "higher"]
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share of which ``hits`` out of ``count`` >= 1 independent tries are known (Wilson 1927)."""
+    from scipy.stats import binomtest  # takes half a second, which commands without shares need not wait for
+
+    interval = binomtest(hits, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 class Part(BaseModel):
@@ -31,6 +40,12 @@ class Measured(Part):
     missing: str = ""
     """Why there is no value."""
 
+    @classmethod
+    def share(cls, hits: int, of: int, over: str) -> Measured:
+        """A share with its 95 % interval, which `over` says in words."""
+        low, high = wilson(hits, of)
+        return cls(value=hits / of, low=low, high=high, over=over)
+
 
 class Share(Part):
     """How many of how many, with the 95 % Wilson interval; none of none is a share that was not measured."""
@@ -43,12 +58,12 @@ class Share(Part):
     """Why it was not measured."""
 
     @classmethod
-    def make(cls, hits: int, of: int, missing: str = "no clips") -> Share:
-        """A share with its interval; `missing` says why it was not measured if it is one of none."""
+    def make(cls, hits: int, of: int, **more: Any) -> Self:
+        """A share with its interval; `more` are fields beside it."""
         if not of:
-            return cls(missing=missing)
-        low, high = wilson(int(hits), int(of))
-        return cls(hits=int(hits), of=int(of), low=low, high=high)
+            return cls(missing="no clips", **more)
+        low, high = wilson(hits, of)
+        return cls(hits=hits, of=of, low=low, high=high, **more)
 
     @property
     def value(self) -> float | None:

@@ -14,19 +14,17 @@ from dvdgan.evaluation.behaviours import (
     BEHAVIOURS,
     OTHER,
     Calibration,
-    Outcome,
-    calibration,
+    ClipScorer,
     control_clips,
     pass_rate,
+    rendered_calibration,
     score_as_others,
-    score_clips,
 )
-from dvdgan.evaluation.behaviours.calibration import load, save
+from dvdgan.evaluation.behaviours.calibration import load, save, stored
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.measured import PassRate, Share
-from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.record import BehaviourRates, Behaviours
 from dvdgan.evaluation.sets import Sets
 
@@ -34,7 +32,7 @@ _OTHERS = 5  # real clips of each class that are scored as each other class
 _PIECE = 32  # clips that are in memory at once
 
 
-def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache, stages: Stages) -> Behaviours:
+def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache) -> Behaviours:
     """Pass rates of generated clips beside real, frozen, shuffled, reversed and other classes' clips.
 
     Args:
@@ -42,7 +40,6 @@ def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache, stages: S
         stride: every how many frames of the source are taken.
         seed: of shuffled frames.
         cache: where what was found is kept.
-        stages: shows how far it is.
 
     Raises:
         EvaluationError: the clips have no classes with behaviours, or are not as the limits of behaviours need them.
@@ -56,15 +53,14 @@ def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache, stages: S
         raise EvaluationError(f"clips of {frames} frames are too short to show a behaviour")
     if stride != 1:
         raise EvaluationError(f"behaviours have limits for every frame, not for every {stride}th")
-    with stages.timed("behaviours"):
-        limits, every = _limits(size, frames, cache), [sets.held_out, *sets.generated]
-        known = [[clips.key, clips.labels.tolist()] for clips in every]
-        return cache.entry(
-            f"behaviours-{content_key(_code(), limits.key, sets.classes, seed, known)}.json",
-            lambda: score_sets(sets.generated, sets.held_out, limits, seed),
-            lambda path: Behaviours.model_validate_json(path.read_bytes()),
-            lambda path, made: path.write_text(made.model_dump_json(), encoding="utf-8"),
-        )
+    limits = _limits(size, frames, cache)
+    known = [[clips.key, clips.labels.tolist()] for clips in (sets.held_out, *sets.generated)]
+    return cache.entry(
+        f"behaviours-{content_key(_code(), limits.key, sets.classes, seed, known)}.json",
+        lambda: score_sets(sets.generated, sets.held_out, limits, seed),
+        lambda path: Behaviours.model_validate_json(path.read_bytes()),
+        lambda path, made: path.write_text(made.model_dump_json(), encoding="utf-8"),
+    )
 
 
 def score_sets(
@@ -81,18 +77,20 @@ def score_sets(
     """
     classes = real.classes
     able = np.array([limits.frames >= BEHAVIOURS[name].fewest_frames for name in classes])
-    scored: dict[tuple[int, str], list[Outcome]] = {}
-    both = [*((clips, False) for clips in generated), (real, True)]
-    pieces = [(clips, is_real, rows) for clips, is_real in both for rows in _pieces(clips, able)]
+    failures: dict[tuple[str, str], list[str]] = {}
+    pieces: list[tuple[ClipSet, bool, np.ndarray]] = []  # of clips whose class can show its behaviour
+    for clips, is_real in (*((some, False) for some in generated), (real, True)):
+        rows = np.flatnonzero(able[clips.labels])
+        pieces += [(clips, is_real, rows[start : start + _PIECE]) for start in range(0, len(rows), _PIECE)]
     for clips, is_real, rows in with_progress(pieces, f"scoring behaviours, {_PIECE} clips at a time"):
-        pixels, labels = clips.read(rows.tolist()), clips.labels[rows]
+        pixels, titles = clips.read(rows.tolist()), [classes[label] for label in clips.labels[rows]]
         shown = control_clips(pixels, seed, int(rows[0])) if is_real else {"generated": pixels}
         for name, some in shown.items():
-            for label, outcome in zip(labels.tolist(), score_clips(some, labels, classes, limits)):
-                scored.setdefault((label, name), []).append(outcome)
+            for title, clip in zip(titles, some):
+                failures.setdefault((title, name), []).append(ClipScorer(clip, limits)(title))
     rates: dict[str, dict[str, PassRate]] = {classes[label]: {} for label in np.flatnonzero(able)}
-    for (label, name), outcomes in scored.items():
-        rates[classes[label]][name] = pass_rate(outcomes)
+    for (title, name), found in failures.items():
+        rates[title][name] = pass_rate(found)
     few = np.concatenate([np.flatnonzero(real.labels == label)[:others] for label in np.flatnonzero(able)])
     numbers = np.cumsum(able) - 1  # of the classes that can be shown
     wrong = score_as_others(real.read(few.tolist()), numbers[real.labels[few]], list(rates), limits)
@@ -116,19 +114,11 @@ def _record(rates: Mapping[str, dict[str, PassRate]], thresholds: str) -> Behavi
     return Behaviours(thresholds=thresholds, overall=overall, by_class=by_class)
 
 
-def _pieces(clips: ClipSet, able: np.ndarray) -> list[np.ndarray]:
-    """Numbers of a set's clips whose class can show its behaviour, a few at a time."""
-    rows = np.flatnonzero(able[clips.labels])
-    return [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
-
-
 def _limits(size: int, frames: int, cache: Cache) -> Calibration:
     """Limits for clips of a size and length: those that come with dvdgan, kept ones, or new ones, which take time."""
-    if any((known.size, known.frames) == (size, frames) for known in load()):
-        return calibration(size, frames)
-    return cache.entry(
+    return stored(size, frames) or cache.entry(
         f"limits-{content_key(_code(), size, frames)}.json",
-        lambda: calibration(size, frames),
+        lambda: rendered_calibration(size, frames),
         lambda path: load(path)[0],
         lambda path, made: save(path, [made]),
     )

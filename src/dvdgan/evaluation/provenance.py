@@ -27,18 +27,20 @@ _NOT_LISTED = {"num", "size", "frames", "cache", "fvd_weights", "fvd_sha256", "i
 def evaluated_of(given: Inputs, sets: Sets, settings: EvaluationSettings) -> Evaluated:
     """What was evaluated: the generated clips, and the model that made them."""
     made, path = given.made, given.path
-    is_model = isinstance(made, Model)
+    clips = _clip_list("generated", sets.generated, sets.classes)
+    if not isinstance(made, Model):
+        return Evaluated(kind="clips", path=str(path), name=path.resolve().name, clips=clips, classes=sets.classes)
     return Evaluated(
-        kind="model" if is_model else "clips",
+        kind="model",
         path=str(path),
-        name=(path.resolve().parent if is_model and path.name == "model" else path.resolve()).name,
-        clips=_clip_list("generated", sets.generated, sets.classes),
+        name=(path.resolve().parent if path.name == "model" else path.resolve()).name,
+        clips=clips,
         classes=sets.classes,
         seeds=sets.seeds,
-        truncation=settings.truncation if is_model else None,
-        weights_sha256=file_sha256(path / "model.safetensors") if is_model else None,
-        card=with_scores(made.card) if isinstance(made, Model) and made.card else "",
-        config=made.config.model_dump(mode="json") if isinstance(made, Model) else {},
+        truncation=settings.truncation,
+        weights_sha256=file_sha256(path / "model.safetensors"),
+        card=with_scores(made.card) if made.card else "",
+        config=made.config.model_dump(mode="json"),
     )
 
 

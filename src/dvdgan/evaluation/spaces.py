@@ -13,6 +13,7 @@ from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.features.extract import FeatureExtractor, Unit
+from dvdgan.evaluation.features.resize import resize_name
 from dvdgan.evaluation.features.torchscript import I3D, INCEPTION, TorchScriptFeatures
 from dvdgan.evaluation.features.transnet import TransNetClips
 from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2
@@ -66,7 +67,6 @@ class Neighbourhood:
     """A space in which nearest training clips are looked up.
 
     Attributes:
-        name: of the space.
         about: what it sees.
         clips: gives one vector per clip, for the many windows of training clips.
         extractor: whose features, kept for the scores, the vectors of other clips follow from.
@@ -74,7 +74,6 @@ class Neighbourhood:
         plain: whether distances mean something as they are.
     """
 
-    name: str
     about: str
     clips: FeatureExtractor
     extractor: FeatureExtractor
@@ -192,10 +191,9 @@ def _record(extractor: FeatureExtractor, resize: str, weights: str, about: str, 
 def _add_classifier(found: Spaces, classifier: Classifier, reference: ClipSet) -> None:
     if reference.classes:
         classifier.require_classes(reference.classes)
-    extractor = classifier.features
     record = _record(
-        extractor,
-        f"{classifier.size} x {classifier.size}, bilinear, antialiased",
+        classifier,
+        resize_name((classifier.size, classifier.size)),
         f"{classifier.place}, SHA-256 {classifier.weights_sha256}",
         "a classifier of clips, trained on the same data, before its last layer: the paper's protocol with a network "
         "of this data in place of I3D",
@@ -206,9 +204,9 @@ def _add_classifier(found: Spaces, classifier: Classifier, reference: ClipSet) -
         classification(classifier, reference.classes),
         manifold(headline=True),
     ]
-    found.spaces.append(FeatureSpace("classifier", record, extractor, groups, swept=True))
+    found.spaces.append(FeatureSpace("classifier", record, classifier, groups, swept=True))
     about = "What the classifier of clips, trained on the data, sees: what is done, and how it looks."
-    found.neighbourhoods.append(Neighbourhood(extractor.name, about, extractor, extractor))
+    found.neighbourhoods.append(Neighbourhood(about, classifier, classifier))
 
 
 def _add_frames(found: Spaces, base: EfficientNetFrames, frames: int) -> None:
@@ -224,9 +222,8 @@ def _add_frames(found: Spaces, base: EfficientNetFrames, frames: int) -> None:
         record = _record(extractor, base.resize, weights, about, **other)
         found.spaces.append(FeatureSpace("changes", record, extractor, [frechet(), kernel()], _changes))
     about = f"How frames look, and how much that varies: mean and deviation over {seen} of them."
-    pooled = PooledFrames(base)
     found.neighbourhoods.append(
-        Neighbourhood(base.name, about, pooled, extractor, lambda features: clip_vectors(_first_of_pairs(features)))
+        Neighbourhood(about, PooledFrames(base), extractor, lambda features: clip_vectors(_first_of_pairs(features)))
     )
 
 
@@ -240,7 +237,7 @@ def _motion_space(extractor: TransNetClips) -> FeatureSpace:
 def _add_pixels(found: Spaces) -> None:
     extractor = CoarsePixels()
     about = "Coarse pictures, 12 x 12 cells at 4 times; distances are in levels of 255. No network looks."
-    found.neighbourhoods.append(Neighbourhood(extractor.name, about, extractor, extractor, plain=True))
+    found.neighbourhoods.append(Neighbourhood(about, extractor, extractor, plain=True))
     if not found.spaces:
         record = _record(extractor, "none", "", about)
         groups = [frechet(), kernel(), manifold(headline=True)]

@@ -15,8 +15,8 @@ import torch
 
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES
-from dvdgan.evaluation.behaviours import calibration, score
-from dvdgan.evaluation.behaviours.calibration import load
+from dvdgan.evaluation.behaviours import score
+from dvdgan.evaluation.behaviours.calibration import stored
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.results import confusion
@@ -136,7 +136,7 @@ def _by_classifier(
         ["mirrored", mirror.tolist()],
     )
     say(f"{classifier.place}: compares samples with {len(real)} training clips")
-    features = extract(real, classifier.features, features_of)
+    features = extract(real, classifier, features_of)
     reference, few = gaussian(features), max(1, min(count, len(real) // 2))
 
     def between(rows: np.ndarray, others: np.ndarray) -> float | None:
@@ -146,8 +146,9 @@ def _by_classifier(
 
     groups = np.unique(plain.groups, return_inverse=True)[1]
     splits = disjoint_splits(shown, groups, few) if len(real) > 1 else [(np.arange(1), np.arange(0))]
-    found = baseline([between(*rows) for rows in splits], splits, (few, len(real) - few), f"{len(real)} real clips")
-    samples, others = found.counts or (0, 0)
+    others, samples = (min(map(len, rows)) for rows in zip(*splits))
+    values, asked = [between(*rows) for rows in splits], (few, len(real) - few)
+    found = baseline(values, (samples, others), asked, f"{len(real)} real clips")
     if samples < count:
         text = f"the baseline is of {samples} against {others} of them, too high for {count} samples"
         say(f"training.classifier: {len(real)} training clips are few: {text}")
@@ -162,7 +163,7 @@ def _by_classifier(
     numbers = np.array([classifier.classes.index(name) for name in dataset.classes])
 
     def measure(clips: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        seen = classifier.features(clips)
+        seen = classifier(clips)
         counts = confusion(classifier.probabilities_of(seen).argmax(1), numbers[labels], len(classifier.classes))
         of_class = {name: int(counts[k].sum()) for k, name in enumerate(classifier.classes) if counts[k].any()}
         right = {name: int(counts[k, k]) for k, name in enumerate(classifier.classes) if name in of_class}
@@ -183,10 +184,10 @@ def _by_behaviour(dataset: ClipDataset, metadata: dict[str, Any], say: Callable[
     if set(dataset.classes) != set(CLASSES):
         return None
     size, frames = dataset.size, dataset.frames
-    if dataset.config.stride > 1 or (size, frames) not in [(known.size, known.frames) for known in load()]:
+    limits = stored(size, frames)
+    if limits is None or dataset.config.stride > 1:
         say(f"behaviours are not measured: no limits for {frames} frames of {size} px, stride {dataset.config.stride}")
         return None
-    limits = calibration(size, frames)
     metadata["behaviours"] = limits.describe()
     most = max(len(CLASSES), _MOST_ROWS // (frames * size))
 

@@ -9,7 +9,7 @@ before any model was scored.
     rates = score(clips, labels, classes, limits)      # {"pen": PassRate(hits=…, of=…, low=…, high=…), …}
 """
 
-from dvdgan.evaluation.behaviours.behaviour import Behaviour, Outcome
+from dvdgan.evaluation.behaviours.behaviour import Behaviour
 from dvdgan.evaluation.behaviours.calibration import Calibration, calibration, rendered_calibration
 from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.behaviours.scoring import (
@@ -19,7 +19,6 @@ from dvdgan.evaluation.behaviours.scoring import (
     pass_rate,
     score,
     score_as_others,
-    score_clips,
 )
 
 __all__ = [
@@ -28,12 +27,10 @@ __all__ = [
     "Behaviour",
     "Calibration",
     "ClipScorer",
-    "Outcome",
     "calibration",
     "control_clips",
     "pass_rate",
     "rendered_calibration",
     "score",
     "score_as_others",
-    "score_clips",
 ]

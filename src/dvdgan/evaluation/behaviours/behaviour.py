@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,22 +49,6 @@ class Behaviour:
     check: Callable[[Numbers, Limits], str]
     fewest_frames: int
     may_pass: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Whether one clip shows its class's behaviour.
-
-    Attributes:
-        passes: it is alive, whole, valid, and shows the behaviour.
-        failed: why not: ``alive: …``, ``whole: …``, ``valid: …`` or ``behaviour: …``, the first that
-            fails; empty where it passes.
-        numbers: all that was measured.
-    """
-
-    passes: bool
-    failed: str
-    numbers: Numbers = field(default_factory=dict)
 
 
 def first_failure(part: str, checks: Iterable[tuple[bool, str]]) -> str:

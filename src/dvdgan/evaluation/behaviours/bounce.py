@@ -1,22 +1,15 @@
 """bounce: one or two balls, told apart by their hues, fall, bounce off the floor, and rise again.
 
 Hues of balls are peaks, 60 degrees apart, of the histogram of what is vivid where something moves; each is tracked as
-the mean place of its pixels, and is there in every frame. Turns need a speed of 0.01 H per frame on both sides. Every
-ball turns upward at the floor at least once (lower edge within 0.05 H of it) and never elsewhere, never leaves the
-floor more than a tenth quicker than it came, at least 90 % of sideways turns are within 0.05 W of a wall, the downward
-acceleration between bounces (over two frames to either side) is at least half the real 5th percentile, with a
-coefficient of variation of at most 0.5, and areas stay within 30 %. Speeds at the floor are those of the steps before
-and after, carried to the floor by that acceleration. The background is the median of each pixel over the frames in
-which no ball and no shadow, which lies at the floor, covers it; the rest stays within a root mean square of 3/255 of
-it, and at most 0.005 of a frame, or 1.5 times the real 99th percentile, differs by more than 0.1 in a channel.
+the mean place of its pixels, and is there in every frame. Turns need a speed of 0.01 H per frame on both sides. Speeds
+at the floor are those of the steps before and after, carried to the floor by the acceleration between bounces. The
+background is the median of each pixel over the frames in which no ball and no shadow, which lies at the floor, covers
+it.
 
-A ball is round: of its pixels' angular moments about its centre of order 2 to 6 the median over time is at most 0.15,
-or 1.5 times the real 99th percentile; a square's fourth is above 0.35, while its side ratio is that of a disc.
-
-Beyond that definition: a ball's pixels spread at most 1.4 times as far as a disc's of its area, or a ball in pieces
-would pass; its radius is at least 0.06 H and its steps at most 1.5 radii (in truth 0.08 and 1.2, blurred); its lower
-edge is never 0.05 H below the floor. Reversed clips bounce as well (what a ball loses at one bounce is less than what
-can be seen in a clip), so they may pass.
+A ball is round by its pixels' angular moments about its centre: a square's fourth is above 0.35, while its side ratio
+is that of a disc. A ball in pieces would pass but for how far its pixels spread. Radii are 0.08 H and more in truth,
+and steps 1.2 radii at most; blur takes some of that. Reversed clips bounce as well (what a ball loses at one bounce is
+less than what can be seen in a clip), so they may pass.
 """
 
 from __future__ import annotations
@@ -180,14 +173,14 @@ def _speed(y: np.ndarray, radius: float, contact: int, fall: float, way: int) ->
 def _ball_numbers(ball: Track, width: float) -> Numbers:
     radius = ball.radius
     low = ball.y + radius  # the lower edge
-    at_floor = [abs(low[t] - FLOOR_Y) <= 0.05 for t, sign in _turns(ball.y) if sign > 0]
+    upward = [t for t, sign in _turns(ball.y) if sign > 0]
+    floors = [t for t in upward if abs(low[t] - FLOOR_Y) <= 0.05]
     aside = [min(ball.x[t] - radius, width - ball.x[t] - radius) <= 0.05 for t, _ in _turns(ball.x)]
     # Over two frames to either side: four times the acceleration, the same noise.
     bends = (ball.y[4:] - 2 * ball.y[2:-2] + ball.y[:-4]) / 4
     near = low > FLOOR_Y - _NEAR_FLOOR
     fall = bends[[t for t in range(len(bends)) if not near[t : t + 5].any()]]
     mean = float(fall.mean()) if len(fall) >= 2 else 0.0
-    floors = [t for t, sign in _turns(ball.y) if sign > 0 and abs(low[t] - FLOOR_Y) <= 0.05]
     quicker = [_speed(ball.y, radius, t, mean, 1) / max(_speed(ball.y, radius, t, mean, -1), _FAST) for t in floors]
     return {
         "area_change": float(np.abs(ball.area / np.median(ball.area) - 1).max()),
@@ -195,8 +188,8 @@ def _ball_numbers(ball: Track, width: float) -> Numbers:
         "angular": float(ball.angular),
         "radius": radius,
         "jump": float(np.hypot(np.diff(ball.x), np.diff(ball.y)).max()) / max(radius, 1e-6),
-        "floor_turns": float(sum(at_floor)),
-        "air_turns": float(len(at_floor) - sum(at_floor)),
+        "floor_turns": float(len(floors)),
+        "air_turns": float(len(upward) - len(floors)),
         "lowest": float(low.max() - FLOOR_Y),
         "quicker": min(max(quicker, default=0.0), 100.0),
         "side_turns": float(len(aside)),

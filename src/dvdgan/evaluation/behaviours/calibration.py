@@ -8,8 +8,6 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from dvdgan.data import phenomena
 from dvdgan.data.progress import with_progress
 from dvdgan.data.workers import Limits as TaskLimits
@@ -57,19 +55,13 @@ class Calibration:
 
 
 def calibration(size: int, frames: int) -> Calibration:
-    """The limits for phenomena of this size and length: the stored ones, or new ones from rendered training clips.
+    """The stored limits for phenomena of this size and length, or new ones, see `rendered_calibration`."""
+    return stored(size, frames) or rendered_calibration(size, frames)
 
-    Args:
-        size: height and width, in pixels.
-        frames: frames per clip.
 
-    Raises:
-        EvaluationError: phenomena cannot be rendered so.
-    """
-    for stored in load():
-        if (stored.size, stored.frames) == (size, frames):
-            return stored
-    return rendered_calibration(size, frames)
+def stored(size: int, frames: int) -> Calibration | None:
+    """The limits that come with dvdgan for clips of this size, in px, and so many frames; None if there are none."""
+    return next((one for one in load() if (one.size, one.frames) == (size, frames)), None)
 
 
 def rendered_calibration(size: int, frames: int, clips: int = CLIPS, seed: int = 0) -> Calibration:
@@ -121,10 +113,7 @@ def save(path: Path, calibrations: list[Calibration]) -> None:
 
 
 def _render_and_look(label: str, index: int, size: int, frames: int, seed: int) -> Measurements:
-    return _look(label, phenomena.render(label, index, seed=seed, size=size, frames=frames).clip)
-
-
-def _look(label: str, clip: np.ndarray) -> Measurements:
+    clip = phenomena.render(label, index, seed=seed, size=size, frames=frames).clip
     measured = BEHAVIOURS[label].measure(clip)
     return Measurements({**measured.numbers, **whole.measure(clip)}, measured.missing)
 

@@ -1,19 +1,12 @@
 """zoom-in, zoom-out, pan-left, pan-right: the whole picture grows, shrinks, or moves to a side.
 
-Shift and scale are fitted between frames that are 1, 2 and a third of the clip apart (see `follow`). In colour, aligned
-neighbours correlate at least 0.8 times as much as the median real clip's, and frames a third of the clip apart by 0.05
-more than as they are. For a zoom, the sum of log scales has the right sign and at least half the size of the real 10th
-percentile; for a pan the same of the horizontal shift, with a vertical one of at most 0.3 of it and a sum of log scales
-of at most 0.05 in size. At least 90 % of pairs, one frame apart and two, go that way by 0.15 of the mean motion, none
-goes back by more, none goes farther than 1.5 times the real 99th percentile of the largest step, and the last third of
-them goes at least a third as far as the first. At least 60 % of the frame's blocks change and are explained by the fit;
-a block of flat ground is not.
+Shift and scale are fitted between frames that are 1, 2 and a third of the clip apart (see `follow`). The picture has to
+follow from frame to frame, and most of it over a third of the clip, by one such motion that goes one way throughout and
+as far as in real clips.
 
-Beyond that definition: frames a third of the clip apart correlate at least 0.85 times as much as the real 1st
-percentile's, and no two neighbours less than 0.95 times theirs; in a zoom the middle and the rim of the frame grow
-alike (by 0.7 to 1.3 of each other), or rings would pass; the other motion (to the side in a zoom, up and down in a pan)
-is at most 0.03 H in a pair, or twice the real 99th percentile; and the mean colour of what both frames of a pair show
-changes by at most 0.03, or twice the real 99th percentile, as generated pictures are not free of noise.
+In a zoom the middle and the rim of the frame grow alike, or rings would pass. The other motion (to the side in a zoom,
+up and down in a pan) and changes of colour have absolute limits beside those of real clips, as generated pictures are
+not free of noise.
 """
 
 from __future__ import annotations

@@ -1,15 +1,10 @@
 """flow: smoke rises, and changes its shape as real smoke does.
 
 A shift and a scale are fitted between frames that are 1, 2 and a third of the clip apart (see `follow`). The mean shift
-is upward, by at least half the real 10th percentile; at least 90 % of pairs, one frame apart and two, rise by 0.15 of
-it, and none sinks by more. It is not one rigid shift: the motion differs between the quarters of the frame (standard
-deviation over frames a third of the clip apart) by at least 0.6 times the real 5th percentile. The mean correlation r
-of each frame with the next is within the real range.
-
-Beyond that definition: that range is from half the 5th to twice the 95th percentile of 1 − r, as a tenth of real clips
-are outside the percentiles; at least 0.7 times the real 1st percentile of the frame (some 43 %) changes and is
-explained by the fit, not 60 %, as smoke thins out; the mean shift to a side is at most 0.6 of that upward; and
-neighbours correlate as for a camera.
+is upward; it is not one rigid shift, as the motion differs between the quarters of the frame; and each frame correlates
+with the next as real ones do: the limits are from half the 5th to twice the 95th percentile of 1 − r, as a tenth of
+real clips are outside the percentiles. Smoke thins out, so that the fit explains a smaller part of the frame (some
+43 %) than a camera's does.
 """
 
 from __future__ import annotations

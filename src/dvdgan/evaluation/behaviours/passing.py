@@ -2,15 +2,12 @@
 
 The background B is the median over time; the object is the largest part of what differs from B in colour by more than
 0.08 (in Y it would lose windows and stripes of B's brightness), opened, with what is within 1/32 H of it and its holes
-filled. Pixels that are never within 3/32 H of it (3 pixels of 32) stay within a root mean square of 3/255 of B; B's
-spread is at least half the 5th percentile of real ones. The object is there in every frame between its first and its
-last, travels at least 0.4 W one way in steps of at most 1.5 times the real largest (99th percentile), and while it is
-wholly in the frame keeps its height, area and mean colour as real ones do (99th percentile, with half as much again).
+filled. Pixels that are never within 3/32 H of it (3 pixels of 32) are the scene, which has to stay still.
 
-Beyond that definition: a pixel may be covered in 45 % of frames instead of 40 % (5 of 12, which shadows reach in 2 %
-of real clips); "one way" is a travel of at least 0.9 of the length of the path, of steps of a twelfth of the clip; the
-object is there in at least 60 % of frames; and what differs beside it covers at most what it does in real clips, or
-two objects would pass. A reversed clip shows an object that crosses the other way, so it may pass.
+A pixel may be covered in 45 % of frames: 5 of 12, which shadows reach in 2 % of real clips. "One way" is a travel of at
+least 0.9 of the length of the path, of steps of a twelfth of the clip. What differs beside the object covers at most
+what it does in real clips, or two objects would pass. A reversed clip shows an object that crosses the other way, so it
+may pass.
 """
 
 from __future__ import annotations

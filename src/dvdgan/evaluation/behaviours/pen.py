@@ -3,16 +3,11 @@
 Paper is the largest 3×3-median luma of each pixel over time; a pixel is ink once it is darker than that by half the
 ink's contrast for three frames, and lost when it is darker by less than 0.35 of it, or when its colour departs from its
 own median over time by more than 0.2 in a channel (shadow falls on it). Pixels under the red, widened by two pixels
-(1/32 H where that is more), do not count. At least 95 % of ink stays, its area at the end is at least 1.5 times that at
-T/4 and rises with time (rank correlation of at least 0.8). At least 80 % of new ink is within 0.06 H of where the red
-went between two frames: it is moved from one to the next in short steps. The red is one tip: its largest part is at
-least 0.8 times all of it, or as much as the real 1st percentile's. Its foot, where it is lowest, steps no farther than
-1.25 times the real largest step (99th percentile), and at least 80 % of the foot's path is inked by the end, or 0.8
-times the real 1st percentile.
+(1/32 H where that is more), do not count. New ink is near the tip within 0.06 H of where the red went between two
+frames: it is moved from one to the next in short steps; half a pixel is added, as pixels are seen at their middles. The
+red's foot is where it is lowest, and writes.
 
-Beyond that definition: half a pixel is added to the 0.06 H, as pixels are seen at their middles; the red covers at most
-1.5 times what it covers in real clips, or red smoke and red vases would pass; and the paper's mean colour, away from
-ink and pen, holds within 0.02, or 1.5 times the real 99th percentile.
+The red covers at most 1.5 times what it covers in real clips, or red smoke and red vases would pass.
 """
 
 from __future__ import annotations

@@ -1,19 +1,16 @@
 """turn: a solid stands still and turns about its upright axis, so that its near side moves to the right.
 
-The solid is what differs from the backdrop, which is drawn across each row between the frame's sides. Its middle
-drifts by at most 0.05 H and its area changes by at most 25 %. Its surface is unrolled: each row of the silhouette, half
-as wide as the solid there, is read at the angles about the axis that it shows, along the ellipses that a look from 11
-degrees above makes of them; what stays over time, light and shadow, is taken away. In at least 90 % of pairs of frames,
-one frame apart and two, the angle that matches best is to the right, and it explains at least half as much of the
-surface's change as the 5th percentile of real clips. The surface is slower towards the silhouette's sides than in its
-middle: one angle for all leaves at most 1.05 times the error that one distance for all leaves, which is what a texture
-that slides behind a hole would keep to (real clips leave 0.5 to 1.02 times as much, such holes 1.07 and more).
+The solid is what differs from the backdrop, which is drawn across each row between the frame's sides. Its surface is
+unrolled: each row of the silhouette, half as wide as the solid there, is read at the angles about the axis that it
+shows, along the ellipses that a look from 11 degrees above makes of them; what stays over time, light and shadow, is
+taken away. The angle that matches best from frame to frame is the turn. The surface is slower towards the silhouette's
+sides than in its middle: one angle for all leaves at most 1.05 times the error that one distance for all leaves, which
+is what a texture that slides behind a hole would keep to (real clips leave 0.5 to 1.02 times as much, such holes 1.07
+and more).
 
-Beyond that definition: rows of the silhouette are filled between their ends, because patterns may have the backdrop's
-colour, and for the same reason drift, from the median place, and area are those of 90 % of frames; "of one sign" is to
-the right, as the class is made, so that reversed and mirrored clips fail; outside the solid pixels stay within a root
-mean square of 8/255 of their median; the angle's median is from half the 5th to 1.5 times the 95th percentile of real
-ones, departs from it by at most half (median), and is in no pair more than 1.5 times the real largest.
+Rows of the silhouette are filled between their ends, because patterns may have the backdrop's colour, and for the same
+reason drift, from the median place, and area are those of 90 % of frames. Only turns to the right count, as the class
+is made, so that reversed and mirrored clips fail.
 """
 
 from __future__ import annotations

@@ -1,20 +1,8 @@
 """Alive and whole: one scene from beginning to end, whose colours hold and which never stops, repeats or is cut.
 
-Of all classes. D(s, t) is the mean |Y(s) − Y(t)|. Alive: the median of D(t, t + 1) is from half the real 5th to twice
-the real 95th percentile. Whole, with D in units of that median:
-
-- no cut: the largest D(t, t + 1), and the largest D(t, t + 2);
-- no stutter: the share of pairs that change by less than a fifth of the median;
-- no snap back or repeat: the least D(s, t) of frames that are three or more apart (at least 0.35 times the real 1st
-  percentile: in some real clips a ball comes to where it was), and the mean D(t, t + 2);
-- it goes on: the mean D(t, t + 1) in the last third over that in the first;
-- colours hold: how far the mean colour of a frame departs from that of its two neighbours' mean, and how far it
-  goes from the first frame to any other.
-
-What belongs to one class (the sign of movement, its largest step, what is still) is measured there. Of each number the
-real 99th percentile sets the limit, with half as much again, as a clip has to pass some ten of them (of the mean D(t,
-t + 2) the 1st percentile over 1.15, of pairs that hardly change a tenth, or the 99th percentile); a last third moves
-at least a third as much as the first, or 0.7 times the real 1st percentile where real clips slow down.
+Of all classes. What belongs to one class (the sign of movement, its largest step, what is still) is measured there. Of
+most numbers the real 99th percentile sets the limit, with half as much again, as a clip has to pass some ten of them.
+In some real clips a ball comes to where it was, and some slow down: limits of repeats and of the last third heed that.
 """
 
 from __future__ import annotations
@@ -31,11 +19,11 @@ _FAR = 3  # frames apart
 def measure(clip: np.ndarray) -> Numbers:
     """How one clip uint8 ``[T, H, W, 3]`` changes as a whole; with fewer than 2 frames nothing but ``change``, 0.
 
-    Numbers: ``change``, the median of D(t, t + 1); ``cut``, the largest of them, ``farthest_two`` and ``mean_two``, the
-    largest and the mean D(t, t + 2), and ``repeat``, the least D of frames three or more apart, in units of it;
-    ``stills``, the share of pairs that hardly change; ``late``, the change in the last third over that in the first;
-    ``flicker`` and ``tint``, the largest departures of a frame's mean colour from its neighbours' and from the first's,
-    of a channel in [0, 1].
+    D(s, t) is the mean |Y(s) − Y(t)|. Numbers: ``change``, the median of D(t, t + 1); ``cut``, the largest of them,
+    ``farthest_two`` and ``mean_two``, the largest and the mean D(t, t + 2), and ``repeat``, the least D of frames three
+    or more apart, in units of it; ``stills``, the share of pairs that hardly change; ``late``, the change in the last
+    third over that in the first; ``flicker`` and ``tint``, the largest departures of a frame's mean colour from its
+    neighbours' and from the first's, of a channel in [0, 1].
     """
     frames = len(clip)
     y = luma(clip).reshape(frames, -1)
@@ -64,7 +52,7 @@ def measure(clip: np.ndarray) -> Numbers:
 
 
 def limits(percentile: Percentile) -> Limits:
-    """Change from half the real 5th to twice the real 95th percentile; of the rest see above."""
+    """What real clips allow, see the module."""
     return {
         "least_change": 0.5 * percentile("change", 5),
         "most_change": 2 * percentile("change", 95),

@@ -64,6 +64,8 @@ def is_classifier(directory: Path) -> bool:
 class Classifier:
     """A classifier of clips. Use `load`, or train one.
 
+    It is a `FeatureExtractor`: its features are those before its last layer, a mean over time and space.
+
     Attributes:
         network: in evaluation mode.
         classes: K names, in the order of the probabilities.
@@ -84,6 +86,9 @@ class Classifier:
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
         self.weights_sha256 = hashlib.sha256(self._weights()).hexdigest()
+        self.name, self.dimension = NAME, self.network.dimension
+        self.unit: Unit = "clip"
+        self.key = content_key(FORMAT, VERSION, self.weights_sha256, list(self.widths), self.size)
 
     @classmethod
     def load(cls, directory: Path | str, device: torch.device | str | None = "cpu") -> Classifier:
@@ -182,21 +187,23 @@ class Classifier:
         assert self._about is not None
         return self._about
 
-    @property
-    def features(self) -> ClassifierFeatures:
-        """What sees clips as the classifier's pooled features: ``classifier.features(clips)`` is float32 ``[N, D]``."""
-        return ClassifierFeatures(self)
+    @torch.no_grad()
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        """Features of clips, uint8 ``[N, T, H, W, 3]``, of any length and size: float32 ``[N, D]``, in fp32."""
+        device = self.network.head.weight.device
+        widest = clips.shape[1] * (self.size // STEM_STRIDE) ** 2 * self.widths[0]
+        chunk = max(1, _CHUNK_BYTES // (4 * widest))
+        features = np.empty((len(clips), self.dimension), np.float32)
+        with full_fp32():
+            for start in range(0, len(clips), chunk):
+                part = slice(start, start + chunk)
+                pixels = resize(clips[part], (self.size, self.size), device).div_(127.5).sub_(1)
+                features[part] = self.network.features(pixels).cpu().numpy()
+        return features
 
     def probabilities(self, clips: np.ndarray) -> np.ndarray:
-        """How probable each class is, for each clip.
-
-        Args:
-            clips: uint8 ``[N, T, H, W, 3]``, of any length and size.
-
-        Returns:
-            float32 ``[N, K]``; rows sum to 1.
-        """
-        return self.probabilities_of(self.features(clips))
+        """How probable each class is for each clip, uint8 ``[N, T, H, W, 3]``: float32 ``[N, K]``, rows sum to 1."""
+        return self.probabilities_of(self(clips))
 
     def probabilities_of(self, features: np.ndarray) -> np.ndarray:
         """The same from pooled features, float32 ``[N, D]``, so that clips are looked at once only."""
@@ -255,40 +262,3 @@ class Classifier:
 def _numbers(parameter: Tensor) -> np.ndarray:
     """In double precision, which not every device has."""
     return parameter.detach().cpu().double().numpy()
-
-
-class ClassifierFeatures:
-    """A `FeatureExtractor`: the classifier's features before its last layer, a mean over time and space.
-
-    Args:
-        classifier: whose.
-
-    Attributes:
-        classifier: see above.
-        name: ``classifier``.
-        key: of the weights, the size that the classifier sees, and the code's version.
-        dimension: D.
-        unit: ``clip``.
-    """
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-        self.name = NAME
-        self.key = content_key(FORMAT, VERSION, classifier.weights_sha256, list(classifier.widths), classifier.size)
-        self.dimension = classifier.network.dimension
-        self.unit: Unit = "clip"
-
-    @torch.no_grad()
-    def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """Features of clips, uint8 ``[N, T, H, W, 3]``: float32 ``[N, D]``, in fp32 arithmetic."""
-        network, size = self.classifier.network, self.classifier.size
-        device = network.head.weight.device
-        widest = clips.shape[1] * (size // STEM_STRIDE) ** 2 * self.classifier.widths[0]
-        chunk = max(1, _CHUNK_BYTES // (4 * widest))
-        features = np.empty((len(clips), self.dimension), np.float32)
-        with full_fp32():
-            for start in range(0, len(clips), chunk):
-                part = slice(start, start + chunk)
-                pixels = resize(clips[part], (size, size), device).div_(127.5).sub_(1)
-                features[part] = network.features(pixels).cpu().numpy()
-        return features

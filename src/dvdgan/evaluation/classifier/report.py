@@ -19,7 +19,7 @@ from dvdgan.evaluation.classifier.results import (
     ClassifierResults,
     confusion,
 )
-from dvdgan.evaluation.clip_set import ClipSet
+from dvdgan.evaluation.clip_set import ClipSet, chunks
 
 _CHUNK = 32  # clips that are read at once
 _SHOWN = 12  # classes of which a whole matrix is printed
@@ -43,8 +43,8 @@ def measure(classifier: Classifier, by_looks: Classifier | None, held_out: ClipS
         views["single_frames"] = classifier, lambda clips: clips[:, middle : middle + 1]
         views["frame_classifier"] = by_looks, lambda clips: clips[:, middle : middle + 1]
     taken_for: dict[str, list[np.ndarray]] = {name: [] for name in views}
-    for start in with_progress(range(0, len(held_out), _CHUNK), "classifying held-out clips"):
-        clips = held_out.read(range(start, min(start + _CHUNK, len(held_out))))
+    for rows in with_progress(chunks(range(len(held_out)), _CHUNK), "classifying held-out clips"):
+        clips = held_out.read(rows)
         for name, (who, view) in views.items():
             taken_for[name].append(who.probabilities(view(clips)).argmax(1))
     classes, most = classifier.classes, np.bincount(held_out.labels).max()

@@ -54,9 +54,9 @@ class Accuracy(Share):
     @classmethod
     def of_counts(cls, classes: Sequence[str], counts: np.ndarray) -> Accuracy:
         """The accuracy that a `confusion` of these K classes, int64 ``[K, K]``, gives."""
-        whole, *by_class = (Share.make(*tally) for tally in _tallies(counts))
-        named = {label: share for label, share in zip(classes, by_class) if share.of}
-        return cls(**whole.model_dump(exclude_unset=True), by_class=named, confusion=counts.tolist())
+        whole, *tallies = _tallies(counts)
+        by_class = {label: Share.make(*tally) for label, tally in zip(classes, tallies) if tally[1]}
+        return cls.make(*whole, by_class=by_class, confusion=counts.tolist())
 
 
 def _tallies(counts: np.ndarray) -> list[tuple[int, int]]:

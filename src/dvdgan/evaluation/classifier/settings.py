@@ -21,7 +21,9 @@ def resuming(folder: Path, settings: ClassifierSettings, data: DataConfig) -> bo
         EvaluationError: it was started with other settings, each of which is named.
     """
     path = folder / "settings.json"
-    now = settings.model_dump(mode="json") | {f"data.{k}": v for k, v in _deciding(data).items()}
+    # what decides which clips there are; not how quickly they are decoded, nor at what speed they are watched
+    deciding = data.model_dump(mode="json", exclude={"workers", "decode_seconds", "decode_gib", "fps", "split"})
+    now = settings.model_dump(mode="json") | {f"data.{k}": v for k, v in deciding.items()}
     if not list_checkpoints(folder / "checkpoints"):
         with atomic_path(path) as partial:
             partial.write_text(json.dumps(now, indent=1), encoding="utf-8")
@@ -35,11 +37,6 @@ def resuming(folder: Path, settings: ClassifierSettings, data: DataConfig) -> bo
         mend = "give the same again, or choose another --out"
         raise EvaluationError(f"{folder.parent}: its training began otherwise ({'; '.join(other[:5])}); {mend}")
     return True
-
-
-def _deciding(data: DataConfig) -> dict[str, Any]:
-    """What decides which clips there are; not how quickly they are decoded, nor at what speed they are watched."""
-    return data.model_dump(mode="json", exclude={"workers", "decode_seconds", "decode_gib", "fps", "split"})
 
 
 def in_short(data: DataConfig) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dvdgan.data.progress import Advance
 from dvdgan.evaluation.cache import CHUNK, Cache
-from dvdgan.evaluation.clip_set import ClipSet, content_key
+from dvdgan.evaluation.clip_set import ClipSet, chunks, content_key
 from dvdgan.evaluation.errors import EvaluationError
 
 VERSION = 1
@@ -63,8 +63,7 @@ def extract(clips: ClipSet, extractor: FeatureExtractor, cache: Cache, advance: 
             advance(len(clips))
         return found
     parts = []
-    for start in range(0, len(clips), CHUNK):
-        rows = range(start, min(start + CHUNK, len(clips)))
+    for rows in chunks(range(len(clips)), CHUNK):
         key = content_key(VERSION, clips.key, rows.start, rows.stop, extractor.key)
         make = partial(_computed, clips, rows, extractor)
         parts.append(cache.arrays("features", key, make)["features"])
@@ -75,8 +74,7 @@ def extract(clips: ClipSet, extractor: FeatureExtractor, cache: Cache, advance: 
 
 def _computed(clips: ClipSet, rows: range, extractor: FeatureExtractor) -> dict[str, np.ndarray]:
     parts = []
-    for start in range(rows.start, rows.stop, _AT_ONCE):
-        some = range(start, min(start + _AT_ONCE, rows.stop))
+    for some in chunks(rows, _AT_ONCE):
         part = extractor(clips.read(some))
         dimensions = 3 if extractor.unit == "frames" else 2
         if part.ndim != dimensions or len(part) != len(some) or part.shape[-1] != extractor.dimension:

@@ -43,8 +43,6 @@ class ShiftTolerantLpips:
         DeviceError: there is no such device.
     """
 
-    name = "ST-LPIPS"
-
     def __init__(self, size: int, device: torch.device | str | None = None) -> None:
         """Load the weights."""
         if size < LEAST:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from dvdgan.data.progress import progress_bar
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, choose, joined
 from dvdgan.evaluation.features.extract import FeatureExtractor, extract
 from dvdgan.evaluation.memorisation.nearest import Nearest, Scale, nearest
 from dvdgan.evaluation.memorisation.pixels import NEAR, Fingerprints
-from dvdgan.evaluation.memorisation.results import Memorisation, Pair
-from dvdgan.evaluation.memorisation.search import Comparison, compare
+from dvdgan.evaluation.memorisation.results import Memorisation, Nearness, Pair
+from dvdgan.evaluation.memorisation.search import compare
 from dvdgan.evaluation.memorisation.windows import STARTS, TrainingWindows, training_windows
-from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.real_clips import RealClips
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import EvaluationSettings
@@ -43,12 +43,7 @@ class Copies:
 
 
 def find_copies(
-    spaces: Sequence[Neighbourhood],
-    sets: Sets,
-    settings: EvaluationSettings,
-    cache: Cache,
-    stages: Stages,
-    unsearched: str = "",
+    spaces: Sequence[Neighbourhood], sets: Sets, settings: EvaluationSettings, cache: Cache, unsearched: str
 ) -> Copies:
     """Compare generated clips with training clips in each space.
 
@@ -57,64 +52,62 @@ def find_copies(
         sets: the clips.
         settings: how many windows and pairs.
         cache: where features are kept.
-        stages: shows how far it is.
-        unsearched: why the model may have learned from other clips; the absence of copies is then not stated.
+        unsearched: why the model may have learned from other clips: the absence of copies is then not stated; or "".
 
     Raises:
         EvaluationError: nothing can be compared, such as where no held-out clip is no near copy of a training clip.
     """
     windows, warnings = _windows(sets.training, settings)
     samples = joined(sets.generated, "samples")
-    different = _different(_features(samples, Fingerprints(), cache, stages))
-    near_copies = np.isin(sets.groups, windows.groups) | _near_copies(sets.held_out, windows, cache, stages)
-    found: list[Comparison] = []
-    pairs: list[Pair] = []
-    shown: list[tuple[np.ndarray, np.ndarray]] = []
+    different = _different(_features(samples, Fingerprints(), cache))
+    near_copies = np.isin(sets.groups, windows.groups) | _near_copies(sets.held_out, windows, cache)
+    records: list[Nearness] = []
+    most_counted = 0
+    pairs: dict[str, list[tuple[Pair, tuple[np.ndarray, np.ndarray]]]] = {"generated": [], "held out": []}
     for space in spaces:
-        references = _features(windows.clips, space.clips, cache, stages)
+        references = _features(windows.clips, space.clips, cache)
         sides = [
             np.concatenate([space.vectors(extract(clips, space.extractor, cache)) for clips in some])
             for some in (sets.generated, [sets.held_out])
         ]
         scale = Scale.none(references.shape[1]) if space.plain else Scale.of(references)
         about = f"{space.about} Sought in {windows.about()}."
-        with stages.timed("copies"):
-            held_out = nearest(sides[1], references, windows.groups, scale)
-            around = nearest(sides[0][different], references, windows.groups, scale)
-            labels = samples.labels[different], sets.held_out.labels
-            one = compare(around, held_out, near_copies, *labels, space.name, about)
-        everything = np.arange(len(different))
+        held_out = nearest(sides[1], references, windows.groups, scale)
+        around = nearest(sides[0][different], references, windows.groups, scale)
+        labels = samples.labels[different], sets.held_out.labels
+        record, counted = compare(around, held_out, near_copies, *labels, space.clips.name, about)
         for kind, clips, near, rows in (
-            ("generated", samples.take(different), around, everything),
-            ("held out", sets.held_out, held_out, one.counted),
+            ("generated", samples.take(different), around, np.arange(len(different))),
+            ("held out", sets.held_out, held_out, counted),
         ):
             rows = rows[np.argsort(near.distances[rows], kind="stable")][: settings.pairs]
-            pairs += [_pair(kind, clips, windows, near, row, space.name) for row in rows.tolist()]
-            shown += zip(clips.read(rows.tolist()), windows.clips.read(near.rows[rows].tolist()))
-        if unsearched and one.record.verdict == "no sign of copies":
-            reason = f"{unsearched} Among those searched: {one.record.reason}"
-            one = replace(one, record=one.record.model_copy(update={"verdict": "cannot tell", "reason": reason}))
+            shown = zip(clips.read(rows.tolist()), windows.clips.read(near.rows[rows].tolist()))
+            named = [_pair(kind, clips, windows, near, row, space.clips.name) for row in rows.tolist()]
+            pairs[kind] += zip(named, shown)
+        word, reason = record.verdict, record.reason
+        if unsearched and word == "no sign of copies":
+            word, reason = "cannot tell", f"{unsearched} Among those searched: {reason}"
         if len(different) < len(samples):
             reason = (
                 f"{len(different)} of {len(samples)} samples count: of those that are near copies of one another, one "
-                f"does. {one.record.reason}"
+                f"does. {reason}"
             )
-            one = replace(one, record=one.record.model_copy(update={"reason": reason}))
-        found.append(one)
-    order = sorted(range(len(pairs)), key=lambda place: pairs[place].kind != "generated")  # generated ones first
-    record = Memorisation(
-        spaces=[one.record for one in found],
+        records.append(record.model_copy(update={"verdict": word, "reason": reason}))
+        most_counted = max(most_counted, len(counted))
+    generated_first = [*pairs["generated"], *pairs["held out"]]
+    found = Memorisation(
+        spaces=records,
         generated_count=len(samples),
-        held_out_count=max(len(one.counted) for one in found),
+        held_out_count=most_counted,
         training_count=windows.count,
-        pairs=[pairs[place] for place in order],
+        pairs=[pair for pair, _ in generated_first],
     )
-    return Copies(record, [shown[place] for place in order], warnings)
+    return Copies(found, [shown for _, shown in generated_first], warnings)
 
 
-def _near_copies(held_out: ClipSet, windows: TrainingWindows, cache: Cache, stages: Stages) -> np.ndarray:
+def _near_copies(held_out: ClipSet, windows: TrainingWindows, cache: Cache) -> np.ndarray:
     """Which held-out clips are near copies of a training clip by their fingerprints, bool ``[H]``."""
-    own, theirs = (_features(clips, Fingerprints(), cache, stages) for clips in (held_out, windows.clips))
+    own, theirs = (_features(clips, Fingerprints(), cache) for clips in (held_out, windows.clips))
     return nearest(own, theirs, windows.groups, Scale.none(Fingerprints.dimension)).distances <= NEAR
 
 
@@ -144,8 +137,8 @@ def _pair(kind: str, clips: ClipSet, windows: TrainingWindows, near: Nearest, ro
     )
 
 
-def _features(clips: ClipSet, extractor: FeatureExtractor, cache: Cache, stages: Stages) -> np.ndarray:
-    with stages.bar("copies", f"looking for copies: {extractor.name}", len(clips)) as advance:
+def _features(clips: ClipSet, extractor: FeatureExtractor, cache: Cache) -> np.ndarray:
+    with progress_bar(f"looking for copies: {extractor.name}", len(clips)) as advance:
         return extract(clips, extractor, cache, advance)
 
 

@@ -16,9 +16,7 @@ _REPEATS = 10
 _PURPOSE = "real floor"  # names the random numbers, so that another word would change them
 
 
-def held_out_splits(
-    pool: int, held_out_labels: np.ndarray, generated: int, repeats: int, seed: int
-) -> list[tuple[Rows, Rows]]:
+def held_out_draws(pool: int, held_out_labels: np.ndarray, generated: int, repeats: int, seed: int) -> list[Rows]:
     """Held-out real clips in the place of generated ones, drawn several times, each class as often as among all.
 
     Args:
@@ -29,15 +27,15 @@ def held_out_splits(
         seed: of the random choice.
 
     Returns:
-        Rows of all real clips, and of some held-out ones, ascending.
+        Rows of the held-out clips, ascending.
     """
     count = len(held_out_labels)
-    splits = []
+    draws = []
     for repeat in range(1 if generated >= count else repeats):
         rng = numpy_generator(seed, _PURPOSE, repeat)
         rng.permutation(pool)  # of the real clips, all of which are taken; kept for the numbers that follow it
-        splits.append((np.arange(pool), _drawn(rng, held_out_labels, min(generated, count))))
-    return splits
+        draws.append(_drawn(rng, held_out_labels, min(generated, count)))
+    return draws
 
 
 def disjoint_splits(labels: np.ndarray, groups: np.ndarray, generated: int) -> list[tuple[Rows, Rows]]:
@@ -61,19 +59,16 @@ def disjoint_splits(labels: np.ndarray, groups: np.ndarray, generated: int) -> l
     return [_part(numpy_generator(0, _PURPOSE, repeat), by_class, generated) for repeat in range(_REPEATS)]
 
 
-def baseline(
-    values: Sequence[float | None], splits: Sequence[tuple[Rows, Rows]], asked: tuple[int, int], there: str
-) -> Baseline:
-    """What a score says of real clips, from its value on each of several splits.
+def baseline(values: Sequence[float | None], counts: tuple[int, int], asked: tuple[int, int], there: str) -> Baseline:
+    """What a score says of real clips, from its value on each of several draws.
 
     Args:
         values: of each draw; None or not finite where it could not be measured.
-        splits: rows of real clips, and of those in the place of generated ones.
+        counts: of clips in the place of generated ones, and of real clips, in each draw (the fewest of any).
         asked: counts of generated and of real clips that the score has.
-        there: how many real clips there are, in words, for the note where splits have fewer than asked.
+        there: how many real clips there are, in words, for the note where draws have fewer than asked.
     """
     known = [float(value) for value in values if value is not None and np.isfinite(value)]
-    counts = min(len(other) for _, other in splits), min(len(real) for real, _ in splits)
     if not known:
         missing = f"no split of {counts[1]} against {counts[0]} real clips could be measured"
         return Baseline(counts=counts, missing=missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import rel_entr
 
 from dvdgan.evaluation.measured import Measured
 from dvdgan.randomness import numpy_generator
@@ -29,7 +30,7 @@ def inception_score(probabilities: np.ndarray) -> Measured:
     p = p / p.sum(1, keepdims=True)
     splits = _splits(len(p))
     parts = np.array_split(numpy_generator(0, "inception score").permutation(len(p)), splits)
-    values = np.array([_exp_mean_divergence(p[part]) for part in parts])
+    values = np.array([np.exp(rel_entr(p[part], p[part].mean(0)).sum(1).mean()) for part in parts])
     if splits == 1:
         return Measured(value=values[0])
     over = f"standard deviation over {splits} splits"
@@ -49,10 +50,3 @@ def few_in_a_split(clips: int, classes: int) -> list[str]:
 
 def _splits(clips: int) -> int:
     return max(1, min(SPLITS, clips // 2))
-
-
-def _exp_mean_divergence(p: np.ndarray) -> float:
-    """exp of the mean over rows of ``KL(p(y | clip) ‖ p(y))``, with 0 log 0 = 0."""
-    mean = p.mean(0)
-    logs = np.log(np.where(p > 0, p, 1)) - np.log(np.where(mean > 0, mean, 1))
-    return float(np.exp((p * logs).sum(1).mean()))

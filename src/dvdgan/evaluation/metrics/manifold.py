@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from dvdgan.evaluation.intervals import wilson
 from dvdgan.evaluation.measured import Measured
 
 NEIGHBOURS, DENSITY_NEIGHBOURS = 3, 5
@@ -34,7 +33,7 @@ def radii(features: np.ndarray) -> np.ndarray:
 
 
 def manifold_scores(
-    real: np.ndarray, generated: np.ndarray, reach: np.ndarray | None = None, own_reach: np.ndarray | None = None
+    real: np.ndarray, generated: np.ndarray, reach: np.ndarray, own_reach: np.ndarray
 ) -> dict[str, Measured]:
     """Precision, recall, density and coverage of features ``[N, D]`` and ``[M, D]``, one vector a clip.
 
@@ -51,7 +50,7 @@ def manifold_scores(
     Args:
         real: features of real clips.
         generated: features of generated clips.
-        reach: `radii` of the real clips, where they are known.
+        reach: `radii` of the real clips.
         own_reach: of the generated ones.
 
     Returns:
@@ -61,8 +60,7 @@ def manifold_scores(
         few = f"{len(real)} real and {len(generated)} generated clips"
         missing = f"{few}; {DENSITY_NEIGHBOURS} neighbours need {DENSITY_NEIGHBOURS + 1} of each"
         return {name: Measured(missing=missing) for name in ("precision", "recall", "density", "coverage")}
-    near, far = radii(real) if reach is None else reach
-    own = (radii(generated) if own_reach is None else own_reach)[0]
+    (near, far), own = reach, own_reach[0]
     inside, balls = np.zeros(len(generated), bool), np.zeros(len(generated), np.int64)
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
     for rows, squared in _squared_distances(generated, real):
@@ -103,8 +101,7 @@ def diversity(features: np.ndarray, labels: np.ndarray) -> Measured:
 
 
 def _share(hits: np.ndarray, what: str) -> Measured:
-    low, high = wilson(int(hits.sum()), len(hits))
-    return Measured(value=hits.mean(), low=low, high=high, over=_OVER.format(what))
+    return Measured.share(int(hits.sum()), len(hits), _OVER.format(what))
 
 
 def _mean(values: np.ndarray) -> Measured:

@@ -11,7 +11,6 @@ import numpy as np
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.results import confusion
-from dvdgan.evaluation.intervals import wilson
 from dvdgan.evaluation.measured import Better, Measured
 from dvdgan.evaluation.metrics.baselines import Rows
 from dvdgan.evaluation.metrics.classification import few_in_a_split, inception_score
@@ -69,10 +68,6 @@ class Side:
         return Side(self.features[rows], self.labels[rows])
 
 
-def _none(real: Side, generated: Side) -> list[str]:
-    return []
-
-
 @dataclass(frozen=True)
 class Metric:
     """One score of a space.
@@ -84,7 +79,6 @@ class Metric:
         about: what it measures, in one plain sentence.
         headline: whether the summary shows it.
         compares: whether it looks at real clips, too.
-        warnings: of real and generated clips: what makes it less than it seems.
     """
 
     key: str
@@ -93,7 +87,6 @@ class Metric:
     about: str
     headline: bool = False
     compares: bool = True
-    warnings: Callable[[Side, Side], list[str]] = _none
 
 
 @dataclass(frozen=True)
@@ -104,11 +97,13 @@ class MetricGroup:
         metrics: see there.
         measure: of real and generated clips, and whether intervals are wanted: a number for each metric's key.
         by_class: whether they are measured class by class, too.
+        warnings: of real and generated clips, by metric's key: what makes a score less than it seems.
     """
 
     metrics: list[Metric]
     measure: Callable[[Side, Side, bool], dict[str, Measured]]
     by_class: bool = False
+    warnings: Callable[[Side, Side], dict[str, list[str]]] = lambda real, generated: {}
 
 
 def frechet(name: str = "Fréchet distance", headline: bool = False, by_class: bool = False) -> MetricGroup:
@@ -118,10 +113,10 @@ def frechet(name: str = "Fréchet distance", headline: bool = False, by_class: b
     def measure(real: Side, generated: Side, interval: bool) -> dict[str, Measured]:
         return {"frechet": Measured(value=frechet_distance(real.gaussian, generated.gaussian))}
 
-    def warnings(real: Side, generated: Side) -> list[str]:
-        return few_clips(real.features, generated.features)
+    def warnings(real: Side, generated: Side) -> dict[str, list[str]]:
+        return {"frechet": few_clips(real.features, generated.features)}
 
-    return MetricGroup([Metric("frechet", name, "lower", about, headline, warnings=warnings)], measure, by_class)
+    return MetricGroup([Metric("frechet", name, "lower", about, headline)], measure, by_class, warnings)
 
 
 def kernel(name: str = "Kernel distance") -> MetricGroup:
@@ -152,19 +147,12 @@ def manifold(headline: bool = False) -> MetricGroup:
         found = manifold_scores(real.vectors, generated.vectors, real.radii, generated.radii)
         return {**found, "diversity": diversity(generated.vectors, generated.labels)}
 
-    def warnings(of: str, side: str) -> Callable[[Side, Side], list[str]]:
-        def found(real: Side, generated: Side) -> list[str]:
-            some = real if side == "real" else generated
-            if len(some) <= DENSITY_NEIGHBOURS or not (far := outliers(some.radii)):
-                return []
-            return [
-                f"{far} of {len(some)} {side} clips lie over {FAR:g} times as far from others as the median one, and "
-                f"their balls hold all that lies between: {of} says nothing; see density and coverage"
-            ]
+    def warnings(real: Side, generated: Side) -> dict[str, list[str]]:
+        return {
+            "precision": _outlying(real, "real", "precision"),
+            "recall": _outlying(generated, "generated", "recall"),
+        }
 
-        return found
-
-    found_out = {"precision": warnings("precision", "real"), "recall": warnings("recall", "generated")}
     metrics = [
         Metric(
             key,
@@ -173,11 +161,20 @@ def manifold(headline: bool = False) -> MetricGroup:
             text,
             headline=headline and key in ("recall", "coverage", "diversity"),
             compares=key != "diversity",
-            warnings=found_out.get(key, _none),
         )
         for key, text in about.items()
     ]
-    return MetricGroup(metrics, measure)
+    return MetricGroup(metrics, measure, warnings=warnings)
+
+
+def _outlying(some: Side, side: str, metric: str) -> list[str]:
+    """A warning where balls of one side's clips are so large that the metric says nothing."""
+    if len(some) <= DENSITY_NEIGHBOURS or not (far := outliers(some.radii)):
+        return []
+    return [
+        f"{far} of {len(some)} {side} clips lie over {FAR:g} times as far from others as the median one, and their "
+        f"balls hold all that lies between: {metric} says nothing; see density and coverage"
+    ]
 
 
 def classification(classifier: Classifier, classes: list[str]) -> MetricGroup:
@@ -189,17 +186,15 @@ def classification(classifier: Classifier, classes: list[str]) -> MetricGroup:
         found = {"is": inception_score(probabilities)}
         if classes:
             counts = confusion(probabilities.argmax(1), order[generated.labels], len(classifier.classes))
-            low, high = wilson(int(counts.trace()), len(generated))
-            share = counts.trace() / len(generated)
-            found["fidelity"] = Measured(value=share, low=low, high=high, over="95 % interval")
+            found["fidelity"] = Measured.share(int(counts.trace()), len(generated), "95 % interval")
         return found
 
-    def warnings(real: Side, generated: Side) -> list[str]:
-        return few_in_a_split(len(generated), len(classifier.classes))
+    def warnings(real: Side, generated: Side) -> dict[str, list[str]]:
+        return {"is": few_in_a_split(len(generated), len(classifier.classes))}
 
     about = "How surely each clip shows one class, and all classes alike; from 1 to their number."
-    metrics = [Metric("is", "Inception Score", "higher", about, compares=False, warnings=warnings)]
+    metrics = [Metric("is", "Inception Score", "higher", about, compares=False)]
     if classes:
         about = "Share of clips that the classifier takes for the class that was asked."
         metrics.append(Metric("fidelity", "Class fidelity", "higher", about, headline=True, compares=False))
-    return MetricGroup(metrics, measure)
+    return MetricGroup(metrics, measure, warnings=warnings)

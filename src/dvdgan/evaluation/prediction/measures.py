@@ -21,11 +21,9 @@ class FrameMeasure(Protocol):
     """What compares frames.
 
     Attributes:
-        name: what the report calls it.
         key: SHA-256, in hex, of all that its numbers follow from.
     """
 
-    name: str
     key: str
 
     def see(self, frames: np.ndarray) -> Any:
@@ -38,7 +36,7 @@ class FrameMeasure(Protocol):
 class Psnr:
     """Peak signal-to-noise ratio in dB: of the mean squared error over pixels and channels, at most `MOST_DB`."""
 
-    name, key = "PSNR", content_key("psnr", 1, MOST_DB)
+    key = content_key("psnr", 1, MOST_DB)
 
     def see(self, frames: np.ndarray) -> np.ndarray:
         """The values, float64."""
@@ -56,7 +54,7 @@ class Ssim:
     Windows of 11 × 11 pixels, weighted by a Gaussian, wherever one lies within the frame; K1 is 0.01, K2 is 0.03.
     """
 
-    name, key = "SSIM", content_key("ssim", 1)
+    key = content_key("ssim", 1)
 
     def see(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The values ``[M, 3, H, W]`` and, by window, their means and mean squares, float64."""

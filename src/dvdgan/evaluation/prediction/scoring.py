@@ -8,18 +8,18 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from scipy import stats
 
+from dvdgan.data.progress import progress_bar
 from dvdgan.evaluation.cache import CHUNK, Cache
-from dvdgan.evaluation.clip_set import ClipSet, content_key
+from dvdgan.evaluation.clip_set import ClipSet, chunks, content_key
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.st_lpips import ShiftTolerantLpips
-from dvdgan.evaluation.intervals import mean_half_width
 from dvdgan.evaluation.measured import Measured
 from dvdgan.evaluation.model_clips import model_set
 from dvdgan.evaluation.prediction.measures import MOST_DB, FrameMeasure, Psnr, Ssim
 from dvdgan.evaluation.prediction.naive import naive
 from dvdgan.evaluation.prediction.results import FrameCurve, Prediction, PredictionMeasure
-from dvdgan.evaluation.progress import Stages
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import SEEDS_APART, EvaluationSettings
 from dvdgan.models import Model
@@ -64,9 +64,7 @@ def futures_of(model: Model, sets: Sets, settings: EvaluationSettings, cache: Ca
     return [*sets.generated, *more][: settings.futures]
 
 
-def score_prediction(
-    sets: Sets, futures: Sequence[ClipSet], device: torch.device, cache: Cache, stages: Stages
-) -> Prediction:
+def score_prediction(sets: Sets, futures: Sequence[ClipSet], device: torch.device, cache: Cache) -> Prediction:
     """Compare futures of held-out starts with how these went on.
 
     Args:
@@ -74,7 +72,6 @@ def score_prediction(
         futures: N sets of clips that go on from these starts.
         device: where networks run.
         cache: where what was found is kept.
-        stages: shows how far it is.
     """
     assert sets.starts is not None
     rows = np.sort(np.unique(sets.starts.ids, return_index=True)[1])
@@ -86,11 +83,10 @@ def score_prediction(
     except EvaluationError as error:
         missing = str(error)
     found: dict[str, Values] = {}
-    with stages.bar("prediction", "comparing futures", len(kinds) * len(real)) as advance:
+    with progress_bar("comparing futures", len(kinds) * len(real)) as advance:
         for record, measure in kinds:
             parts = []
-            for start in range(0, len(real), CHUNK):
-                chunk = range(start, min(start + CHUNK, len(real)))
+            for chunk in chunks(range(len(real)), CHUNK):
                 key = content_key(
                     *("prediction", _VERSION, measure.key, sets.given, real.key),
                     *([clips.key for clips in made], chunk.start, chunk.stop),
@@ -118,8 +114,7 @@ def score_prediction(
 
 def _of_chunk(measure: FrameMeasure, real: ClipSet, made: Sequence[ClipSet], given: int, rows: range) -> Values:
     found: list[Values] = []
-    for start in range(rows.start, rows.stop, _CLIPS):
-        some = range(start, min(start + _CLIPS, rows.stop))
+    for some in chunks(rows, _CLIPS):
         futures = np.stack([clips.read(some) for clips in made], 1)  # [S, N, T, H, W, 3]
         found += [compare(measure, *clips, given) for clips in zip(real.read(some), futures)]
     return {name: np.stack([values[name] for values in found]) for name in found[0]}
@@ -173,7 +168,8 @@ def _curve(values: np.ndarray) -> FrameCurve:
     if len(table) < 2:
         *frames, overall = [Measured(value=value) for value in means.tolist()]
     else:
-        over, half = f"95 % interval over {len(table)} starts", mean_half_width(table)
+        over = f"95 % interval over {len(table)} starts"
+        half = stats.t.ppf(0.975, len(table) - 1) * stats.sem(table)
         *frames, overall = [
             Measured(value=value, low=value - width, high=value + width, over=over)
             for value, width in zip(means.tolist(), half.tolist())

@@ -10,7 +10,7 @@ from dvdgan.evaluation.memorisation.results import Memorisation
 from dvdgan.evaluation.prediction.results import Prediction
 from dvdgan.evaluation.record import Behaviours, Evaluation
 from dvdgan.evaluation.scores import Score
-from dvdgan.report.evaluation.tables import prediction_ways
+from dvdgan.report.evaluation.tables import prediction_ways, sides
 from dvdgan.report.words import clips, interval, measured, number, percent, share, share_whole, times
 
 _HEADLINES = 4  # shown where no score is marked as one
@@ -44,12 +44,9 @@ def headlines(evaluation: Evaluation) -> list[Headline]:
 
 
 def _headline(score: Score) -> Headline:
-    sides = [(score.generated_count, "generated"), (score.real_count, "real")]
-    counts = " against ".join(f"{count:,} {side}" for count, side in sides if count is not None)
     spread = f"±: {score.overall.over}" if score.overall.over else ""
-    return Headline(
-        score, measured(score.overall), _verdict(score), _controls(score), ", ".join(filter(None, (counts, spread)))
-    )
+    sure = ", ".join(filter(None, (" against ".join(sides(score)), spread)))
+    return Headline(score, measured(score.overall), _verdict(score), _controls(score), sure)
 
 
 def _verdict(score: Score) -> str:

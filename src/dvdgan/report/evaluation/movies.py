@@ -59,10 +59,9 @@ def movies(shown: ShownClips, fps: float) -> tuple[dict[str, Movie], list[Movie]
         return {}, []
     pairs_budget = int(BUDGET * min(_PAIRS_SHARE, len(shown.pairs) / count))
     pixels = _SIDE if count <= _MANY else _SMALL_SIDE
-    by_class = [_side_by_side(left, right, pixels) for left, right in shown.classes.values()]
-    by_pair = [_side_by_side(left[None], right[None], _SIDE) for left, right in shown.pairs]
-    classes = _encoded(by_class, fps, BUDGET - pairs_budget)
-    return dict(zip(shown.classes, classes)), _encoded(by_pair, fps, pairs_budget)
+    limits = (BUDGET - pairs_budget) // max(1, len(shown.classes)), pairs_budget // max(1, len(shown.pairs))
+    classes = {name: _movie(*sides, pixels, fps, limits[0]) for name, sides in shown.classes.items()}
+    return classes, [_movie(left[None], right[None], _SIDE, fps, limits[1]) for left, right in shown.pairs]
 
 
 def _same_shape(clips: np.ndarray, where: str, shape: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -75,21 +74,26 @@ def _same_shape(clips: np.ndarray, where: str, shape: tuple[int, ...] | None) ->
     return clips.shape[1:]
 
 
-_Mosaics = tuple[np.ndarray | None, bool, bool]  # uint8 [T, H, W, 3], and which halves are there
-
-
-def _side_by_side(left: np.ndarray | None, right: np.ndarray | None, pixels: int) -> _Mosaics:
-    """Mosaics of one size side by side, or one if only one side has clips.
+def _movie(left: np.ndarray | None, right: np.ndarray | None, pixels: int, fps: float, limit: int) -> Movie:
+    """A video, of at most ``limit`` bytes, of the sides that have clips.
 
     Args:
         left: clips uint8 ``[N, T, H, W, 3]``, none, or None.
         right: likewise.
         pixels: what a clip's longer side is enlarged to, about.
+        fps: frames per second.
+        limit: bytes.
     """
-    sides = [clips if clips is not None and len(clips) else None for clips in (left, right)]
-    there = [clips for clips in sides if clips is not None]
-    if not there:
-        return None, False, False
+    there = [clips is not None and len(clips) > 0 for clips in (left, right)]
+    if not any(there):
+        return Movie(None, None, False, False)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = _side_by_side([clips for clips in (left, right) if clips is not None and len(clips)], pixels)
+        return Movie(*clip_media(write_clip(Path(folder) / "clip.mp4", clip, fps, crf=20), limit), *there)
+
+
+def _side_by_side(there: list[np.ndarray], pixels: int) -> np.ndarray:
+    """Mosaics of one size of clips uint8 ``[N, T, H, W, 3]``, side by side: uint8 ``[T, H', W', 3]``."""
     most = max(len(clips) for clips in there)
     columns = min(2 if most <= 6 else 3, most)
     places = columns * math.ceil(most / columns)
@@ -103,17 +107,4 @@ def _side_by_side(left: np.ndarray | None, right: np.ndarray | None, pixels: int
             at = _GAP + place % columns * (width * scale + _GAP)
             grid[:, top : top + height * scale, at : at + width * scale] = BACKGROUND
         mosaics.append(grid)
-    return np.concatenate(mosaics, axis=2), sides[0] is not None, sides[1] is not None
-
-
-def _encoded(mosaics: list[_Mosaics], fps: float, budget: int) -> list[Movie]:
-    """Videos of at most ``budget`` bytes in all."""
-    made = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        for clip, left, right in mosaics:
-            video, poster = None, None
-            if clip is not None:
-                video, poster = clip_media(write_clip(path, clip, fps, crf=20), budget // len(mosaics))
-            made.append(Movie(video, poster, left, right))
-    return made
+    return np.concatenate(mosaics, axis=2)

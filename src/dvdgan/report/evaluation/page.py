@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dvdgan.evaluation.measured import Share
-from dvdgan.evaluation.memorisation.results import Pair
 from dvdgan.evaluation.record import ClipList, Evaluation
 from dvdgan.evaluation.shown import ShownClips, by_worst
 from dvdgan.report.evaluation.answers import answers, headlines
@@ -22,15 +19,6 @@ SHOWN_CLASSES = 12
 """With more classes than this, the rest is folded away."""
 
 _LISTED_CLIPS = 2000  # ids of clips that the page lists on each side; the JSON has all
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Clips of a class, or a clip and its nearest training clip."""
-
-    name: str
-    movie: Movie
-    pair: Pair | None = None
 
 
 def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Path) -> Path:
@@ -90,7 +78,6 @@ def write_evaluation_page(results: Evaluation, shown: ShownClips | None, out: Pa
         curves=swept,
         tradeoffs=against,
         swept_over=_swept_over(results),
-        classifier_rates=_classifier_rates(results),
         confusions=confusions,
         histograms=histograms,
         settings=_settings(results),
@@ -128,16 +115,12 @@ def _moving(results: Evaluation, shown: ShownClips) -> dict[str, Any]:
         raise ReportError(f"clips of the class {unknown[0]!r}, which the results do not have; name one of theirs")
     by_class, by_pair = movies(shown, results.evaluated.clips.fps)
     order = by_worst(by_class, results) if len(by_class) > SHOWN_CLASSES else list(by_class)
-    films = by_pair or [Movie(None, None, False, False)] * len(pairs)
-    entries = [Shown(pair.clip, film, pair) for pair, film in zip(pairs, films)]
+    entries = list(zip(pairs, by_pair or [Movie(None, None, False, False)] * len(pairs)))
     return {
-        "movies": [Shown(name, by_class[name]) for name in order if by_class[name].video],
+        "movies": [(name, by_class[name]) for name in order if by_class[name].video],
         "not_moving": sum(not movie.video for movie in by_class.values()),
         "both_sides": any(movie.left and movie.right for movie in by_class.values()),
-        "pairs": [
-            (kind, [entry for entry in entries if entry.pair and entry.pair.kind == kind])
-            for kind in ("generated", "held out")
-        ],
+        "pairs": [(kind, [entry for entry in entries if entry[0].kind == kind]) for kind in ("generated", "held out")],
         "pair_spaces": list(dict.fromkeys(pair.space for pair in pairs)),
     }
 
@@ -145,11 +128,6 @@ def _moving(results: Evaluation, shown: ShownClips) -> dict[str, Any]:
 def _swept_over(results: Evaluation) -> list[str]:
     points = results.sweep.points if results.sweep else []
     return list(dict.fromkeys(value.over for point in points for value in point.values.values() if value.over))
-
-
-def _classifier_rates(results: Evaluation) -> dict[str, Share]:
-    classifier = results.classifier
-    return {"generated": classifier.fidelity, "real": classifier.accuracy, **classifier.still} if classifier else {}
 
 
 def _settings(results: Evaluation) -> list[tuple[str, list[Property]]]:

@@ -63,14 +63,6 @@ class Table:
         return spans
 
 
-@dataclass(frozen=True)
-class ScoreGroup:
-    """The scores of one space."""
-
-    space: Space
-    rows: list[Row]
-
-
 def by_space(evaluation: Evaluation) -> list[tuple[Space, list[Score]]]:
     """Scores of each space, in the order of the spaces."""
     found = [
@@ -79,14 +71,15 @@ def by_space(evaluation: Evaluation) -> list[tuple[Space, list[Score]]]:
     return [(space, scores) for space, scores in found if scores]
 
 
-def score_groups(evaluation: Evaluation) -> list[ScoreGroup]:
+def score_groups(evaluation: Evaluation) -> list[tuple[Space, list[Row]]]:
     """Each score with its baseline; cells: the value, real against real, how many times worse, and the counts."""
-    return [ScoreGroup(space, [_score_row(score) for score in scores]) for space, scores in by_space(evaluation)]
+    return [(space, [_score_row(score) for score in scores]) for space, scores in by_space(evaluation)]
 
 
 def _score_row(score: Score) -> Row:
     baseline, value = score.baseline, score.overall.value
     ratio = score.times_worse(value)
+    first, second, *_ = [*sides(score), "", ""]
     ranged = ""
     if baseline.low is not None and baseline.high is not None:
         ranged = f"{interval(baseline.low, baseline.high)}, {baseline.repeats} repeats"
@@ -94,16 +87,16 @@ def _score_row(score: Score) -> Row:
         _missing(score.overall.missing) if value is None else Cell(measured(score.overall), score.overall.over),
         _missing(baseline.missing) if baseline.mean is None else Cell(number(baseline.mean), ranged),
         Cell(times(ratio) or "–"),
-        _sides(score),
+        Cell(first or "–", second),
     ]
     warned = "; ".join(score.warnings)
     return Row(score.name, cells, about=" ".join(filter(None, (score.about, score.unit))), note=warned)
 
 
-def _sides(score: Score) -> Cell:
-    named = ((score.generated_count, "generated"), (score.real_count, "real"))
-    said = [f"{count:,} {side}" for count, side in named if count is not None]
-    return Cell(said[0] if said else "–", said[1] if len(said) > 1 else "")
+def sides(score: Score) -> list[str]:
+    """How many generated clips a score compares, and how many real ones, as far as it looks at them."""
+    counts = ((score.generated_count, "generated"), (score.real_count, "real"))
+    return [f"{count:,} {side}" for count, side in counts if count is not None]
 
 
 def control_table(evaluation: Evaluation) -> Table | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,6 @@ from dvdgan.runs.events import Event
 
 _SHOWN_EVENTS = 300
 _NOT_COMPARED = {"name", "description", "network.classes", "data.source"}  # what every run sets for itself
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A setting that is not the preset's."""
-
-    name: str
-    preset: str
-    here: str
-    about: str
 
 
 def write_run_page(run: Path, out: Path | None = None) -> Path:
@@ -152,8 +141,11 @@ def _towards(baseline: float | None) -> str:
     return "should fall" if baseline is None else f"falls towards {baseline:.3g}"
 
 
-def _differences(record: Record) -> list[Difference] | None:
-    """Settings that are not those of the preset of the run's name; None if there is no such preset."""
+def _differences(record: Record) -> list[tuple[str, str, str, str]] | None:
+    """Settings that are not those of the preset of the run's name: the field, its value there and here, and its help.
+
+    None if there is no such preset.
+    """
     try:
         name = str(record.setting("name") or "")
         preset = leaves(load_config("" if name.endswith((".yaml", ".yml")) else name).model_dump(mode="json"))
@@ -165,7 +157,7 @@ def _differences(record: Record) -> list[Difference] | None:
         here = leaves(record.config)
     about = field_paths()
     return [
-        Difference(field, _value(preset, field), _value(here, field), about.get(field, ""))
+        (field, _value(preset, field), _value(here, field), about.get(field, ""))
         for field in dict.fromkeys([*preset, *here])
         if field not in _NOT_COMPARED
         and preset.get(field, "") != here.get(field, "")

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -66,8 +67,12 @@ def write_store(path, size=32, frames=6, per_class=5, classes=("dot", "bar", "sk
     return path
 
 
+CHECKED = {"clips": 24}
+"""As ``health`` of `tiny_config`: samples are checked at every sheet, eight of each of three classes."""
+
+
 def tiny_config(source, **training) -> Config:
-    """A configuration that trains a step in a fraction of a second."""
+    """A configuration that trains a step in a fraction of a second; samples are checked where ``health`` says so."""
     fields = {
         "steps": 4,
         "batch_size": 3,
@@ -81,8 +86,8 @@ def tiny_config(source, **training) -> Config:
         "sample_every": 100,
         "checkpoint_every": 100,
         "sample_clips": 1,
-        "statistics_batches": 2,
-        "health": {"clips": 24},
+        "statistics_batches": 1,
+        "health": {"clips": 0},
     }
     return Config(
         name="tiny",
@@ -100,7 +105,13 @@ def store(tmp_path):
 
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory):
-    """A model directory of a network trained for one step on three classes."""
+    """A model directory of a network trained for one step on three classes; only to be read."""
     folder = tmp_path_factory.mktemp("model")
     config = tiny_config(write_store(folder / "store"), steps=1)
     return train(config, folder / "run", say=lambda text: None)
+
+
+@pytest.fixture
+def begun(model_dir, tmp_path):
+    """The directory of a run that has done one step of `tiny_config` on the clips of `store`."""
+    return shutil.copytree(model_dir.parent, tmp_path / "run")

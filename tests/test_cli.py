@@ -213,7 +213,7 @@ def test_training_decodes_files_by_itself(dvdgan, tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_save_and_exit_by_convention(dvdgan, store, tmp_path, monkeypatch, number, code):
     preset, run = tmp_path / "tiny.yaml", tmp_path / "run"
-    preset.write_text(tiny_config(store, health={"clips": 0}).to_yaml())
+    preset.write_text(tiny_config(store).to_yaml())
     monkeypatch.setattr(
         "dvdgan.training.step.generator_step", lambda *args: os.kill(os.getpid(), number) or generator_step(*args)
     )

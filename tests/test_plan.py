@@ -1,3 +1,4 @@
+import functools
 import subprocess
 import sys
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from conftest import tiny_config, tiny_network
 from dvdgan.config.files import ConfigError, load_config, updated
 from dvdgan.networks import Generator
 from dvdgan.networks.checkpointing import KINDS
@@ -41,27 +43,50 @@ def test_a_batch_is_shared_by_devices():
         plan(config, devices=5)
 
 
+def tiny(**training):
+    """One discriminator, one step of it: what is counted quickly."""
+    network = tiny_network(temporal=None, generator={"norm_statistics": "per_step"})
+    config = tiny_config("unused", batch_size=3, d_steps=1, **training)
+    return config.model_copy(update={"network": network})
+
+
+@functools.cache
+def costs(kind, beta1=0.0):
+    """Of `tiny`, counted once."""
+    return plan(tiny(checkpointing=kind, beta1=beta1))
+
+
+@pytest.fixture
+def _known_costs(monkeypatch):
+    """`fit` counts other batches only: what a kind of checkpointing costs does not hang on the memory that there is."""
+
+    def known(config, devices, cpu):
+        assert config.training.batch_size == 3
+        assert (devices, cpu) == (1, True)
+        return costs(config.training.checkpointing)
+
+    monkeypatch.setattr("dvdgan.training.memory.plan", known)
+
+
+@pytest.mark.usefixtures("_known_costs")
 def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
-    config = load_config("cpu-32-quick", [*SMALL, "training.checkpointing=none"])
-    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: plan(config).training_bytes - 1)
-    with pytest.raises(ConfigError, match=r"training\.batch_size=15 .*training\.checkpointing=chunks"):
+    config = tiny(checkpointing="none")
+    needed = costs("none").training_bytes
+    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: needed - 1)
+    with pytest.raises(ConfigError, match=r"training\.batch_size=2 .*training\.checkpointing=chunks"):
         fit(config, torch.device("cpu"))
-    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: 470 << 20)
-    with pytest.raises(ConfigError, match=r"^training\.batch_size: "):
+    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: 400 << 20)
+    with pytest.raises(ConfigError, match=r"^training\.batch_size: .*no batch size fits"):
         fit(config, torch.device("cpu"))
 
 
-def costs(kind, **fields):
-    config = load_config("cpu-32-quick", [*SMALL, "network.generator.norm_statistics=per_step"])
-    return plan(updated(config, training={"checkpointing": kind, **fields}))
-
-
+@pytest.mark.usefixtures("_known_costs")
 def test_checkpointing_is_chosen_by_the_memory():
     """The quickest that fits into what is free, or into training.memory_gib."""
     none, stages, chunks = (costs(kind) for kind in KINDS)
     assert none.training_bytes > stages.training_bytes > chunks.training_bytes
     assert none.flops_step < stages.flops_step
-    config = load_config("cpu-32-quick", [*SMALL, "network.generator.norm_statistics=per_step"])
+    config = tiny(checkpointing="auto")
     for budget, kind in ((none, "none"), (stages, "stages"), (chunks, "chunks")):
         limited = updated(config, training={"memory_gib": (budget.training_bytes + 1) / 2**30})
         assert fit(limited, torch.device("cpu")) == (kind, budget)
@@ -70,9 +95,10 @@ def test_checkpointing_is_chosen_by_the_memory():
         fit(too_little, torch.device("cpu"))
 
 
+@pytest.mark.usefixtures("_known_costs")
 def test_what_others_use_is_not_there(monkeypatch):
     """Checkpointing is chosen by what is free now; only what the machine could never hold is refused."""
-    config = load_config("cpu-32-quick", SMALL)
+    config = tiny(checkpointing="auto")
     monkeypatch.setattr("dvdgan.training.memory.free_memory_of", lambda _: 1 << 20)
     assert fit(config, torch.device("cpu"))[0] == "chunks"
 
@@ -87,24 +113,34 @@ import resource, sys
 from pathlib import Path
 from conftest import write_store
 from dvdgan.config.files import load_config
-from dvdgan.training import train
-out, *fields = sys.argv[1:]
+from dvdgan.training import loop, train
+out, then, *fields = sys.argv[1:]
 store = write_store(Path(out) / "store", 32, 12, 12)
 config = load_config("cpu-32-quick", [f"data.source={store}", *fields])
-train(config, Path(out) / "run", say=lambda _: None, device="cpu")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+if then == "only-steps":
+    loop.finished_generator = lambda *_: sys.exit()
+try:
+    train(config, Path(out) / "run", say=lambda _: None, device="cpu")
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("batch", "precision", "kind"), [(36, "fp32", "none"), (72, "bf16", "none"), (72, "fp32", "chunks")]
+    ("batch", "precision", "kind", "then"),
+    [
+        (36, "fp32", "none", "samples-and-model"),
+        (72, "bf16", "none", "only-steps"),
+        (72, "fp32", "chunks", "only-steps"),
+    ],
 )
-def test_memory_is_about_what_a_training_takes(tmp_path, batch, precision, kind):
-    fields = [f"training.batch_size={batch}", f"training.precision={precision}", "training.steps=2"]
+def test_memory_is_about_what_a_training_takes(tmp_path, batch, precision, kind, then):
+    fields = [f"training.batch_size={batch}", f"training.precision={precision}"]
+    fields += ["training.steps=1", "training.d_steps=1"]
     fields += [f"training.checkpointing={kind}", "network.generator.norm_statistics=per_step"]
     fields += ["training.memory_format=channels_last", "training.health.clips=0", "training.statistics_batches=1"]
-    command = [sys.executable, "-c", MEASURE, str(tmp_path), *fields]
+    command = [sys.executable, "-c", MEASURE, str(tmp_path), then, *fields]
     measured = subprocess.run(command, check=True, capture_output=True, text=True, cwd="tests").stdout
     unit = 1 if sys.platform == "darwin" else 1024
     planned = plan(load_config("cpu-32-quick", ["network.classes=3", *fields])).training_bytes

@@ -70,19 +70,24 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
     """
     config, clips = _with_classes(config, clips)
     network = config.network
-    parameters, flops, training_bytes = _step(config, devices, cpu)
-    sampling, streaming = (_sampling(network, whole) for whole in (True, False))
+    parameters, flops, at_peak = _step(config, devices, cpu)
+    flops_clip, sampling, streaming = _sampling(network)
     share, model = _CPU if cpu else 1, _PROCESS + _BYTES * parameters["generator"]
     return Plan(
         parameters=parameters,
-        flops_clip=sampling[0],
+        flops_clip=flops_clip,
         flops_step=flops,
-        training_bytes=training_bytes,
-        sampling_bytes=model + int(share * sampling[1]),
-        streaming_bytes=model + int(share * streaming[1]),
+        training_bytes=at_peak,
+        sampling_bytes=model + int(share * sampling),
+        streaming_bytes=model + int(share * streaming),
         store_bytes=None if clips is None else clips * network.frames * network.size**2 * 3,
         clips=clips,
     )
+
+
+def training_bytes(config: Config, devices: int, cpu: bool) -> int:
+    """`Plan.training_bytes` alone, which is quicker; arguments and errors are those of `plan`."""
+    return _step(config, devices, cpu)[2]
 
 
 def _with_classes(config: Config, clips: int | None) -> tuple[Config, int | None]:
@@ -186,22 +191,26 @@ def _sum_of(scores: list[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def _sampling(config: NetworkConfig, whole: bool) -> tuple[int, int]:
-    """FLOPs and peak bytes of activations of one clip in fp32, whole or streamed."""
+def _sampling(config: NetworkConfig) -> tuple[int, int, int]:
+    """FLOPs of one clip in fp32, and peak bytes of activations: of it whole, and streamed."""
     folded = config.generator.model_copy(update={"spectral_norm": False})  # as in a finished model
     with torch.device("meta"):
         generator = Generator(config.model_copy(update={"generator": folded})).eval()
     use_channels_last(generator)
     z = torch.empty(1, config.generator.z_dim, device="meta")
     labels = torch.empty(1, dtype=torch.long, device="meta") if config.classes else None
-    whole = whole or generator.attends_over_time
-    chunk = generator.frames if whole else max(1, min(generator.frames, largest_pass(generator)))
     shape = (1, config.first_frames, 3, config.size, config.size)
     first = torch.empty(shape, device="meta") if config.first_frames else None
-    with Counter([generator]) as counted:
-        for frames in generator.stream(z, labels, chunk=chunk, first=first):
-            del frames
-    return counted.flops, counted.peak
+
+    def counted(chunk: int) -> Counter:
+        with Counter([generator]) as counter:
+            for frames in generator.stream(z, labels, chunk=chunk, first=first):
+                del frames
+        return counter
+
+    whole = counted(generator.frames)
+    chunk = generator.frames if generator.attends_over_time else min(generator.frames, largest_pass(generator))
+    return whole.flops, whole.peak, whole.peak if chunk == generator.frames else counted(chunk).peak
 
 
 def in_lines(config: Config, clips: int | None, devices: int, flops: float | None) -> str:

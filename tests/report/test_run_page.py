@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import tiny_config, tiny_network, write_store
+from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.config.files import load_config
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
@@ -87,7 +87,7 @@ def write_sample(samples, name, frames=4, size=16, noise=0):
 def finished(tmp_path_factory):
     """A run that was really trained, to its end."""
     folder = tmp_path_factory.mktemp("page")
-    config = tiny_config(write_store(folder / "store"), steps=3, sample_every=1, checkpoint_every=2)
+    config = tiny_config(write_store(folder / "store"), steps=3, sample_every=1, checkpoint_every=2, health=CHECKED)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # quicker than two where others are at work
     train(config, folder / "run", say=lambda text: None)

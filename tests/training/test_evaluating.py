@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import tiny_config, tiny_network
+from conftest import CHECKED, tiny_config, tiny_network
 from dvdgan.config import TrainingConfig
 from dvdgan.config.files import updated
 from dvdgan.data.phenomena import CLASSES, render
@@ -46,7 +46,8 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
     made, make = [], watching.check_clips
     monkeypatch.setattr(watching, "check_clips", lambda *args: made.append(make(*args)) or made[-1])
     run, said = tmp_path / "run", []
-    train(tiny_config(store, steps=3, sample_every=2, classifier=str(classifier)), run, say=said.append)
+    options = {"sample_every": 2, "health": CHECKED, "classifier": str(classifier)}
+    train(tiny_config(store, steps=3, **options), run, say=said.append)
     found = evaluations(run)
     assert list(found) == [2, 3]
     assert len(made) == 2
@@ -81,7 +82,7 @@ def test_the_classifier_chooses_the_best_checkpoint(store, tmp_path, classifier,
     monkeypatch.setattr(
         Evaluator, "__call__", lambda *args: (found := evaluate(*args)) and found | {"distance": next(distances)}
     )
-    options = {"sample_every": 1, "checkpoint_every": 1, "keep_checkpoints": 1}
+    options = {"sample_every": 1, "checkpoint_every": 1, "keep_checkpoints": 1, "health": CHECKED}
     kept = {}
     for name, more in (("with", {"classifier": str(classifier)}), ("without", {})):
         scores, distances = iter([1.0, 2.0, 3.0]), iter([9.0, 5.0, 7.0])
@@ -98,16 +99,16 @@ def test_an_evaluated_run_resumes_as_if_uninterrupted_and_learns_the_same(store,
     monkeypatch.setattr(
         Classifier, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips)
     )
-    options = {"sample_every": 2, "checkpoint_every": 2}
+    options = {"steps": 2, "sample_every": 1, "checkpoint_every": 1, "health": CHECKED}
     evaluated = options | {"classifier": str(classifier)}
     train(tiny_config(store, **evaluated), tmp_path / "whole", say=quiet)
-    train(tiny_config(store, **evaluated | {"steps": 2}), tmp_path / "parts", say=quiet)
+    train(tiny_config(store, **evaluated | {"steps": 1}), tmp_path / "parts", say=quiet)
     moved = shutil.move(classifier, tmp_path / "moved")  # what it is counts, not where
     looked_at.clear()
     train(tiny_config(store, **options, classifier=str(moved)), tmp_path / "parts", say=quiet)
     assert looked_at == [24]  # what it saw in training clips was kept
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
-    assert list(evaluations(tmp_path / "parts")) == [2, 4]
+    assert list(evaluations(tmp_path / "parts")) == [1, 2]
     train(tiny_config(store, **options), tmp_path / "without", say=quiet)
     with_, without = (tensors_of(tmp_path / name) for name in ("whole", "without"))
     assert all(torch.equal(with_[name], without[name]) for name in with_)
@@ -120,7 +121,7 @@ def test_an_evaluated_run_resumes_as_if_uninterrupted_and_learns_the_same(store,
 
 
 def test_another_classifier_is_refused_or_forgets_the_scores(store, tmp_path, classifier):
-    run, options = tmp_path / "run", {"sample_every": 1, "checkpoint_every": 1}
+    run, options = tmp_path / "run", {"sample_every": 1, "checkpoint_every": 1, "health": CHECKED}
     train(tiny_config(store, steps=1, **options), run, say=quiet)
     with pytest.raises(TrainingError, match=r"training\.classifier.*--override"):
         train(tiny_config(store, steps=2, classifier=str(classifier), **options), run, say=quiet)
@@ -142,12 +143,12 @@ def test_a_classifier_that_does_not_fit_is_refused_before_any_work(store, tmp_pa
     run = tmp_path / "run"
     other = untrained_classifier(tmp_path / "other", ("dot", "bar", "sea"))
     with pytest.raises(TrainingError, match=r"^training\.classifier: .*other: .*sea.*sky"):
-        train(tiny_config(store, classifier=str(other)), run, say=quiet)
+        train(tiny_config(store, health=CHECKED, classifier=str(other)), run, say=quiet)
     assert [path.name for path in run.iterdir()] == [".lock"]
     (classifier / "model.safetensors").write_bytes(b"no weights")
     for bad, named in ((tmp_path / "none", "none"), (classifier, r"model\.safetensors")):
         with pytest.raises(TrainingError, match=rf"^training\.classifier: .*{named}"):
-            train(tiny_config("phenomena", classifier=str(bad)), run, say=quiet)
+            train(tiny_config("phenomena", health=CHECKED, classifier=str(bad)), run, say=quiet)
         assert [path.name for path in run.iterdir()] == [".lock"]  # nothing was rendered
     with pytest.raises(ValueError, match=r"training\.health\.clips=2"):
         TrainingConfig(classifier="classifier", health={"clips": 0})
@@ -159,7 +160,7 @@ def test_clips_without_classes_are_refused(tmp_path, classifier):
     with StoreWriter(plain, 32, [], {}) as writer:
         writer.add(np.zeros((6, 32, 32, 3), np.uint8), 0, "a", 12.0)
     with pytest.raises(TrainingError, match=r"^training\.classifier: "):
-        train(tiny_config(plain, classifier=str(classifier)), tmp_path / "run", say=quiet)
+        train(tiny_config(plain, health=CHECKED, classifier=str(classifier)), tmp_path / "run", say=quiet)
 
 
 def test_training_clips_are_taken_as_training_shows_them(store):

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 import dvdgan
-from conftest import tiny_config
+from conftest import CHECKED, tiny_config
 from dvdgan.runs.checkpoint import saved_checkpoints
 from dvdgan.runs.retention import SavedCheckpoint
 from dvdgan.training import TrainingError, train
@@ -15,7 +15,8 @@ from support.runs import quiet
 
 def test_the_newest_checkpoint_gives_the_model_that_training_wrote(store, tmp_path):
     run = tmp_path / "run"
-    train(tiny_config(store, steps=3, checkpoint_every=1, sample_every=1, keep_checkpoints=3), run, say=quiet)
+    options = {"checkpoint_every": 1, "sample_every": 1, "keep_checkpoints": 3, "health": CHECKED}
+    train(tiny_config(store, steps=3, **options), run, say=quiet)
     shutil.copytree(run / "model", tmp_path / "before")
     shutil.rmtree(run / "model")
     for out, checkpoint in (("newest", "newest"), ("three", "3"), ("two", "2"), ("best", "best")):

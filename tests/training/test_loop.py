@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 import dvdgan
-from conftest import tiny_config, tiny_network, write_store
+from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.config.files import updated
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
@@ -27,7 +27,7 @@ from dvdgan.training.step import discriminator_step, generator_step
 from support.runs import assert_equal_runs, lines_of, quiet
 
 OPTIONS = {
-    "plain": {},
+    "plain": {"health": CHECKED},
     "lecam and lazy penalties": {"regularisation": {"lecam": 0.1, "r1": 1.0, "r2": 1.0, "every": 2}},
     "augmentation": {"regularisation": {"augment": ["color", "translation", "cutout"]}},
     "relativistic": {"loss": "relativistic", "regularisation": {"r1": 1.0, "r2": 1.0, "every": 1}},
@@ -38,7 +38,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_interrupted_run_ends_equal_to_uninterrupted(store, tmp_path, options):
-    config = tiny_config(store, **options)
+    config = tiny_config(store, steps=3, **options)
     train(config, tmp_path / "whole", say=quiet)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -62,8 +62,10 @@ def test_interrupted_run_ends_equal_to_uninterrupted(store, tmp_path, options):
 
 
 def test_writing_samples_and_checkpoints_changes_nothing(store, tmp_path):
-    train(tiny_config(store), tmp_path / "rarely", say=quiet)
-    train(tiny_config(store, sample_every=1, checkpoint_every=1, sample_clips=2), tmp_path / "often", say=quiet)
+    steps = {"steps": 3, "health": CHECKED}
+    train(tiny_config(store, **steps), tmp_path / "rarely", say=quiet)
+    often = {"sample_every": 1, "checkpoint_every": 1, "sample_clips": 2}
+    train(tiny_config(store, **steps, **often), tmp_path / "often", say=quiet)
     assert_equal_runs(tmp_path / "rarely", tmp_path / "often", checks=False)
 
 
@@ -96,8 +98,8 @@ def test_training_learns_a_colour(tmp_path):
             clip = np.full((2, 32, 32, 3), 40, np.uint8)
             clip[..., index % 3] = 200 + index
             writer.add(clip, index % 3, str(index), 12.0)
-    options = {"batch_size": 12, "d_steps": 1, "lr_g": 2e-3, "lr_d": 4e-3, "log_every": 20, "sample_every": 40}
-    config = tiny_config(tmp_path / "store", steps=160, health={"clips": 24, "grace": 80}, **options)
+    options = {"batch_size": 6, "d_steps": 1, "lr_g": 3e-3, "lr_d": 6e-3, "log_every": 20, "sample_every": 50}
+    config = tiny_config(tmp_path / "store", steps=100, health={"clips": 24, "grace": 50}, **options)
     config = config.model_copy(update={"network": tiny_network(frames=2, temporal=None, spatial={"frames": 1})})
     train(config, tmp_path / "run", say=quiet)
     generator = load_model(tmp_path / "run").generator
@@ -110,12 +112,11 @@ def test_training_learns_a_colour(tmp_path):
     assert checks[-1]["distance"] < checks[0]["distance"]
 
 
-def test_other_settings_are_refused_with_the_difference(store, tmp_path):
-    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+def test_other_settings_are_refused_with_the_difference(store, begun):
     with pytest.raises(TrainingError, match=r"training\.lr_g 0\.001 -> 0\.002"):
-        train(tiny_config(store, steps=1, lr_g=2e-3), tmp_path / "run", say=quiet)
-    train(tiny_config(store, steps=2, log_every=2), tmp_path / "run", say=quiet)
-    assert lines_of(tmp_path / "run")[-1]["step"] == 2
+        train(tiny_config(store, steps=1, lr_g=2e-3), begun, say=quiet)
+    train(tiny_config(store, steps=2, log_every=2), begun, say=quiet)
+    assert lines_of(begun)[-1]["step"] == 2
 
 
 def test_refused_settings_leave_the_data_alone(store, tmp_path):
@@ -135,12 +136,11 @@ def test_refused_settings_leave_the_data_alone(store, tmp_path):
     assert (tmp_path / "run" / "data" / "index.json").read_bytes() == before
 
 
-def test_other_clips_are_refused(store, tmp_path):
-    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+def test_other_clips_are_refused(store, begun):
     shutil.rmtree(store)
     write_store(store, per_class=6)
     with pytest.raises(TrainingError, match="--override"):
-        train(tiny_config(store, steps=2), tmp_path / "run", say=quiet)
+        train(tiny_config(store, steps=2), begun, say=quiet)
 
 
 def test_a_run_without_checkpoints_may_start_again_otherwise(store, tmp_path, monkeypatch):
@@ -167,15 +167,14 @@ def test_two_trainings_do_not_share_a_directory(store, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.yaml"])
-def test_missing_or_damaged_run_files_are_named(store, tmp_path, name):
-    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
-    (tmp_path / "run" / name).unlink()
+def test_missing_or_damaged_run_files_are_named(store, begun, name):
+    (begun / name).unlink()
     with pytest.raises(TrainingError, match=f"{name}: missing"):
-        train(tiny_config(store, steps=2), tmp_path / "run", say=quiet)
+        train(tiny_config(store, steps=2), begun, say=quiet)
     if name == "run.json":
-        (tmp_path / "run" / name).write_text("{")
+        (begun / name).write_text("{")
         with pytest.raises(TrainingError, match=r"run\.json"):
-            train(tiny_config(store, steps=2), tmp_path / "run", say=quiet)
+            train(tiny_config(store, steps=2), begun, say=quiet)
 
 
 def test_training_works_outside_the_main_thread(store, tmp_path):

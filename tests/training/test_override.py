@@ -13,51 +13,45 @@ from dvdgan.training import TrainingError, train
 from support.runs import lines_of, metadata_of, quiet
 
 
-def test_override_goes_on_under_other_settings_and_records_it(store, tmp_path):
-    run = tmp_path / "run"
-    train(tiny_config(store, steps=2), run, say=quiet)
-    changed = tiny_config(store, steps=4, lr_g=2e-3)
+def test_override_goes_on_under_other_settings_and_records_it(store, begun):
+    changed = tiny_config(store, steps=3, lr_g=2e-3)
     with pytest.raises(TrainingError, match=r"training\.lr_g 0\.001 -> 0\.002\. .*--override"):
-        train(changed, run, say=quiet)
+        train(changed, begun, say=quiet)
     said = []
-    train(changed, run, say=said.append, override=True)
+    train(changed, begun, say=said.append, override=True)
     assert "override: training.lr_g 0.001 -> 0.002" in said
-    assert metadata_of(run)["overrides"] == [{"step": 2, "changes": {"training.lr_g": [0.001, 0.002]}}]
-    lines = lines_of(run)
-    assert [line["lr_g"] for line in lines if "lr_g" in line] == [0.001, 0.001, 0.002, 0.002]
+    assert metadata_of(begun)["overrides"] == [{"step": 1, "changes": {"training.lr_g": [0.001, 0.002]}}]
+    lines = lines_of(begun)
+    assert [line["lr_g"] for line in lines if "lr_g" in line] == [0.001, 0.002, 0.002]
     notes = [line for line in lines if "event" in line]
     assert [(e["step"], e["event"], e["state"], e["message"]) for e in notes] == [
-        (2, "override", "note", "training.lr_g 0.001 -> 0.002")
+        (1, "override", "note", "training.lr_g 0.001 -> 0.002")
     ]
-    train(tiny_config(store, steps=5, lr_g=2e-3), run, say=quiet)  # no longer another setting
-    assert len(metadata_of(run)["overrides"]) == 1
+    train(tiny_config(store, steps=4, lr_g=2e-3), begun, say=quiet)  # no longer another setting
+    assert len(metadata_of(begun)["overrides"]) == 1
     with pytest.raises(TrainingError, match=r"training\.lr_g 0\.002 -> 0\.001"):
-        train(tiny_config(store, steps=5), run, say=quiet)
+        train(tiny_config(store, steps=4), begun, say=quiet)
 
 
-def test_override_without_a_difference_records_nothing(store, tmp_path):
-    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
-    train(tiny_config(store, steps=2), tmp_path / "run", say=quiet, override=True)
-    assert metadata_of(tmp_path / "run")["overrides"] == []
+def test_override_without_a_difference_records_nothing(store, begun):
+    train(tiny_config(store, steps=2), begun, say=quiet, override=True)
+    assert metadata_of(begun)["overrides"] == []
 
 
-def test_override_does_not_change_networks(store, tmp_path):
-    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+def test_override_does_not_change_networks(store, begun):
     wider = tiny_config(store, steps=2).model_copy(update={"network": tiny_network(generator={"width": 8})})
     with pytest.raises(TrainingError, match=r"network\.generator\.width 4 -> 8"):
-        train(wider, tmp_path / "run", say=quiet, override=True)
+        train(wider, begun, say=quiet, override=True)
 
 
-def test_override_takes_other_clips_of_the_same_classes(store, tmp_path):
-    run = tmp_path / "run"
-    train(tiny_config(store, steps=1), run, say=quiet)
+def test_override_takes_other_clips_of_the_same_classes(store, begun, tmp_path):
     other = write_store(tmp_path / "other", per_class=7)
-    train(tiny_config(other, steps=2), run, say=quiet, override=True)
-    assert set(metadata_of(run)["overrides"][0]["changes"]) == {"data", "data.source"}
-    assert metadata_of(run)["clips"] == 21
+    train(tiny_config(other, steps=2), begun, say=quiet, override=True)
+    assert set(metadata_of(begun)["overrides"][0]["changes"]) == {"data", "data.source"}
+    assert metadata_of(begun)["clips"] == 21
     strange = write_store(tmp_path / "strange", classes=("dot", "bar", "sea"))
     with pytest.raises(TrainingError, match="classes"):
-        train(tiny_config(strange, steps=3), run, say=quiet, override=True)
+        train(tiny_config(strange, steps=3), begun, say=quiet, override=True)
 
 
 def folder_of_clips(path, classes, shade):
@@ -106,65 +100,57 @@ def test_a_null_in_a_map_of_labels_is_a_difference(store, tmp_path):
         train(updated(flipped, data={"flip_labels": {"dot": None}}), run, say=quiet)
 
 
-def test_every_override_is_noted_once_in_the_log(store, tmp_path):
-    run = tmp_path / "run"
-    train(tiny_config(store, steps=3), run, say=quiet)
-    train(tiny_config(store, steps=3, lr_d=2e-3), run, say=quiet, override=True)  # no step left to do
-    train(tiny_config(store, steps=4, lr_d=2e-3), run, say=quiet)
-    train(tiny_config(store, steps=5, lr_d=3e-3), run, say=quiet, override=True)
-    notes = [line["message"] for line in lines_of(run) if line.get("event") == "override"]
+def test_every_override_is_noted_once_in_the_log(store, begun):
+    train(tiny_config(store, steps=1, lr_d=2e-3), begun, say=quiet, override=True)  # no step left to do
+    train(tiny_config(store, steps=2, lr_d=2e-3), begun, say=quiet)
+    train(tiny_config(store, steps=3, lr_d=3e-3), begun, say=quiet, override=True)
+    notes = [line["message"] for line in lines_of(begun) if line.get("event") == "override"]
     assert notes == ["training.lr_d 0.001 -> 0.002", "training.lr_d 0.002 -> 0.003"]
 
 
 def test_samples_of_steps_to_come_are_removed(store, tmp_path):
     run = tmp_path / "run"
-    train(tiny_config(store, steps=4, sample_every=1, checkpoint_every=2), run, say=quiet)
-    (run / "checkpoints" / "step-00000004.safetensors").unlink()
-    train(tiny_config(store, steps=4, sample_every=100, checkpoint_every=2).model_copy(), run, minutes=0, say=quiet)
+    train(tiny_config(store, steps=3, sample_every=1, checkpoint_every=2), run, say=quiet)
+    (run / "checkpoints" / "step-00000003.safetensors").unlink()
+    train(tiny_config(store, steps=3, sample_every=100, checkpoint_every=2), run, minutes=0, say=quiet)
     assert sorted(path.name for path in (run / "samples").glob("step-*.png")) == [
         "step-00000001.png",
         "step-00000002.png",
     ]
 
 
-def test_override_of_the_precision_decides_it_anew(store, tmp_path):
-    run = tmp_path / "run"
-    train(tiny_config(store, steps=1), run, say=quiet)
-    assert metadata_of(run)["precision"] == "fp32"
-    train(tiny_config(store, steps=2, precision="bf16"), run, say=quiet, override=True)
-    assert metadata_of(run)["precision"] == "bf16"
+def test_override_of_the_precision_decides_it_anew(store, begun):
+    assert metadata_of(begun)["precision"] == "fp32"
+    train(tiny_config(store, steps=2, precision="bf16"), begun, say=quiet, override=True)
+    assert metadata_of(begun)["precision"] == "bf16"
 
 
-def test_health_and_intervals_may_change_without_override(store, tmp_path):
-    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
-    other = {"health": {"clips": 0, "motion": 0.3}, "log_every": 2, "sample_every": 1}
-    train(tiny_config(store, steps=2, **other), tmp_path / "run", say=quiet)
+def test_health_and_intervals_may_change_without_override(store, begun):
+    other = {"health": {"clips": 24, "motion": 0.3}, "log_every": 2, "sample_every": 1}
+    train(tiny_config(store, steps=2, **other), begun, say=quiet)
 
 
-def test_a_flip_without_its_map_is_another_setting(store, tmp_path):
-    train(tiny_config(store, steps=1), tmp_path / "run", say=quiet)
+def test_a_flip_without_its_map_is_another_setting(store, begun):
     flipped = updated(tiny_config(store, steps=2), data={"flip": True, "flip_labels": {"dot": "bar"}})
     with pytest.raises(TrainingError, match=r"data\.flip False -> True; data\.flip_labels"):
-        train(flipped, tmp_path / "run", say=quiet)
+        train(flipped, begun, say=quiet)
 
 
-def test_leftovers_of_a_killed_run_are_removed(store, tmp_path):
-    run = tmp_path / "run"
-    train(tiny_config(store, steps=1), run, say=quiet)
+def test_leftovers_of_a_killed_run_are_removed(store, begun):
     leftovers = [
-        run / "checkpoints" / ".step-00000002.12-0a1b2c3d.partial.safetensors",
-        run / ".config.12-0a1b2c3d.partial.yaml",
-        run / "samples" / ".step-00000001.12-0a1b2c3d.partial.png",
-        run / ".model-abc_1234" / "config.yaml",
+        begun / "checkpoints" / ".step-00000002.12-0a1b2c3d.partial.safetensors",
+        begun / ".config.12-0a1b2c3d.partial.yaml",
+        begun / "samples" / ".step-00000001.12-0a1b2c3d.partial.png",
+        begun / ".model-abc_1234" / "config.yaml",
     ]
     for path in leftovers:
         path.parent.mkdir(exist_ok=True)
         path.write_text("half")
-    shutil.copy(run / "model" / "card.md", run / "samples" / "mine.md")
-    train(tiny_config(store, steps=2), run, say=quiet)
+    shutil.copy(begun / "model" / "card.md", begun / "samples" / "mine.md")
+    train(tiny_config(store, steps=2), begun, say=quiet)
     assert not any(path.exists() for path in leftovers)
-    assert not (run / ".model-abc_1234").exists()
-    assert (run / "samples" / "mine.md").exists()
+    assert not (begun / ".model-abc_1234").exists()
+    assert (begun / "samples" / "mine.md").exists()
 
 
 @pytest.mark.parametrize("pack", [True, False])
@@ -181,16 +167,16 @@ def test_clips_that_were_moved_copied_or_touched_are_the_same(tmp_path, pack):
     go_on(source, 1)
     for path in source.iterdir():
         os.utime(path, ns=(1, 1))
-    go_on(f"{source}/", 2)
+    go_on(f"{source}/", 1)
     shutil.copytree(source, tmp_path / "copies")
-    go_on(tmp_path / "copies", 3)
+    go_on(tmp_path / "copies", 1)
     source.rename(tmp_path / "moved")
-    go_on(tmp_path / "moved", 4)
+    go_on(tmp_path / "moved", 2)
     assert metadata_of(run)["overrides"] == []
     write_clip(tmp_path / "moved" / "0.mp4", rng.integers(0, 255, (5, 32, 32, 3), np.uint8), 12)
     if not pack:  # a packed store stays as it is
         with pytest.raises(TrainingError, match="--override"):
-            go_on(tmp_path / "moved", 5)
+            go_on(tmp_path / "moved", 3)
     (tmp_path / "moved").rename(tmp_path / "others")
     with pytest.raises(TrainingError, match=r"--override|data\.source"):
-        go_on(tmp_path / "others", 5)
+        go_on(tmp_path / "others", 3)

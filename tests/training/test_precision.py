@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from conftest import tiny_config
+from conftest import tiny_config, tiny_network
 from dvdgan.config.files import updated
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.training import precision, train
@@ -36,6 +36,7 @@ def test_measuring_works_here():
 
 def test_a_run_keeps_its_decision(store, tmp_path, monkeypatch):
     config = tiny_config(store, steps=1, precision="auto", memory_format="auto")
+    monkeypatch.setattr("dvdgan.runs.precision.seconds_of", lambda *args: 1.0)
     train(config, tmp_path / "run", say=quiet)
     monkeypatch.setattr(precision, "choose", lambda *args: pytest.fail("decided anew"))
     said = []
@@ -50,7 +51,8 @@ def test_allocator_hint_does_no_harm():
 
 def test_a_run_keeps_its_checkpointing_until_told_otherwise(store, tmp_path, monkeypatch):
     monkeypatch.setattr("dvdgan.training.memory.free_memory_of", lambda _: 1 << 20)
-    config = tiny_config(store, steps=1, checkpointing="auto")
+    config = tiny_config(store, steps=1, d_steps=1, checkpointing="auto")
+    config = config.model_copy(update={"network": tiny_network(temporal=None)})  # which are counted quickly
     train(config, tmp_path / "run", say=quiet)
     monkeypatch.undo()
     for steps, change, kind in ((2, {}, "chunks"), (3, {"checkpointing": "none"}, "none")):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import tiny_config
+from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.runs.checkpoint import list_checkpoints, load_checkpoint
 from dvdgan.runs.log import Log
@@ -32,8 +32,8 @@ def kinds(run):
 @pytest.mark.slow
 def test_a_generator_that_learns_nothing_is_found_out(store, tmp_path):
     """Steps of 1e-12 leave G's grey stills as they are, and D tells them apart at once."""
-    rates = {"lr_g": 1e-12, "lr_d": 5e-3}
-    config = tiny_config(store, steps=60, batch_size=6, d_steps=1, sample_every=20, health=EAGER, **rates)
+    rates = {"lr_g": 1e-12, "lr_d": 1e-2}
+    config = tiny_config(store, steps=24, batch_size=6, d_steps=1, sample_every=12, health=EAGER, **rates)
     said = []
     train(config, tmp_path / "run", say=said.append)
     found = kinds(tmp_path / "run")
@@ -69,14 +69,27 @@ def test_a_generator_that_ignores_its_noise_is_found_out(store, tmp_path, monkey
 def test_a_gradient_explosion_is_found_out(store, tmp_path, monkeypatch):
     def exploding(state, *clips):
         made, metrics = generator_step(state, *clips)
-        return made, metrics._replace(gradient=metrics.gradient * (1e5 if state.step == 60 else 1))
+        return made, metrics._replace(gradient=metrics.gradient * (1e5 if state.step == 52 else 1))
 
     monkeypatch.setattr(training_step, "generator_step", exploding)
-    train(tiny_config(store, steps=62, d_steps=1, log_every=100), tmp_path / "run", say=quiet)
+    config = tiny_config(store, steps=54, d_steps=1, log_every=100)
+    images = tiny_network(frames=1, spatial={"frames": 1}, temporal=None)  # whose steps are quick
+    train(config.model_copy(update={"network": images}), tmp_path / "run", say=quiet)
     assert [(e["event"], e["about"], e["state"], e["step"]) for e in events_of(tmp_path / "run")] == [
-        ("gradient explosion", "generator", "raised", 61),
-        ("gradient explosion", "generator", "cleared", 62),
+        ("gradient explosion", "generator", "raised", 53),
+        ("gradient explosion", "generator", "cleared", 54),
     ]
+
+
+FEW = {"steps": 4, "checkpoint_every": 2}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(tiny_config(write_store(folder / "store"), **FEW), folder / "run", say=quiet)
+    return folder / "run"
 
 
 @pytest.mark.parametrize(
@@ -88,15 +101,14 @@ def test_a_gradient_explosion_is_found_out(store, tmp_path, monkeypatch):
     ],
 )
 def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(
-    store, tmp_path, monkeypatch, network, field, logged
+    whole, store, tmp_path, monkeypatch, network, field, logged
 ):
-    config = tiny_config(store, steps=6, checkpoint_every=2)
-    train(config, tmp_path / "whole", say=quiet)
+    config = tiny_config(store, **FEW)
 
     def broken(update):
         def wrapped(state, *arguments):
             metrics = update(state, *arguments)
-            if state.step < 4 or (update is discriminator_step and arguments[-1] == 0):
+            if state.step < 2 or (update is discriminator_step and arguments[-1] == 0):
                 return metrics
             with torch.no_grad():
                 next(state.generator.parameters()).fill_(math.nan)
@@ -110,19 +122,19 @@ def test_values_that_are_not_finite_stop_the_run_at_the_last_good_checkpoint(
     update = generator_step if network == "generator" else discriminator_step
     with monkeypatch.context() as patch:
         patch.setattr(training_step, update.__name__, broken(update))
-        with refused(TrainingFailed, rf"step 4: {logged} .*step-00000004.*--override"):
+        with refused(TrainingFailed, rf"step 2: {logged} .*step-00000002.*--override"):
             train(config, tmp_path / "run", say=quiet)
     assert kinds(tmp_path / "run") == {("not finite", None)}
     tensors, numbers = load_checkpoint(list_checkpoints(tmp_path / "run" / "checkpoints")[-1])
-    assert numbers["step"] == 4
+    assert numbers["step"] == 2
     assert all(bool(torch.isfinite(value).all()) for value in tensors.values() if value.is_floating_point())
     train(config, tmp_path / "run", say=quiet)
-    assert_equal_runs(tmp_path / "whole", tmp_path / "run")  # the event went with the steps that were lost
+    assert_equal_runs(whole, tmp_path / "run")  # the event went with the steps that were lost
 
 
 @pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_loses_nothing(store, tmp_path, monkeypatch):
-    config = tiny_config(store, steps=6, checkpoint_every=2, sample_every=3)
+    config = tiny_config(store, steps=4, checkpoint_every=2, sample_every=2, health=CHECKED)
     train(config, tmp_path / "whole", say=quiet)
     write, writes = Log.write, []
 

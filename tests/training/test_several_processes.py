@@ -49,7 +49,7 @@ OPTIONS = {
     "long clips of a predictor": ({"long_clips": 0.8, "regularisation": {"reconstruction": 1.0}}, {"first_frames": 1}),
     "chunks of time": ({"checkpointing": "chunks", "reuse_fakes": True}, PER_STEP),
     "chunks of time, accumulated in parts": (
-        {"checkpointing": "chunks", "accumulate": 2, "steps": 2},
+        {"checkpointing": "chunks", "accumulate": 2},
         {"frames": 2, "generator": PER_STEP["generator"] | {"recurrence": "tsru_c", "time_code": 4}},
     ),
 }
@@ -63,7 +63,7 @@ def start(tmp_path_factory):
 
 def several_config(store, network=None, **options):
     """One whose steps do not magnify rounding, as Adam's do where a gradient is nearly zero."""
-    fields = {"batch_size": 4, "steps": 3, "adam_eps": 1.0, "lr_g": 1e-4, "lr_d": 1e-4, "health": {"clips": 0}}
+    fields = {"batch_size": 4, "steps": 2, "adam_eps": 1.0, "lr_g": 1e-4, "lr_d": 1e-4}
     config = tiny_config(store).model_copy(update={"network": tiny_network(**(network or {}))})
     return updated(config, training={**fields, **options})
 
@@ -134,7 +134,7 @@ def test_a_signal_to_one_stops_all_and_another_number_of_processes_goes_on(start
 
 @pytest.mark.parametrize("fault", ["dead", "hanging"])
 def test_a_lost_process_ends_the_others_and_leaves_the_last_checkpoint(start, store, tmp_path, fault):
-    config = several_config(store, checkpoint_every=1, timeout=3)
+    config = several_config(store, steps=3, checkpoint_every=1, timeout=3)
     codes, said = start(arguments(config, tmp_path / "run"), fault=fault, step=2)
     assert codes == [1, -9], said
     errors = [line for line in said.splitlines() if "error" in line]

@@ -3,14 +3,14 @@ import sys
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from conftest import tiny_config
+from conftest import CHECKED, tiny_config
 from dvdgan.training import TrainingError, train
 from support.runs import quiet
 
 
 def test_the_log_goes_to_tensorboard(store, tmp_path):
-    train(tiny_config(store, steps=2, tensorboard=True), tmp_path / "run", say=quiet)
-    train(tiny_config(store, steps=3, tensorboard=True), tmp_path / "run", say=quiet)
+    for steps in (2, 3):
+        train(tiny_config(store, steps=steps, tensorboard=True, health=CHECKED), tmp_path / "run", say=quiet)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     tags = events.Tags()
     assert {"loss/spatial", "grad/generator", "motion/ratio", "seconds/d", "check/distance"} <= set(tags["scalars"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,12 +74,7 @@ def write_page(out: Path, template: str, charts: Sequence[Chart], **values: Any)
     Raises:
         OSError: the file cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("dvdgan.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {name: getattr(words, name) for name in _FILTERS}
-    environment.filters["grouped"] = "{:,}".format
-    page = environment.get_template(template).render(
+    page = _templates().get_template(template).render(
         charts=charts,
         version=__version__,
         figures=_script_json([{"key": chart.key, "figure": json.loads(chart.figure.to_json())} for chart in charts]),
@@ -91,6 +87,17 @@ def write_page(out: Path, template: str, charts: Sequence[Chart], **values: Any)
     except OSError as error:
         raise OSError(f"{out}: cannot be written ({error.strerror}); name another file") from None
     return out
+
+
+@functools.cache
+def _templates() -> Environment:
+    """Which are compiled once."""
+    environment = Environment(
+        loader=PackageLoader("dvdgan.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {name: getattr(words, name) for name in _FILTERS}
+    environment.filters["grouped"] = "{:,}".format
+    return environment
 
 
 def _script_json(value: Any) -> Markup:

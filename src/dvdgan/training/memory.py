@@ -12,7 +12,7 @@ from dvdgan.config.files import ConfigError, updated
 from dvdgan.devices import free_memory_of, memory_of
 from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
 from dvdgan.networks.checkpointing import CHUNKS, KINDS, Checkpointing
-from dvdgan.plan import Plan, plan
+from dvdgan.plan import Plan, plan, training_bytes
 from dvdgan.runs.directory import TrainingError
 
 _BYTES = 4  # of a parameter
@@ -91,9 +91,6 @@ def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Checkpo
     t, cpu = config.training, device.type == "cpu"
     step, share = devices * t.accumulate * config.network.group, devices if cpu else 1
 
-    def counted(kind: Checkpointing, batch: int) -> Plan:
-        return plan(updated(config, training={"checkpointing": kind, "batch_size": batch}), devices=devices, cpu=cpu)
-
     there = min(2**30 * (t.memory_gib or float("inf")), memory_of(device) / share)
     free = min(there, free_memory_of(device) / share)
     if t.checkpointing != "auto" and max(_PLENTY, _TIMES * at_least) < free:
@@ -101,7 +98,7 @@ def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Checkpo
     kinds: tuple[Checkpointing, ...] = KINDS if t.checkpointing == "auto" else (t.checkpointing,)
     plans: dict[Checkpointing, Plan] = {}
     for kind in kinds:
-        plans[kind] = counted(kind, t.batch_size)
+        plans[kind] = plan(updated(config, training={"checkpointing": kind}), devices=devices, cpu=cpu)
         if plans[kind].training_bytes <= free:
             return kind, plans[kind]
     least, found = min(plans.items(), key=lambda pair: pair[1].training_bytes)
@@ -109,7 +106,8 @@ def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Checkpo
         return least, found
 
     def too_large(steps: int) -> bool:
-        return counted(least, steps * step).training_bytes > there
+        smaller = updated(config, training={"checkpointing": least, "batch_size": steps * step})
+        return training_bytes(smaller, devices, cpu) > there
 
     fits = bisect.bisect_left(range(1, t.batch_size // step), True, key=too_large) * step
     mend = f"training.batch_size={fits} fits" if fits else "no batch size fits: take smaller networks"

@@ -16,7 +16,7 @@ from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, write_image
 from dvdgan.models import Model, save_model
 from dvdgan.networks import Generator
-from dvdgan.networks.statistics import load_statistics
+from dvdgan.networks.statistics import load_statistics, statistics_of
 from dvdgan.randomness import numpy_generator
 from dvdgan.sampling import MOST_SETTLED, latents, make_clips, settle_statistics
 from dvdgan.training.run_file import StartedFrom
@@ -225,7 +225,8 @@ def write_model(
         summary: what the card says of the training, by heading.
         with_discriminators: write them, too, for trainings that start from the model.
     """
-    statistics = {truncation: settle(network, state, weights, truncation) for truncation in TRUNCATIONS}
+    statistics = {1.0: statistics_of(network)}
+    statistics |= {truncation: settle(network, state, weights, truncation) for truncation in TRUNCATIONS[1:]}
     load_statistics(network, statistics[1.0])
     discriminators: dict[str, Tensor] = {}
     if with_discriminators:

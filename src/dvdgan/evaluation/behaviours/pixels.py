@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage
 
 _WITHIN_FRAME = np.pad(ndimage.generate_binary_structure(2, 1)[None], [(1, 1), (0, 0), (0, 0)])
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32) / 255
@@ -46,7 +46,9 @@ def correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray | float = 1.0) 
 
 def rank_correlation(values: np.ndarray) -> float:
     """Spearman's correlation of ``[T]`` with the order that it is in; 0 where all are equal."""
-    return float(stats.spearmanr(values, np.arange(len(values))).statistic) if np.ptp(values) > 0 else 0.0
+    from scipy.stats import spearmanr  # takes half a second, which trainings on other clips need not wait for
+
+    return float(spearmanr(values, np.arange(len(values))).statistic) if np.ptp(values) > 0 else 0.0
 
 
 def median3(pictures: np.ndarray) -> np.ndarray:

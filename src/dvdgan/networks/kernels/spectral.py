@@ -7,7 +7,6 @@ copy. Here the matrix is in memory order, and v is reordered instead.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -15,9 +14,15 @@ def power_iterate(weight: Tensor, u: Tensor, v: Tensor, iterations: int, eps: fl
     """`SpectralWeight.power_iterate`: update u ``[out]`` and v ``[rest]`` of a weight ``[out, ...]`` in place."""
     matrix, row = _matrix(weight, weight), _row(v, weight)
     for _ in range(iterations):
-        row = F.normalize(u @ matrix, dim=0, eps=eps)
-        u.copy_(F.normalize(matrix @ row, dim=0, eps=eps))
+        row = _normalise(torch.mv(matrix.T, u), eps)
+        torch.mv(matrix, row, out=u)
+        _normalise(u, eps)
     v.copy_(_plain_row(row, weight))
+
+
+def _normalise(vector: Tensor, eps: float) -> Tensor:
+    """`torch.nn.functional.normalize` of one vector, in place; of a small one, its calls take longer than its sums."""
+    return vector.div_(torch.linalg.vector_norm(vector).clamp_min_(eps))
 
 
 def sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:

@@ -60,8 +60,8 @@ def test_a_clip_does_not_depend_on_its_batch(built_in, dtype, most, model_dir):
     generator = load_model("phenomena-64" if built_in else model_dir).generator.to(dtype)
     z, y = latents(range(5), generator.config.generator.z_dim).to(dtype), torch.tensor([0, 1, 2, 0, 1])
     together, alone = generator(z, y)[3:4], generator(z[3:4], y[3:4])
-    near = (together - alone).abs() < most
-    assert near.double().mean() > 0.999  # in fp32 convolutions round otherwise, and single values differ by 2e-5
+    error = (together - alone).abs().max() if dtype == torch.float64 else (together - alone).norm() / alone.norm()
+    assert error < most  # single values in fp32 differ by 2e-5 where convolutions round otherwise
 
 
 def test_truncation(pipeline):

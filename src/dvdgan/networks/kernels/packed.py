@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dvdgan.networks.layers import full_precision
+
 _PAD = [1, 1]  # of a 3x3 kernel, for the same size
 _ONE = [1, 1]  # stride and dilation
 
@@ -32,23 +34,27 @@ class PackedKernel:
             lay_out = torch._C._nn.mkldnn_reorder_conv2d_weight
             self._packed = lay_out(dense, _PAD, _ONE, _ONE, 1, size)  # type: ignore[call-arg]
         else:
-            self._kernel = kernel
+            self._kernel = kernel.float() if kernel.device.type == "cpu" and kernel.dtype == torch.bfloat16 else kernel
 
     def __call__(self, x: Tensor) -> Tensor:
         """Convolve ``[N, in, H, W]`` to ``[N, out, H, W]``."""
         if self._packed is None:
-            return F.conv2d(x, self._kernel, padding=1)
+            return self._convolved(x).to(x.dtype)
         return torch.ops.mkldnn._convolution_pointwise(x, self._packed, None, _PAD, _ONE, _ONE, 1, "none", [], "")
 
     def add_to(self, y: Tensor, x: Tensor, relu: bool = False) -> Tensor:
         """``y += convolved x`` in place, then ReLU if ``relu``; returns y."""
         if self._packed is None:
-            y += F.conv2d(x, self._kernel, padding=1)
+            y.copy_(y + self._convolved(x))  # one rounding
             return y.relu_() if relu else y
         last = "relu" if relu else None
         return torch.ops.mkldnn._convolution_pointwise_.binary(
             y, x, self._packed, None, _PAD, _ONE, _ONE, 1, "add", 1.0, last, [], None
         )
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        with full_precision(x.device):
+            return F.conv2d(x.to(self._kernel.dtype), self._kernel, padding=1)
 
 
 def transposed(kernel: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from conftest import tiny_network
-from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, estimate_statistics
+from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, estimate_statistics, kernels
+from dvdgan.networks.layers import initialise
 from dvdgan.networks.recurrent import TSRU, ConvGRU, TrajGRU, warp
 
 RECURRENCES = ["gru", "trajgru", "tsru_c", "tsru_p", "tsru_s"]
@@ -157,6 +158,22 @@ def test_warp_is_bilinear(shift):
 def test_warp_keeps_places_in_bf16():
     x = torch.arange(256.0).remainder(2).expand(1, 1, 1, 256).to(torch.bfloat16)
     assert torch.equal(warp(x, torch.zeros(1, 2, 1, 256, dtype=torch.bfloat16)), x)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_offsets_that_are_no_numbers_make_states_that_are_none(monkeypatch, enabled, layout):
+    """A run that diverges has to reach its own alarm: PyTorch's sampling would read outside of the picture."""
+    monkeypatch.setattr(kernels, "enabled", enabled)
+    trajgru = TrajGRU(2, 16)
+    initialise(trajgru, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        trajgru.offsets.bias.fill_(torch.nan)
+    x = torch.randn(6, 2, 16, 16).contiguous(memory_format=layout)  # 3 frames of 2 clips
+    states = trajgru(x, 3)
+    assert not states[2:].isfinite().any()
+    states.sum().backward()
+    assert not trajgru.candidate.weight.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("constant", [True, False])

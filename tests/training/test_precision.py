@@ -4,6 +4,7 @@ import torch
 from conftest import tiny_config, tiny_network
 from dvdgan.config.files import updated
 from dvdgan.runs.memory import keep_freed_memory
+from dvdgan.runs.precision import quickest
 from dvdgan.training import precision, train
 from support.runs import quiet
 
@@ -28,8 +29,25 @@ def test_the_quickest_wins(monkeypatch):
     assert precision.choose(config, torch.device("cpu")) == ("fp32", "channels_last")
 
 
-def test_measuring_works_here():
-    chosen = precision.choose(tiny_config("x", precision="auto", memory_format="auto"), torch.device("cpu"))
+def test_what_is_hopeless_is_measured_once(monkeypatch):
+    times, measured = {"fp32": 1.0, "bf16": 9.0, "fp16": 1.5}, []
+
+    def seconds(work, choice, device):
+        measured.append(choice)
+        return times[choice]
+
+    monkeypatch.setattr("dvdgan.runs.precision.seconds_of", seconds)
+    assert quickest(["bf16", "fp16", "fp32"], print, torch.device("cpu")) == "fp32"
+    assert measured.count("bf16") == 1
+    assert measured.count("fp16") == measured.count("fp32") > 1
+
+
+@pytest.mark.parametrize(
+    "network", [{}, {"frames": 1, "temporal": None, "spatial": {"frames": 1}}, {"first_frames": 1, "generator": {"recurrence": "trajgru"}}]
+)
+def test_measuring_works_here(network):
+    config = tiny_config("x", precision="auto", memory_format="auto")
+    chosen = precision.choose(config.model_copy(update={"network": tiny_network(**network)}), torch.device("cpu"))
     assert chosen.precision in ("fp32", "bf16")
     assert chosen.memory_format in ("contiguous", "channels_last")
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dvdgan.networks import kernels
 from dvdgan.networks.folding import by_step
+from dvdgan.networks.kernels.motion import readable, unreadable
 from dvdgan.networks.kernels.recurrence import unroll
 from dvdgan.networks.kernels.warping import unroll_moving
 from dvdgan.networks.layers import Conv2d, ZeroConv2d, convolution_dtype, full_precision
@@ -162,7 +163,7 @@ def warp(x: Tensor, offsets: Tensor) -> Tensor:
 
     Args:
         x: what is moved; beyond the border its border pixels are repeated.
-        offsets: ``[B, 2, H, W]``, in pixels to the right and down.
+        offsets: ``[B, 2, H, W]``, in pixels to the right and down; where one is NaN, so is what is returned.
     """
     height, width = x.shape[2:]
     with full_precision(x.device):
@@ -171,8 +172,8 @@ def warp(x: Tensor, offsets: Tensor) -> Tensor:
         places = offsets.to(dtype) + torch.stack(torch.meshgrid(right, down, indexing="xy"))  # [B, 2, H, W]
         halves = torch.tensor([width, height], device=x.device, dtype=dtype) / 2
         grid = (places.permute(0, 2, 3, 1) + 0.5) / halves - 1  # [B, H, W, 2], corners of the picture at -1 and 1
-        moved = F.grid_sample(x.to(dtype), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return moved.to(x.dtype)
+        moved = F.grid_sample(x.to(dtype), readable(grid), padding_mode="border", align_corners=False)
+    return moved.masked_fill(unreadable(grid), torch.nan).to(x.dtype)
 
 
 @torch.no_grad()

@@ -11,13 +11,14 @@ import torch
 Choice = TypeVar("Choice")
 
 _ROUNDS = 4
+_HOPELESS = 3  # times as long as the quickest, warming up
 
 
 def quickest(choices: Sequence[Choice], work: Callable[[Choice], object], device: torch.device) -> Choice:
     """The choice under which some work takes the least time.
 
     Each is measured in turn, several times over, so that a busy moment of the machine decides nothing; the first round
-    warms up. A single choice is not measured.
+    warms up, and leaves those out that take several times as long as another. A single choice is not measured.
 
     Args:
         choices: what may be chosen; at least one.
@@ -26,7 +27,9 @@ def quickest(choices: Sequence[Choice], work: Callable[[Choice], object], device
     """
     if len(choices) == 1:
         return choices[0]
-    rounds = [[seconds_of(work, choice, device) for choice in choices] for _ in range(1 + _ROUNDS)][1:]
+    first = [seconds_of(work, choice, device) for choice in choices]
+    choices = [choice for choice, seconds in zip(choices, first) if seconds <= _HOPELESS * min(first)]
+    rounds = [[seconds_of(work, choice, device) for choice in choices] for _ in range(_ROUNDS)]
     return min(zip(choices, zip(*rounds)), key=lambda measured: min(measured[1]))[0]
 
 

@@ -1,15 +1,20 @@
-"""Which precision and memory layout a run's convolutions are quickest in."""
+"""Which precision and memory layout a run's networks are quickest in."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 
 from dvdgan.config import Config
 from dvdgan.devices import autocast
+from dvdgan.networks import use_channels_last
+from dvdgan.networks.layers import initialise
+from dvdgan.networks.stage import GeneratorStage
 from dvdgan.runs.precision import quickest
+
+_TIMED = 2**19  # numbers in the timed stage's input, at most, if that is a clip or more
+_TIMED_FRAMES = 4
 
 
 class Choice(NamedTuple):
@@ -30,20 +35,37 @@ _CHOICES = (
 def choose(config: Config, device: torch.device) -> Choice:
     """Decide what the configuration leaves to ``auto``.
 
-    A 3x3 convolution of the configuration's middle stage runs forward and backward in each candidate; the quickest
-    wins. The choice depends on timing, so a run stores it and a resumed run reuses it.
+    G's middle stage, its recurrence included, runs forward and backward in each candidate; the quickest wins. The
+    choice depends on timing, so a run stores it and a resumed run reuses it.
     """
-    network, t = config.network, config.training
-    stage = len(network.generator_multipliers) // 2
-    channels, size = network.generator_multipliers[stage] * network.generator.width, 4 * 2**stage
-    images = max(1, min(t.batch_size * network.frames, 2**22 // (channels * size * size)))
+    network, g, t = config.network, config.network.generator, config.training
+    middle = len(network.generator_multipliers) // 2
+    multipliers = (g.stem_multiplier, *network.generator_multipliers)
+    in_channels, out_channels = (g.width * multipliers[index] for index in (middle, middle + 1))
+    size, frames = 4 * 2**middle, min(network.made_frames, _TIMED_FRAMES)
+    clips = max(1, min(t.batch_size, _TIMED // (frames * in_channels * size**2)))
+    condition = torch.zeros(clips, 1, device=device)
 
     def work(candidate: Choice) -> None:
-        fmt = torch.channels_last if candidate.memory_format == "channels_last" else torch.contiguous_format
-        x = torch.zeros(images, channels, size, size, device=device).to(memory_format=fmt).requires_grad_()
-        weight = torch.zeros(channels, channels, 3, 3, device=device).to(memory_format=fmt).requires_grad_()
+        stage = GeneratorStage(
+            network,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            condition_dim=condition.shape[1],
+            recurrent=frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at),
+            frames=frames,
+            time_channels=0,
+            attend=(),
+        )
+        initialise(stage, torch.Generator())
+        stage.to(device)
+        x = torch.zeros(frames * clips, in_channels, size, size, device=device)
+        if candidate.memory_format == "channels_last":
+            use_channels_last(stage)
+            x = x.contiguous(memory_format=torch.channels_last)
         with autocast(device, candidate.precision):
-            F.conv2d(x, weight, padding=1).sum().backward()
+            y, _ = stage(x.requires_grad_(), [condition] * g.blocks_per_stage, frames, constant=False)
+        y.sum().backward()
 
     candidates = [
         choice

@@ -94,19 +94,31 @@ class _Warp:
         self._halves = torch.tensor([width, height], device=like.device, dtype=self._dtype) / 2
 
     def __call__(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """``[B, C, H, W]`` sampled at each position plus its offset ``[B, 2, H, W]``, in fp32."""
-        return torch.ops.aten.grid_sampler_2d(x.to(self._dtype), self._grid(offsets), *_SAMPLING)
+        """``[B, C, H, W]`` sampled at each position plus its offset ``[B, 2, H, W]``, in fp32; without a place, NaN."""
+        grid = self._grid(offsets)
+        moved = torch.ops.aten.grid_sampler_2d(x.to(self._dtype), readable(grid), *_SAMPLING)
+        return moved.masked_fill_(unreadable(grid), torch.nan)
 
     def gradients(self, dy: Tensor, x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Those of x, in its type and memory layout, and of the offsets, in fp32."""
         d_x, d_grid = torch.ops.aten.grid_sampler_2d_backward(
-            dy.to(self._dtype), x.to(self._dtype), self._grid(offsets), *_SAMPLING, [True, True]
+            dy.to(self._dtype), x.to(self._dtype), readable(self._grid(offsets)), *_SAMPLING, [True, True]
         )
         return torch.empty_like(x).copy_(d_x), (d_grid / self._halves).permute(0, 3, 1, 2)
 
     def _grid(self, offsets: Tensor) -> Tensor:
         """``[B, H, W, 2]``, corners of the picture at -1 and 1."""
         return (offsets.permute(0, 2, 3, 1).to(self._dtype) + self._places) / self._halves - 1
+
+
+def readable(grid: Tensor) -> Tensor:
+    """A sampling grid without NaN: a CPU's ``grid_sampler_2d`` with a border reads outside of the picture there."""
+    return torch.where(grid.isnan(), 0, grid)
+
+
+def unreadable(grid: Tensor) -> Tensor:
+    """Which pixels ``[B, 1, H, W]`` a sampling grid ``[B, H, W, 2]`` gives no place, since it is NaN."""
+    return grid.isnan().any(-1)[:, None]
 
 
 def room_for(like: Tensor, channels: int) -> Tensor:

@@ -17,15 +17,23 @@ from dvdgan.data.layouts.listing import Entry
 
 @dataclass(frozen=True)
 class Reading:
-    """How frames are read from files: what decides about a packed store's bytes, so a store is known by it."""
+    """How frames are read from files: what decides about a packed store's bytes, so a store is known by it.
 
-    size: int  # short side of a frame, in pixels
-    fps: float | None = None  # frames per second; None is each file's own rate
-    # colour that shows through transparent pixels; None keeps transparency
+    Attributes:
+        size: short side of a frame, in pixels.
+        fps: frames per second; None is each file's own rate.
+        background: colour that shows through transparent pixels; None keeps transparency.
+        folder_fps: frames per second of folders of numbered frames.
+        max_seconds: clips longer than this are cut into parts of this length; None cuts none.
+        windows: into how many parts at most, evenly spread.
+    """
+
+    size: int
+    fps: float | None = None
     background: tuple[int, int, int] | None = (255, 255, 255)
-    folder_fps: float = 12.0  # frames per second of folders of numbered frames
-    max_seconds: float | None = None  # clips longer than this are cut into parts of this length; None cuts none
-    windows: int = 1  # into how many parts at most, evenly spread
+    folder_fps: float = 12.0
+    max_seconds: float | None = None
+    windows: int = 1
 
     def header(self, path: Path) -> Header:
         """`dvdgan.data.decode.clip.read_header`."""

@@ -12,31 +12,55 @@ from dvdgan.data.layouts.listing import Problem
 
 
 class Window(NamedTuple):
-    """A square cut from some frames of a clip."""
+    """A square cut from some frames of a clip.
 
-    clip: int  # index of the clip
-    times: np.ndarray  # numbers of its frames, int64 ``[T]``, in any order
-    top: int  # first row
-    left: int  # first column
+    Attributes:
+        clip: index of the clip.
+        times: numbers of its frames, int64 ``[T]``, in any order.
+        top: first row.
+        left: first column.
+    """
+
+    clip: int
+    times: np.ndarray
+    top: int
+    left: int
 
 
 class ClipSource(Protocol):
-    """What a `ClipDataset` cuts windows from: N clips of a packed store (`ClipStore`), or of files (`FileSource`)."""
+    """What a `ClipDataset` cuts windows from: N clips of a packed store (`ClipStore`), or of files (`FileSource`).
 
-    path: Path  # where the clips are, for messages
-    size: int  # short side of every frame, in pixels
-    classes: list[str]  # names of the classes; empty if the clips have none
-    about: dict[str, Any]  # what the clips are, as JSON values
-    skipped: list[Problem]  # the clips that cannot be used
-    sources: list[str]  # what each clip is known by
-    splits: list[str]  # ``train``, ``test`` or empty, for each clip
-    groups: list[str]  # what near copies share; empty for a clip that is a group of its own
-    labels: np.ndarray  # int64 ``[N]``, indices into `classes` (0 without classes)
-    lengths: np.ndarray  # int64 ``[N]``, frames per clip
-    heights: np.ndarray  # int64 ``[N]``, in pixels
-    widths: np.ndarray  # int64 ``[N]``, in pixels
-    shards: np.ndarray | None  # int64 ``[N]``, the tar shard that each lies in, ascending; None without shards
-    workers: int  # how many processes decode when windows are read; 0 where nothing is decoded
+    Attributes:
+        path: where the clips are, for messages.
+        size: short side of every frame, in pixels.
+        classes: names of the classes; empty if the clips have none.
+        about: what the clips are, as JSON values.
+        skipped: the clips that cannot be used.
+        sources: what each clip is known by.
+        splits: ``train``, ``test`` or empty, for each clip.
+        groups: what near copies share; empty for a clip that is a group of its own.
+        labels: int64 ``[N]``, indices into `classes` (0 without classes).
+        lengths: int64 ``[N]``, frames per clip.
+        heights: int64 ``[N]``, in pixels.
+        widths: int64 ``[N]``, in pixels.
+        shards: int64 ``[N]``, the tar shard that each lies in, ascending; None without shards.
+        workers: how many processes decode when windows are read; 0 where nothing is decoded.
+    """
+
+    path: Path
+    size: int
+    classes: list[str]
+    about: dict[str, Any]
+    skipped: list[Problem]
+    sources: list[str]
+    splits: list[str]
+    groups: list[str]
+    labels: np.ndarray
+    lengths: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+    shards: np.ndarray | None
+    workers: int
 
     @property
     def identity(self) -> str:

@@ -68,22 +68,35 @@ class Length:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file's header and its timestamps say."""
+    """What a file's header and its timestamps say.
 
-    width: int  # of a frame as displayed, in pixels: after rotation and with square pixels
-    height: int  # of a frame as displayed, in pixels
-    fps: float  # nominal frame rate, in frames per second
-    frames: int  # how many frames `open_clip` gives at that rate, counted
-    seconds: float  # length of the clip, from its first frame to the end of the last one
-    alpha: bool  # whether frames can be transparent
-    # container and codec for people, such as ``mp4/h264``; ``gif``, ``webp``, ``apng``, ``png``, ``jpeg``, ``bmp``, or
-    # ``frames`` for a folder
+    Attributes:
+        width: of a frame as displayed, in pixels: after rotation and with square pixels.
+        height: of a frame as displayed, in pixels.
+        fps: nominal frame rate, in frames per second.
+        frames: how many frames `open_clip` gives at that rate, counted.
+        seconds: length of the clip, from its first frame to the end of the last one.
+        alpha: whether frames can be transparent.
+        kind: container and codec for people, such as ``mp4/h264``; ``gif``, ``webp``, ``apng``, ``png``, ``jpeg``,
+            ``bmp``, or ``frames`` for a folder.
+        variable: whether the frame rate varies.
+        begins: when the first frame is shown on the container's own clock, in seconds: later than 0 where sound begins
+            earlier.
+        hdr: ``HLG`` or ``PQ`` for high dynamic range, else empty.
+        length: what `frames` and `seconds` are counted from; None for a clip that is packed.
+    """
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    seconds: float
+    alpha: bool
     kind: str
-    variable: bool  # whether the frame rate varies
-    # when the first frame is shown on the container's own clock, in seconds: later than 0 where sound begins earlier
+    variable: bool
     begins: float = 0.0
-    hdr: str = ""  # ``HLG`` or ``PQ`` for high dynamic range, else empty
-    length: Length | None = None  # what `frames` and `seconds` are counted from; None for a clip that is packed
+    hdr: str = ""
+    length: Length | None = None
 
     def nothing_at(self, start: float, end: float | None) -> str:
         """Why a window, in seconds on the container's clock, has no frame."""

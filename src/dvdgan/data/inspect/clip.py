@@ -24,14 +24,21 @@ _STILL = 4  # levels of 255 at 64 pixels: the most by which encoding changes a p
 
 @dataclass(frozen=True)
 class InspectedClip:
-    """A clip that can be used."""
+    """A clip that can be used.
 
-    entry: Entry  # the clip, as it is listed or packed
-    header: Header  # what its file's header says; frames and seconds are the clip's own, counted if it was decoded
-    # whether all its frames, two or more, are equal but for what encoding does to them; None: not decoded
+    Attributes:
+        entry: the clip, as it is listed or packed.
+        header: what its file's header says; frames and seconds are the clip's own, counted if it was decoded.
+        still: whether all its frames, two or more, are equal but for what encoding does to them; None: not decoded.
+        fingerprint: float32 ``[D]``; None: not decoded.
+        thumbnails: uint8 ``[6, 64, 64, 3]``, evenly spread; None: not wanted.
+    """
+
+    entry: Entry
+    header: Header
     still: bool | None = None
-    fingerprint: np.ndarray | None = None  # float32 ``[D]``; None: not decoded
-    thumbnails: np.ndarray | None = None  # uint8 ``[6, 64, 64, 3]``, evenly spread; None: not wanted
+    fingerprint: np.ndarray | None = None
+    thumbnails: np.ndarray | None = None
 
 
 def inspect_clip(entry: Entry, folder_fps: float, whole: bool, thumbnails: bool) -> InspectedClip:

@@ -39,25 +39,38 @@ _BLOCK = 256  # frames of a packed clip that are compared at a time
 
 @dataclass(frozen=True)
 class Inspection:
-    """Everything that an inspection says."""
+    """Everything that an inspection says.
 
-    path: str  # of the source
-    layout: str  # as in `Listing.layout`; ``store`` for a packed one
-    # ``all`` if every clip was decoded, ``headers`` if not: then lengths are what the headers say, and damage, stills
-    # and near copies are not known
+    Attributes:
+        path: of the source.
+        layout: as in `Listing.layout`; ``store`` for a packed one.
+        check: ``all`` if every clip was decoded, ``headers`` if not: then lengths are what the headers say, and damage,
+            stills and near copies are not known.
+        total: of all clips.
+        classes: of each class, in the order of the labels; empty if clips have none.
+        size: short side of packed frames, in pixels.
+        packed_bytes: size of a store of all these clips, all frames being kept, without transparency, in bytes; of the
+            store itself, if it is one.
+        hints: what to know before training.
+        problems: what cannot be used, and why.
+        notes: how the source was understood, and which field changes it; what is left out.
+        near_copies: groups of clips that are near copies, by their sources; None: not known.
+        near_copies_across: those of them with clips on both sides of the split.
+        thumbnails: of some clips: name of the class, source, and uint8 ``[6, 64, 64, 3]``.
+    """
+
+    path: str
+    layout: str
     check: str
-    total: Summary  # of all clips
-    classes: list[Summary]  # of each class, in the order of the labels; empty if clips have none
-    size: int  # short side of packed frames, in pixels
-    # size of a store of all these clips, all frames being kept, without transparency, in bytes; of the store itself, if
-    # it is one
+    total: Summary
+    classes: list[Summary]
+    size: int
     packed_bytes: int
-    hints: list[Hint]  # what to know before training
-    problems: list[Problem]  # what cannot be used, and why
-    notes: list[str]  # how the source was understood, and which field changes it; what is left out
-    near_copies: list[list[str]] | None  # groups of clips that are near copies, by their sources; None: not known
-    near_copies_across: list[list[str]]  # those of them with clips on both sides of the split
-    # of some clips: name of the class, source, and uint8 ``[6, 64, 64, 3]``
+    hints: list[Hint]
+    problems: list[Problem]
+    notes: list[str]
+    near_copies: list[list[str]] | None
+    near_copies_across: list[list[str]]
     thumbnails: list[tuple[str, str, np.ndarray]] = field(default_factory=list, repr=False)
 
 

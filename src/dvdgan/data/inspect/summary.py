@@ -25,26 +25,47 @@ class Spread:
 
 @dataclass(frozen=True)
 class Summary:
-    """What the clips of a class are like, or all of them."""
+    """What the clips of a class are like, or all of them.
 
-    name: str  # of the class; empty for all clips
-    clips: int  # how many can be used
-    train: int  # how many of them are said to be for training
-    test: int  # how many of them are said to be for testing
-    problems: int  # how many cannot be used, as far as it is known that they belong here
-    frames: int  # of all clips
-    seconds: float  # of all clips
-    frames_per_clip: Spread | None  # None without clips, as are the next two
-    seconds_per_clip: Spread | None  # likewise
-    fps: Spread | None  # frame rates; None, too, if no clip has two frames
-    rates: dict[str, int]  # how many clips have each frame rate, the commonest first
-    variable: int  # how many clips have a frame rate that varies
-    sizes: dict[str, int]  # how many clips have each size, as width x height in pixels, the commonest first
-    smallest: str  # the size of the fewest pixels; empty without clips, as is the next
-    largest: str  # the size of the most pixels
-    formats: dict[str, int]  # how many clips there are of each container and codec
-    alpha: int  # how many clips can be transparent
-    hdr: int  # how many clips have high dynamic range
+    Attributes:
+        name: of the class; empty for all clips.
+        clips: how many can be used.
+        train: how many of them are said to be for training.
+        test: how many of them are said to be for testing.
+        problems: how many cannot be used, as far as it is known that they belong here.
+        frames: of all clips.
+        seconds: of all clips.
+        frames_per_clip: None without clips, as are the next two.
+        seconds_per_clip: likewise.
+        fps: frame rates; None, too, if no clip has two frames.
+        rates: how many clips have each frame rate, the commonest first.
+        variable: how many clips have a frame rate that varies.
+        sizes: how many clips have each size, as width x height in pixels, the commonest first.
+        smallest: the size of the fewest pixels; empty without clips, as is the next.
+        largest: the size of the most pixels.
+        formats: how many clips there are of each container and codec.
+        alpha: how many clips can be transparent.
+        hdr: how many clips have high dynamic range.
+    """
+
+    name: str
+    clips: int
+    train: int
+    test: int
+    problems: int
+    frames: int
+    seconds: float
+    frames_per_clip: Spread | None
+    seconds_per_clip: Spread | None
+    fps: Spread | None
+    rates: dict[str, int]
+    variable: int
+    sizes: dict[str, int]
+    smallest: str
+    largest: str
+    formats: dict[str, int]
+    alpha: int
+    hdr: int
 
     @classmethod
     def of(cls, name: str, clips: Sequence[InspectedClip], problems: int) -> Summary:

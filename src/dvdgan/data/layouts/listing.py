@@ -15,17 +15,25 @@ TRAIN, TEST = "train", "test"
 
 @dataclass(frozen=True)
 class Entry:
-    """One clip of a source."""
+    """One clip of a source.
 
-    path: Path  # the file, or a folder of numbered frames
-    # what people and the packed store know the clip by, no two of a listing alike: its path relative to the listing's
-    # root with forward slashes, and ``#t=START-END`` behind it where only a part of the file is meant
+    Attributes:
+        path: the file, or a folder of numbered frames.
+        source: what people and the packed store know the clip by, no two of a listing alike: its path relative to the
+            listing's root with forward slashes, and ``#t=START-END`` behind it where only a part of the file is meant.
+        label: index of its class; 0 without classes.
+        start: where in the file it begins, in seconds.
+        end: where it ends, in seconds; None is the file's end.
+        split: ``train``, ``test``, or empty where the source does not say.
+        group: clips of one group are near copies and never lie on both sides of a split; empty is a group of its own.
+    """
+
+    path: Path
     source: str
-    label: int = 0  # index of its class; 0 without classes
-    start: float = 0.0  # where in the file it begins, in seconds
-    end: float | None = None  # where it ends, in seconds; None is the file's end
-    split: str = ""  # ``train``, ``test``, or empty where the source does not say
-    # clips of one group are near copies and never lie on both sides of a split; empty is a group of its own
+    label: int = 0
+    start: float = 0.0
+    end: float | None = None
+    split: str = ""
     group: str = ""
 
 
@@ -54,14 +62,22 @@ def none_usable(root: Path, problems: Sequence[Problem]) -> DataError:
 
 @dataclass(frozen=True)
 class Listing:
-    """The clips of a source."""
+    """The clips of a source.
 
-    root: Path  # the folder that sources are relative to
-    layout: str  # how they lie: ``folders``, ``flat``, ``frames``, ``list`` or that of a published data set
-    classes: list[str]  # names of the classes, in the order of the labels; empty if clips have none
-    entries: list[Entry]  # the clips, in a fixed order
-    problems: list[Problem] = field(default_factory=list)  # what is there, or was asked for, and cannot be used
-    # a line for each decision that could have been another, and for what is left out
+    Attributes:
+        root: the folder that sources are relative to.
+        layout: how they lie: ``folders``, ``flat``, ``frames``, ``list`` or that of a published data set.
+        classes: names of the classes, in the order of the labels; empty if clips have none.
+        entries: the clips, in a fixed order.
+        problems: what is there, or was asked for, and cannot be used.
+        notes: a line for each decision that could have been another, and for what is left out.
+    """
+
+    root: Path
+    layout: str
+    classes: list[str]
+    entries: list[Entry]
+    problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 

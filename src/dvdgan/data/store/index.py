@@ -29,18 +29,28 @@ class StoreError(PathError):
 
 
 class Clip(NamedTuple):
-    """What the index knows of a clip."""
+    """What the index knows of a clip.
 
-    label: int  # index of its class; 0 without classes
-    source: str  # where it comes from, for people
+    Attributes:
+        label: index of its class; 0 without classes.
+        source: where it comes from, for people.
+        height: in pixels, like the width; the smaller one is the store's size.
+        channels: 3 or 4.
+        split: ``train``, ``test`` or empty.
+        group: what its near copies share; empty is a group of its own.
+        sha256: of its bytes, in hex.
+    """
+
+    label: int
+    source: str
     frames: int
-    height: int  # in pixels, like the width; the smaller one is the store's size
+    height: int
     width: int
-    channels: int  # 3 or 4
+    channels: int
     fps: float
-    split: str  # ``train``, ``test`` or empty
-    group: str  # what its near copies share; empty is a group of its own
-    sha256: str  # of its bytes, in hex
+    split: str
+    group: str
+    sha256: str
 
     @property
     def bytes(self) -> int:

@@ -77,6 +77,49 @@ def test_truncation(pipeline):
         pipeline(truncation=0.0)
 
 
+def test_a_threshold_of_one_is_a_truncation(pipeline):
+    """Unlike a scale of 1: its statistics are as those of thresholds beside it."""
+    assert latents(range(500), 8, 1.0, "resample").abs().max() <= 1
+    at, beside = (pipeline("dot", num=4, truncation=t, truncation_kind="resample").video for t in (1.0, 1 - 1e-9))
+    assert np.array_equal(at, beside)
+    assert not np.array_equal(at, pipeline("dot", num=4, truncation=1.0, truncation_kind="resample", seed=9).video)
+
+
+def test_statistics_that_are_estimated_do_not_depend_on_the_batch(model_dir):
+    one, many = (dvdgan.load(model_dir, "cpu", batch_size=size)("bar", num=2, truncation=0.7) for size in (1, 8))
+    assert np.abs(one.video.astype(int) - many.video.astype(int)).max() <= 1
+
+
+def test_two_pipelines_of_a_model_have_their_own_statistics(model_dir, monkeypatch):
+    model = load_model(model_dir)
+    plain, other = Pipeline(model), Pipeline(model, "bf16")
+    before = plain("dot", num=2).video
+    other("dot", truncation=0.44)
+    assert np.array_equal(plain("dot", num=2).video, before)
+    monkeypatch.setattr("dvdgan.truncation.settle_statistics", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plain("dot", truncation=0.7)
+    assert np.array_equal(plain("dot", num=2).video, before)
+
+
+def interrupted(generator, *arguments, **options):
+    generator.norm.mean.add_(1)
+    raise KeyboardInterrupt
+
+
+def test_a_pass_has_as_many_clips_as_the_memory_takes_where_each_is_made_whole(model_dir, monkeypatch):
+    pipeline = dvdgan.load(model_dir, device="cpu")
+    monkeypatch.setattr("dvdgan.pipeline.largest_pass", lambda generator: 10)  # frames
+    passes = []
+    real = dvdgan.pipeline.stream_clips
+    monkeypatch.setattr("dvdgan.pipeline.stream_clips", lambda *args: passes.append(len(args[1])) or real(*args))
+    for attends, clips in ((False, 8), (True, 2)):
+        monkeypatch.setattr(type(pipeline.model.generator), "attends_over_time", attends)
+        passes.clear()
+        pipeline("dot", num=8)  # of 4 frames
+        assert max(passes) == clips
+
+
 def test_interpolation_begins_and_ends_at_its_ends(pipeline):
     clips = pipeline.interpolate(["dot", "sky"], seeds=[3, 8], steps=5)
     assert len(clips) == 5
@@ -158,6 +201,7 @@ def test_an_earlier_result_is_written_over_and_nothing_else_is(pipeline, tmp_pat
         ("xyz", "dot, bar, sky"),
         (7, "7.* 2"),
         (["dot", "br"], "bar"),
+        ([], "leave them out"),
     ],
 )
 def test_wrong_classes(pipeline, labels, message):

@@ -48,6 +48,7 @@ class Model:
         card: Markdown text that says what it was trained on and for how long.
         discriminators: their parameters as ``<network>/<parameter>``; empty unless they are to be saved. Reading a
             model does not read them; `read_discriminators` does.
+        settled: what the statistics are of that the generator has now; None if that is not known.
     """
 
     generator: Generator
@@ -57,6 +58,7 @@ class Model:
     statistics: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     card: str = ""
     discriminators: dict[str, Tensor] = field(default_factory=dict)
+    settled: tuple[Any, ...] | None = None
 
 
 def save_model(model: Model, directory: Path | str) -> None:

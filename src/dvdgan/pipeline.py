@@ -61,7 +61,7 @@ class Pipeline:
         if batch_size < 1:
             raise PipelineError(f"batch_size must be 1 or more, not {batch_size}")
         self.model, self.precision, self.batch_size = model, precision, batch_size
-        self._truncations = Truncations(model, precision, batch_size)
+        self._truncations = Truncations(model, precision)
 
     @classmethod
     def from_pretrained(
@@ -184,6 +184,8 @@ class Pipeline:
             raise PipelineError(f"num must be 1 or more, not {num}")
         seed = seed if generator is None else _drawn_seed(generator)
         given = [first] if isinstance(first, (str, Path, np.ndarray)) else list(first)
+        if not given:
+            raise PipelineError("first is empty: give a picture, a clip, or several")
         starts = np.stack([first_frames(one, self.model.config) for one in given])  # [S, D, size, size, 3]
         clips = futures(len(given), labels, self.classes, num, seed)
         seeds = [clip.seed for clip in clips]
@@ -281,7 +283,8 @@ class Pipeline:
         def batches(most: int | None) -> Iterator[Batch]:
             self._truncations.settle(truncation, kind)
             largest = largest_pass(generator)
-            size = min(self.batch_size, most or self.batch_size, largest, len(names))
+            at_once = length if generator.attends_over_time else 1  # frames of a clip, at least
+            size = min(self.batch_size, most or self.batch_size, max(1, largest // at_once), len(names))
             chunk = max(1, min(length, largest // size, generator.frames))  # a clip of trained length is one pass
             for start in range(0, len(names), size):
                 part = slice(start, min(start + size, len(names)))

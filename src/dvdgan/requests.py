@@ -25,7 +25,7 @@ def label_indices(labels: str | int | Sequence[str | int] | None, classes: Seque
     """Numbers of the classes that are asked for; None is all of them, in order.
 
     Raises:
-        PipelineError: an unknown class, with near names, or any of a model without classes.
+        PipelineError: an unknown class, with near names, none, or any of a model without classes.
     """
     if not classes:
         if labels is not None:
@@ -35,6 +35,8 @@ def label_indices(labels: str | int | Sequence[str | int] | None, classes: Seque
         return list(range(len(classes)))
     if isinstance(labels, (str, int, np.integer)):
         labels = [labels]
+    if not len(labels):
+        raise PipelineError("labels are empty: name a class or more, or leave them out for all")
     return [_label_index(label, classes) for label in labels]
 
 

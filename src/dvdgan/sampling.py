@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dvdgan.config import Config
 from dvdgan.devices import autocast, full_fp32
 from dvdgan.networks import Generator, estimate_statistics
 from dvdgan.networks.statistics import statistics_of
 from dvdgan.randomness import numpy_generator
 
 TruncationKind = Literal["scale", "resample"]
-MOST_SETTLED = 64
-"""Most clips in a batch with which standing statistics are estimated."""
+_MOST_SETTLED = 64  # clips in a batch with which standing statistics are estimated
 LEAST_THRESHOLD = 0.01
 """The smallest threshold of ``resample``: about one number in a hundred is accepted."""
 
@@ -37,8 +37,8 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: Tru
     Args:
         seeds: one per clip, each >= 0.
         z_dim: size of a latent.
-        truncation: 1 is none. With ``scale`` the standard deviation of z (as in the paper's figure, 0.44); with
-            ``resample`` the threshold, 0.01 or more, beyond which a component is sampled again (BigGAN).
+        truncation: with ``scale`` the standard deviation of z (as in the paper's figure, 0.44), of which 1 is none;
+            with ``resample`` the threshold, 0.01 or more, beyond which a component is sampled again (BigGAN).
         kind: which of the two.
 
     Returns:
@@ -205,6 +205,11 @@ def loop_clips(pieces: Iterator[np.ndarray], frames: int, overlap: int) -> Itera
             number += 1
 
 
+def statistics_batch(config: Config) -> int:
+    """Clips in a batch with which a model's statistics are estimated: as many as its batch norms saw in training."""
+    return min(max(1, config.training.batch_size // config.training.accumulate), _MOST_SETTLED)
+
+
 def settle_statistics(
     network: Generator,
     class_weights: Sequence[float] | None,
@@ -232,10 +237,17 @@ def settle_statistics(
     Returns:
         The statistics, for `load_statistics`.
     """
-    device = next(network.parameters()).device
-    with autocast(device, precision):
-        drawn = _random_batches(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device)
-        estimate_statistics(network, drawn if first is None else _going_on(first, drawn, device))
+    device, chunk = next(network.parameters()).device, network.chunk
+    most = max(1, largest_pass(network) // batch_size)
+    if network.chunks_are_exact and most < (chunk or network.frames):  # the same in less memory
+        network.chunk = most
+    try:
+        with autocast(device, precision):
+            drawn = _random_batches(network.z_dim, class_weights, truncation, kind, batches, batch_size, seed, device)
+            estimate_statistics(network, drawn if first is None else _going_on(first, drawn, device))
+    finally:
+        network.chunk = chunk
+        network.eval()
     return statistics_of(network)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from dvdgan.models import Model
 from dvdgan.networks.statistics import load_statistics
 from dvdgan.requests import PipelineError
-from dvdgan.sampling import MOST_SETTLED, TruncationKind, latents, settle_statistics
+from dvdgan.sampling import TruncationKind, latents, settle_statistics, statistics_batch
 
 
 class Truncations:
@@ -17,13 +17,11 @@ class Truncations:
 
     Args:
         model: from `load_model`; its statistics are set.
-        precision: ``fp32`` or ``bf16``.
-        batch_size: most clips by which statistics are estimated that the model does not bring.
+        precision: ``fp32`` or ``bf16``, in which statistics are estimated that the model does not bring.
     """
 
-    def __init__(self, model: Model, precision: str, batch_size: int) -> None:
-        self._model, self._precision, self._batch_size = model, precision, min(batch_size, MOST_SETTLED)
-        self._settled: tuple[float, TruncationKind] | None = None
+    def __init__(self, model: Model, precision: str) -> None:
+        self._model, self._precision = model, precision
 
     def latents(self, seeds: Sequence[int], truncation: float, kind: TruncationKind = "scale") -> Tensor:
         """One latent per seed, ``[len(seeds), z_dim]``.
@@ -44,15 +42,18 @@ class Truncations:
         Raises:
             PipelineError: a predictor has none for it, whose estimation would take real clips.
         """
-        if self._settled == (truncation, kind):
-            return
         model = self._model
-        known = model.statistics.get(truncation) if kind == "scale" or truncation == 1.0 else None
+        known = model.statistics.get(truncation) if kind == "scale" else None
+        wanted = (truncation, kind) if known is not None else (truncation, kind, self._precision)
+        if model.settled == wanted:
+            return
+        model.settled = None
         if known is not None:
             load_statistics(model.generator, known)
         elif model.config.network.first_frames:
             there = ", ".join(f"{one:g}" for one in sorted(model.statistics, reverse=True))
-            raise PipelineError(f"truncation: this model brings statistics for {there}, not for {truncation:g}")
+            how = f"{truncation:g}" if kind == "scale" else f"a threshold of {truncation:g} (resample)"
+            raise PipelineError(f"truncation: this model brings statistics for {there}, not for {how}")
         else:
             settle_statistics(
                 model.generator,
@@ -60,7 +61,7 @@ class Truncations:
                 truncation,
                 kind,
                 batches=model.config.training.statistics_batches,
-                batch_size=self._batch_size,
+                batch_size=statistics_batch(model.config),
                 precision=self._precision,
             )
-        self._settled = (truncation, kind)
+        model.settled = wanted

@@ -10,7 +10,9 @@ from dvdgan.networks import (
     estimate_statistics,
     use_channels_last,
 )
+from dvdgan.networks.layers import initialise
 from dvdgan.networks.recurrent import ConvGRU
+from dvdgan.sampling import FirstFrames, settle_statistics
 
 
 def settled(config, seed=0):
@@ -141,9 +143,12 @@ def test_attention_over_time_sees_other_frames(kind):
     assert not torch.allclose(network(z, y, frames=2)[:, 0], network(z, y, frames=4)[:, 0], atol=1e-4)
 
 
-def test_every_parameter_learns():
-    network = Generator(tiny_network(generator={"time_code": 4, "gate_bias": "log_uniform"}))
-    network(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])).square().mean().backward()
+@pytest.mark.parametrize(("first_frames", "at"), [(0, "all"), (1, "all"), (1, [8]), (2, [16])])
+def test_every_parameter_learns(first_frames, at):
+    generator = {"time_code": 4, "gate_bias": "log_uniform", "recurrent_at": at}
+    network = Generator(tiny_network(first_frames=first_frames, generator=generator))
+    first = torch.rand(4, first_frames, 3, 32, 32) if first_frames else None
+    network(torch.randn(4, 8), torch.tensor([0, 1, 2, 0]), first=first).square().mean().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -170,6 +175,23 @@ def test_standing_statistics_match_batch_statistics():
     trained = network(z, y)
     estimate_statistics(network, [(z, y)])
     torch.testing.assert_close(network(z, y), trained, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("first_frames", [0, 1])
+def test_standing_statistics_by_chunks_of_time_are_the_same(monkeypatch, first_frames):
+    network = Generator(tiny_network(first_frames=first_frames, frames=6, generator={"norm_statistics": "per_step"}))
+    initialise(network, torch.Generator().manual_seed(0))
+    first = FirstFrames(torch.randint(0, 256, (5, 1, 32, 32, 3), dtype=torch.uint8), torch.arange(5) % 3)
+    options = {"batches": 2, "batch_size": 4, "first": first if first_frames else None}
+    whole = settle_statistics(network, [1.0, 1.0, 1.0], **options)
+    made = []
+    monkeypatch.setattr("dvdgan.sampling.largest_pass", lambda network: 8)  # frames: 2 of each clip
+    monkeypatch.setattr(network, "_go_on", lambda *args: made.append(args[3]) or type(network)._go_on(network, *args))
+    parts = settle_statistics(network, [1.0, 1.0, 1.0], **options)
+    assert max(made) == 2
+    assert network.chunk is None
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=1e-3, atol=1e-4)
 
 
 def test_stem_gain_scales_what_z_and_class_say_and_the_bias_can_go():

@@ -47,6 +47,19 @@ def test_a_discriminator_step_in_parts_is_the_same():
             assert getattr(found[name], kind) == pytest.approx(getattr(one, kind), rel=1e-4)
 
 
+def test_lecams_averages_move_as_far_in_parts():
+    """A step's parts move them as one step does, whose scores are all alike."""
+    averages = []
+    for parts in (1, 4):
+        state = new_state(parts, batch_size=8, regularisation={"lecam": 0.1, "lecam_decay": 0.9})
+        lecam = state.lecam["spatial"]
+        for _ in range(parts):
+            lecam(torch.full((8 // parts,), 2.0), torch.full((8 // parts,), -1.0))
+        averages.append((lecam.real, lecam.fake))
+    assert averages[0] == pytest.approx((0.2, -0.1))
+    assert averages[1] == pytest.approx(averages[0])
+
+
 def test_a_generator_step_in_parts_takes_the_mean_gradient_and_the_same_noise():
     whole, parts = new_state(1), new_state(2)
     made, _ = generator_step(parts, real_clips(), labels=LABELS)

@@ -128,6 +128,17 @@ def test_a_run_shows_its_futures_and_its_checkpoints_make_its_model(tmp_path):
         assert (tmp_path / "exported" / name).read_bytes() == (run / "model" / name).read_bytes()
 
 
+@pytest.mark.parametrize("change", [{"statistics_batches": 2}, {"batch_size": 6}])
+def test_other_batches_keep_the_first_frames_that_a_run_began_with(change):
+    before = state_of(predicting("unused"))
+    before.first.frames.random_(0, 256)
+    after = state_of(updated(predicting("unused"), training=change))
+    assert len(after.first.labels) != len(before.first.labels)
+    after.restore(before.tensors(), before.numbers())
+    assert torch.equal(after.first.frames, before.first.frames)
+    assert torch.equal(after.tensors()["first/frames"], before.first.frames)
+
+
 def test_a_class_without_clips_is_shown_all_the_same(tmp_path):
     with StoreWriter(tmp_path / "store", 32, ["dot", "bar"], {"test": True}) as writer:
         for label, frames in ((0, 2), (1, 6), (1, 6), (1, 6)):  # too short for a window in the first class

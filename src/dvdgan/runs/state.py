@@ -40,6 +40,7 @@ class RunState:
         tensors: other tensors, changed in place only, by name.
 
     Attributes:
+        others: `tensors`.
         step: finished steps.
         seconds: seconds of training, interruptions not counted.
         means: what was measured since the last line of the log.
@@ -53,7 +54,7 @@ class RunState:
         tensors: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.networks, self.optimisers = networks, optimisers
-        self._others = tensors or {}
+        self.others = dict(tensors or {})
         self.step, self.seconds, self.lines = 0, 0.0, 0
         self.means = Means()
 
@@ -108,4 +109,4 @@ class RunState:
         named = {
             f"{name}/{key}": v for name, network in self.networks.items() for key, v in network.state_dict().items()
         }
-        return named | dict(self._others)
+        return named | self.others

@@ -18,7 +18,7 @@ from dvdgan.models import Model, save_model
 from dvdgan.networks import Generator
 from dvdgan.networks.statistics import load_statistics, statistics_of
 from dvdgan.randomness import numpy_generator
-from dvdgan.sampling import MOST_SETTLED, latents, make_clips, settle_statistics
+from dvdgan.sampling import latents, make_clips, settle_statistics, statistics_batch
 from dvdgan.training.run_file import StartedFrom
 from dvdgan.training.state import TrainingState
 
@@ -44,7 +44,7 @@ def settle(network: Generator, state: TrainingState, weights: list[float], trunc
         weights or None,
         truncation,
         batches=t.statistics_batches,
-        batch_size=min(t.batch_size, MOST_SETTLED),
+        batch_size=statistics_batch(state.config),
         seed=t.seed,
         precision=state.precision,
         first=state.first,

@@ -21,7 +21,7 @@ from dvdgan.runs import distributed
 from dvdgan.runs.noise import SampleNoise, sample_numbers
 from dvdgan.runs.schedule import decay_factor
 from dvdgan.runs.state import RunState, number_of
-from dvdgan.sampling import MOST_SETTLED, FirstFrames
+from dvdgan.sampling import FirstFrames, statistics_batch
 from dvdgan.training.adam import Adam
 from dvdgan.training.batches import Rows
 from dvdgan.training.ema import WeightAverage
@@ -85,19 +85,23 @@ class TrainingState(RunState):
         }
         self.learners: dict[str, nn.Module] = dict(networks)
         self.ema = WeightAverage(self.generator, t.ema)
-        others = {f"ema/{key}": value for key, value in self.ema.parameters.items()}
+        super().__init__(networks, optimisers, {f"ema/{key}": value for key, value in self.ema.parameters.items()})
         self.first: FirstFrames | None = None
         if network.first_frames:
-            count, size = t.statistics_batches * min(t.batch_size, MOST_SETTLED), network.size
-            frames = torch.zeros(count, network.first_frames, size, size, 3, dtype=torch.uint8)
-            self.first = FirstFrames(frames, torch.zeros(count, dtype=torch.int64))
-            others |= {"first/frames": self.first.frames, "first/labels": self.first.labels}
-        super().__init__(networks, optimisers, others)
-        self.lecam = {name: LeCam(t.regularisation.lecam_decay) for name in self.discriminators}
+            self._keep_first(t.statistics_batches * statistics_batch(config))
+        decay = t.regularisation.lecam_decay ** (1 / t.accumulate)  # the averages move at each part of a batch
+        self.lecam = {name: LeCam(decay) for name in self.discriminators}
         self.monitor = Monitor(t.health)
         self.sampled_step = -1
         self.score: float | None = None
         self.noted_overrides = 0
+
+    def _keep_first(self, count: int) -> None:
+        """Make room for the first frames of so many real clips."""
+        network = self.config.network
+        frames = torch.zeros(count, network.first_frames, network.size, network.size, 3, dtype=torch.uint8)
+        self.first = FirstFrames(frames, torch.zeros(count, dtype=torch.int64))
+        self.others |= {"first/frames": self.first.frames, "first/labels": self.first.labels}
 
     def join(self) -> None:
         """Go on from the main process's state, and learn as one with the other processes."""
@@ -179,6 +183,8 @@ class TrainingState(RunState):
         Raises:
             CheckpointError: they are of other networks, or no training's.
         """
+        if self.first is not None:  # as many as the run began with, whatever its batches are now
+            self._keep_first(len(tensors.get("first/frames", self.first.frames)))
         super().restore(tensors, numbers)
         for name, (real, fake) in numbers["lecam"].items():
             self.lecam[name].real, self.lecam[name].fake = real, fake

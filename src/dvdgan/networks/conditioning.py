@@ -29,7 +29,8 @@ class ConditioningStack(nn.Module):
         stem_and_stages = [g.stem_multiplier, *config.generator_multipliers]
         self.blocks, self.to_state = nn.ModuleDict(), nn.ModuleDict()
         size, in_channels = config.size, 3
-        while size > 4:
+        smallest = 4 if g.recurrent_at == "all" else min(g.recurrent_at)
+        while size > smallest:
             half = size // 2
             channels = g.width * stem_and_stages[(half // 4).bit_length() - 1]  # of G's stage at this size
             self.blocks[f"block_{size}"] = DiscriminatorBlock(

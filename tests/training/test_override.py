@@ -10,6 +10,7 @@ from conftest import tiny_config, tiny_network, write_store
 from dvdgan.config.files import updated
 from dvdgan.data.write.encode import write_clip
 from dvdgan.training import TrainingError, train
+from dvdgan.training.changes import differences
 from support.runs import lines_of, metadata_of, quiet
 
 
@@ -128,6 +129,14 @@ def test_override_of_the_precision_decides_it_anew(store, begun):
 def test_health_and_intervals_may_change_without_override(store, begun):
     other = {"health": {"clips": 24, "motion": 0.3}, "log_every": 2, "sample_every": 1}
     train(tiny_config(store, steps=2, **other), begun, say=quiet)
+
+
+def test_steps_are_a_setting_where_noise_falls_to_the_last_one():
+    few, many = ({"training": {"steps": steps, "regularisation": {"noise": 0.5, "noise_end": 0.1}}} for steps in (2, 4))
+    few, many = (updated(tiny_config("x"), **fields) for fields in (few, many))
+    assert list(differences(few, many)) == ["training.steps"]
+    even = [updated(one, training={"regularisation": {"noise": 0.5, "noise_end": 0.5}}) for one in (few, many)]
+    assert not differences(*even)
 
 
 def test_a_flip_without_its_map_is_another_setting(store, begun):

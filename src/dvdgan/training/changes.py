@@ -47,7 +47,8 @@ def differences(before: Config, after: Config, ignored: Set[str] = frozenset()) 
     """Old and new value by the field's path, of fields that may not change at any time and are not to be ignored."""
     old, new = leaves(before.model_dump(mode="json")), leaves(after.model_dump(mode="json"))
     free = _CHANGEABLE | _FROM_THE_DATA | ignored
-    if after.training.lr_decay != "none":
+    t = after.training
+    if t.lr_decay != "none" or t.regularisation.noise_end not in (None, t.regularisation.noise):
         free = free - {"training.steps"}  # the decay is planned over all the steps
     return {
         name: (old.get(name, _ABSENT), new.get(name, _ABSENT))

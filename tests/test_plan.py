@@ -11,7 +11,8 @@ from dvdgan.config.files import ConfigError, load_config, updated
 from dvdgan.networks import Generator
 from dvdgan.networks.checkpointing import KINDS
 from dvdgan.plan import plan
-from dvdgan.training.memory import fit
+from dvdgan.runs.directory import TrainingError
+from dvdgan.training.memory import check_memory, fit
 
 SMALL = ["network.classes=3", "training.precision=fp32"]
 
@@ -78,6 +79,21 @@ def test_what_does_not_fit_is_refused_with_what_would(monkeypatch):
     monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: 400 << 20)
     with pytest.raises(ConfigError, match=r"^training\.batch_size: .*no batch size fits"):
         fit(config, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("device", "there"), [("cpu", 512 * 80), ("cuda", 80)])  # GiB; a CPU's is that of all
+def test_the_least_is_that_of_a_process_and_of_a_part(monkeypatch, device, there):
+    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: there << 30)
+    config, on = load_config("k600-128x128x48"), torch.device(device)
+    config = updated(config, network={"classes": 600}, training={"checkpointing": "none"})
+    assert config.training.batch_size == 512
+    share = check_memory(config, on, devices=512)
+    assert share < 80 << 30
+    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: (4 if device == "cpu" else 1) * share)
+    with pytest.raises(TrainingError, match=r"^training\.batch_size: 512 clips on 4 devices of 48 frames"):
+        check_memory(config, on, devices=4)
+    monkeypatch.setattr("dvdgan.training.memory.memory_of", lambda _: there << 30)
+    assert check_memory(updated(config, training={"accumulate": 128}), on, devices=4) < 1.5 * share
 
 
 @pytest.mark.usefixtures("_known_costs")

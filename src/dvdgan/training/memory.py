@@ -21,21 +21,22 @@ _TIMES = 50  # a step's memory, in units of the least that it needs, at the most
 _G_COPIES, _D_COPIES = 4, 2  # weights and a moment of Adam; G's gradient and average
 
 
-def check_memory(config: Config, device: torch.device) -> int:
+def check_memory(config: Config, device: torch.device, devices: int = 1) -> int:
     """Refuse what cannot fit, before anything is allocated. What passes may still need more than there is.
 
     Args:
         config: the configuration.
         device: where it is to train.
+        devices: see `fit`.
 
     Returns:
-        Bytes that a step needs at the very least.
+        Bytes that a step needs in each process at the very least.
 
     Raises:
         TrainingError: networks, optimisers and the largest activations that a step must hold need more than there is.
     """
-    memory = memory_of(device)
-    network, batch = config.network, config.training.batch_size
+    memory = memory_of(device) // (devices if device.type == "cpu" else 1)
+    network, t = config.network, config.training
     try:
         with torch.device("meta"):
             networks = (
@@ -58,13 +59,17 @@ def check_memory(config: Config, device: torch.device) -> int:
             f"networks of {sum(counts):,} parameters need {gib(parameters)} with gradients and optimisers, of "
             f"{gib(memory)}: set network.generator.width and the discriminators' width lower"
         )
-    by_chunks = config.training.checkpointing in ("auto", "chunks")
+    by_chunks = t.checkpointing in ("auto", "chunks")
     at_once = -(-network.frames // CHUNKS) if by_chunks else network.frames
-    activations = batch * network.size**2 * (2 * network.last_channels * at_once + 12 * network.frames)
+    clips = t.batch_size / devices  # of a process
+    values = 2 * network.last_channels * at_once * clips / t.accumulate + 12 * network.frames * clips
+    activations = int(values * network.size**2)
     if parameters + activations > memory:
+        whose = f"{t.batch_size} clips" + (f" on {devices} devices" if devices > 1 else "")
         raise TrainingError(
-            f"training.batch_size: {batch} clips of {network.frames} frames of {network.size} px need more than "
-            f"{gib(activations)} at once, and there are {gib(memory)}; set it lower (or network.frames, network.size)"
+            f"training.batch_size: {whose} of {network.frames} frames of {network.size} px need more than "
+            f"{gib(parameters + activations)} at once, and there are {gib(memory)}; set it lower (or network.frames, "
+            "network.size)"
         )
     return parameters + activations
 
@@ -87,7 +92,7 @@ def fit(config: Config, device: torch.device, devices: int = 1) -> tuple[Checkpo
         ConfigError: naming the largest batch that fits, if any does; or so many devices cannot share the batch.
         TrainingError: not even the networks fit.
     """
-    at_least = check_memory(config, device)  # by arithmetic, for numbers that cannot even be counted
+    at_least = check_memory(config, device, devices)  # by arithmetic, for numbers that cannot even be counted
     t, cpu = config.training, device.type == "cpu"
     step, share = devices * t.accumulate * config.network.group, devices if cpu else 1
 

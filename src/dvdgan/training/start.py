@@ -65,7 +65,7 @@ def prepare(
     changes = directory.changes(config, override) if resuming else {}
     kind = config.training.checkpointing
     if resuming:
-        check_memory(config, device)
+        check_memory(config, device, distributed.world_size())
         checkpointing = directory.run_file().checkpointing if kind == "auto" else kind
     else:
         checkpointing, costs = fit(config, device, distributed.world_size())

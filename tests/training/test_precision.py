@@ -43,7 +43,12 @@ def test_what_is_hopeless_is_measured_once(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "network", [{}, {"frames": 1, "temporal": None, "spatial": {"frames": 1}}, {"first_frames": 1, "generator": {"recurrence": "trajgru"}}]
+    "network",
+    [
+        {},
+        {"frames": 1, "temporal": None, "spatial": {"frames": 1}},
+        {"first_frames": 1, "generator": {"recurrence": "trajgru"}},
+    ],
 )
 def test_measuring_works_here(network):
     config = tiny_config("x", precision="auto", memory_format="auto")

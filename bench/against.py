@@ -2,7 +2,7 @@
 
     python bench/against.py e877c18 --recipes cpu-32-quick cpu-32      # a commit, a tag, a branch
     python bench/against.py cfd9ec5 --recipes phenomena-64 --fields training.discriminators_first=0
-    python bench/against.py e877c18 --fields training.precision=fp32   # where bf16 is slow
+    python bench/against.py e877c18 --fields training.precision=fp32   # where bf16 is slow; so training.memory_format
 
 The other version is laid out in a temporary folder from git; both run on the libraries that are installed now, each in
 processes of its own, one after another, because a machine's speed moves from minute to minute. Prints, for each recipe,
@@ -79,7 +79,8 @@ def _step(config, real, labels):
 
         return earlier
 
-    state, clips = TrainingState(config, torch.device("cpu"), precision, "channels_last"), Batch(real, labels)
+    layout = t.memory_format.replace("auto", "channels_last")
+    state, clips = TrainingState(config, torch.device("cpu"), precision, layout), Batch(real, labels)
 
     def now(step):
         state.step = step

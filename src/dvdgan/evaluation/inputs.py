@@ -26,6 +26,8 @@ from dvdgan.models import Model, find_model, load_model
 
 _SIZE, _FRAMES = 64, 12  # of clips in a folder, where nothing says it
 _DIVIDING = ("split", "test_fraction", "split_seed", "group", "fold", "list_file")  # fields that say what trains
+_RENDERED = ("seed", "clips_per_class")  # fields that say which clips there are, where they are rendered
+_FROM_FILES = ("layout", "parts", "class_depth", "target_fps", "max_seconds", "windows")  # the same, of files
 _LEAST_HELD_OUT = 180  # clips, for the tests that need some whatever a set has
 
 
@@ -149,6 +151,11 @@ def _unsearched(trained: DataConfig, data: DataConfig, parts: Parts, own: bool) 
     changed = [name for name in _DIVIDING if getattr(trained, name) != getattr(data, name)]
     if changed:
         return f"The data is divided otherwise than in training ({', '.join(changed)}), and copies may stay unseen."
+    assert data.source is not None
+    making = _RENDERED if data.source == PHENOMENA else () if is_store(data.source) else _FROM_FILES
+    changed = [name for name in making if getattr(trained, name) != getattr(data, name)]
+    if changed:
+        return f"The clips are others than in training ({', '.join(changed)}), and copies may stay unseen."
     return ""
 
 

@@ -13,7 +13,7 @@ from conftest import tiny_config, write_store
 from dvdgan import cli
 from dvdgan.card import UNMEASURED
 from dvdgan.cli.evaluation import publish
-from dvdgan.config import DataConfig
+from dvdgan.config import Config, DataConfig
 from dvdgan.config.files import ConfigError
 from dvdgan.data import phenomena
 from dvdgan.data.rendering import packed_phenomena
@@ -28,7 +28,7 @@ from dvdgan.evaluation.classifier.report import measure
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate import JSON, evaluate
 from dvdgan.evaluation.features.extract import extract
-from dvdgan.evaluation.inputs import _unsearched, open_inputs
+from dvdgan.evaluation.inputs import _as_trained, _unsearched, open_inputs
 from dvdgan.evaluation.memorisation import copies
 from dvdgan.evaluation.memorisation.pixels import CoarsePixels
 from dvdgan.evaluation.real_clips import middle_windows
@@ -334,6 +334,25 @@ def test_copies_are_not_ruled_out_where_other_clips_are_searched(tmp_path, sourc
     trained = DataConfig(source=source if source == "phenomena" else str(tmp_path / source))
     told = _unsearched(trained, trained.model_copy(update=changed), SimpleNamespace(chosen_here=False), True)
     assert (said in told) if said else told == ""
+
+
+def test_the_model_s_own_data_is_known_however_its_path_is_spelt(tmp_path, monkeypatch):
+    for name in ("clips", "phenomena"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "clips")
+    monkeypatch.chdir(tmp_path)
+    fields = {"layout": "folders", "test_fraction": 0.34, "flip": True}
+    own = DataConfig(source=str(tmp_path / "clips"), **fields)
+
+    def as_trained(own, source):
+        return _as_trained(SimpleNamespace(config=Config(data=own)), tmp_path / "model", source)
+
+    for source in ("clips", f"{tmp_path}/clips/", f"{tmp_path}/phenomena/../clips", "link"):
+        assert as_trained(own, source) == (own, True)
+    read, known = as_trained(own, "phenomena")
+    assert (known, read.source, read.layout, read.flip) == (False, "phenomena", "auto", False)
+    assert as_trained(DataConfig(source="phenomena"), "./phenomena")[1] is False  # a folder
+    assert as_trained(DataConfig(source="phenomena"), "phenomena")[1] is True
 
 
 def test_a_built_in_model_is_named_by_its_name(tmp_path, trained, monkeypatch):

@@ -13,6 +13,7 @@ from dvdgan.data.inspect.hints import find_hints
 from dvdgan.data.inspect.inspection import inspect_listing, inspect_source, inspect_store
 from dvdgan.data.inspect.report import as_json, as_text, contact_sheet
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.sources import pack_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
@@ -129,6 +130,23 @@ def test_it_is_said_how_many_clips_are_in_hdr_and_how_the_source_was_read(tmp_pa
 def test_a_packed_store_has_the_size_that_was_estimated(inspection):
     square, wide = 64 * 64 * 3, 64 * 128 * 3
     assert inspection.packed_bytes == (96 + 8 + 8 + 1) * square + (20 + 6) * wide
+
+
+def test_the_size_that_is_estimated_is_that_of_packing_with_the_same_fields(tmp_path):
+    for name, rate in (("a", 24), ("b", 12)):
+        write_clip(tmp_path / "in" / f"{name}.mp4", moving(1, 2 * rate), rate)
+    write_alpha(tmp_path / "in" / "clear.webp", moving(2, 8), 125)
+
+    def found(**fields):
+        config = DataConfig(source=str(tmp_path / "in"), workers=1, **fields)
+        return inspect_source(config, headers_only=True), pack_source(config, tmp_path / "store", 64)
+
+    inspection, store = found()
+    assert "mixed-rates" in texts(inspection)
+    assert inspection.packed_bytes == store.bytes == (48 + 24 + 8) * 64 * 64 * 3
+    inspection, store = found(target_fps=8.0, background="random", max_seconds=0.5, windows=2)
+    assert "mixed-rates" not in texts(inspection)
+    assert inspection.packed_bytes == store.bytes == 2 * 4 * 64 * 64 * (3 + 3 + 4)
 
 
 def test_what_cannot_be_used_is_named_with_its_reason(inspection):

@@ -21,6 +21,7 @@ from dvdgan.data.inspect.duplicates import fingerprint, near_duplicates
 from dvdgan.data.inspect.hints import Hint, find_hints, near_copies_across
 from dvdgan.data.inspect.summary import Summary
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.layouts.splits import divide
 from dvdgan.data.progress import with_progress
 from dvdgan.data.sources import limits, list_source, reading
 from dvdgan.data.store.clip_store import ClipStore
@@ -86,7 +87,7 @@ def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = Fals
         StoreError: the packed store is damaged.
     """
     if config.source is not None and config.source != PHENOMENA and is_store(config.source):
-        return inspect_store(ClipStore.open(config.source))
+        return inspect_store(ClipStore.open(config.source), config)
     return inspect_listing(list_source(config), config, size, headers_only)
 
 
@@ -127,11 +128,19 @@ def inspect_listing(listing: Listing, config: DataConfig, size: int = 64, header
     )
 
 
-def inspect_store(store: ClipStore) -> Inspection:
+def inspect_store(store: ClipStore, config: DataConfig) -> Inspection:
     """Inspect a packed store: all its frames, and whether they are those that were packed.
 
     What it could not pack, and damage, become `Inspection.problems`.
+
+    Args:
+        store: the store.
+        config: how its clips are divided into parts, in groups.
+
+    Raises:
+        DataError: an expression that cannot be understood.
     """
+    groups, parts = divide(config, store.sources, store.labels.tolist(), store.groups, store.splits)
     problems = list(store.skipped)
     try:
         store.verify()
@@ -141,7 +150,7 @@ def inspect_store(store: ClipStore) -> Inspection:
     shown = _to_show(store.labels.tolist(), len(store.classes))
     whole = [clip for clip in range(len(store)) if clip not in store.damaged]
     indices = with_progress(whole, "inspecting clips")
-    clips = [_inspect_packed(store, index, index in shown) for index in indices]
+    clips = [_inspect_packed(store, index, groups[index], parts[index], index in shown) for index in indices]
     return _inspection(
         store.classes,
         clips,
@@ -218,7 +227,7 @@ def _to_show(labels: Sequence[int], classes: int) -> set[int]:
     return chosen
 
 
-def _inspect_packed(store: ClipStore, index: int, thumbnails: bool) -> InspectedClip:
+def _inspect_packed(store: ClipStore, index: int, group: str, part: str, thumbnails: bool) -> InspectedClip:
     numbers = store.lengths, store.heights, store.widths, store.channels
     length, height, width, channels = (int(array[index]) for array in numbers)
     times = np.unique(np.linspace(0, length - 1, _SAMPLED).round().astype(int))
@@ -227,7 +236,7 @@ def _inspect_packed(store: ClipStore, index: int, thumbnails: bool) -> Inspected
     blocks = (store.clip(index, start, start + _BLOCK) for start in range(0, length, _BLOCK))
     label, fps = int(store.labels[index]), float(store.fps[index])
     return InspectedClip(
-        Entry(store.path, store.sources[index], label, split=store.splits[index], group=store.groups[index]),
+        Entry(store.path, store.sources[index], label, split=part, group=group),
         Header(width, height, fps, length, length / fps, alpha=channels == 4, kind="packed", variable=False),
         length > 1 and not any(differs(block, store.clip(index, 0, 1)) for block in blocks),
         fingerprint(sample),

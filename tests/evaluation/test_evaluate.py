@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from conftest import tiny_config, write_store
 from dvdgan import cli
 from dvdgan.card import UNMEASURED
 from dvdgan.cli.evaluation import publish
+from dvdgan.config import Config, DataConfig
 from dvdgan.config.files import ConfigError
 from dvdgan.data import phenomena
 from dvdgan.data.rendering import packed_phenomena
@@ -26,7 +28,7 @@ from dvdgan.evaluation.classifier.report import measure
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.evaluate import JSON, evaluate
 from dvdgan.evaluation.features.extract import extract
-from dvdgan.evaluation.inputs import open_inputs
+from dvdgan.evaluation.inputs import _as_trained, _unsearched, open_inputs
 from dvdgan.evaluation.memorisation import copies
 from dvdgan.evaluation.memorisation.pixels import CoarsePixels
 from dvdgan.evaluation.real_clips import middle_windows
@@ -306,6 +308,51 @@ def test_training_clips_that_are_not_searched_for_copies_are_told(tmp_path, trai
     model = edited_copy(trained / "model", tmp_path / "model", own)
     given = open_inputs(model, None, None, fields, None, SMALL, tmp_path, "cpu", print)
     assert (said in given.unsearched) if said else given.unsearched == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "changed", "said"),
+    [
+        ("phenomena", {}, ""),
+        ("phenomena", {"clips_per_class": 24, "seed": 5}, "(seed, clips_per_class)"),
+        ("phenomena", {"target_fps": 6.0}, ""),  # of files
+        ("folder", {"seed": 5}, ""),  # of the phenomena
+        *[
+            ("folder", {name: value}, f"({name})")
+            for name, value in {
+                "layout": "flat", "parts": False, "class_depth": 2, "target_fps": 6.0, "max_seconds": 3.0,
+            }.items()
+        ],
+        ("folder", {"max_seconds": 2.0, "windows": 3}, "(max_seconds, windows)"),
+        ("store", {"layout": "flat", "target_fps": 6.0, "clips_per_class": 24}, ""),  # its clips are what they are
+        ("store", {"split_seed": 1}, "(split_seed)"),
+    ],
+)  # fmt: skip
+def test_copies_are_not_ruled_out_where_other_clips_are_searched(tmp_path, source, changed, said):
+    (tmp_path / "folder").mkdir()
+    write_store(tmp_path / "store", frames=4, per_class=1)
+    trained = DataConfig(source=source if source == "phenomena" else str(tmp_path / source))
+    told = _unsearched(trained, trained.model_copy(update=changed), SimpleNamespace(chosen_here=False), True)
+    assert (said in told) if said else told == ""
+
+
+def test_the_model_s_own_data_is_known_however_its_path_is_spelt(tmp_path, monkeypatch):
+    for name in ("clips", "phenomena"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "clips")
+    monkeypatch.chdir(tmp_path)
+    fields = {"layout": "folders", "test_fraction": 0.34, "flip": True}
+    own = DataConfig(source=str(tmp_path / "clips"), **fields)
+
+    def as_trained(own, source):
+        return _as_trained(SimpleNamespace(config=Config(data=own)), tmp_path / "model", source)
+
+    for source in ("clips", f"{tmp_path}/clips/", f"{tmp_path}/phenomena/../clips", "link"):
+        assert as_trained(own, source) == (own, True)
+    read, known = as_trained(own, "phenomena")
+    assert (known, read.source, read.layout, read.flip) == (False, "phenomena", "auto", False)
+    assert as_trained(DataConfig(source="phenomena"), "./phenomena")[1] is False  # a folder
+    assert as_trained(DataConfig(source="phenomena"), "phenomena")[1] is True
 
 
 def test_a_built_in_model_is_named_by_its_name(tmp_path, trained, monkeypatch):

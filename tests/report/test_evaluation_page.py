@@ -11,7 +11,7 @@ from dvdgan.evaluation.memorisation.results import Histogram, Nearness
 from dvdgan.evaluation.scores import Baseline, Score
 from dvdgan.evaluation.shown import ShownClips
 from dvdgan.report import ReportError
-from dvdgan.report.evaluation.answers import answers, headlines
+from dvdgan.report.evaluation.answers import answers, headlines, of_prediction
 from dvdgan.report.evaluation.charts import curves, heat_map, histogram, ruler, tradeoffs
 from dvdgan.report.evaluation.movies import movies
 from dvdgan.report.evaluation.page import SHOWN_CLASSES, write_evaluation_page
@@ -117,6 +117,14 @@ def test_a_predictor_s_curves_and_baselines_are_shown(whole, tmp_path):
     assert "of one given frame, linear extrapolation is copying" in one.text
     assert "linear extrapolation" not in {line.get("name") for line in one.charts["prediction-psnr"]["data"]}
     assert "prediction" not in whole.ids
+
+
+@pytest.mark.parametrize(
+    ("lead", "said"),
+    [((0.1,), "lie 0 apart."), ((0.1, 0.1, 0.1), "lie 0 apart in the first made frame, 0.0400 in the last.")],
+)
+def test_the_distance_of_futures_is_said_of_one_made_frame_and_of_several(lead, said):
+    assert of_prediction(prediction(lead=lead), []).sentences[-1] == f"Two futures of one start {said}"
 
 
 @pytest.mark.parametrize(

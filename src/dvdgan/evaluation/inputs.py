@@ -26,6 +26,8 @@ from dvdgan.models import Model, find_model, load_model
 
 _SIZE, _FRAMES = 64, 12  # of clips in a folder, where nothing says it
 _DIVIDING = ("split", "test_fraction", "split_seed", "group", "fold", "list_file")  # fields that say what trains
+_RENDERED = ("seed", "clips_per_class")  # fields that say which clips there are, where they are rendered
+_FROM_FILES = ("layout", "parts", "class_depth", "target_fps", "max_seconds", "windows")  # the same, of files
 _LEAST_HELD_OUT = 180  # clips, for the tests that need some whatever a set has
 
 
@@ -122,15 +124,22 @@ def open_inputs(
 def _as_trained(model: Model, directory: Path, source: str | None) -> tuple[DataConfig, bool]:
     """How the model's data was read, of another source only how its frames are taken; and whether it is the model's."""
     own, packed = model.config.data, _packed_by_run(directory)
-    if source is None or source == own.source:
+    if source is None or _same_place(source, own.source):
         if packed is None and own.source is None:
             raise EvaluationError(f"{directory}: does not say what it was trained on; name the data with --data")
         return own if packed is None else own.model_copy(update={"source": str(packed)}), True
-    if packed is not None and packed.resolve() == Path(source).resolve():
+    if packed is not None and _same_place(source, str(packed)):
         return own.model_copy(update={"source": source}), True
     here = {"source": source, "layout": "auto", "list_file": None, "split": "train"}
     reset: dict[str, Any] = {**here, "flip": False, "flip_labels": {}}
     return updated(Config(data=own), data=reset).data, False
+
+
+def _same_place(source: str, other: str | None) -> bool:
+    """Whether two sources are the same, however their paths are spelt; a folder called phenomena is not those."""
+    if other is None or PHENOMENA in (source, other):
+        return source == other
+    return Path(source).resolve() == Path(other).resolve()
 
 
 def _unsearched(trained: DataConfig, data: DataConfig, parts: Parts, own: bool) -> str:
@@ -149,6 +158,11 @@ def _unsearched(trained: DataConfig, data: DataConfig, parts: Parts, own: bool) 
     changed = [name for name in _DIVIDING if getattr(trained, name) != getattr(data, name)]
     if changed:
         return f"The data is divided otherwise than in training ({', '.join(changed)}), and copies may stay unseen."
+    assert data.source is not None
+    making = _RENDERED if data.source == PHENOMENA else () if is_store(data.source) else _FROM_FILES
+    changed = [name for name in making if getattr(trained, name) != getattr(data, name)]
+    if changed:
+        return f"The clips are others than in training ({', '.join(changed)}), and copies may stay unseen."
     return ""
 
 

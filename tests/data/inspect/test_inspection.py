@@ -13,6 +13,7 @@ from dvdgan.data.inspect.hints import find_hints
 from dvdgan.data.inspect.inspection import inspect_listing, inspect_source, inspect_store
 from dvdgan.data.inspect.report import as_json, as_text, contact_sheet
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
@@ -131,6 +132,23 @@ def test_a_packed_store_has_the_size_that_was_estimated(inspection):
     assert inspection.packed_bytes == (96 + 8 + 8 + 1) * square + (20 + 6) * wide
 
 
+def test_the_size_that_is_estimated_is_that_of_packing_with_the_same_fields(tmp_path):
+    for name, rate in (("a", 24), ("b", 12)):
+        write_clip(tmp_path / "in" / f"{name}.mp4", moving(1, 2 * rate), rate)
+    write_alpha(tmp_path / "in" / "clear.webp", moving(2, 8), 125)
+
+    def found(**fields):
+        config = DataConfig(source=str(tmp_path / "in"), workers=1, **fields)
+        return inspect_source(config, headers_only=True), pack_source(config, tmp_path / "store", 64)
+
+    inspection, store = found()
+    assert "mixed-rates" in texts(inspection)
+    assert inspection.packed_bytes == store.bytes == (48 + 24 + 8) * 64 * 64 * 3
+    inspection, store = found(target_fps=8.0, background="random", max_seconds=0.5, windows=2)
+    assert "mixed-rates" not in texts(inspection)
+    assert inspection.packed_bytes == store.bytes == 2 * 4 * 64 * 64 * (3 + 3 + 4)
+
+
 def test_what_cannot_be_used_is_named_with_its_reason(inspection):
     reasons = {problem.source: problem.reason for problem in inspection.problems}
     assert set(reasons) == {"empty/gone.mp4", "wave/wide.mp4#t=7-8", "wave/void.mp4", "wave/cut.mp4"}
@@ -232,7 +250,7 @@ def pack(path, alpha=False):
 
 def test_a_store_is_inspected_like_files(tmp_path):
     store = pack(tmp_path / "store")
-    inspection = inspect_store(store)
+    inspection = inspect_store(store, DataConfig())
     assert (inspection.layout, inspection.total.clips, inspection.packed_bytes) == ("store", 5, store.bytes)
     assert inspection.near_copies_across == [["0.mp4", "again.mp4"]]
     assert inspection.problems == [Problem("bad.mp4", "truncated")]
@@ -240,8 +258,29 @@ def test_a_store_is_inspected_like_files(tmp_path):
     assert contact_sheet(inspection).shape[1] > 6 * 64
 
 
+def test_a_store_is_divided_as_training_divides_it(tmp_path):
+    with StoreWriter(tmp_path / "store", 48, ["drift"], {}) as writer:
+        for k in range(8):
+            writer.add(moving(k // 2), 0, f"g{k // 4}_{k}.mp4", 12)  # each of them twice
+    source = DataConfig(source=str(tmp_path / "store"))
+    total = inspect_source(source).total
+    assert (total.train, total.test) == (0, 0)
+    config = source.model_copy(update={"test_fraction": 0.5, "split_seed": 3})
+    found = inspect_source(config)
+    assert (found.total.train, found.total.test) == (4, 4)
+    training = open_dataset(config, 48, 8, tmp_path / "unused")
+    assert training.other_part == 4
+    trains = {training.store.sources[clip] for clip in training._kept}
+    assert found.near_copies_across
+    assert all(len(trains & set(pair)) == 1 for pair in found.near_copies_across)
+    grouped = inspect_source(config.model_copy(update={"group": "^(g[0-9])"}))
+    assert (grouped.total.test, grouped.near_copies_across) == (4, [])
+    with pytest.raises(DataError, match=r"data\.group"):
+        inspect_source(config.model_copy(update={"group": "("}))
+
+
 def test_a_store_with_transparency_shows_it_on_white(tmp_path):
-    inspection = inspect_store(pack(tmp_path / "store", alpha=True))
+    inspection = inspect_store(pack(tmp_path / "store", alpha=True), DataConfig())
     assert inspection.total.alpha == 3
     assert inspection.near_copies_across == [["0.mp4", "again.mp4"]]  # which is opaque
     assert inspection.thumbnails[0][2].shape == (6, 64, 64, 3)
@@ -251,7 +290,7 @@ def test_damage_in_a_store_is_a_problem(tmp_path):
     store = pack(tmp_path / "store")
     with open(tmp_path / "store" / "frames.u8", "r+b") as file:
         file.write(b"\xff\x00\xff")
-    damage = inspect_store(store).problems[-1]
+    damage = inspect_store(store, DataConfig()).problems[-1]
     assert damage.source == "store"
     assert "damaged" in damage.reason
 

@@ -181,7 +181,7 @@ def test_a_damaged_shard_costs_its_clips_and_nothing_else(store, tmp_path, caplo
     seen = {clip for step in range(20) for clip in drawn(data, step, 6)}
     assert seen == set(range(COUNT)) - lost
     assert data.replaced > 0
-    found = inspect_store(ClipStore.open(store))
+    found = inspect_store(ClipStore.open(store), DataConfig())
     assert {problem.source for problem in found.problems} == {f"{number}.mp4" for number in lost}
     assert found.total.clips == COUNT - len(lost)
 

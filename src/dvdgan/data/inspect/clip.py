@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -13,6 +13,7 @@ from dvdgan.data.decode.timing import Header
 from dvdgan.data.inspect.duplicates import fingerprint
 from dvdgan.data.layouts.listing import Entry
 from dvdgan.data.reading import Reading
+from dvdgan.data.store.packing import packed_bytes, parts
 from dvdgan.data.write.sheets import BACKGROUND
 
 _SIDE = 64  # pixels: the short side at which clips are decoded to be inspected, and both sides of a thumbnail
@@ -32,6 +33,7 @@ class InspectedClip:
         still: whether all its frames, two or more, are equal but for what encoding does to them; None: not decoded.
         fingerprint: float32 ``[D]``; None: not decoded.
         thumbnails: uint8 ``[6, 64, 64, 3]``, evenly spread; None: not wanted.
+        packed: bytes of each clip that packing makes of it, by its source; empty if it is packed.
     """
 
     entry: Entry
@@ -39,21 +41,22 @@ class InspectedClip:
     still: bool | None = None
     fingerprint: np.ndarray | None = None
     thumbnails: np.ndarray | None = None
+    packed: dict[str, int] = field(default_factory=dict)
 
 
-def inspect_clip(entry: Entry, folder_fps: float, whole: bool, thumbnails: bool) -> InspectedClip:
+def inspect_clip(entry: Entry, packing: Reading, whole: bool, thumbnails: bool) -> InspectedClip:
     """Inspect a clip of a file.
 
     Args:
         entry: the clip.
-        folder_fps: frame rate of folders of frames, in frames per second.
+        packing: how it is to be packed; it is inspected at its own rate, or at the rate that this gives its folder.
         whole: decode all of it; otherwise its header is read, and no more than its first seconds for the thumbnails.
         thumbnails: make thumbnails.
 
     Raises:
         ClipError: it cannot be read.
     """
-    reading = Reading(_SIDE, folder_fps=folder_fps)
+    reading = Reading(_SIDE, folder_fps=packing.folder_fps)
     header, numbers = reading.measure(entry)
     count, still, sample = sum(map(len, numbers)), None, None
     if whole or thumbnails:
@@ -68,6 +71,7 @@ def inspect_clip(entry: Entry, folder_fps: float, whole: bool, thumbnails: bool)
         still,
         fingerprint(sample) if sample is not None and whole else None,
         make_thumbnails(sample) if sample is not None and thumbnails else None,
+        {part.source: packed_bytes(part, header, packing) for part in parts(entry, header, packing)},
     )
 
 

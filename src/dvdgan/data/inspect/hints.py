@@ -35,7 +35,11 @@ def near_copies_across(clips: Sequence[InspectedClip], near: Iterable[list[int]]
 
 
 def find_hints(
-    clips: Sequence[InspectedClip], classes: Sequence[str], near: Sequence[list[int]], size: int
+    clips: Sequence[InspectedClip],
+    classes: Sequence[str],
+    near: Sequence[list[int]],
+    size: int,
+    target_fps: float | None = None,
 ) -> list[Hint]:
     """Everything that is worth saying, the most harmful first.
 
@@ -44,6 +48,7 @@ def find_hints(
         classes: names of the classes; empty if clips have none.
         near: groups of near copies, as indices of clips.
         size: pixels of the short side at which the clips are to be packed.
+        target_fps: frames per second at which all are to be packed; None: each at its own rate.
     """
     if not clips:
         return []
@@ -56,7 +61,7 @@ def find_hints(
         *_copies(clips, near),
         *_not_moving(clips),
         *_short(clips),
-        *_rates(clips),
+        *_rates(clips, target_fps),
         *_shapes(clips),
         *_small(clips, size),
         *_alpha(clips),
@@ -169,10 +174,10 @@ def _short(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
         yield Hint("short-clips", text, [clip.entry.source for clip in moving if clip.header.frames < _WINDOWS[-1]])
 
 
-def _rates(clips: Sequence[InspectedClip]) -> Iterator[Hint]:
+def _rates(clips: Sequence[InspectedClip], target_fps: float | None) -> Iterator[Hint]:
     moving = [clip for clip in clips if clip.header.frames > 1]
     rates = sorted(clip.header.fps for clip in moving)
-    if rates and rates[-1] > _ALIKE * rates[0]:
+    if target_fps is None and rates and rates[-1] > _ALIKE * rates[0]:
         usual, count = Counter(map(rate_name, rates)).most_common(1)[0]
         text = (
             f"Mixed frame rates: {rate_name(rates[0])} to {rate_name(rates[-1])} fps ({usual} in {count:,} of "

@@ -21,10 +21,11 @@ from dvdgan.data.inspect.duplicates import fingerprint, near_duplicates
 from dvdgan.data.inspect.hints import Hint, find_hints, near_copies_across
 from dvdgan.data.inspect.summary import Summary
 from dvdgan.data.layouts.listing import Entry, Listing, Problem
+from dvdgan.data.layouts.splits import divide
 from dvdgan.data.progress import with_progress
-from dvdgan.data.reading import Reading
-from dvdgan.data.sources import limits, list_source
+from dvdgan.data.sources import limits, list_source, reading
 from dvdgan.data.store.clip_store import ClipStore
+from dvdgan.data.store.frame_files import SAMPLE_BYTES
 from dvdgan.data.store.index import StoreError, is_store
 from dvdgan.data.workers import Workers
 
@@ -49,8 +50,7 @@ class Inspection:
         total: of all clips.
         classes: of each class, in the order of the labels; empty if clips have none.
         size: short side of packed frames, in pixels.
-        packed_bytes: size of a store of all these clips, all frames being kept, without transparency, in bytes; of the
-            store itself, if it is one.
+        packed_bytes: size of a store that all these clips are packed into, in bytes; of the store itself, if it is one.
         hints: what to know before training.
         problems: what cannot be used, and why.
         notes: how the source was understood, and which field changes it; what is left out.
@@ -87,7 +87,7 @@ def inspect_source(config: DataConfig, size: int = 64, headers_only: bool = Fals
         StoreError: the packed store is damaged.
     """
     if config.source is not None and config.source != PHENOMENA and is_store(config.source):
-        return inspect_store(ClipStore.open(config.source))
+        return inspect_store(ClipStore.open(config.source), config)
     return inspect_listing(list_source(config), config, size, headers_only)
 
 
@@ -97,9 +97,8 @@ def inspect_listing(listing: Listing, config: DataConfig, size: int = 64, header
     Clips that cannot be used become `Inspection.problems`; if none can be, it is for the caller to say so.
     """
     shown = _to_show([entry.label for entry in listing.entries], len(listing.classes))
-    tasks = (
-        (entry, config.folder_fps, not headers_only, index in shown) for index, entry in enumerate(listing.entries)
-    )
+    packing = reading(config, size)
+    tasks = ((entry, packing, not headers_only, index in shown) for index, entry in enumerate(listing.entries))
     clips: list[InspectedClip] = []
     problems, failed = list(listing.problems), Counter(_classes_of(listing))
     with Workers(config.workers, limits(config)) as pool:
@@ -112,6 +111,7 @@ def inspect_listing(listing: Listing, config: DataConfig, size: int = 64, header
                 problems.append(Problem(entry.source, result.reason))
                 failed[entry.label] += 1
     near = None if headers_only else _near_duplicates(clips)
+    packed = {source: count for clip in clips for source, count in clip.packed.items()}
     return _inspection(
         listing.classes,
         clips,
@@ -122,16 +122,25 @@ def inspect_listing(listing: Listing, config: DataConfig, size: int = 64, header
         layout=listing.layout,
         check="headers" if headers_only else "all",
         size=size,
-        packed_bytes=sum(_packed_bytes(clip.header, size) for clip in clips),
+        target_fps=config.target_fps,
+        packed_bytes=sum(packed.values()) + (SAMPLE_BYTES * len(packed) if config.shards else 0),
         notes=listing.notes,
     )
 
 
-def inspect_store(store: ClipStore) -> Inspection:
+def inspect_store(store: ClipStore, config: DataConfig) -> Inspection:
     """Inspect a packed store: all its frames, and whether they are those that were packed.
 
     What it could not pack, and damage, become `Inspection.problems`.
+
+    Args:
+        store: the store.
+        config: how its clips are divided into parts, in groups.
+
+    Raises:
+        DataError: an expression that cannot be understood.
     """
+    groups, parts = divide(config, store.sources, store.labels.tolist(), store.groups, store.splits)
     problems = list(store.skipped)
     try:
         store.verify()
@@ -141,7 +150,7 @@ def inspect_store(store: ClipStore) -> Inspection:
     shown = _to_show(store.labels.tolist(), len(store.classes))
     whole = [clip for clip in range(len(store)) if clip not in store.damaged]
     indices = with_progress(whole, "inspecting clips")
-    clips = [_inspect_packed(store, index, index in shown) for index in indices]
+    clips = [_inspect_packed(store, index, groups[index], parts[index], index in shown) for index in indices]
     return _inspection(
         store.classes,
         clips,
@@ -165,6 +174,7 @@ def _inspection(
     near: list[list[int]] | None,
     *,
     size: int,
+    target_fps: float | None = None,  # to which all are brought
     **about: Any,
 ) -> Inspection:
     members: list[list[InspectedClip]] = [[] for _ in classes]
@@ -175,7 +185,7 @@ def _inspection(
         size=size,
         total=Summary.of("", clips, len(problems)),
         classes=[Summary.of(name, members[label], failed[label]) for label, name in enumerate(classes)],
-        hints=find_hints(clips, classes, near or [], size),
+        hints=find_hints(clips, classes, near or [], size, target_fps),
         problems=problems,
         near_copies=None if near is None else _sources(clips, near),
         near_copies_across=_sources(clips, near_copies_across(clips, near or [])),
@@ -189,10 +199,6 @@ def _inspection(
 
 def _sources(clips: Sequence[InspectedClip], groups: Iterable[list[int]]) -> list[list[str]]:
     return [[clips[index].entry.source for index in group] for group in groups]
-
-
-def _packed_bytes(header: Header, size: int) -> int:
-    return header.frames * math.prod(Reading(size).shape(header)) * 3
 
 
 def _near_duplicates(clips: Sequence[InspectedClip]) -> list[list[int]]:
@@ -221,7 +227,7 @@ def _to_show(labels: Sequence[int], classes: int) -> set[int]:
     return chosen
 
 
-def _inspect_packed(store: ClipStore, index: int, thumbnails: bool) -> InspectedClip:
+def _inspect_packed(store: ClipStore, index: int, group: str, part: str, thumbnails: bool) -> InspectedClip:
     numbers = store.lengths, store.heights, store.widths, store.channels
     length, height, width, channels = (int(array[index]) for array in numbers)
     times = np.unique(np.linspace(0, length - 1, _SAMPLED).round().astype(int))
@@ -230,7 +236,7 @@ def _inspect_packed(store: ClipStore, index: int, thumbnails: bool) -> Inspected
     blocks = (store.clip(index, start, start + _BLOCK) for start in range(0, length, _BLOCK))
     label, fps = int(store.labels[index]), float(store.fps[index])
     return InspectedClip(
-        Entry(store.path, store.sources[index], label, split=store.splits[index], group=store.groups[index]),
+        Entry(store.path, store.sources[index], label, split=part, group=group),
         Header(width, height, fps, length, length / fps, alpha=channels == 4, kind="packed", variable=False),
         length > 1 and not any(differs(block, store.clip(index, 0, 1)) for block in blocks),
         fingerprint(sample),

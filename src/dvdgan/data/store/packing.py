@@ -65,6 +65,12 @@ def parts(entry: Entry, header: Header, reading: Reading) -> list[Entry]:
     return cut
 
 
+def packed_bytes(part: Entry, header: Header, reading: Reading) -> int:
+    """Of the frames of a clip that `parts` gives, in a store of one file, in bytes."""
+    channels = 4 if header.alpha and reading.background is None else 3
+    return sum(map(len, reading.numbers(part, header))) * math.prod(reading.shape(header)) * channels
+
+
 def pack(
     listing: Listing,
     out: str | Path,
@@ -181,10 +187,7 @@ def _plan(
                 continue
             clips[part.source] = part
             if isinstance(part, Entry):
-                channels = 4 if header.alpha and reading.background is None else 3
-                frames = sum(map(len, reading.numbers(part, header)))
-                size = frames * math.prod(reading.shape(header)) * channels
-                sizes.append(size + (SAMPLE_BYTES if writer.shards else 0))
+                sizes.append(packed_bytes(part, header, reading) + (SAMPLE_BYTES if writer.shards else 0))
     there = f"; {len(writer):,} are packed already" if len(writer) else ""
     if say is not None:
         say(f"about {len(writer) + len(sizes):,} clips, {decimal(writer.bytes + sum(sizes))}{there}")

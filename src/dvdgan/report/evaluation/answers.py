@@ -123,8 +123,9 @@ def of_prediction(prediction: Prediction, scores: list[Score]) -> Answer:
         sentences.append("A model that loses to copying has not been trained.")
     sentences.append(_temporal(scores))
     if prediction.diversity:
-        first, last = (number(frame.value or 0.0) for frame in prediction.diversity.frames[:: prediction.made - 1 or 1])
-        sentences.append(f"Two futures of one start lie {first} apart in the first made frame, {last} in the last.")
+        first, *later = (number(frame.value or 0.0) for frame in prediction.diversity.frames)
+        apart = f"{first} apart in the first made frame, {later[-1]} in the last" if later else f"{first} apart"
+        sentences.append(f"Two futures of one start lie {apart}.")
     if against != "better":
         figure = "it loses to copying" if against == "worse" else "no better than copying"
     else:

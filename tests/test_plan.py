@@ -7,10 +7,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from conftest import tiny_config, tiny_network
+from dvdgan.config import DataConfig
 from dvdgan.config.files import ConfigError, load_config, updated
+from dvdgan.data.sources import open_dataset
 from dvdgan.networks import Generator
 from dvdgan.networks.checkpointing import KINDS
-from dvdgan.plan import plan
+from dvdgan.plan import in_lines, plan
 from dvdgan.runs.directory import TrainingError
 from dvdgan.training.memory import check_memory, fit
 
@@ -32,7 +34,18 @@ def test_published_sizes():
     assert found.flops_clip == pytest.approx(21.4e12, rel=0.01)
     assert found.flops_step == pytest.approx(138e12, rel=0.01)
     assert found.streaming_bytes < 4 * 2**30 < found.sampling_bytes
-    assert found.store_bytes == 500_000 * 48 * 256 * 256 * 3
+    assert found.store_bytes == 500_000 * 95 * 256 * 256 * 3  # windows of 48 frames, every second one
+
+
+def test_rendered_clips_take_the_disk_that_is_planned(tmp_path):
+    rendered = tiny().model_copy(update={"data": DataConfig(source="phenomena", clips_per_class=1, stride=3)})
+    store = open_dataset(rendered.data, rendered.network.size, rendered.network.frames, tmp_path / "store").store
+    assert plan(rendered).store_bytes == store.bytes
+    disk = in_lines(rendered, None, 1, 1e12).splitlines()[-1].split(maxsplit=1)[1]
+    assert not disk.startswith("at least")
+    own = updated(rendered, data={"source": "clips"}, network={"classes": 3})
+    of_own = in_lines(own, len(store), 1, 1e12).splitlines()[-1].split(maxsplit=1)[1]
+    assert of_own == f"at least {disk}: one window of each"
 
 
 def test_a_batch_is_shared_by_devices():

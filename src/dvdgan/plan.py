@@ -42,7 +42,8 @@ class Plan:
         training_bytes: of memory at a training step's peak, PyTorch itself included.
         sampling_bytes: of memory to make one clip in one forward pass.
         streaming_bytes: of memory to make one clip by chunks of time; the same where the generator attends over time.
-        store_bytes: of the clips on disk, packed; None where their number is not known.
+        store_bytes: of the clips on disk, packed; of clips that are not rendered, one window of each, which is the
+            least that a clip takes unless short ones are repeated. None where their number is not known.
         clips: how many they are.
     """
 
@@ -72,6 +73,9 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
     network = config.network
     parameters, flops, at_peak = _step(config, devices, cpu)
     flops_clip, sampling, streaming = _sampling(network)
+    span = (network.frames - 1) * config.data.stride + 1  # frames from a window's first to its last one
+    if config.data.source == PHENOMENA:
+        span = max(2, span)  # which all rendered clips have
     share, model = _CPU if cpu else 1, _PROCESS + _BYTES * parameters["generator"]
     return Plan(
         parameters=parameters,
@@ -80,7 +84,7 @@ def plan(config: Config, clips: int | None = None, devices: int = 1, cpu: bool =
         training_bytes=at_peak,
         sampling_bytes=model + int(share * sampling),
         streaming_bytes=model + int(share * streaming),
-        store_bytes=None if clips is None else clips * network.frames * network.size**2 * 3,
+        store_bytes=None if clips is None else clips * span * network.size**2 * 3,
         clips=clips,
     )
 
@@ -242,7 +246,8 @@ def in_lines(config: Config, clips: int | None, devices: int, flops: float | Non
             for kind, one in less.items()
         )
     if found.store_bytes is not None:
-        lines["disk"] = f"{gib(found.store_bytes)} for {found.clips:,} clips, packed"
+        disk = f"{gib(found.store_bytes)} for {found.clips:,} clips, packed"
+        lines["disk"] = disk if config.data.source == PHENOMENA else f"at least {disk}: one window of each"
     return "\n".join(f"{name:12}{text}" for name, text in lines.items())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Literal, NamedTuple
 
 import torch
@@ -39,37 +40,41 @@ def choose(config: Config, device: torch.device) -> Choice:
     choice depends on timing, so a run stores it and a resumed run reuses it.
     """
     network, g, t = config.network, config.network.generator, config.training
+    candidates = [
+        choice
+        for choice in _CHOICES
+        if t.precision in ("auto", choice.precision) and t.memory_format in ("auto", choice.memory_format)
+    ]
+    if len(candidates) == 1:
+        return candidates[0]
     middle = len(network.generator_multipliers) // 2
     multipliers = (g.stem_multiplier, *network.generator_multipliers)
     in_channels, out_channels = (g.width * multipliers[index] for index in (middle, middle + 1))
     size, frames = 4 * 2**middle, min(network.made_frames, _TIMED_FRAMES)
     clips = max(1, min(t.batch_size, _TIMED // (frames * in_channels * size**2)))
     condition = torch.zeros(clips, 1, device=device)
+    stage = GeneratorStage(
+        network,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        condition_dim=condition.shape[1],
+        recurrent=frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at),
+        frames=frames,
+        time_channels=0,
+        attend=(),
+    )
+    initialise(stage, torch.Generator())
+    stages = {"contiguous": stage.to(device), "channels_last": copy.deepcopy(stage)}
+    use_channels_last(stages["channels_last"])
 
     def work(candidate: Choice) -> None:
-        stage = GeneratorStage(
-            network,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            condition_dim=condition.shape[1],
-            recurrent=frames > 1 and (g.recurrent_at == "all" or size in g.recurrent_at),
-            frames=frames,
-            time_channels=0,
-            attend=(),
-        )
-        initialise(stage, torch.Generator())
-        stage.to(device)
         x = torch.zeros(frames * clips, in_channels, size, size, device=device)
         if candidate.memory_format == "channels_last":
-            use_channels_last(stage)
             x = x.contiguous(memory_format=torch.channels_last)
         with autocast(device, candidate.precision):
-            y, _ = stage(x.requires_grad_(), [condition] * g.blocks_per_stage, frames, constant=False)
+            y, _ = stages[candidate.memory_format](
+                x.requires_grad_(), [condition] * g.blocks_per_stage, frames, constant=False
+            )
         y.sum().backward()
 
-    candidates = [
-        choice
-        for choice in _CHOICES
-        if t.precision in ("auto", choice.precision) and t.memory_format in ("auto", choice.memory_format)
-    ]
     return quickest(candidates, work, device)

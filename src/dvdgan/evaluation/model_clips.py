@@ -15,11 +15,10 @@ from dvdgan.evaluation.clip_set import ClipSet, apportioned, content_key, ranked
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.models import Model
 from dvdgan.networks.statistics import load_statistics, statistics_of
-from dvdgan.sampling import latents, make_clips, settle_statistics
+from dvdgan.sampling import latents, make_clips, settle_statistics, statistics_batch
 
 _VERSION = 1  # raised whenever other pixels are made
 _PIXELS = 1 << 23  # of the frames of all clips of a forward pass
-_SETTLING = 16  # clips per batch of statistics that the model does not bring: the pipeline's own batch by default
 
 
 def model_clips(
@@ -52,7 +51,7 @@ def model_clips(
     config, generator = model.config, model.generator
     length, size, given = frames or config.network.frames, config.network.size, config.network.first_frames
     known = model.statistics.get(truncation)
-    batches = config.training.statistics_batches
+    batches, together = config.training.statistics_batches, statistics_batch(config)
     name = f"samples at truncation {truncation:g}" if truncation < 1 else "samples"
     numbers = np.zeros(len(seeds), np.int64) if labels is None else labels
     if given and known is None:
@@ -63,7 +62,7 @@ def model_clips(
         nonlocal known
         if known is None:
             weights = model.class_weights or None
-            known = settle_statistics(generator, weights, truncation, "scale", batches, _SETTLING)
+            known = settle_statistics(generator, weights, truncation, "scale", batches, together)
         return known
 
     def read(rows: Sequence[int]) -> np.ndarray:
@@ -81,7 +80,7 @@ def model_clips(
         finally:
             load_statistics(generator, before)
 
-    estimated = ["estimated", batches, _SETTLING, list(model.class_weights)] if known is None else _digest(known)
+    estimated = ["estimated", batches, together, list(model.class_weights)] if known is None else _digest(known)
     ids = [
         f"seed {seed}, class {model.classes[label]}" if model.classes else f"seed {seed}"
         for seed, label in zip(seeds, numbers.tolist())

@@ -141,6 +141,7 @@ def test_arrays_hold_pixels_as_they_are(pipeline, tmp_path):
         (np.zeros((1, SIZE, SIZE, 3), np.uint8), {"truncation": 0.7}, "truncation"),
         (np.zeros((1, SIZE, SIZE, 3), np.uint8), {"labels": "cat"}, "cat"),
         (np.zeros((1, SIZE, SIZE, 3), np.uint8), {"frames": 0}, "frames"),
+        ([], {}, "^first is empty"),
     ],
 )
 def test_bad_requests(pipeline, tmp_path, first, options, message):

@@ -193,6 +193,15 @@ def test_standing_statistics_by_chunks_of_time_are_the_same(monkeypatch, first_f
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=1e-3, atol=1e-4)
 
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(network, "_go_on", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        settle_statistics(network, [1.0, 1.0, 1.0], **options)
+    assert not network.training
+    assert network.chunk is None
+
 
 def test_stem_gain_scales_what_z_and_class_say_and_the_bias_can_go():
     z, labels = torch.randn(2, 8), torch.tensor([0, 1])

@@ -46,6 +46,11 @@ def damaged_classifier():
             lambda: evaluate("out"),
             "give either --model or --clips: a model's directory, or a folder of clips",
         ),
+        (
+            EvaluationError,
+            lambda: evaluate("out", model="phenomena-64", fields=["data.source=clips"]),
+            "data.source: name the real clips with --data",
+        ),
         (EvaluationError, lambda: evaluate(FILE), "file.txt: is a file; name a directory for the report"),
         (
             EvaluationError,

@@ -78,13 +78,15 @@ def open_inputs(
         folder: where packed stores are made.
 
     Raises:
-        EvaluationError: both a model and clips, or none; a size that the model does not have.
+        EvaluationError: both a model and clips, or none; a size that the model does not have; data.source as a field.
         ModelError: the model cannot be used.
         ConfigError: a field that there is not.
         DataError: clips that cannot be used.
     """
     if (model is None) == (clips is None):
         raise EvaluationError("give either --model or --clips: a model's directory, or a folder of clips")
+    if any(field.partition("=")[0].strip() == "data.source" for field in fields):
+        raise EvaluationError("data.source: name the real clips with --data")
     loaded, classes, own = None, 0, False
     if model is not None:
         loaded = load_model(model, pick_device(device))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from conftest import tiny_config, write_store
 from dvdgan.cli import main
+from dvdgan.sampling import stream_clips
 from dvdgan.training.step import generator_step
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -130,6 +131,15 @@ def test_wrong_class_suggests(dvdgan, model_dir):
         (["--fps", "1e300"], "--fps"),
         (["--truncation", "1e-9", "--truncation-kind", "resample"], "0.01"),
         (["--truncation", "nan"], "truncation"),
+        (["--fps", "101", "--out", "clips.gif"], "101 fps"),
+        (["--out", ".mp4"], "such as clips.mp4"),
+        (["--out", ""], "--out is empty"),
+        (["--out="], "--out is empty"),
+        (["--out", "x" * 250 + ".gif"], "cannot be written (File name too long)"),
+        (["--out", "/proc/clips.png"], "/proc/clips.png: cannot be written"),
+        (["--device", "meta"], "device meta"),
+        (["--truncation", "0", "--truncation-kind", "resample"], "truncation must be above 0, not 0"),
+        (["--loop", 9], "ask for more frames"),
     ],
 )
 def test_what_generate_cannot_do_is_refused_before_any_work(dvdgan, model_dir, tmp_path, monkeypatch, arguments, named):
@@ -138,6 +148,20 @@ def test_what_generate_cannot_do_is_refused_before_any_work(dvdgan, model_dir, t
     result = dvdgan("generate", "--model", model_dir, *arguments, code=2)
     assert named in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["clips.gif", "folder"])
+def test_a_signal_leaves_no_half_file(dvdgan, model_dir, tmp_path, monkeypatch, out):
+    def killed(*arguments):
+        for frames in stream_clips(*arguments):
+            yield frames
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dvdgan.pipeline.stream_clips", killed)
+    dvdgan("generate", "--model", model_dir, "--class", "dot", "--out", out, "--frames", 12, code=143)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_presets_and_fields(dvdgan):

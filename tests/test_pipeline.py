@@ -217,6 +217,7 @@ def test_bad_numbers(pipeline, model_dir):
     for arguments, message in (
         ({"num": 0}, "num"),
         ({"seed": -1}, "seeds"),
+        ({"seed": 2**63 - 1, "num": 2}, r"below 2\*\*63"),
         ({"frames": 0}, "frames"),
     ):
         with pytest.raises(PipelineError, match=message):
@@ -482,7 +483,7 @@ def test_a_method_shows_the_arguments_of_what_it_reads(method, stream):
     assert all(shown[name] == argument for name, argument in streamed.items())
 
 
-def test_the_type_of_the_output(pipeline):
+def test_the_type_of_the_output(pipeline, monkeypatch):
     video = pipeline("dot", num=2).video
     array, tensor, images = (pipeline("dot", num=2, output_type=kind) for kind in ("np", "pt", "pil"))
     assert (array.dtype, array.shape) == (np.float32, video.shape)
@@ -490,6 +491,7 @@ def test_the_type_of_the_output(pipeline):
     assert np.array_equal(tensor.numpy(), array.transpose(0, 1, 4, 2, 3))
     assert [[np.asarray(image).tolist() for image in clip] for clip in images] == video.tolist()
     assert pipeline.interpolate("dot", output_type="np").shape[0] == 8
+    monkeypatch.setattr("dvdgan.pipeline.stream_clips", lambda *_: pytest.fail("work was done"))
     with pytest.raises(OutputError, match="output_type"):
         pipeline("dot", output_type="latent")
 

@@ -14,15 +14,20 @@ from typing import IO
 def atomic_path(path: str | Path, synced: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` to write to; renamed to `path` at the end, removed if anything is raised.
 
+    The file has the permissions of any new file, also where a library makes its own for the owner alone.
+
     Args:
         path: the file.
         synced: wait until the file, and then its name, are on the disk: a machine that loses its power keeps it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}")
+    temporary = _beside(path)
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         if synced:
             _sync(temporary)
         os.replace(temporary, path)
@@ -30,6 +35,22 @@ def atomic_path(path: str | Path, synced: bool = False) -> Iterator[Path]:
             _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Make the directories of a file that is to be written later, and try whether it could be.
+
+    Raises:
+        OSError: it could not.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    temporary.touch()
+    temporary.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}.partial{path.suffix}")
 
 
 def write_all(file: IO[bytes], data: bytes | memoryview) -> None:

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, Literal, cast, get_args
 import numpy as np
 from PIL import Image
 
+from dvdgan.atomic import check_writable
 from dvdgan.capacity import free_disk, gib
-from dvdgan.data.write.encode import clip_writer, signed_path
+from dvdgan.data.write.encode import check_fps, clip_writer, signed_path
 from dvdgan.data.write.mark import check_free
 from dvdgan.data.write.sheets import clip_grid, clip_sheet, sheet_times, write_image
 
@@ -73,6 +74,15 @@ class ClipStream:
                 start += piece.shape[1]
         return Clips(video, self.labels, self.seeds, self.fps, self.given)
 
+    def read_as(self, output_type: OutputType) -> Any:
+        """All clips, made and held in memory, as `Clips.as_type` gives them.
+
+        Raises:
+            OutputError: there is no such type; before any clip is made.
+        """
+        check_output_type(output_type)
+        return self.read().as_type(output_type)
+
     def save(self, path: str | Path, scale: int = 1) -> list[Path]:
         """Make the clips and write them.
 
@@ -86,18 +96,22 @@ class ClipStream:
             The files written.
 
         Raises:
-            OutputError: the suffix is none of these, or the format cannot hold so many or so large clips; before any
-                clip is made.
-            DataError: a file is there that was not made with dvdgan; likewise.
+            OutputError: the suffix is none of these, the format cannot hold so many or so large clips, or the place
+                cannot be written; before any clip is made.
+            DataError: a file is there that was not made with dvdgan, or the format has no such fps; likewise.
             OSError: a full disk and the like. Clips of a directory that are whole stay.
         """
         path = Path(path)
         check_output(path, len(self), self.frames, self.size, scale)
+        check_fps(path, self.fps)
         suffix = output_kind(path)
         if suffix == "":
             return self._save_directory(path, scale)
         check_free(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            check_writable(path)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}); name another place") from None
         if suffix == ".npz":
             self._save_npz(path)
         elif suffix == ".png":
@@ -223,12 +237,11 @@ class Clips:
         Raises:
             OutputError: none of these.
         """
+        check_output_type(output_type)
         if output_type == "clips":
             return self
         if output_type == "pil":
             return [[Image.fromarray(frame) for frame in clip] for clip in self]
-        if output_type not in get_args(OutputType):
-            raise OutputError(f"output_type is one of {', '.join(get_args(OutputType))}, not {output_type!r}")
         from torch import from_numpy  # here, so that a command's checks of its output need no torch
 
         scaled = self.video.astype(np.float32) / 255
@@ -244,12 +257,25 @@ class Clips:
         return stream.save(path, scale)
 
 
+def check_output_type(output_type: OutputType) -> None:
+    """Refuse an ``output_type`` that there is not.
+
+    Raises:
+        OutputError: it is none of those.
+    """
+    if output_type not in get_args(OutputType):
+        raise OutputError(f"output_type is one of {', '.join(get_args(OutputType))}, not {output_type!r}")
+
+
 def output_kind(path: Path) -> str:
     """What is written at a path: its suffix in lower case, or nothing for a directory.
 
     Raises:
-        OutputError: no such kind of file is written, or a file stands in a directory's place.
+        OutputError: no such kind of file is written, a suffix has no name before it, or a file stands in a directory's
+            place.
     """
+    if path.name.lower() in SUFFIXES and not path.is_dir():
+        raise OutputError(f"{path}: is a suffix without a name; name the file, such as clips{path.name.lower()}")
     suffix = "" if path.is_dir() else path.suffix.lower()
     if not suffix and path.exists() and not path.is_dir():
         raise OutputError(f"{path}: is a file without a suffix; name a directory, or a file with {', '.join(SUFFIXES)}")

@@ -25,8 +25,8 @@ def pick_device(name: torch.device | str | None) -> torch.device:
         return found if found is not None else torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros((), device=device).item()  # a device without values, such as meta, is none
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         raise DeviceError(f"device {name}: not usable here ({str(error).splitlines()[0]})") from None
     return device
 

@@ -6,6 +6,7 @@ import contextlib
 import glob
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +31,12 @@ def replaced(directory: Path) -> Iterator[Path]:
     """
     check_model_place(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    staging = directory.with_name(f".{directory.name}-{secrets.token_hex(4)}")
     try:
+        staging.mkdir()
         yield staging
-        os.chmod(staging, 0o755)
+        for path in staging.iterdir():  # safetensors makes its files for the owner alone
+            path.chmod(staging.stat().st_mode & 0o666)
         if not directory.exists():
             os.replace(staging, directory)
             return

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,8 +48,9 @@ class Model:
         statistics: standing statistics by truncation, for `load_statistics`.
         card: Markdown text that says what it was trained on and for how long.
         discriminators: their parameters as ``<network>/<parameter>``; empty unless they are to be saved. Reading a
-            model does not read them; `read_discriminators` does.
+            model does not read them; `read_discriminators` does, and `save_model` copies their file.
         settled: what the statistics are of that the generator has now; None if that is not known.
+        directory: where the model was read; None if it was not read.
     """
 
     generator: Generator
@@ -59,6 +61,7 @@ class Model:
     card: str = ""
     discriminators: dict[str, Tensor] = field(default_factory=dict)
     settled: tuple[Any, ...] | None = None
+    directory: Path | None = None
 
 
 def save_model(model: Model, directory: Path | str) -> None:
@@ -68,14 +71,17 @@ def save_model(model: Model, directory: Path | str) -> None:
         ModelError: the path is a file, or a directory that is not a model.
     """
     with replaced(Path(directory)) as staging:
-        tensors = {name: value.detach().cpu().contiguous() for name, value in model.generator.state_dict().items()}
+        weights = model.generator.state_dict() | model.statistics.get(1.0, {})  # not those that were used last
+        tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
         for truncation, statistics in model.statistics.items():
-            tensors |= {f"statistics/{truncation}/{name}": v.cpu().contiguous() for name, v in statistics.items()}
+            tensors |= {f"statistics/{truncation}/{name}": v.cpu().clone() for name, v in statistics.items()}
         about = {"format": f"{FORMAT} {FORMAT_VERSION}"}  # one entry: the order of several changes from file to file
         save_file(tensors, staging / "model.safetensors", about)
         if model.discriminators:
             theirs = {name: value.detach().cpu().contiguous() for name, value in model.discriminators.items()}
             save_file(theirs, staging / DISCRIMINATORS, about)
+        elif model.directory is not None and (there := model.directory / DISCRIMINATORS).is_file():
+            shutil.copyfile(there, staging / DISCRIMINATORS)
         (staging / "config.yaml").write_text(model.config.to_yaml(), encoding="utf-8")
         classes = {"classes": model.classes, "weights": model.class_weights}
         (staging / "classes.json").write_text(json.dumps(classes, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -176,7 +182,8 @@ def load_model(directory: Path | str, device: torch.device | str = "cpu") -> Mod
     if (path := directory / "card.md").exists():
         with _reading(path):
             card = read_text(path)
-    return Model(generator.to(device).eval().requires_grad_(False), config, classes, weights, statistics, card)
+    generator = generator.to(device).eval().requires_grad_(False)
+    return Model(generator, config, classes, weights, statistics, card, directory=directory)
 
 
 def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -215,6 +222,8 @@ def _read_classes(path: Path, count: int) -> tuple[list[str], list[float]]:
         raise ModelError(f"{path}: weights are the classes' frequencies: 0 or more, and not all of them 0")
     if len(classes) != count or len(weights) != count:
         raise ModelError(f"{path}: has {len(classes)} classes, but config.yaml says {count}")
+    if any("\0" in name for name in classes):
+        raise ModelError(f"{path}: the name of a class has a NUL in it; take it out")
     return classes, [float(weight) for weight in weights]
 
 

@@ -144,7 +144,7 @@ class Pipeline:
     @_made_from(stream)
     def __call__(self, *args: Any, output_type: OutputType = "clips", **options: Any) -> Any:
         """Make clips; arguments and errors as of `stream`, result as of `Clips.as_type`."""
-        return self.stream(*args, **options).read().as_type(output_type)
+        return self.stream(*args, **options).read_as(output_type)
 
     def stream_prediction(
         self,
@@ -203,7 +203,7 @@ class Pipeline:
     @_made_from(stream_prediction)
     def predict(self, *args: Any, output_type: OutputType = "clips", **options: Any) -> Any:
         """Predict from first frames; arguments and errors as of `stream_prediction`, result as of `Clips.as_type`."""
-        return self.stream_prediction(*args, **options).read().as_type(output_type)
+        return self.stream_prediction(*args, **options).read_as(output_type)
 
     def stream_interpolation(
         self,
@@ -242,7 +242,7 @@ class Pipeline:
     @_made_from(stream_interpolation)
     def interpolate(self, *args: Any, output_type: OutputType = "clips", **options: Any) -> Any:
         """Interpolate; arguments and errors as of `stream_interpolation`, result as of `Clips.as_type`."""
-        return self.stream_interpolation(*args, **options).read().as_type(output_type)
+        return self.stream_interpolation(*args, **options).read_as(output_type)
 
     def _stream(
         self,
@@ -266,7 +266,10 @@ class Pipeline:
             shown = length if frames is not None else length - loop
             length = shown + loop
             if not 1 <= loop < shown:
-                raise PipelineError(f"loop must be 0 or more and below the loop's {shown} frames, not {loop}")
+                raise PipelineError(
+                    f"loop must be 0 or more and below the {max(shown, 0)} frames that remain, not {loop}; ask for "
+                    "more frames"
+                )
             if generator.attends_over_time:
                 raise PipelineError("loop: this model attends over time, and its end would change with its length")
         if starting is not None:

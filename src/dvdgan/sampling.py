@@ -48,7 +48,8 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float = 1.0, kind: Tru
         ValueError: truncation is not above 0 (and at most 1 with ``scale``).
     """
     if not 0 < truncation < math.inf or (kind == "scale" and truncation > 1):
-        raise ValueError(f"truncation must be above 0 and at most 1, not {truncation}")
+        most = " and at most 1" if kind == "scale" else ""
+        raise ValueError(f"truncation must be above 0{most}, not {truncation}")
     if kind == "resample" and truncation < LEAST_THRESHOLD:
         raise ValueError(f"a threshold of {truncation} would draw for ever; take {LEAST_THRESHOLD} or more")
     rows = np.stack([_latent(numpy_generator(seed, "latent"), z_dim, truncation, kind) for seed in seeds])

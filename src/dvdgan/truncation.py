@@ -27,10 +27,11 @@ class Truncations:
         """One latent per seed, ``[len(seeds), z_dim]``.
 
         Raises:
-            PipelineError: a seed below 0, or a truncation that there is not.
+            PipelineError: a seed below 0 or above 2**63 - 1, or a truncation that there is not.
         """
-        if min(seeds) < 0:
-            raise PipelineError(f"seeds must be 0 or more, not {min(seeds)}")
+        for seed in (min(seeds), max(seeds)):
+            if not 0 <= seed < 2**63:
+                raise PipelineError(f"seeds must be 0 or more and below 2**63, not {seed}")
         try:
             return latents(seeds, self._model.generator.z_dim, truncation, kind)
         except ValueError as error:

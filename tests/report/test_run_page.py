@@ -156,17 +156,32 @@ def test_states(run):
     with open(run / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert read_record(run).state == "running"  # it goes on
-        os.utime(checkpoint, (2e9, 2e9))
-        assert read_record(run).state == "running"
         assert "running" in page_of(run).text
-    assert read_record(run).state == "stopped"
+    os.utime(checkpoint, (2e9, 2e9))  # as after a copy, or an evaluation that writes into the card
+    assert read_record(run).state == "finished"
     with open(run / ".lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the page has let go
-    os.utime(checkpoint, (1e9, 1e9))
-    assert read_record(run).state == "finished"
-    with open(run / "log.jsonl", "a") as log:  # resumed, and no checkpoint yet
-        log.write(json.dumps(training_line(9)) + "\n")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("steps: 3", "steps: 9"))  # resumed, or at first --minutes were over
     assert read_record(run).state == "stopped"
+    with open(run / "log.jsonl", "a") as log:
+        log.write(json.dumps(training_line(9)) + "\n")
+    assert read_record(run).state == "finished"
+    shutil.rmtree(run / "model")
+    assert read_record(run).state == "stopped"
+
+
+def test_a_model_is_no_run(run):
+    with pytest.raises(ReportError, match="is a model, not a run"):
+        write_run_page(run / "model", run / "model" / "report.html")
+    assert not (run / "model" / "report.html").exists()
+
+
+def test_steps_beyond_32_bits_stay_in_order(run):
+    write_log(run, [training_line(step) for step in (1, 3 * 10**9)])
+    traces = [trace for chart in page_of(run).charts.values() for trace in chart["data"] if "x" in trace]
+    assert max(values(trace["x"]).max() for trace in traces) == 3e9
+    assert min(values(trace["x"]).min() for trace in traces) >= 0
 
 
 def test_run_that_has_logged_nothing(tmp_path):

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import traceback
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: always, with the exit code.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    for name, value in pairwise(["an argument", *given]):
+        if not value or (value.startswith("--") and value.endswith("=")):
+            name = value.rstrip("=") or name
+            say(f"error: {name} is empty; name it (is a variable of the shell not set?)", err=True)
+            sys.exit(2)
     try:
         code = app(arguments, standalone_mode=False)
     except Exception as error:

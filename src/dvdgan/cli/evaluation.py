@@ -44,6 +44,7 @@ def evaluate(
     """Measure generated clips against real ones: scores, copies, behaviours, one page; the same command goes on."""
     from dvdgan.evaluation.evaluate import evaluate as run
     from dvdgan.report.html import check_path, plotly_js
+    from dvdgan.runs.signals import exit_on_signals
 
     settings, of_data = parse_settings(EvaluationSettings(**(QUICK if quick else {})), fields or [])
     inputs: dict[str, Any] = {"model": model, "clips": clips, "data": data, "classifier": classifier}
@@ -51,8 +52,11 @@ def evaluate(
     check_path(out / "evaluation.html")
     plotly_js(out / "evaluation.html")  # what the page needs is missed before the work, not after it
     try:
-        results, shown = run(out, **inputs, fields=of_data, settings=settings, device=device, say=say, command=command)
-        publish(results, shown, out)
+        with exit_on_signals():
+            results, shown = run(
+                out, **inputs, fields=of_data, settings=settings, device=device, say=say, command=command
+            )
+            publish(results, shown, out)
     except KeyboardInterrupt:
         say("interrupted; the same command goes on", err=True)
         raise typer.Exit(130) from None

@@ -1,18 +1,9 @@
 """Options that several commands have: their help is written here, once."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-
-
-def a_number(value: Optional[float]) -> Optional[float]:
-    """Refuse NaN, which no bound refuses."""
-    if value is not None and math.isnan(value):
-        raise typer.BadParameter("nan is no number")
-    return value
-
 
 Model = Annotated[
     str, typer.Option(help="A model directory, a run's directory, or the name of a built-in model (`dvdgan models`).")
@@ -25,9 +16,7 @@ Device = Annotated[
 ]
 Minutes = Annotated[
     Optional[float],
-    typer.Option(
-        min=0, max=1e8, callback=a_number, help="Stop after so many minutes of training, interruptions not counted."
-    ),
+    typer.Option(min=0, max=1e8, help="Stop after so many minutes of training, interruptions not counted."),
 ]
 Fields = Annotated[
     Optional[list[str]], typer.Argument(metavar="[FIELD=VALUE]...", help="Settings to change; see `dvdgan fields`.")

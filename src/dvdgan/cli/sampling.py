@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from dvdgan.cli.options import Device, Model, a_number
+from dvdgan.cli.options import Device, Model
 from dvdgan.console import say
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ class Precision(str, Enum):
 
 _TRUNCATION = "Below 1: less variety, better looks."
 Scale = Annotated[int, typer.Option(min=1, max=64, help="Whole-number enlargement of the pixels.")]
-Fps = Annotated[
-    Optional[float], typer.Option(min=0.1, max=1000, callback=a_number, help="Frames per second of the files.")
-]
+Fps = Annotated[Optional[float], typer.Option(min=0.1, max=1000, help="Frames per second of the files.")]
 BatchSize = Annotated[int, typer.Option(min=1, max=65_536, help="Most clips per forward pass.")]
 SamplingPrecision = Annotated[Precision, typer.Option(help="fp32, or bf16, which is quicker.")]
 
@@ -54,7 +52,7 @@ def generate(
     out: Annotated[
         Path, typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip).")
     ] = Path("clips.mp4"),
-    truncation: Annotated[float, typer.Option(min=0, max=1000, callback=a_number, help=_TRUNCATION)] = 1.0,
+    truncation: Annotated[float, typer.Option(min=0, max=1000, help=_TRUNCATION)] = 1.0,
     truncation_kind: Annotated[
         Truncation, typer.Option(help="scale: standard deviation of z; resample: threshold on z.")
     ] = Truncation.scale,
@@ -114,7 +112,7 @@ def predict(
         Path,
         typer.Option(help=".mp4, .gif, .webp, .png (a sheet), .npz, or a directory (an MP4 per clip, without marks)."),
     ] = Path("futures.mp4"),
-    truncation: Annotated[float, typer.Option(min=0, max=1, callback=a_number, help=_TRUNCATION)] = 1.0,
+    truncation: Annotated[float, typer.Option(min=0, max=1, help=_TRUNCATION)] = 1.0,
     frames: Annotated[
         Optional[int], typer.Option(min=1, max=100_000, help="Frames to make; by default the model's.")
     ] = None,
@@ -140,9 +138,10 @@ def predict(
 def _write(clips: ClipStream, out: Path, scale: int, fps: float | None) -> None:
     """Make the clips into files, with a progress bar, and name these."""
     from dvdgan.data.progress import progress_bar
+    from dvdgan.runs.signals import exit_on_signals
 
     clips.fps = fps or clips.fps
-    with progress_bar("making frames", len(clips) * clips.frames) as clips.progress:
+    with exit_on_signals(), progress_bar("making frames", len(clips) * clips.frames) as clips.progress:
         written = clips.save(out, scale)
     for path in written:
         say(path)

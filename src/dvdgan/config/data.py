@@ -111,7 +111,7 @@ class DataConfig(FrozenModel):
     in quotes: {"yes": "no"}."""
     sampling: Literal["by_clip", "by_class"] = "by_clip"
     """Sample each clip equally often, or each class. Generated clips get their labels from the same distribution."""
-    fps: float = Field(12.0, gt=0, le=1000)
+    fps: float = Field(12.0, ge=0.1, le=1000)
     """Frames per second at which samples are written."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of the rendered data (phenomena)."""

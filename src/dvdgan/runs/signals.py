@@ -18,6 +18,28 @@ class Interrupted(Exception):
 
 
 @contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Exit with 128 + its number at a SIGTERM or SIGHUP, so that files which are only begun are removed.
+
+    Outside the main thread, where Python allows no handlers, and where a signal has a handler, nothing is changed.
+    """
+
+    def leave(signum: int, frame: Any) -> None:
+        raise SystemExit(128 + signum)
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    here = threading.current_thread() is threading.main_thread()
+    taken = [number for number in numbers if here and signal.getsignal(number) == signal.SIG_DFL]
+    try:
+        for number in taken:
+            signal.signal(number, leave)
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
 def stop_signals(repeated: bool = False) -> Iterator[list[int]]:
     """A list that receives the number of a SIGINT, SIGTERM or SIGHUP (a closed terminal); a second one kills as usual.
 

@@ -87,6 +87,21 @@ def clip_writer(
     return _animation_writer(path, height, width, fps, _ANIMATIONS[suffix])
 
 
+def check_fps(path: str | Path, fps: float) -> None:
+    """Refuse more frames per second than the format that the suffix names can time.
+
+    Raises:
+        DataError: these are more than 100 in a GIF, more than 1000 in a WebP.
+    """
+    suffix = Path(path).suffix
+    animation = _ANIMATIONS.get(suffix.lower())
+    if animation is not None and fps > animation.ticks:
+        raise DataError(
+            f"{path}: {fps:g} fps cannot be written, since {suffix} counts time in 1/{animation.ticks} s; "
+            f"set fps to {animation.ticks} or less, or write .mp4"
+        )
+
+
 @contextmanager
 def _mp4_writer(path: str | Path, height: int, width: int, fps: float, crf: int) -> Iterator[Write]:
     """H.264 that plays everywhere: yuv420p, BT.709 in limited range and tagged so, index first (faststart).
@@ -138,11 +153,7 @@ def _animation_writer(
 ) -> Iterator[Write]:
     """Write one packet per frame. (Pillow's writers merge equal frames, so a still clip would lose its length.)"""
     ticks, suffix = animation.ticks, Path(path).suffix
-    if fps > ticks:
-        raise DataError(
-            f"{path}: {fps:g} fps cannot be written, since {suffix} counts time in 1/{ticks} s; "
-            f"set fps to {ticks} or less, or write .mp4"
-        )
+    check_fps(path, fps)
     if fps > _SHOWN_FPS:
         _log.warning(
             "%s: at %g fps, viewers may play it slower, for browsers show a frame of 10 ms or less for 100 ms; write "

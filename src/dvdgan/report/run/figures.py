@@ -91,7 +91,7 @@ def trace(steps: np.ndarray, values: np.ndarray, name: str, colour: str, **more:
     line = {"color": colour, "width": 2} | more.pop("line", {})
     few = {"mode": "lines+markers", "marker": {"size": 5}} if len(steps) < 30 else {"mode": "lines"}
     return go.Scatter(
-        x=np.rint(steps).astype(np.int32), y=values.astype(np.float32), name=plain(name), line=line, **few | more
+        x=np.rint(steps), y=values.astype(np.float32), name=plain(name), line=line, **few | more
     )
 
 

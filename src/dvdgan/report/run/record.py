@@ -106,11 +106,13 @@ def read_record(run: Path) -> Record:
     """Read all that a page shows of a run, except for its pictures.
 
     Raises:
-        ReportError: there is no such directory, or no run in it.
+        ReportError: there is no such directory, no run in it, or a model.
     """
     if not run.is_dir():
         reason = "is a file, not a run's directory" if run.exists() else "there is no such directory"
         raise ReportError(f"{run}: {reason}; give the directory that was the --out of a training")
+    if (run / "model.safetensors").is_file() and not (run / "run.json").is_file():
+        raise ReportError(f"{run}: is a model, not a run; give the directory that was the --out of its training")
     if not any((run / name).is_file() for name in ("config.yaml", "run.json", "log.jsonl")):
         raise ReportError(
             f"{run}: no run in this directory (none of config.yaml, run.json, log.jsonl); "
@@ -261,21 +263,9 @@ def _step(stem: str) -> int | None:
 def _state(record: Record) -> State:
     if _is_locked(record.run / ".lock"):
         return "running"
-    model = record.run / "model"
-    newest = record.checkpoints[-1] if record.checkpoints else None
-    if model.is_dir():
-        written = max((_changed(path) for path in (model, *model.iterdir())), default=0.0)
-        went_on = newest is not None and (_changed(newest.path) > written or newest.step < record.step)
-        if not went_on:
-            return "finished"
-    return "stopped"
-
-
-def _changed(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    steps = record.setting("training.steps")
+    done = not is_number(steps) or record.step >= steps
+    return "finished" if done and (record.run / "model").is_dir() else "stopped"
 
 
 def _is_locked(path: Path) -> bool:

@@ -50,9 +50,6 @@ class Bins:
             sums[:, : half.shape[1]] = half
         self._lines_per_bin *= 2
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._values
-
     def names(self) -> list[str]:
         """Names of the numbers, in the order that they first came."""
         return list(dict.fromkeys(name for name, _ in self._values))

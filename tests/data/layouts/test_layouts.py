@@ -529,6 +529,34 @@ def test_a_folder_in_a_folder_is_no_class(tmp_path):
     assert (single.classes, single.notes) == (["run"], [])
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (["train_part1", "train_part2"], ["test"]),
+        (["train_1", "train_2"], ["test_1"]),
+        (["train"], ["test1"]),
+        (["trainset"], ["testset"]),
+        (["TrainVideos"], ["TestVideos"]),
+        (["Train"], ["Eval"]),
+        (["train"], ["dev"]),
+    ],
+)
+def test_parts_have_many_names(tmp_path, train, test):
+    tree(tmp_path, *(f"{part}/{title}/a.mp4" for part in (*train, *test) for title in ("cat", "dog")))
+    listing = layout_of(tmp_path)
+    assert listing.classes == ["cat", "dog"]
+    assert {name.split("/")[0] for name, split in split_of(listing).items() if split == "train"} == set(train)
+    assert {name.split("/")[0] for name, split in split_of(listing).items() if split == "test"} == set(test)
+
+
+@pytest.mark.parametrize(
+    "names", [("trainer", "tester"), ("TRAINER", "TESTAMENT"), ("training day", "bus"), ("devil", "train")]
+)
+def test_classes_that_begin_like_parts_are_classes(tmp_path, names):
+    listing = layout_of(tree(tmp_path, *(f"{name}/a.mp4" for name in names)))
+    assert (listing.classes, {*split_of(listing).values()}) == (sorted(names), {""})
+
+
 @pytest.mark.parametrize("names", [("sky_train", "sky_test"), ("train", "test"), ("TrainVideos", "Train"), ("a", "b")])
 def test_source_videos_are_groups_and_no_classes(tmp_path, names):
     """Sky Timelapse: part / source video / piece / frames."""

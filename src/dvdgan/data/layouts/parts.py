@@ -12,7 +12,11 @@ from dvdgan.data.layouts.splits import VALIDATION, side
 from dvdgan.data.layouts.walk import Parts
 from dvdgan.wording import some_of
 
-_WITH_SIDE = re.compile(r"(.*?)(?<![A-Za-z])(train|training|test|testing|val|valid|validation)(?![A-Za-z])(.*)", re.I)
+_WITH_SIDE = re.compile(  # train_1, my-test, trainset, TrainVideos; not trainer
+    r"(.*?)(?<![A-Za-z])(train|training|test|testing|val|valid|validation|dev|eval|holdout)"
+    r"(?=[^A-Za-z]|$|sets?(?![A-Za-z])|data|split|(?-i:[A-Z][a-z]))(.*)",
+    re.I,
+)
 _VIDEO_ID = re.compile(r"(?=.*[0-9_-])(?=.*[A-Za-z])[A-Za-z0-9_-]{11}")  # of YouTube
 
 
@@ -147,9 +151,12 @@ def _sides(names: set[str]) -> dict[str, str]:
     if _both(sides) or (sides and len(sides) == len(names)):
         return sides
     alike: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    named: dict[str, str] = {}
     for name in names:
         if (match := _WITH_SIDE.fullmatch(name)) and (part := side(match[2])):
-            alike[match[1].casefold(), match[3].casefold()][name] = part
+            alike[match[1].casefold(), match[3].casefold()][name] = named[name] = part
+    if len(named) == len(names) and _both(named):  # train_part1, train_part2, test
+        return named
     return {name: part for group in alike.values() if _both(group) for name, part in group.items()}
 
 

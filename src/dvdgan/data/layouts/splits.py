@@ -18,7 +18,7 @@ VALIDATION = "validation"
 _SIDES = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("test", "testing"), TEST),
-    **dict.fromkeys(("val", "valid", "validate", "validation"), VALIDATION),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "dev", "eval", "holdout"), VALIDATION),
 }
 _FIELD = "data.group"
 

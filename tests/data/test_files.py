@@ -5,11 +5,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dvdgan.config import DataConfig
 from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
-from dvdgan.data.sources import open_dataset, pack_source
+from dvdgan.data.sources import content_of, open_dataset, pack_source
 from dvdgan.data.windows import Window
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
@@ -213,3 +214,14 @@ def test_times_of_a_list_are_those_of_players(tmp_path, here, name, pack):
     whole = read_clip(tmp_path / name, SIZE)[0][:, :, :SIZE]
     for clip, first in zip(data.store.read(windows), (60, 25)):
         assert np.array_equal(clip, whole[first : first + 5])
+
+
+def test_a_folder_of_frames_is_known_by_its_pictures(tmp_path):
+    """Uncompressed frames have one length; and viewers leave files of their own beside them."""
+    for number in range(5):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / f"{number:04}.bmp")
+    before = content_of(tmp_path)
+    (tmp_path / "Thumbs.db").write_bytes(b"thumbnails")
+    assert content_of(tmp_path) == before
+    Image.new("RGB", (8, 8), (99, 0, 0)).save(tmp_path / "0001.bmp")
+    assert content_of(tmp_path) != before

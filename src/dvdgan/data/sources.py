@@ -14,7 +14,7 @@ from typing import Any
 from dvdgan.config.data import PHENOMENA, DataConfig
 from dvdgan.data import phenomena
 from dvdgan.data.dataset import ClipDataset
-from dvdgan.data.decode.sequences import matches
+from dvdgan.data.decode.sequences import STILL_SUFFIXES, matches
 from dvdgan.data.errors import DataError
 from dvdgan.data.files import FileSource
 from dvdgan.data.layouts.discovery import read_layout
@@ -191,7 +191,8 @@ def content_of(path: Path) -> str:
     """A digest of a clip's file, or of the frames of a folder or of a common name; empty where there is none.
 
     It is that of a file's length and of up to 192 KiB of it, and of the lengths of all frames and of the first, the
-    middle and the last one: what is encoded anew differs in these.
+    middle and the last one: what is encoded anew differs in these. Where all have one length, which says nothing then,
+    it is of all frames.
     """
     digest = hashlib.sha256()
     try:
@@ -199,9 +200,11 @@ def content_of(path: Path) -> str:
             folder = path if path.is_dir() else path.parent
             names = sorted(name for name in os.listdir(folder) if name[0] != ".")
             files = [folder / name for name in (names if path.is_dir() else matches(path.name, names))]
-            files = [file for file in files if file.is_file()]
-            digest.update(repr([file.stat().st_size for file in files]).encode())
-            for at in sorted({0, len(files) // 2, len(files) - 1} if files else set()):
+            files = [file for file in files if file.suffix.lower() in STILL_SUFFIXES and file.is_file()]
+            lengths = [file.stat().st_size for file in files]
+            digest.update(repr(lengths).encode())
+            some = {0, len(files) // 2, len(files) - 1} if len(set(lengths)) > 1 else range(len(files))
+            for at in sorted(some):
                 _add(digest, files[at])
         else:
             _add(digest, path)

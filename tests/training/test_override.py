@@ -6,12 +6,15 @@ import shutil
 import numpy as np
 import pytest
 
-from conftest import tiny_config, tiny_network, write_store
+from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.config.files import updated
 from dvdgan.data.write.encode import write_clip
+from dvdgan.runs.checkpoint import saved_checkpoints
 from dvdgan.training import TrainingError, train
 from dvdgan.training.changes import differences
 from support.runs import lines_of, metadata_of, quiet
+
+SCORED = {"sample_every": 1, "checkpoint_every": 1, "health": CHECKED}
 
 
 def test_override_goes_on_under_other_settings_and_records_it(store, begun):
@@ -129,6 +132,43 @@ def test_override_of_the_precision_decides_it_anew(store, begun):
 def test_health_and_intervals_may_change_without_override(store, begun):
     other = {"health": {"clips": 24, "motion": 0.3}, "log_every": 2, "sample_every": 1}
     train(tiny_config(store, steps=2, **other), begun, say=quiet)
+
+
+@pytest.fixture(scope="module")
+def scored_run(tmp_path_factory):
+    """A run that has done one step, after which its samples were scored."""
+    folder = tmp_path_factory.mktemp("scored")
+    train(tiny_config(write_store(folder / "store"), steps=1, **SCORED), folder / "run", say=quiet)
+    return folder / "run"
+
+
+@pytest.fixture
+def scored(scored_run, tmp_path):
+    return shutil.copytree(scored_run, tmp_path / "scored")
+
+
+def scores_of(run):
+    return [saved.score for saved in saved_checkpoints(run / "checkpoints")]
+
+
+@pytest.mark.parametrize(("clips", "forgotten"), [(24, False), (0, False), (32, True)])
+def test_scores_of_another_number_of_samples_are_forgotten(store, scored, clips, forgotten):
+    said, before = [], scores_of(scored)
+    health = {"clips": clips, "motion": 0.3}
+    train(tiny_config(store, steps=2, **SCORED | {"health": health}), scored, say=said.append)
+    assert scores_of(scored)[:1] == ([None] if forgotten else before)
+    assert (scores_of(scored)[1] is None) == (clips == 0)
+    assert sum("the best checkpoint (training.keep_best) is chosen anew" in text for text in said) == forgotten
+
+
+def test_scores_by_other_clips_are_forgotten_by_the_main_process(scored, tmp_path, monkeypatch):
+    other, (score,) = write_store(tmp_path / "other", per_class=7), scores_of(scored)
+    with monkeypatch.context() as patch:
+        patch.setattr("dvdgan.runs.distributed.is_main", lambda: False)
+        train(tiny_config(other, steps=2, **SCORED), scored, say=quiet, override=True)
+    assert scores_of(scored) == [score]
+    train(tiny_config(other, steps=2, **SCORED), scored, say=quiet, override=True)
+    assert [found is None for found in scores_of(scored)] == [True, False]
 
 
 def test_steps_are_a_setting_where_noise_falls_to_the_last_one():

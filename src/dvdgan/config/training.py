@@ -155,7 +155,8 @@ class TrainingConfig(FrozenModel):
     """Also keep the checkpoint of every step that is a multiple of this; 0 is off."""
     keep_best: int = Field(1, ge=0, le=10**6)
     """Also keep this many checkpoints whose samples came closest to real clips: by evaluation.distance of the log where
-    there is a classifier, else by check.score."""
+    there is a classifier, else by check.score. Chosen anew where a run goes on with another classifier, other data or
+    another health.clips, since scores then do not compare."""
     checkpoint_gib: float = Field(100.0, gt=0, le=1e9)
     """Disk space for a run's checkpoints, in GiB: beyond it all but the newest are removed, those of keep_every first.
     A checkpoint that is being written needs space besides."""

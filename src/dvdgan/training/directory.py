@@ -150,18 +150,41 @@ class TrainingDirectory(RunDirectory):
             )
         return {"training.classifier": (before and before[:12], weights and weights[:12])}
 
-    def forget_scores(self) -> None:
+    def scores_differ(self, config: Config, changes: Changes) -> bool:
+        """Whether samples will be scored otherwise than those of the checkpoints that are there.
+
+        Args:
+            config: the settings to go on under; with no `training.health.clips` nothing more is scored.
+            changes: what they change.
+
+        Raises:
+            TrainingError: run.json is damaged.
+        """
+        clips = config.training.health.clips
+        if not (self.started and clips):
+            return False
+        compared = any(name == "training.classifier" or name.split(".")[0] == "data" for name in changes)
+        return compared or self.run_file().config.training.health.clips != clips
+
+    def forget_scores(self) -> bool:
         """Take the scores out of the checkpoints: those that are to come are measured otherwise.
+
+        Returns:
+            Whether there were any.
 
         Raises:
             OSError: one cannot be written; it is as it was.
         """
+        forgotten = False
         for path in self.checkpoints:
             try:
                 tensors, numbers = load_checkpoint(path)
             except CheckpointError:  # resuming says so
                 continue
-            save_checkpoint(path.parent, step_of(path), tensors, numbers | {"score": None})
+            if numbers.get("score") is not None:
+                save_checkpoint(path.parent, step_of(path), tensors, numbers | {"score": None})
+                forgotten = True
+        return forgotten
 
     def store(self) -> Path:
         """Where a started run's packed store is.

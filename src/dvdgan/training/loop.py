@@ -188,8 +188,8 @@ def _train_on(
         keep_first_frames(state, dataset)
 
     # Load the newest checkpoint.
-    if "training.classifier" in changes:
-        directory.forget_scores()
+    if main and directory.scores_differ(config, changes) and directory.forget_scores():
+        say("samples are scored otherwise from now on, and the best checkpoint (training.keep_best) is chosen anew")
     retention = Retention(t.keep_checkpoints, t.keep_best, t.keep_every, t.checkpoint_gib)
     run = Run(out, state, t.steps, minutes, retention, say)
     state.join()

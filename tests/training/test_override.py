@@ -10,6 +10,7 @@ from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.config.files import updated
 from dvdgan.data.write.encode import write_clip
 from dvdgan.runs.checkpoint import saved_checkpoints
+from dvdgan.runs.directory import RunDirectory
 from dvdgan.training import TrainingError, train
 from dvdgan.training.changes import differences
 from support.runs import lines_of, metadata_of, quiet
@@ -121,6 +122,17 @@ def test_samples_of_steps_to_come_are_removed(store, tmp_path):
         "step-00000001.png",
         "step-00000002.png",
     ]
+
+
+def test_samples_of_a_start_that_came_to_no_checkpoint_are_removed(store, tmp_path):
+    run = tmp_path / "run"
+    with RunDirectory(run).locked():
+        (run / "samples").mkdir()
+        (run / "samples" / "step-00000001.png").write_text("of another start")
+        (run / "samples" / "step-00000005.mp4").write_text("of another start")
+    train(tiny_config(store, steps=2), run, say=quiet)
+    names = {"real.png", "real.mp4", "step-00000002.png", "step-00000002.mp4"}
+    assert {path.name for path in (run / "samples").iterdir()} == names
 
 
 def test_override_of_the_precision_decides_it_anew(store, begun):

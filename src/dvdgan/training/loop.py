@@ -192,13 +192,15 @@ def _train_on(
         say("samples are scored otherwise from now on, and the best checkpoint (training.keep_best) is chosen anew")
     retention = Retention(t.keep_checkpoints, t.keep_best, t.keep_every, t.checkpoint_gib)
     run = Run(out, state, t.steps, minutes, retention, say)
-    state.join()
-    if run.resumed and main:
+    if main:
         remove_samples_after(out / "samples", state.step)
     if changes:
         pairs = {name: list(pair) for name, pair in changes.items()}
         decided.overrides.append(Override(step=state.step, changes=pairs))
         say(f"override: {in_words(changes)}")
+    if any("data" in entry.changes for entry in decided.overrides[state.noted_overrides :]):
+        distributed.from_main(lambda: keep_first_frames(state, dataset))  # the checkpoint's are of other clips
+    state.join()
     if watch is not None:
         decided.baseline, decided.real_accuracy_by_class = watch.baseline, watch.real_accuracy_by_class
         decided.evaluation = watch.evaluation

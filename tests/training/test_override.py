@@ -9,10 +9,11 @@ import pytest
 from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.config.files import updated
 from dvdgan.data.write.encode import write_clip
-from dvdgan.runs.checkpoint import saved_checkpoints
+from dvdgan.runs.checkpoint import list_checkpoints, saved_checkpoints
 from dvdgan.runs.directory import RunDirectory
 from dvdgan.training import TrainingError, train
 from dvdgan.training.changes import differences
+from support.errors import refused
 from support.runs import lines_of, metadata_of, quiet
 
 SCORED = {"sample_every": 1, "checkpoint_every": 1, "health": CHECKED}
@@ -47,6 +48,19 @@ def test_override_does_not_change_networks(store, begun):
     wider = tiny_config(store, steps=2).model_copy(update={"network": tiny_network(generator={"width": 8})})
     with pytest.raises(TrainingError, match=r"network\.generator\.width 4 -> 8"):
         train(wider, begun, say=quiet, override=True)
+
+
+def test_override_does_not_change_what_a_run_started_from(store, begun):
+    other = tiny_config(store, steps=2, start_from="runs/x")
+    before = metadata_of(begun)
+    for override, reason in (
+        (True, r"--override cannot change what a run started from \(training\.start_from\): use"),
+        (False, "use"),
+    ):
+        what = rf"training\.start_from None -> runs/x\. {reason} the old settings, or another --out$"
+        with refused(TrainingError, what):
+            train(other, begun, say=quiet, override=override)
+    assert metadata_of(begun) == before
 
 
 def test_override_takes_other_clips_of_the_same_classes(store, begun, tmp_path):
@@ -141,9 +155,11 @@ def test_override_of_the_precision_decides_it_anew(store, begun):
     assert metadata_of(begun)["precision"] == "bf16"
 
 
-def test_health_and_intervals_may_change_without_override(store, begun):
+def test_health_intervals_and_retention_may_change_without_override(store, begun):
     other = {"health": {"clips": 24, "motion": 0.3}, "log_every": 2, "sample_every": 1}
-    train(tiny_config(store, steps=2, **other), begun, say=quiet)
+    kept = {"keep_checkpoints": 1, "keep_every": 100, "keep_best": 0, "checkpoint_gib": 5.0}
+    train(tiny_config(store, steps=2, **other, **kept), begun, say=quiet)
+    assert [path.stem for path in list_checkpoints(begun / "checkpoints")] == ["step-00000002"]
 
 
 @pytest.fixture(scope="module")

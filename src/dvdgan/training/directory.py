@@ -69,10 +69,11 @@ class TrainingDirectory(RunDirectory):
         started = self.run_file().config
         moved = started.data.source != config.data.source and self._same_source(started.data.source, config)
         changes = differences(started, config, {"data.source"} if moved else set())  # which clips they are counts
-        if fixed := [name for name in changes if name.startswith("network.")]:
+        if fixed := [name for name in changes if name.startswith("network.") or name == "training.start_from"]:
+            what = "the networks" if fixed[0].startswith("network.") else "what a run started from"
             raise TrainingError(
                 f"{self.path} was started with other settings: {in_words(changes)}. "
-                + (f"--override cannot change the networks ({fixed[0]}): " if override else "")
+                + (f"--override cannot change {what} ({fixed[0]}): " if override else "")
                 + "use the old settings, or another --out"
             )
         if changes and not override:

@@ -67,7 +67,7 @@ def train(
         device: such as ``cpu`` or ``cuda:1``; None takes the accelerator where there is one.
         say: where lines for the user go.
         override: go on although settings or clips differ from those that the run was started with; the difference is
-            recorded in ``run.json`` and in the log. The networks themselves cannot change.
+            recorded in ``run.json`` and in the log. The networks, and what a run started from, cannot change.
 
     Returns:
         The model directory, ``out/model``.

@@ -117,7 +117,8 @@ class TrainingConfig(FrozenModel):
     adam_eps: float = Field(1e-6, gt=0, le=1)
     """Adam's epsilon. BigGAN: 1e-6."""
     lr_warmup: int = Field(0, ge=0, le=10**9)
-    """G steps over which the learning rates rise from 0: a few hundred with start_from, whose optimisers start anew."""
+    """G steps over which the learning rates rise from 0, G's once discriminators_first are over: a few hundred with
+    start_from, whose optimisers start anew."""
     lr_decay: Literal["none", "linear", "cosine"] = "none"
     """How the learning rates go to zero between decay_start and the last step."""
     decay_start: int = Field(0, ge=0, le=10**9)

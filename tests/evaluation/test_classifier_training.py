@@ -144,6 +144,11 @@ def test_other_settings_or_clips_are_refused(tmp_path):
     with pytest.raises(EvaluationError, match=r"data\.stride"):
         trained(data.model_copy(update={"stride": 2}), tmp_path / "classifier")
     trained(data.model_copy(update={"fps": 7.0}), tmp_path / "classifier", minutes=1e-9)  # decides nothing
+    elsewhere = data.model_copy(update={"source": str(write_store(tmp_path / "copy"))})
+    with pytest.raises(EvaluationError, match=r"data\.source was .*store, not .*copy"):
+        trained(elsewhere, tmp_path / "classifier")
+    respelled = data.model_copy(update={"source": f"{tmp_path}/copy/../store/"})
+    trained(respelled, tmp_path / "classifier", minutes=1e-9)
     write_store(tmp_path / "store", per_class=6)
     with pytest.raises(EvaluationError, match=str(tmp_path / "classifier")):
         trained(data, tmp_path / "classifier")

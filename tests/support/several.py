@@ -2,7 +2,7 @@
 
 ``python several.py`` starts some for every JSON line on stdin, each with one thread, and answers with their exit codes,
 negative for a signal. At generator step ``step``, process 1 may have a ``fault``: it kills itself (``dead``), stops for
-ever (``hanging``), or gets a SIGTERM (``stopped``). POSIX only.
+ever (``hanging``), or gets a SIGTERM (``stopped``); or a SIGINT (``unready``) as it opens the clips. POSIX only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import dvdgan.cli
+import dvdgan.training.loop
 import dvdgan.training.step
 from support.forked import fork
 
@@ -74,7 +75,9 @@ def serve() -> None:
 def _train(rank: int, order: dict[str, Any]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": order["port"], "WORLD_SIZE": str(order["processes"])}
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    if rank == 1 and order["fault"]:
+    if rank == 1 and order["fault"] == "unready":
+        _interrupt_opening()
+    elif rank == 1 and order["fault"]:
         _break_at(order["step"], FAULTS[order["fault"]])
     sys.argv = ["dvdgan", *order["arguments"]]
     dvdgan.cli.main()
@@ -90,6 +93,12 @@ def _break_at(step: int, fault: int) -> None:
         return real(state, *rest)
 
     module.generator_step = faulty
+
+
+def _interrupt_opening() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a program in the background may ignore it
+    module: Any = dvdgan.training.loop
+    module.open_dataset = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 from conftest import CHECKED, tiny_config, tiny_network
 from dvdgan.config import TrainingConfig
 from dvdgan.config.files import updated
+from dvdgan.config.training import HealthConfig
 from dvdgan.data.phenomena import CLASSES, render
 from dvdgan.data.sources import open_dataset
 from dvdgan.data.store.writer import StoreWriter
@@ -20,6 +21,7 @@ from dvdgan.training import TrainingError, train, watching
 from dvdgan.training.checks import SampleCheck
 from dvdgan.training.evaluating import Evaluator
 from dvdgan.training.samples import shown_clips
+from dvdgan.training.watching import SampleWatch
 from support.classifiers import save_classifier
 from support.runs import assert_equal_runs, lines_of, metadata_of, quiet, tensors_of
 from support.windows import windows_of
@@ -153,6 +155,20 @@ def test_a_classifier_that_does_not_fit_is_refused_before_any_work(store, tmp_pa
     with pytest.raises(ValueError, match=r"training\.health\.clips=2"):
         TrainingConfig(classifier="classifier", health={"clips": 0})
     assert list_checkpoints(run / "checkpoints") == []
+
+
+def test_classes_without_clips_need_no_more_samples(tmp_path):
+    with StoreWriter(tmp_path / "store", 32, ["short", "dot", "bar"], {}) as writer:
+        for label, frames in ((0, 2), (1, 6), (2, 6)):  # too short for a window in the first class
+            writer.add(np.full((frames, 32, 32, 3), 99, np.uint8), label, f"{label}", 12.0)
+    dataset = open_dataset(tiny_config(tmp_path / "store").data, 32, 4, tmp_path / "unused")
+    for clips, expected in (
+        (16, []),
+        (8, ["samples of 1 classes are checked; training.health.clips=16 checks all"]),
+    ):
+        said = []
+        SampleWatch(dataset, None, HealthConfig(clips=clips), tmp_path / "cache", said.append)
+        assert [text for text in said if "checked" in text] == expected
 
 
 def test_clips_without_classes_are_refused(tmp_path, classifier):

@@ -282,6 +282,17 @@ def test_each_step_moves_its_own_networks(store):
     assert moved(lambda: discriminator_step(state, real, generate(state, y.flip(0), 0))) == {"spatial", "temporal"}
 
 
+def test_warm_up_of_each_network_begins_as_it_begins_to_learn(store):
+    state = new_state(store, discriminators_first=2, lr_warmup=3, lr_g=0.3, lr_d=0.6)
+    rates = []
+    for state.step in range(6):
+        found = state.set_learning_rates()
+        assert found == {f"lr_{name}": state.optimisers[f"adam_{name}"].param_groups[0]["lr"] for name in "gd"}
+        rates.append((found["lr_g"], found["lr_d"]))
+    assert [g for g, _ in rates[2:]] == pytest.approx([0.1, 0.2, 0.3, 0.3])
+    assert [d for _, d in rates] == pytest.approx([0.2, 0.4, 0.6, 0.6, 0.6, 0.6])
+
+
 def test_channels_last_and_bf16_agree_with_plain(store):
     real = Batch(torch.rand(3, 4, 3, 32, 32) * 2 - 1, torch.tensor([0, 1, 2]))
 

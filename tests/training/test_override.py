@@ -6,12 +6,17 @@ import shutil
 import numpy as np
 import pytest
 
-from conftest import tiny_config, tiny_network, write_store
+from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.config.files import updated
 from dvdgan.data.write.encode import write_clip
+from dvdgan.runs.checkpoint import list_checkpoints, saved_checkpoints
+from dvdgan.runs.directory import RunDirectory
 from dvdgan.training import TrainingError, train
 from dvdgan.training.changes import differences
+from support.errors import refused
 from support.runs import lines_of, metadata_of, quiet
+
+SCORED = {"sample_every": 1, "checkpoint_every": 1, "health": CHECKED}
 
 
 def test_override_goes_on_under_other_settings_and_records_it(store, begun):
@@ -43,6 +48,19 @@ def test_override_does_not_change_networks(store, begun):
     wider = tiny_config(store, steps=2).model_copy(update={"network": tiny_network(generator={"width": 8})})
     with pytest.raises(TrainingError, match=r"network\.generator\.width 4 -> 8"):
         train(wider, begun, say=quiet, override=True)
+
+
+def test_override_does_not_change_what_a_run_started_from(store, begun):
+    other = tiny_config(store, steps=2, start_from="runs/x")
+    before = metadata_of(begun)
+    for override, reason in (
+        (True, r"--override cannot change what a run started from \(training\.start_from\): use"),
+        (False, "use"),
+    ):
+        what = rf"training\.start_from None -> runs/x\. {reason} the old settings, or another --out$"
+        with refused(TrainingError, what):
+            train(other, begun, say=quiet, override=override)
+    assert metadata_of(begun) == before
 
 
 def test_override_takes_other_clips_of_the_same_classes(store, begun, tmp_path):
@@ -120,15 +138,65 @@ def test_samples_of_steps_to_come_are_removed(store, tmp_path):
     ]
 
 
+def test_samples_of_a_start_that_came_to_no_checkpoint_are_removed(store, tmp_path):
+    run = tmp_path / "run"
+    with RunDirectory(run).locked():
+        (run / "samples").mkdir()
+        (run / "samples" / "step-00000001.png").write_text("of another start")
+        (run / "samples" / "step-00000005.mp4").write_text("of another start")
+    train(tiny_config(store, steps=2), run, say=quiet)
+    names = {"real.png", "real.mp4", "step-00000002.png", "step-00000002.mp4"}
+    assert {path.name for path in (run / "samples").iterdir()} == names
+
+
 def test_override_of_the_precision_decides_it_anew(store, begun):
     assert metadata_of(begun)["precision"] == "fp32"
     train(tiny_config(store, steps=2, precision="bf16"), begun, say=quiet, override=True)
     assert metadata_of(begun)["precision"] == "bf16"
 
 
-def test_health_and_intervals_may_change_without_override(store, begun):
+def test_health_intervals_and_retention_may_change_without_override(store, begun):
     other = {"health": {"clips": 24, "motion": 0.3}, "log_every": 2, "sample_every": 1}
-    train(tiny_config(store, steps=2, **other), begun, say=quiet)
+    kept = {"keep_checkpoints": 1, "keep_every": 100, "keep_best": 0, "checkpoint_gib": 5.0}
+    train(tiny_config(store, steps=2, **other, **kept), begun, say=quiet)
+    assert [path.stem for path in list_checkpoints(begun / "checkpoints")] == ["step-00000002"]
+
+
+@pytest.fixture(scope="module")
+def scored_run(tmp_path_factory):
+    """A run that has done one step, after which its samples were scored."""
+    folder = tmp_path_factory.mktemp("scored")
+    train(tiny_config(write_store(folder / "store"), steps=1, **SCORED), folder / "run", say=quiet)
+    return folder / "run"
+
+
+@pytest.fixture
+def scored(scored_run, tmp_path):
+    return shutil.copytree(scored_run, tmp_path / "scored")
+
+
+def scores_of(run):
+    return [saved.score for saved in saved_checkpoints(run / "checkpoints")]
+
+
+@pytest.mark.parametrize(("clips", "forgotten"), [(24, False), (0, False), (32, True)])
+def test_scores_of_another_number_of_samples_are_forgotten(store, scored, clips, forgotten):
+    said, before = [], scores_of(scored)
+    health = {"clips": clips, "motion": 0.3}
+    train(tiny_config(store, steps=2, **SCORED | {"health": health}), scored, say=said.append)
+    assert scores_of(scored)[:1] == ([None] if forgotten else before)
+    assert (scores_of(scored)[1] is None) == (clips == 0)
+    assert sum("the best checkpoint (training.keep_best) is chosen anew" in text for text in said) == forgotten
+
+
+def test_scores_by_other_clips_are_forgotten_by_the_main_process(scored, tmp_path, monkeypatch):
+    other, (score,) = write_store(tmp_path / "other", per_class=7), scores_of(scored)
+    with monkeypatch.context() as patch:
+        patch.setattr("dvdgan.runs.distributed.is_main", lambda: False)
+        train(tiny_config(other, steps=2, **SCORED), scored, say=quiet, override=True)
+    assert scores_of(scored) == [score]
+    train(tiny_config(other, steps=2, **SCORED), scored, say=quiet, override=True)
+    assert [found is None for found in scores_of(scored)] == [True, False]
 
 
 def test_steps_are_a_setting_where_noise_falls_to_the_last_one():

@@ -139,6 +139,19 @@ def test_other_batches_keep_the_first_frames_that_a_run_began_with(change):
     assert torch.equal(after.tensors()["first/frames"], before.first.frames)
 
 
+def test_other_clips_bring_their_first_frames(tmp_path):
+    """Even where no checkpoint was saved between the override and the next start."""
+    store, other, run = write_store(tmp_path / "store"), write_store(tmp_path / "other", per_class=7), tmp_path / "run"
+    train(predicting(store, steps=1), run, say=quiet)
+    before = tensors_of(run)["first/frames"]
+    train(predicting(other, steps=1), run, say=quiet, override=True)
+    train(predicting(other, steps=2), run, say=quiet)
+    after = tensors_of(run)["first/frames"]
+    clips, _ = open_dataset(DataConfig(source=str(other)), 32, 4, tmp_path / "packed").samples(range(len(before)))
+    assert torch.equal(after, torch.from_numpy(clips[:, :1]))
+    assert not torch.equal(after, before)
+
+
 def test_a_class_without_clips_is_shown_all_the_same(tmp_path):
     with StoreWriter(tmp_path / "store", 32, ["dot", "bar"], {"test": True}) as writer:
         for label, frames in ((0, 2), (1, 6), (1, 6), (1, 6)):  # too short for a window in the first class

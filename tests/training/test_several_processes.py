@@ -132,6 +132,13 @@ def test_a_signal_to_one_stops_all_and_another_number_of_processes_goes_on(start
     assert_close_runs(tmp_path / "parts", tmp_path / "whole", config)
 
 
+def test_ctrl_c_before_the_first_step_ends_a_process_as_it_does_a_single_one(start, store, tmp_path):
+    codes, said = start(arguments(several_config(store), tmp_path / "run"), fault="unready")
+    assert codes == [1, 130], said
+    assert "internal error" not in said
+    assert "another process ended" in said
+
+
 @pytest.mark.parametrize("fault", ["dead", "hanging"])
 def test_a_lost_process_ends_the_others_and_leaves_the_last_checkpoint(start, store, tmp_path, fault):
     config = several_config(store, steps=3, checkpoint_every=1, timeout=3)

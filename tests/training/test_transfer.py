@@ -8,6 +8,7 @@ from conftest import tiny_config, tiny_network, write_store
 from dvdgan import models
 from dvdgan.config import Config
 from dvdgan.models import ModelError, load_model
+from dvdgan.networks import Generator, SpatialDiscriminator
 from dvdgan.training import TrainingError, train
 from dvdgan.training.export import export_model
 from support.runs import lines_of, metadata_of, quiet, tensors_of
@@ -75,6 +76,7 @@ def test_a_model_with_its_discriminators_starts_a_run_on_other_classes(run, tmp_
     old = load_model(whole)
     assert old.classes == ["dot", "bar", "sky"]
     store = write_store(tmp_path / "store", classes=("sky", "new", "dot"))
+    networks = {"generator": Generator(tiny_network()), "spatial": SpatialDiscriminator(tiny_network())}
     for source in (plain, whole):
         out = tmp_path / f"from-{source.name}"
         train(tiny_config(store, steps=1, start_from=str(source), discriminators_first=1), out, say=quiet)
@@ -83,9 +85,15 @@ def test_a_model_with_its_discriminators_starts_a_run_on_other_classes(run, tmp_
         assert torch.equal(found[0], known[2])
         assert torch.equal(found[2], known[0])
         assert not torch.isin(found[1], known).any()
-        taken = metadata_of(out)["started_from"]["taken"]
-        assert taken["generator"] == 1
-        assert (taken["spatial"] == 1) == (source == whole)
+        shares = metadata_of(out)["started_from"]["taken"]
+        new = {  # parameters of the class that the model does not have
+            "generator": found[1].numel(),
+            "spatial": tensors_of(out)["spatial/head.embed.weight"][1].numel(),
+        }
+        for name, network in networks.items():
+            total = sum(parameter.numel() for parameter in network.parameters())
+            taken = total - new[name] if name == "generator" or source == whole else 0
+            assert shares[name] == round(taken / total, 4)
 
 
 def test_what_cannot_be_started_from_is_named(run, tmp_path):

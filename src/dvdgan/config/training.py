@@ -117,7 +117,8 @@ class TrainingConfig(FrozenModel):
     adam_eps: float = Field(1e-6, gt=0, le=1)
     """Adam's epsilon. BigGAN: 1e-6."""
     lr_warmup: int = Field(0, ge=0, le=10**9)
-    """G steps over which the learning rates rise from 0: a few hundred with start_from, whose optimisers start anew."""
+    """G steps over which the learning rates rise from 0, G's once discriminators_first are over: a few hundred with
+    start_from, whose optimisers start anew."""
     lr_decay: Literal["none", "linear", "cosine"] = "none"
     """How the learning rates go to zero between decay_start and the last step."""
     decay_start: int = Field(0, ge=0, le=10**9)
@@ -155,7 +156,8 @@ class TrainingConfig(FrozenModel):
     """Also keep the checkpoint of every step that is a multiple of this; 0 is off."""
     keep_best: int = Field(1, ge=0, le=10**6)
     """Also keep this many checkpoints whose samples came closest to real clips: by evaluation.distance of the log where
-    there is a classifier, else by check.score."""
+    there is a classifier, else by check.score. Chosen anew where a run goes on with another classifier, other data or
+    another health.clips, since scores then do not compare."""
     checkpoint_gib: float = Field(100.0, gt=0, le=1e9)
     """Disk space for a run's checkpoints, in GiB: beyond it all but the newest are removed, those of keep_every first.
     A checkpoint that is being written needs space besides."""

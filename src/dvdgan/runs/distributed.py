@@ -67,13 +67,13 @@ def joined(seconds: float, resumption: Callable[[], str]) -> Iterator[None]:
     _preparing = dist.new_group(backend="gloo", timeout=_PATIENCE)
     if number > 0:
         logging.getLogger("dvdgan").setLevel(logging.ERROR)  # the main process gives the same warnings
+    pass_on = False  # as after Ctrl-C before the first step, too
     try:
         yield
     except Interrupted:
         pass_on = True
         raise
     except Exception as error:
-        pass_on = False
         first = True
         with contextlib.suppress(RuntimeError):  # the store went with its process
             first = store.add("dvdgan: failures", 1) == 1

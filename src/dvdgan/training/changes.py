@@ -10,11 +10,15 @@ from dvdgan.config.files import leaves
 
 Changes = dict[str, tuple[Any, Any]]
 """Old and new value by what changed."""
-_CHANGEABLE = {  # they decide when things are written and when a run ends, not what is learned
+_CHANGEABLE = {  # they decide what is written and kept, and when, and when a run ends, not what is learned
     "training.steps",
     "training.log_every",
     "training.sample_every",
     "training.checkpoint_every",
+    "training.keep_checkpoints",
+    "training.keep_every",
+    "training.keep_best",
+    "training.checkpoint_gib",
     "training.tensorboard",
     "training.timeout",
     "training.checkpointing",

@@ -69,10 +69,11 @@ class TrainingDirectory(RunDirectory):
         started = self.run_file().config
         moved = started.data.source != config.data.source and self._same_source(started.data.source, config)
         changes = differences(started, config, {"data.source"} if moved else set())  # which clips they are counts
-        if fixed := [name for name in changes if name.startswith("network.")]:
+        if fixed := [name for name in changes if name.startswith("network.") or name == "training.start_from"]:
+            what = "the networks" if fixed[0].startswith("network.") else "what a run started from"
             raise TrainingError(
                 f"{self.path} was started with other settings: {in_words(changes)}. "
-                + (f"--override cannot change the networks ({fixed[0]}): " if override else "")
+                + (f"--override cannot change {what} ({fixed[0]}): " if override else "")
                 + "use the old settings, or another --out"
             )
         if changes and not override:
@@ -150,18 +151,41 @@ class TrainingDirectory(RunDirectory):
             )
         return {"training.classifier": (before and before[:12], weights and weights[:12])}
 
-    def forget_scores(self) -> None:
+    def scores_differ(self, config: Config, changes: Changes) -> bool:
+        """Whether samples will be scored otherwise than those of the checkpoints that are there.
+
+        Args:
+            config: the settings to go on under; with no `training.health.clips` nothing more is scored.
+            changes: what they change.
+
+        Raises:
+            TrainingError: run.json is damaged.
+        """
+        clips = config.training.health.clips
+        if not (self.started and clips):
+            return False
+        compared = any(name == "training.classifier" or name.split(".")[0] == "data" for name in changes)
+        return compared or self.run_file().config.training.health.clips != clips
+
+    def forget_scores(self) -> bool:
         """Take the scores out of the checkpoints: those that are to come are measured otherwise.
+
+        Returns:
+            Whether there were any.
 
         Raises:
             OSError: one cannot be written; it is as it was.
         """
+        forgotten = False
         for path in self.checkpoints:
             try:
                 tensors, numbers = load_checkpoint(path)
             except CheckpointError:  # resuming says so
                 continue
-            save_checkpoint(path.parent, step_of(path), tensors, numbers | {"score": None})
+            if numbers.get("score") is not None:
+                save_checkpoint(path.parent, step_of(path), tensors, numbers | {"score": None})
+                forgotten = True
+        return forgotten
 
     def store(self) -> Path:
         """Where a started run's packed store is.

@@ -67,7 +67,7 @@ def train(
         device: such as ``cpu`` or ``cuda:1``; None takes the accelerator where there is one.
         say: where lines for the user go.
         override: go on although settings or clips differ from those that the run was started with; the difference is
-            recorded in ``run.json`` and in the log. The networks themselves cannot change.
+            recorded in ``run.json`` and in the log. The networks, and what a run started from, cannot change.
 
     Returns:
         The model directory, ``out/model``.
@@ -188,17 +188,19 @@ def _train_on(
         keep_first_frames(state, dataset)
 
     # Load the newest checkpoint.
-    if "training.classifier" in changes:
-        directory.forget_scores()
+    if main and directory.scores_differ(config, changes) and directory.forget_scores():
+        say("samples are scored otherwise from now on, and the best checkpoint (training.keep_best) is chosen anew")
     retention = Retention(t.keep_checkpoints, t.keep_best, t.keep_every, t.checkpoint_gib)
     run = Run(out, state, t.steps, minutes, retention, say)
-    state.join()
-    if run.resumed and main:
+    if main:
         remove_samples_after(out / "samples", state.step)
     if changes:
         pairs = {name: list(pair) for name, pair in changes.items()}
         decided.overrides.append(Override(step=state.step, changes=pairs))
         say(f"override: {in_words(changes)}")
+    if any("data" in entry.changes for entry in decided.overrides[state.noted_overrides :]):
+        distributed.from_main(lambda: keep_first_frames(state, dataset))  # the checkpoint's are of other clips
+    state.join()
     if watch is not None:
         decided.baseline, decided.real_accuracy_by_class = watch.baseline, watch.real_accuracy_by_class
         decided.evaluation = watch.evaluation

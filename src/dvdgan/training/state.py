@@ -160,11 +160,13 @@ class TrainingState(RunState):
         """Set G's and D's learning rates of the step that comes, and return them under their names in the log."""
         t = self.config.training
         factor = decay_factor(self.step, t.steps, t.decay_start, t.lr_decay)
-        factor *= min(1.0, (self.step + 1) / max(t.lr_warmup, 1))
-        for name, rate in (("adam_g", t.lr_g), ("adam_d", t.lr_d)):
-            for group in self.optimisers[name].param_groups:
-                group["lr"] = rate * factor
-        return {"lr_g": t.lr_g * factor, "lr_d": t.lr_d * factor}
+        rates = {}
+        for name, rate, first in (("g", t.lr_g, t.discriminators_first), ("d", t.lr_d, 0)):
+            learned = max(self.step - first, 0)  # steps in which it did
+            rates[f"lr_{name}"] = rate * (factor * min(1.0, (learned + 1) / max(t.lr_warmup, 1)))
+            for group in self.optimisers[f"adam_{name}"].param_groups:
+                group["lr"] = rates[f"lr_{name}"]
+        return rates
 
     def numbers(self) -> dict[str, Any]:
         """Everything but tensors, JSON-serialisable."""

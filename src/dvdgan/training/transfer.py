@@ -59,11 +59,12 @@ def transfer(source: str, state: TrainingState, classes: list[str]) -> StartedFr
                         parameter[row].copy_(found[old_classes.index(label)])
                         if name == "generator":
                             state.ema.parameters[key][row].copy_(average[old_classes.index(label)])
+                        agree += parameter[row].numel()
             elif found.shape == parameter.shape:
                 parameter.copy_(found)
                 if name == "generator":
                     state.ema.parameters[key].copy_(average)
-            agree += parameter.numel()
+                agree += parameter.numel()
         power_iterate(network, _SETTLE)
         taken[name] = round(agree / total, 4)
     if not taken["generator"]:

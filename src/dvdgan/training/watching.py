@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dvdgan.config.training import HealthConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.evaluation.classifier.classifier import Classifier
@@ -14,7 +16,7 @@ from dvdgan.networks import Generator
 from dvdgan.runs.run import Run
 from dvdgan.training.checks import SampleChecker
 from dvdgan.training.evaluating import Evaluator
-from dvdgan.training.samples import check_clips, watched_classes, write_samples
+from dvdgan.training.samples import CHECKED_PER_CLASS, check_clips, watched_classes, write_samples
 from dvdgan.training.state import TrainingState
 
 
@@ -54,8 +56,8 @@ class SampleWatch:
             return
         watched = watched_classes(dataset.class_weights, health.clips)
         checker = SampleChecker.fit(dataset, check_clips=health.clips, labels=watched)
-        if len(watched) < len(dataset.classes):
-            clips = 8 * len(dataset.classes)
+        if len(watched) < (present := np.count_nonzero(dataset.class_weights)):
+            clips = CHECKED_PER_CLASS * present
             say(f"samples of {len(watched)} classes are checked; training.health.clips={clips} checks all")
         evaluator = Evaluator(classifier, dataset, watched, health.clips, cache, say)
         self._comparison = checker, evaluator

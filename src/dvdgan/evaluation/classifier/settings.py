@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from dvdgan.atomic import atomic_path
 from dvdgan.config import DataConfig
+from dvdgan.config.data import PHENOMENA
 from dvdgan.documents import read_json
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.settings import ClassifierSettings
@@ -30,7 +32,13 @@ def resuming(folder: Path, settings: ClassifierSettings, data: DataConfig) -> bo
         return False
     try:
         before = read_json(path)
-        other = [f"{k} was {before.get(k)}, not {now.get(k)}" for k in before | now if before.get(k) != now.get(k)]
+        sources = before.get("data.source"), data.source  # as paths: one may be spelled in several ways
+        same = None not in sources and PHENOMENA not in sources and len(set(map(os.path.abspath, sources))) == 1
+        other = [
+            f"{k} was {before.get(k)}, not {now.get(k)}"
+            for k in before | now
+            if before.get(k) != now.get(k) and not (same and k == "data.source")
+        ]
     except (OSError, ValueError, TypeError, AttributeError):
         raise EvaluationError(f"{path}: missing or damaged beside checkpoints; choose another --out") from None
     if other:

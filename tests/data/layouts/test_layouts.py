@@ -639,6 +639,17 @@ def test_folders_of_flow_beside_pictures_are_left_out(tmp_path):
     listing = layout_of(tmp_path)
     assert [entry.source for entry in listing.entries] == ["jump/b/rgb", "run/a/rgb"]
     assert any("flow_x (in 2 folders), mask (in 2 folders)" in note for note in listing.notes)
+    within = layout_of(
+        tree(tmp_path / "within", "run/a/{10..25}.png", "run/a/masks/{10..25}.png", "run/b/{10..25}.png")
+    )
+    assert [entry.source for entry in within.entries] == ["run/a", "run/b"]
+    beside = layout_of(tree(tmp_path / "beside", "run/a/{10..25}.png", "run/a_depth/{10..25}.png", "run/c/{1..9}.png"))
+    assert [entry.source for entry in beside.entries] == ["run/a", "run/c"]
+    assert any("a_depth" in note for note in beside.notes)
+    films = layout_of(tree(tmp_path / "films", "run/a.mp4", "run/thumbnails/{10..25}.png", "jump/{10..25}/mask.mp4"))
+    assert "run/thumbnails" not in [entry.source for entry in films.entries]
+    alone = layout_of(tree(tmp_path / "alone", "run/mask/{10..25}.png", "run/depth/{10..25}.png"))
+    assert len(alone.entries) == 2
     kinds = layout_of(tree(tmp_path / "kinds", "flow/a/{10..25}.jpg", "mask/a/{10..25}.jpg"))
     assert kinds.classes == ["flow", "mask"]
 

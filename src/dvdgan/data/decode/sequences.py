@@ -53,6 +53,11 @@ def says_picture(name: str) -> bool:
     return _NOT_RGB.isdisjoint(word.lower() for word in _WORD.findall(name))
 
 
+def without_kind(name: str) -> str:
+    """A name in lower case, without the words for what else than pictures it shows: ``clip1`` for ``clip1_depth``."""
+    return re.sub(_WORD, lambda word: "" if word[0].lower() in _NOT_RGB else word[0], name).casefold().strip("-_. ")
+
+
 def names_pictures(name: str) -> bool:
     """Whether a folder's name says that it holds the pictures, not their optical flow, depth and the like."""
     words = {word.lower() for word in _WORD.findall(name)}

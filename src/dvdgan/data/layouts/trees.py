@@ -18,6 +18,7 @@ from dvdgan.data.decode.sequences import (
     frames_in,
     names_pictures,
     says_picture,
+    without_kind,
 )
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed
 from dvdgan.data.layouts.parts import Levels, find_levels
@@ -203,7 +204,8 @@ def _frames_of(folder: Folder, layout: str, pictures: bool) -> FolderOfFrames:
 def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) -> tuple[list[Folder], list[str]]:
     """Leave out folders of optical flow and the like beside a folder of the same clips' pictures, and say so.
 
-    They may lie in each clip's folder (CLASS/clip/rgb, CLASS/clip/flow) or above the clips (rgb/CLASS/clip).
+    They may lie in each clip's folder (CLASS/clip/rgb, CLASS/clip/flow; frames in CLASS/clip, CLASS/clip/mask), beside
+    it (CLASS/clip, CLASS/clip_depth), beside films (CLASS/thumbnails) or above the clips (rgb/CLASS/clip).
     """
     at = {folder.parts: number for number, folder in enumerate(folders)}
 
@@ -228,6 +230,12 @@ def _without_flow(folders: list[Folder], found: Mapping[Parts, FolderOfFrames]) 
         for name in others if seen else []:
             of_other = clips_below((*folder.parts, name))
             if of_other and 2 * len(of_other & seen) >= len(of_other):
+                aside.add((*folder.parts, name))
+        below = {name: found.get((*folder.parts, name), FolderOfFrames()) for name in folder.subfolders}
+        frames = [name for name, of_name in below.items() if folder.parts and of_name.clips]
+        filmed = found[folder.parts].clips or any(suffix_of(name) in VIDEO_SUFFIXES for name in folder.files)
+        for name in set(frames).intersection(others):
+            if filmed or any(without_kind(name) == other.casefold() for other in frames):
                 aside.add((*folder.parts, name))
     if not aside:
         return folders, []

@@ -205,6 +205,15 @@ def test_a_store_that_cannot_be_put_in_its_place_leaves_the_old_one(tmp_path, mo
     assert os.listdir(tmp_path) == ["store"]
 
 
+def test_an_index_that_could_not_be_read_leaves_the_store_that_was_there(tmp_path, monkeypatch):
+    path = pack(tmp_path / "store")
+    before = (path / "index.json").read_bytes()
+    monkeypatch.setattr("dvdgan.data.store.writer.MOST_INDEX", len(before) - 1)
+    with refused(StoreError, "pack them into several stores"):
+        pack(path)
+    assert (path / "index.json").read_bytes() == before
+
+
 def test_a_store_that_was_moved_aside_comes_back(tmp_path):
     os.rename(pack(tmp_path / "store", n=1), tmp_path / ".store.0a0a0a0a.old")
     os.rename(pack(tmp_path / "other"), tmp_path / ".store.0b0b0b0b.old")

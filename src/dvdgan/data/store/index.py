@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 import numpy as np
 
 from dvdgan.data.errors import PathError
-from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_json, shortened
+from dvdgan.documents import DocumentError, read_json, shortened
 
 FORMAT = "dvdgan-store"
 VERSION, SHARDS_VERSION = 2, 3
@@ -17,6 +17,9 @@ VERSION, SHARDS_VERSION = 2, 3
 
 FRAMES = "frames.u8"
 INDEX = "index.json"
+
+MOST_INDEX = 1 << 30
+"""Bytes of an index that is read: about six million clips."""
 
 BEFORE_FRAMES = 640
 """Bytes of a tar shard from the start of a clip's sample to its frames: the tar's header, 512, and that of the .npy."""
@@ -93,7 +96,7 @@ def _parse(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise StoreError(path, "no such store")
     try:
-        index = read_json(path / INDEX, MOST_TABLE_BYTES)
+        index = read_json(path / INDEX, MOST_INDEX)
     except FileNotFoundError:
         raise StoreError(path, f"not a packed store: there is no {INDEX} in it") from None
     except DocumentError as error:

@@ -16,10 +16,21 @@ from typing import Any
 import numpy as np
 
 from dvdgan.atomic import write_all
+from dvdgan.capacity import gib
 from dvdgan.data.layouts.listing import Problem
 from dvdgan.data.store.entries import all_but_renamed, is_entry
 from dvdgan.data.store.frame_files import FrameFile, TarShards, remove_beyond
-from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, SHARDS_VERSION, VERSION, Clip, StoreError, is_store
+from dvdgan.data.store.index import (
+    FORMAT,
+    FRAMES,
+    INDEX,
+    MOST_INDEX,
+    SHARDS_VERSION,
+    VERSION,
+    Clip,
+    StoreError,
+    is_store,
+)
 from dvdgan.data.store.partial import (
     LOG,
     Hold,
@@ -253,6 +264,9 @@ class StoreWriter:
         with open(self._partial / INDEX, "w", encoding="utf-8") as file:
             json.dump(index, file)
             sync(file)
+            if (length := file.tell()) > MOST_INDEX:  # it could not be read; the store that is there stays
+                what = f"the index of {len(self._clips):,} clips takes {gib(length)}; pack them into several stores"
+                raise StoreError(self.path, what)
         self._frames.close()  # Windows renames no directory with an open file in it
         shutil.rmtree(self.scratch)
         old = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.old")

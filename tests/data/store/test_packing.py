@@ -223,6 +223,18 @@ def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, her
     assert os.listdir(tmp_path) == ["store"]
 
 
+def test_an_interrupted_packing_of_other_clips_is_not_given_up_silently(clips, tmp_path, here, monkeypatch):
+    clips, lines = shutil.copytree(clips, tmp_path / "clips"), []
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            pack_all(clips, tmp_path / "store", say=lines.append)
+    first = min(path for path in clips.rglob("*.mp4"))
+    shutil.copy(first, first.with_name("more.mp4"))
+    pack_all(clips, tmp_path / "store", say=lines.append)
+    assert [line.partition("; ")[2].partition(":")[0] for line in lines] == ["", "begun anew"]
+
+
 def test_an_interrupted_packing_into_shards_goes_on_where_it_was(clips, tmp_path, here, monkeypatch):
     out, lines = tmp_path / "store", []
     pack_all(clips, tmp_path / "whole", shards=3)

@@ -189,6 +189,8 @@ def _plan(
             if isinstance(part, Entry):
                 sizes.append(packed_bytes(part, header, reading) + (SAMPLE_BYTES if writer.shards else 0))
     there = f"; {len(writer):,} are packed already" if len(writer) else ""
+    if writer.begins_anew:
+        there = "; begun anew: what an interrupted packing has left is of other clips, or of other settings"
     if say is not None:
         say(f"about {len(writer) + len(sizes):,} clips, {decimal(writer.bytes + sum(sizes))}{there}")
     needed = int(_SPARE * sum(sizes)) + sum(heapq.nlargest(pool.ahead, sizes))

@@ -185,11 +185,13 @@ class PackingLog:
 
     Attributes:
         entries: what the log of the same work held; a line that was cut off by the end of its process is not in it.
+        replaces: whether the log of other work is written over.
     """
 
     def __init__(self, path: Path, header: Any) -> None:
         self._path, self._header = path, header
         self.entries: list[Any] = []
+        self.replaces = False
         self._end = 0
         with contextlib.suppress(FileNotFoundError):
             self._read(path)
@@ -204,6 +206,7 @@ class PackingLog:
             except DocumentError:
                 entry = None
             if entry is None or (not self._end and entry != self._header):
+                self.replaces = entry is not None
                 return
             if self._end and not (isinstance(entry, list) and len(entry) == 2):
                 return

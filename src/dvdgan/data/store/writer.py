@@ -61,6 +61,7 @@ class StoreWriter:
         done: the sources that were added or skipped so far.
         skipped: the clips that could not be used.
         bytes: how many bytes of frames there are so far.
+        begins_anew: whether what an interrupted packing has left is of other work, and is given up.
         scratch: a directory for files on the way, on the disk of the store; empty at first, removed at the end.
 
     Raises:
@@ -84,6 +85,7 @@ class StoreWriter:
         self.skipped: list[Problem] = []
         self.done: set[str] = set()
         self.bytes = 0
+        self.begins_anew = False
         self._clips: list[Clip] = []
         self._keep, self._over = resume, False
         check_place(self.path)
@@ -124,6 +126,7 @@ class StoreWriter:
         remove_beyond(self._partial, self._frames)
         if taken < len(known) or not log.entries:
             log.rewrite(known[:taken])
+        self.begins_anew = log.replaces and not taken
         (self._partial / INDEX).unlink(missing_ok=True)
         for scratch in self._partial.glob("scratch.*"):
             shutil.rmtree(scratch, ignore_errors=True)

@@ -221,7 +221,7 @@ def test_bad_numbers(pipeline, model_dir):
         ({"frames": 0}, "frames"),
     ):
         with pytest.raises(PipelineError, match=message):
-            pipeline("dot", **arguments)
+            pipeline.stream("dot", **arguments)  # before any clip is made
     for wrong in ({"precision": "fp8"}, {"batch_size": 0}):
         with pytest.raises(PipelineError, match=next(iter(wrong))):
             dvdgan.load(model_dir, **wrong)

@@ -133,7 +133,7 @@ class Pipeline:
         names = [self.classes[index] for index in chosen] if chosen else ["clip"] * count
         seed = seed if generator is None else _drawn_seed(generator)
         seeds = list(range(seed, seed + count))
-        self._truncations.latents(seeds[:1], truncation, truncation_kind)  # refuses what is out of range
+        self._truncations.latents([seed, seeds[-1]], truncation, truncation_kind)  # refuses what is out of range
 
         def noise(part: slice) -> tuple[Tensor, Tensor | None]:
             z = self._truncations.latents(seeds[part], truncation, truncation_kind)
@@ -190,6 +190,7 @@ class Pipeline:
         clips = futures(len(given), labels, self.classes, num, seed)
         seeds = [clip.seed for clip in clips]
         names = ["clip" if clip.label is None else self.classes[clip.label] for clip in clips]
+        self._truncations.latents([seed, seeds[-1]], truncation)  # refuses what is out of range
 
         def noise(part: slice) -> tuple[Tensor, Tensor | None]:
             z = self._truncations.latents(seeds[part], truncation)

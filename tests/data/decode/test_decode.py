@@ -1,3 +1,4 @@
+import math
 import os
 import socket
 import tracemalloc
@@ -257,8 +258,9 @@ def test_a_window_is_the_slice_of_the_whole(tmp_path, name):
         for start, end in windows:
             window, same = read_clip(path, fps=fps, start=begins + start, end=None if end is None else begins + end)
             assert same == rate
-            assert np.array_equal(window, whole[round(start * rate) :][: len(window)])
-            assert len(window) == min(len(whole), round(rate * (end or length))) - round(start * rate)
+            first, last = (math.floor(round(time * rate, 6) + 0.5) for time in (start, end or length))
+            assert np.array_equal(window, whole[first:][: len(window)])
+            assert len(window) == min(len(whole), last) - first
 
 
 def test_windows_of_interlaced_frames_may_begin_at_any_frame(tmp_path):

@@ -121,7 +121,11 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 def test_names_that_are_no_text_are_reported(tmp_path):
     tree(tmp_path, "cat/a.mp4")
     os.mkdir(os.fsencode(tmp_path) + b"/d\xff")
-    assert "UTF-8" in reasons(layout_of(tmp_path))["d\\xff"]
+    os.mkdir(os.fsencode(tmp_path) + b"/d\xff.2020")
+    open(os.fsencode(tmp_path) + b"/cat/\xff.txt", "w").close()
+    found = reasons(layout_of(tmp_path))
+    assert sorted(found) == ["d\\xff", "d\\xff.2020"]
+    assert all("UTF-8" in reason for reason in found.values())
 
 
 def test_a_folder_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
@@ -345,6 +349,19 @@ def test_rows_that_cannot_be_used_name_line_and_field(tmp_path):
     found = sorted((problem.reason for problem in listing.problems), key=natural)
     assert len(found) == len(expected)
     assert all(reason.startswith(start) for reason, start in zip(found, expected)), found
+
+
+def test_numbers_without_measure_in_a_list(tmp_path):
+    """Times that no float holds and labels that no int takes are one line, or text."""
+    tree(tmp_path, "a.mp4", "b.mp4")
+    long = "9" * 5000
+    rows = f"path,label,start,end\na.mp4,{long},,{'9' * 300}\nb.mp4,1,{'9' * 300},\nb.mp4,1,,{long}\nb.mp4,1,{long}:00,\n"
+    listing = layout_of(listed(tmp_path, rows + "b.mp4,2,,\n"))
+    assert listing.classes == ["2", long]
+    starts = ("clips.csv:3: start: '999", "clips.csv:4: end: '999", "clips.csv:5: start: '999")
+    found = sorted(problem.reason for problem in listing.problems)
+    assert len(found) == 3
+    assert all(reason.startswith(start) and len(reason) < 300 for reason, start in zip(found, starts)), found
 
 
 def test_json_lines_that_cannot_be_used_name_line_and_field(tmp_path):

@@ -355,8 +355,9 @@ def test_numbers_without_measure_in_a_list(tmp_path):
     """Times that no float holds and labels that no int takes are one line, or text."""
     tree(tmp_path, "a.mp4", "b.mp4")
     long = "9" * 5000
-    rows = f"path,label,start,end\na.mp4,{long},,{'9' * 300}\nb.mp4,1,{'9' * 300},\nb.mp4,1,,{long}\nb.mp4,1,{long}:00,\n"
-    listing = layout_of(listed(tmp_path, rows + "b.mp4,2,,\n"))
+    times = [("", "9" * 300), ("9" * 300, ""), ("", long), (f"{long}:00", "")]
+    rows = [f"{'b' if number else 'a'}.mp4,{long},{start},{end}" for number, (start, end) in enumerate(times)]
+    listing = layout_of(listed(tmp_path, "\n".join(["path,label,start,end", *rows, "b.mp4,2,,"])))
     assert listing.classes == ["2", long]
     starts = ("clips.csv:3: start: '999", "clips.csv:4: end: '999", "clips.csv:5: start: '999")
     found = sorted(problem.reason for problem in listing.problems)

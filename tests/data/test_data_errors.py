@@ -112,6 +112,21 @@ ERRORS = {
         DataError,
         "clips/x: lies in the source clips, where a run's files become clips; choose another place",
     ),
+    "a store in its own source": (
+        lambda: pack_source(DataConfig(source="clips"), "clips/x", 16),
+        DataError,
+        "clips/x: lies in the source clips, where a store's files become clips; choose another place",
+    ),
+    "a store that is packed again": (
+        lambda: pack_source(DataConfig(source="store"), "out", 16),
+        DataError,
+        "store: is a packed store already; name the folder or the list of its clips",
+    ),
+    "the phenomena, packed": (
+        lambda: pack_source(DataConfig(source="phenomena"), "out", 16),
+        DataError,
+        "phenomena is rendered, not read: dvdgan data render writes it as a folder of clips",
+    ),
     "more shards than clips": (
         lambda: pack_source(DataConfig(source="clips", shards=3), "out", 16),
         DataError,

@@ -42,12 +42,13 @@ def opened(folder, tmp_path, frames=5, **fields):
 
 
 @pytest.mark.parametrize("settings", [{}, {"target_fps": 8.0, "stride": 2}, {"max_seconds": 1.0, "windows": 2}])
-def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkeypatch):
+def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkeypatch, caplog):
     if settings:  # without, in processes
         monkeypatch.setattr(Workers, "_start", lambda self: None)
     files = opened(folder, tmp_path, pack=False, crop="random", flip=True, **settings)
     try:
         assert not (tmp_path / "cache").exists()
+        assert ("max_seconds changes nothing" in caplog.text) == ("max_seconds" in settings)
         if "max_seconds" not in settings:  # files are not cut: a window of a long one is found by seeking
             store = opened(folder, tmp_path, crop="random", flip=True, **settings)
             assert files.store.lengths.tolist() == store.store.lengths.tolist()

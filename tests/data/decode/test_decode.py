@@ -831,6 +831,13 @@ def test_what_a_file_is_counts_more_than_its_name(tmp_path):
         assert read_header(tmp_path / other).fps == 25
 
 
+def test_jpegs_one_behind_the_other_are_a_film(tmp_path):
+    for name in ("a.mjpeg", "a.MJPG"):
+        path = write_video(tmp_path / "film.mjpeg", 8, 25, "mjpeg", "yuvj420p").rename(tmp_path / name)
+        assert numbers(read_clip(path)[0]) == list(range(8))
+        assert read_header(path).frames == 8
+
+
 def test_a_photo_with_a_second_picture_is_one_frame(tmp_path):
     path = tmp_path / "a.jpg"
     Image.fromarray(coded(7)).save(path, format="MPO", save_all=True, append_images=[Image.fromarray(coded(8))])

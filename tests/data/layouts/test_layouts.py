@@ -779,6 +779,16 @@ def test_lists_as_people_have_them(tmp_path, name, content, encoding):
     assert len(listing.notes) == (name[0] == "x" and "sep" not in content)
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.txt"])
+def test_the_first_file_of_a_list_without_a_header_may_be_gone(tmp_path, name):
+    tree(tmp_path, "{1..3}.mp4")
+    separator = "," if name == "x.csv" else " "
+    rows = [f"{clip}.mp4{separator}run" for clip in ("Gone", 1, 2, 3)]
+    listing = layout_of(listed(tmp_path, "\n".join(rows), name))
+    assert classes_of(listing) == {"run": ["1.mp4", "2.mp4", "3.mp4"]}
+    assert reasons(listing) == {"Gone.mp4": f"{name}:1: path: no such file"}
+
+
 def test_messages_quote_little_of_a_list(tmp_path):
     tree(tmp_path, "a.mp4")
     long = "x" * 5000
@@ -818,6 +828,8 @@ PATH = r"list\.csv:1: no column named path; .*"
             "q.mp4,x\nr.mp4,y\n",
             r"list\.csv:1: .* q\.mp4;",
         ),
+        ("A.MP4,x\na.mp4,y\nb.mp4\n", r"list\.csv:1: .* all rows have equally many fields, .* is A\.MP4;"),
+        ("file,label\na.mp4,x\nb.mp4,y\n", f"{PATH} file, label; rename file to path"),
         ("path,label\n", r"list\.csv: "),
         ("", r"list\.csv:1: .*path,label"),
         ("path\na.mp4,x\n", r"list\.csv:2: "),

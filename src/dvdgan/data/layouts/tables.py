@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from dvdgan.data.decode.clip import CLIP_SUFFIXES
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.header import COLUMNS, column_name, lacks, twice
 from dvdgan.data.layouts.listing import Problem
@@ -72,12 +74,13 @@ def read_table(path: Path, needed: Sequence[str], is_there: Callable[[str], bool
     """
     text = _text(path)
     problems: list[Problem] = []
-    note = ""
+    note = first = ""
     if path.suffix.lower() in JSON_SUFFIXES or text.lstrip()[:2] in ("[{", "[\n", "[\r"):
         rows = list(_json_rows(path, text, problems))
         columns = list(dict.fromkeys(name for row in rows for name in row.values))
     else:
         lines, delimiter = _lines(path, text, problems)
+        first = lines[0][1][0] if lines else ""
         columns = [column_name(name) for name in lines[0][1]] if lines else []
         named = None
         if lines and is_there is not None and "path" not in columns:
@@ -92,7 +95,7 @@ def read_table(path: Path, needed: Sequence[str], is_there: Callable[[str], bool
         else:
             rows = list(_headed(path, columns, lines[1:], problems))
     mend = _JSON_FORM if path.suffix.lower() in JSON_SUFFIXES else ""
-    wrong = lacks(columns, needed, mend) or twice(columns, (*needed, *COLUMNS) if needed else ())
+    wrong = lacks(columns, needed, mend, first) or twice(columns, (*needed, *COLUMNS) if needed else ())
     if wrong and (rows or not problems):
         raise DataError(f"{path}:1: {wrong}")
     return Table(rows, problems, columns, note)
@@ -176,7 +179,8 @@ def _without_header(
         [(number, [line]) for number, line in whole],
     ):
         width = {len(cells) for _, cells in found}
-        if len(width) != 1 or not is_there(found[0][1][0]):
+        first = found[0][1][0]
+        if len(width) != 1 or not (is_there(first) or os.path.splitext(first)[1].lower() in CLIP_SUFFIXES):
             continue
         counts = {1: ("path",), 2: ("path", "label"), 3: ("path", "frames", "label")}
         names = counts.get(len(found[0][1]), ())

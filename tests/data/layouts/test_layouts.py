@@ -850,6 +850,7 @@ def test_headers_that_are_broken_are_named_with_file_column_and_mend(tmp_path, t
         ",path,label\n0,a.mp4,x\n",
         "path,label,,\na.mp4,x,,\n",
         ",,\na.mp4,x,\n",
+        'path , label\n"a.mp4" , "x" \n',
         "path\0,label\na.mp4,x\n",
         "id,id,path,label\n1,1,a.mp4,x\n",
     ],

@@ -135,21 +135,31 @@ def _lines(path: Path, text: str, problems: list[Problem]) -> tuple[list[tuple[i
         text, skipped = rest, 1
     first = next(filter(str.strip, text.splitlines()), "")
     delimiter = match[1] if match else max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines = []
+    lines, wrong = _cells(text, delimiter)
+    if wrong:  # maybe for blanks between quotes and commas
+        tidy = re.sub(rf'(?<=") +(?=[{delimiter}\r\n]|\Z)', "", text)
+        again, still_wrong = _cells(tidy, delimiter, skipinitialspace=True)
+        lines, wrong = (lines, wrong) if still_wrong else (again, still_wrong)
+    for number, error in wrong:
+        place = f"{path.name}:{number + skipped}"
+        problems.append(Problem(place, f"{place}: is not CSV ({error}); it and what follows is left out"))
+    return [(number + skipped, cells) for number, cells in lines], delimiter
+
+
+def _cells(text: str, delimiter: str, **options: Any) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]:
+    """The lines of a CSV that are not empty, and the one that is not CSV, where it ends; each with its number."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, **options)
+    lines: list[tuple[int, list[str]]] = []
     while True:
-        number = reader.line_num + 1 + skipped
+        number = reader.line_num + 1
         try:
             cells = [cell.strip() for cell in next(reader)]
         except StopIteration:
-            break
+            return lines, []
         except csv.Error as error:
-            place = f"{path.name}:{number}"
-            problems.append(Problem(place, f"{place}: is not CSV ({error}); it and what follows is left out"))
-            break
+            return lines, [(number, str(error))]
         if any(cells):
             lines.append((number, cells))
-    return lines, delimiter
 
 
 def _headed(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -18,6 +19,7 @@ from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
+from dvdgan.data.write.mark import check_free
 from support.windows import SIZE, coded_clip, windows_of
 
 
@@ -106,6 +108,21 @@ ERRORS = {
         lambda: pack_source(DataConfig(source="clips"), "empty.mp4", 16),
         StoreError,
         "{place}/empty.mp4: exists and is not a dvdgan store; choose another place",
+    ),
+    "a store below a file": (
+        lambda: pack_source(DataConfig(source="clips"), "empty.mp4/x/y", 16),
+        DataError,
+        "{place}/empty.mp4/x/y: {place}/empty.mp4 is a file; choose another place",
+    ),
+    "rendered clips below a file": (
+        lambda: render_phenomena("empty.mp4/x", 32, 4, 1),
+        DataError,
+        "empty.mp4/x: {place}/empty.mp4 is a file; choose another place",
+    ),
+    "a sheet below a file": (
+        lambda: check_free(Path("empty.mp4/x.png")),
+        DataError,
+        "empty.mp4/x.png: {place}/empty.mp4 is a file; choose another place",
     ),
     "a run in its own source": (
         lambda: open_dataset(DataConfig(source="clips"), 16, 2, "clips/x"),

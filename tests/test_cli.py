@@ -112,6 +112,7 @@ def test_what_was_not_foreseen_is_told_and_kept(dvdgan, monkeypatch, tmp_path):
 def test_help_and_version(dvdgan):
     assert dvdgan("--version").stdout.startswith("dvdgan 0")
     assert "FIELD=VALUE" in dvdgan("train", "--help").stdout
+    assert "phenomena" not in dvdgan("data", "pack", "--help").stdout
 
 
 def test_wrong_class_suggests(dvdgan, model_dir):
@@ -196,6 +197,12 @@ def test_inspect_tells_what_there_is_and_what_is_wrong(dvdgan, tmp_path):
     assert "pen/text.mp4" in said
     assert "turn/copy.mp4" in said, "a near copy"
     dvdgan("data", "inspect", "--data", folder, "workers=1", "--headers", *outputs)  # over its earlier results
+    both = ["--headers", "--sheet", tmp_path / "both.png", "--json", tmp_path / "both.png"]
+    assert "name two" in dvdgan("data", "inspect", "--data", folder, *both, code=2).stderr
+    for name in ("sheet", "sheet.txt", "sheet.bmp"):
+        other = dvdgan("data", "inspect", "--data", folder, "--headers", "--sheet", tmp_path / name, code=2)
+        assert f"{name}: images are written as .png" in other.stderr
+        assert not (tmp_path / name).exists()
     mine = folder / "list.json"
     mine.write_text('[{"path": "pen/000000.mp4"}]')
     result = dvdgan("data", "inspect", "--data", mine, "--json", mine, code=2)

@@ -21,6 +21,11 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """Printable text of which no name, such as a file's, makes several lines."""
+    return printable(" ".join(text.splitlines()))
+
+
 def say(text: object, err: bool = False) -> None:
     """Print a line on stdout, or on stderr.
 

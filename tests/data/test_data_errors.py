@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -18,6 +19,7 @@ from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
+from dvdgan.data.write.mark import check_free
 from support.windows import SIZE, coded_clip, windows_of
 
 
@@ -107,10 +109,40 @@ ERRORS = {
         StoreError,
         "{place}/empty.mp4: exists and is not a dvdgan store; choose another place",
     ),
+    "a store below a file": (
+        lambda: pack_source(DataConfig(source="clips"), "empty.mp4/x/y", 16),
+        DataError,
+        "{place}/empty.mp4/x/y: {place}/empty.mp4 is a file; choose another place",
+    ),
+    "rendered clips below a file": (
+        lambda: render_phenomena("empty.mp4/x", 32, 4, 1),
+        DataError,
+        "empty.mp4/x: {place}/empty.mp4 is a file; choose another place",
+    ),
+    "a sheet below a file": (
+        lambda: check_free(Path("empty.mp4/x.png")),
+        DataError,
+        "empty.mp4/x.png: {place}/empty.mp4 is a file; choose another place",
+    ),
     "a run in its own source": (
         lambda: open_dataset(DataConfig(source="clips"), 16, 2, "clips/x"),
         DataError,
         "clips/x: lies in the source clips, where a run's files become clips; choose another place",
+    ),
+    "a store in its own source": (
+        lambda: pack_source(DataConfig(source="clips"), "clips/x", 16),
+        DataError,
+        "clips/x: lies in the source clips, where a store's files become clips; choose another place",
+    ),
+    "a store that is packed again": (
+        lambda: pack_source(DataConfig(source="store"), "out", 16),
+        DataError,
+        "store: is a packed store already; name the folder or the list of its clips",
+    ),
+    "the phenomena, packed": (
+        lambda: pack_source(DataConfig(source="phenomena"), "out", 16),
+        DataError,
+        "phenomena is rendered, not read: dvdgan data render writes it as a folder of clips",
     ),
     "more shards than clips": (
         lambda: pack_source(DataConfig(source="clips", shards=3), "out", 16),

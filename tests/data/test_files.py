@@ -43,12 +43,13 @@ def opened(folder, tmp_path, frames=5, **fields):
 
 
 @pytest.mark.parametrize("settings", [{}, {"target_fps": 8.0, "stride": 2}, {"max_seconds": 1.0, "windows": 2}])
-def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkeypatch):
+def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkeypatch, caplog):
     if settings:  # without, in processes
         monkeypatch.setattr(Workers, "_start", lambda self: None)
     files = opened(folder, tmp_path, pack=False, crop="random", flip=True, **settings)
     try:
         assert not (tmp_path / "cache").exists()
+        assert ("max_seconds changes nothing" in caplog.text) == ("max_seconds" in settings)
         if "max_seconds" not in settings:  # files are not cut: a window of a long one is found by seeking
             store = opened(folder, tmp_path, crop="random", flip=True, **settings)
             assert files.store.lengths.tolist() == store.store.lengths.tolist()
@@ -67,17 +68,21 @@ def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkey
 def test_a_file_that_breaks_on_the_way_is_reported_once_and_replaced(tmp_path, caplog):
     for seed in range(4):
         write_clip(tmp_path / "clips" / f"{seed}.mp4", smooth(12, 24, 32, seed), 12)
+    broken = "b\nroken.mp4" if os.name == "posix" else "b roken.mp4"
+    (tmp_path / "clips" / "2.mp4").rename(tmp_path / "clips" / broken)
+    (tmp_path / "clips" / f"text{broken}").write_text("no clip")
     data = opened(tmp_path / "clips", tmp_path, pack=False)
     try:
         whole, _ = data.samples(range(16))
-        os.truncate(tmp_path / "clips" / "2.mp4", 600)
+        os.truncate(tmp_path / "clips" / broken, 600)
         (tmp_path / "clips" / "3.mp4").unlink()
         with caplog.at_level(logging.WARNING):
             clips, _ = data.samples(range(16))
         assert clips.shape == whole.shape
         assert data.replaced >= 4
         reported = [record.message for record in caplog.records if "skipped" in record.message]
-        assert len(reported) == 2
+        assert len(reported) == 3
+        assert sum("b roken.mp4: " in text for text in reported) == 2, "in one line each"
         assert any("3.mp4" in text for text in reported)
         for path in (tmp_path / "clips").iterdir():
             path.unlink()

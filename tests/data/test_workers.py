@@ -35,6 +35,23 @@ def fill(mebibytes):
     return int(np.ones(mebibytes * MIB, np.uint8).sum()) // MIB
 
 
+_kept = []
+
+
+def keep(mebibytes):
+    """As an allocator does after large clips."""
+    _kept.append(b"x" * (mebibytes << 20))
+    return mebibytes
+
+
+def fill_or_damaged(mebibytes):
+    """As decoders do that get no memory."""
+    try:
+        return fill(mebibytes)
+    except MemoryError:
+        raise ClipError("clip.mp4", "truncated or damaged") from None
+
+
 def spin():
     while True:
         pass
@@ -177,6 +194,16 @@ def test_a_task_that_eats_memory_is_stopped(two):
     for kind in ("python", "C"):
         assert two.submit(fail_for_memory, kind).result().reason == "needs more than 0.5 GiB of memory"
     assert two.submit(fill, 100).result().value == 100
+
+
+def test_memory_of_earlier_tasks_costs_no_later_one():
+    with Workers(1, Limits(seconds=20, gib=0.3)) as workers:
+        for task in (fill, fill_or_damaged):
+            assert workers.submit(keep, 200).result().value == 200
+            assert workers.submit(task, 200).result().value == 200
+        assert workers.submit(keep, 200).result().value == 200
+        result = workers.submit(fill, 400).result()
+        assert (result.reason, result.ended) == ("needs more than 0.3 GiB of memory", False)
 
 
 def test_a_hanging_task_is_stopped_and_one_with_a_heartbeat_is_not():

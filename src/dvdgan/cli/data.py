@@ -8,7 +8,6 @@ from typing import Annotated, Optional
 
 import typer
 
-from dvdgan.cli.options import Source
 from dvdgan.config import Config, DataConfig
 from dvdgan.config.data import PackSettings, RenderSettings
 from dvdgan.config.files import override, updated
@@ -42,7 +41,7 @@ def render(
 
 @app.command()
 def pack(
-    data: Source,
+    data: Annotated[str, typer.Option(help="A folder or list of clips.")],
     out: Annotated[Path, typer.Option(help="The packed store to write.")],
     fields: PackFields = None,
 ) -> None:
@@ -63,9 +62,9 @@ def pack(
 
 @app.command()
 def inspect(
-    data: Source,
+    data: Annotated[str, typer.Option(help="A folder or list of clips, or a packed store.")],
     fields: PackFields = None,
-    sheet: Annotated[Optional[Path], typer.Option(help="Write a contact sheet here (.png).")] = None,
+    sheet: Annotated[Optional[Path], typer.Option(help="Write a contact sheet here (.png, .jpg or .webp).")] = None,
     json_file: Annotated[Optional[Path], typer.Option("--json", help="Write all that was found here.")] = None,
     headers: Annotated[
         bool, typer.Option("--headers", help="Read headers only: quick, but finds less damage and no near copies.")
@@ -79,11 +78,14 @@ def inspect(
     from dvdgan.data.inspect.inspection import inspect_source
     from dvdgan.data.inspect.report import as_json, as_text, contact_sheet, is_json_of_inspection
     from dvdgan.data.write.mark import check_free
-    from dvdgan.data.write.sheets import write_image
+    from dvdgan.data.write.sheets import check_image_suffix, write_image
 
     if sheet is not None:
+        check_image_suffix(sheet)
         check_free(sheet)
     if json_file is not None:
+        if sheet is not None and sheet.resolve() == json_file.resolve():
+            raise typer.BadParameter(f"--sheet and --json name one file, {sheet}; name two")
         check_free(json_file, is_json_of_inspection)
     config, settings = pack_settings(data, fields)
     found = inspect_source(config, settings.size, headers_only=headers)

@@ -95,9 +95,11 @@ class DataConfig(FrozenModel):
     workers: int | None = Field(None, ge=1, le=1024)
     """Processes that decode; null is one per core."""
     decode_seconds: float = Field(20.0, gt=0, le=1e6)
-    """A file whose decoder gives no frame for this many seconds is reported and skipped."""
+    """A file whose decoder gives no frame for this many seconds is reported and skipped. What is packed already, in
+    part or whole, keeps its skips under a higher limit: pack it to another place."""
     decode_gib: float = Field(4.0, gt=0, le=1e4)
-    """A file whose decoding needs more memory than this, in GiB, is reported and skipped."""
+    """A file whose decoding needs more memory than this, in GiB, is reported and skipped. As for decode_seconds, what
+    is packed already keeps its skips."""
     stride: int = Field(1, ge=1, le=10_000)
     """Take every stride-th frame. Paper: 2 for Kinetics-600 synthesis."""
     crop: Literal["center", "random"] = "center"

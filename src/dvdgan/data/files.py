@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dvdgan.console import one_line
 from dvdgan.data.decode.clip import EndedEarlier
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import ClipError
@@ -84,7 +85,7 @@ class FileSource:
             clips[row] = result.value
             if result.reason is not None and clip not in self._reported:
                 self._reported.add(clip)
-                _log.warning("%s: skipped a window of %s: %s", self.path, self.sources[clip], result.reason)
+                _log.warning("%s: skipped a window of %s: %s", self.path, one_line(self.sources[clip]), result.reason)
             if result.ended:
                 self._hopeless.add(clip)
         return clips
@@ -103,7 +104,7 @@ class FileSource:
                 measured.append(result.value)
             else:
                 self.skipped.append(Problem(entry.source, result.reason))
-                _log.warning("%s: skipped %s: %s", self.path, entry.source, result.reason)
+                _log.warning("%s: skipped %s: %s", self.path, one_line(entry.source), result.reason)
         if not usable:
             self.close()
             raise none_usable(self.path, self.skipped)

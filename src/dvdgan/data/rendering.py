@@ -22,6 +22,7 @@ from dvdgan.data.store.clip_store import ClipStore, same_store
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Limits, Workers
 from dvdgan.data.write.encode import write_clip
+from dvdgan.data.write.mark import check_above
 from dvdgan.documents import DocumentError, read_json
 
 _RENDER_VERSION = 1  # raised when stores must be rendered again although the scenes' code is the same
@@ -108,6 +109,7 @@ def _about(size: int, frames: int, clips_per_class: int, seed: int, split: str) 
 
 def _check_rendered_folder(folder: Path, settings: dict[str, Any]) -> None:
     """Refuse to mix data sets: a folder that holds anything must have been rendered from the same settings."""
+    check_above(folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:

@@ -24,7 +24,7 @@ from dvdgan.data.reading import Reading
 from dvdgan.data.rendering import packed_phenomena
 from dvdgan.data.sampler import mirrored_classes
 from dvdgan.data.store.clip_store import ClipStore, same_store
-from dvdgan.data.store.index import is_store
+from dvdgan.data.store.index import is_indexed, is_store
 from dvdgan.data.store.packing import pack
 from dvdgan.data.windows import ClipSource
 from dvdgan.data.workers import Limits
@@ -89,12 +89,11 @@ def open_dataset(
         listing = list_source(config, pictures=frames == 1)
         _tell(listing, say)
         mirrored_classes(listing.classes, config)  # refused before anything is packed
-        if listing.layout != "list" and cache.resolve().is_relative_to(listing.root.resolve()):
-            raise DataError(
-                f"{cache}: lies in the source {listing.root}, where a run's files become clips; choose another place"
-            )
+        _check_outside(cache, listing, "a run's")
         about = describe(listing, config, size)
         if not config.pack:
+            if config.max_seconds is not None:
+                _log.warning("%s: data.max_seconds changes nothing: with data.pack=false no file is cut", source)
             store = FileSource(listing, reading(config, size), about, config.workers, limits(config))
         else:
             options = config.workers, limits(config), say, config.shards
@@ -117,14 +116,23 @@ def pack_source(config: DataConfig, out: str | Path, size: int, say: Callable[[s
         say: where lines for the user go: how large the store will be.
 
     Raises:
-        DataError: no such source, no clip in it that can be read, or too little room on the disk.
+        DataError: no such source, no clip in it that can be read, `out` lies in it, or too little room on the disk.
         OSError: the store cannot be written.
         StoreError: `out` is something else than a store.
     """
     listing = list_source(config)
+    _check_outside(Path(out), listing, "a store's")
     _tell(listing, say)
     about, options = describe(listing, config, size), (config.workers, limits(config), say, config.shards)
     return pack(listing, out, reading(config, size), about, *options)
+
+
+def _check_outside(place: Path, listing: Listing, whose: str) -> None:
+    """Refuse to write into a folder of clips."""
+    if listing.layout != "list" and place.resolve().is_relative_to(listing.root.resolve()):
+        raise DataError(
+            f"{place}: lies in the source {listing.root}, where {whose} files become clips; choose another place"
+        )
 
 
 def _tell(listing: Listing, say: Callable[[str], None] | None) -> None:
@@ -141,8 +149,13 @@ def list_source(config: DataConfig, pictures: bool = False) -> Listing:
         pictures: whether single pictures are wanted, so that folders of them are no clips.
 
     Raises:
-        DataError: no such source, or nothing in it; a list or an expression that cannot be understood.
+        DataError: no such source, or nothing in it; a list or an expression that cannot be understood; the phenomena,
+            or a packed store.
     """
+    if config.source == PHENOMENA:
+        raise DataError(f"{PHENOMENA} is rendered, not read: dvdgan data render writes it as a folder of clips")
+    if config.source is not None and is_indexed(config.source):
+        raise DataError(f"{config.source}: is a packed store already; name the folder or the list of its clips")
     listing = read_layout(config, pictures)
     entries = listing.entries
     known = ([getattr(entry, name) for entry in entries] for name in ("source", "label", "group", "split"))

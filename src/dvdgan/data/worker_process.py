@@ -32,7 +32,14 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 _running: Any = None  # process ids of the tasks, by their slots
 _seconds: float | None = None  # of the task at hand, if it is limited
 _limited = False  # whether the memory is
+_before = 0  # bytes of memory that the process had when it was limited
 _nowhere: Any = None  # where faulthandler writes
+
+
+SPENT = 200
+"""Exit code of a process that failed at a task while it still held memory of earlier ones: another one is to try."""
+
+_SPENT_SHARE = 1 / 8  # of its limit: so much memory of earlier tasks can be why one fails
 
 
 @dataclass(frozen=True)
@@ -82,19 +89,24 @@ def _follow_parent() -> None:
 
 def work(call: bytes, limits: Limits, slot: int) -> Result:
     """Do a task within its limits."""
-    global _seconds, _limited
+    global _seconds, _limited, _before
     _running[slot] = os.getpid()
     function, args = pickle.loads(call)  # here, where a module that cannot be imported is an error like others
     if not _limited:  # now that the modules of the first task are there
+        _before = _memory()
         _limit_memory(limits.gib)
         _limited = True
+    spent = _memory() - _before > _SPENT_SHARE * limits.gib * 2**30
     _seconds = limits.seconds if math.isfinite(limits.seconds) else None
     try:
         heartbeat()
-        return attempt(function, args, f"needs more than {limits.gib:g} GiB of memory")
+        result = attempt(function, args, f"needs more than {limits.gib:g} GiB of memory")
     finally:
         _disarm()
         _seconds = None
+    if spent and result.reason is not None:  # decoders call it damage, too, when they get no memory
+        os._exit(SPENT)
+    return result
 
 
 def attempt(function: Callable[..., Any], args: tuple[Any, ...], too_much: str) -> Result:
@@ -119,14 +131,21 @@ def _lacks_memory(error: BaseException | None) -> bool:
 
 def _limit_memory(gib: float) -> None:
     """Let this process have so much more memory than it has now; on Linux only, where /proc says how much that is."""
-    if resource is None or not math.isfinite(gib) or not os.path.exists("/proc/self/statm"):
+    if resource is None or not math.isfinite(gib) or not (now := _memory()):
         return
-    with open("/proc/self/statm", encoding="ascii") as file:
-        now = int(file.read().split()[5]) * resource.getpagesize()
     wanted = now + int(gib * 2**30)
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     known = [wanted, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+
+
+def _memory() -> int:
+    """Bytes of this process that its limit counts; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[5]) * (resource.getpagesize() if resource else 0)
+    except FileNotFoundError:
+        return 0
 
 
 def _arm(seconds: float) -> None:

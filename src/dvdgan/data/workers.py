@@ -27,7 +27,7 @@ from rich.filesize import decimal
 
 from dvdgan.capacity import machine_memory
 from dvdgan.data.errors import DataError
-from dvdgan.data.worker_process import HAS_TIMERS, Limits, Result, attempt, enter, work
+from dvdgan.data.worker_process import HAS_TIMERS, SPENT, Limits, Result, attempt, enter, work
 
 _MOST_WORKERS = 61  # Windows waits for no more
 _PROCESS_BYTES = 80 << 20  # of memory that a process has of its own, with nothing decoded yet
@@ -177,7 +177,7 @@ class Pending:
         self._workers, self._call = workers, (function, args)
         self._result: Result | None = None
         self._tries = 1
-        self._pool, self._future, self._slot = workers._send(self._call)
+        self._send()
 
     def result(self) -> Result:
         """Wait for the result.
@@ -193,6 +193,9 @@ class Pending:
             try:
                 self._result = self._wait()
             except ProcessExpired as error:
+                if error.exitcode == SPENT:  # no process does so at its first task: a new one has the last word
+                    self._send()
+                    continue
                 if self._tries > 1 or not _may_be_chance(error.exitcode):
                     self._result = Result(None, _how_it_ended(error.exitcode, self._workers.limits), ended=True)
                     break
@@ -212,6 +215,9 @@ class Pending:
 
     def _again(self) -> None:
         self._tries += 1
+        self._send()
+
+    def _send(self) -> None:
         self._pool, self._future, self._slot = self._workers._send(self._call)
 
     def _wait(self) -> Result:

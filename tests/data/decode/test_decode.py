@@ -1,3 +1,4 @@
+import math
 import os
 import socket
 import tracemalloc
@@ -257,8 +258,9 @@ def test_a_window_is_the_slice_of_the_whole(tmp_path, name):
         for start, end in windows:
             window, same = read_clip(path, fps=fps, start=begins + start, end=None if end is None else begins + end)
             assert same == rate
-            assert np.array_equal(window, whole[round(start * rate) :][: len(window)])
-            assert len(window) == min(len(whole), round(rate * (end or length))) - round(start * rate)
+            first, last = (math.floor(round(time * rate, 6) + 0.5) for time in (start, end or length))
+            assert np.array_equal(window, whole[first:][: len(window)])
+            assert len(window) == min(len(whole), last) - first
 
 
 def test_windows_of_interlaced_frames_may_begin_at_any_frame(tmp_path):
@@ -827,6 +829,13 @@ def test_what_a_file_is_counts_more_than_its_name(tmp_path):
         path.rename(tmp_path / other)
         assert numbers(read_clip(tmp_path / other)[0]) == list(range(count))
         assert read_header(tmp_path / other).fps == 25
+
+
+def test_jpegs_one_behind_the_other_are_a_film(tmp_path):
+    for name in ("a.mjpeg", "a.MJPG"):
+        path = write_video(tmp_path / "film.mjpeg", 8, 25, "mjpeg", "yuvj420p").rename(tmp_path / name)
+        assert numbers(read_clip(path)[0]) == list(range(8))
+        assert read_header(path).frames == 8
 
 
 def test_a_photo_with_a_second_picture_is_one_frame(tmp_path):

@@ -19,7 +19,7 @@ from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.sheets import BACKGROUND
-from support.clips import write_video
+from support.clips import write_late, write_video
 
 
 def moving(seed, frames=8, height=48, width=48):
@@ -192,6 +192,12 @@ def test_headers_alone_tell_of_lengths_and_not_of_looks(by_headers, inspection):
     assert {"wave/void.mp4", "wave/wide.mp4#t=7-8"} <= {problem.source for problem in by_headers.problems}
     assert contact_sheet(by_headers).shape == contact_sheet(inspection).shape
     assert "headers only" in as_text(by_headers)
+
+
+def test_a_picture_that_begins_long_after_the_sound_is_shown(tmp_path):
+    path = write_late(tmp_path / "a.mp4", 30, 12)
+    found = inspect_source(DataConfig(source=str(path.parent), workers=1), headers_only=True)
+    assert (found.total.frames, found.problems, len(found.thumbnails)) == (30, [], 1)
 
 
 def test_json_has_everything_but_the_pictures(inspection):

@@ -121,7 +121,11 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 def test_names_that_are_no_text_are_reported(tmp_path):
     tree(tmp_path, "cat/a.mp4")
     os.mkdir(os.fsencode(tmp_path) + b"/d\xff")
-    assert "UTF-8" in reasons(layout_of(tmp_path))["d\\xff"]
+    os.mkdir(os.fsencode(tmp_path) + b"/d\xff.2020")
+    open(os.fsencode(tmp_path) + b"/cat/\xff.txt", "w").close()
+    found = reasons(layout_of(tmp_path))
+    assert sorted(found) == ["d\\xff", "d\\xff.2020"]
+    assert all("UTF-8" in reason for reason in found.values())
 
 
 def test_a_folder_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
@@ -345,6 +349,20 @@ def test_rows_that_cannot_be_used_name_line_and_field(tmp_path):
     found = sorted((problem.reason for problem in listing.problems), key=natural)
     assert len(found) == len(expected)
     assert all(reason.startswith(start) for reason, start in zip(found, expected)), found
+
+
+def test_numbers_without_measure_in_a_list(tmp_path):
+    """Times that no float holds and labels that no int takes are one line, or text."""
+    tree(tmp_path, "a.mp4", "b.mp4")
+    long = "9" * 5000
+    times = [("", "9" * 300), ("9" * 300, ""), ("", long), (f"{long}:00", "")]
+    rows = [f"{'b' if number else 'a'}.mp4,{long},{start},{end}" for number, (start, end) in enumerate(times)]
+    listing = layout_of(listed(tmp_path, "\n".join(["path,label,start,end", *rows, "b.mp4,2,,"])))
+    assert listing.classes == ["2", long]
+    starts = ("clips.csv:3: start: '999", "clips.csv:4: end: '999", "clips.csv:5: start: '999")
+    found = sorted(problem.reason for problem in listing.problems)
+    assert len(found) == 3
+    assert all(reason.startswith(start) and len(reason) < 300 for reason, start in zip(found, starts)), found
 
 
 def test_json_lines_that_cannot_be_used_name_line_and_field(tmp_path):
@@ -800,6 +818,16 @@ def test_lists_as_people_have_them(tmp_path, name, content, encoding):
     assert len(listing.notes) == (name[0] == "x" and "sep" not in content)
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.txt"])
+def test_the_first_file_of_a_list_without_a_header_may_be_gone(tmp_path, name):
+    tree(tmp_path, "{1..3}.mp4")
+    separator = "," if name == "x.csv" else " "
+    rows = [f"{clip}.mp4{separator}run" for clip in ("Gone", 1, 2, 3)]
+    listing = layout_of(listed(tmp_path, "\n".join(rows), name))
+    assert classes_of(listing) == {"run": ["1.mp4", "2.mp4", "3.mp4"]}
+    assert reasons(listing) == {"Gone.mp4": f"{name}:1: path: no such file"}
+
+
 def test_messages_quote_little_of_a_list(tmp_path):
     tree(tmp_path, "a.mp4")
     long = "x" * 5000
@@ -839,6 +867,8 @@ PATH = r"list\.csv:1: no column named path; .*"
             "q.mp4,x\nr.mp4,y\n",
             r"list\.csv:1: .* q\.mp4;",
         ),
+        ("A.MP4,x\na.mp4,y\nb.mp4\n", r"list\.csv:1: .* all rows have equally many fields, .* is A\.MP4;"),
+        ("file,label\na.mp4,x\nb.mp4,y\n", f"{PATH} file, label; rename file to path"),
         ("path,label\n", r"list\.csv: "),
         ("", r"list\.csv:1: .*path,label"),
         ("path\na.mp4,x\n", r"list\.csv:2: "),
@@ -859,6 +889,7 @@ def test_headers_that_are_broken_are_named_with_file_column_and_mend(tmp_path, t
         ",path,label\n0,a.mp4,x\n",
         "path,label,,\na.mp4,x,,\n",
         ",,\na.mp4,x,\n",
+        'path , label\n"a.mp4" , "x" \n',
         "path\0,label\na.mp4,x\n",
         "id,id,path,label\n1,1,a.mp4,x\n",
     ],

@@ -127,11 +127,12 @@ def test_one_process_packs_what_two_do(clips, whole, tmp_path):
 
 def test_only_the_first_problems_are_shown(tmp_path, here, caplog):
     path = write_clip(tmp_path / "clips" / "good.webp", moving(0), 12)
-    listing = replace(flat(path), problems=[Problem(f"{number}", "not there") for number in range(13)])
+    listing = replace(flat(path), problems=[Problem(f"{number}\nth", "not there") for number in range(13)])
     store = pack(listing, tmp_path / "store", READING, {})
     assert len(store.skipped) == 13
     messages = [record.message for record in caplog.records if record.name == packing.__name__]
     assert len(messages) == 11
+    assert messages[0].endswith("skipped 0 th: not there")
     assert messages[-1].endswith("skipped 3 more; the store's index.json lists them")
 
 

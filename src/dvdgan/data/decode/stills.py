@@ -26,6 +26,7 @@ from dvdgan.data.worker_process import heartbeat
 IMAGE_SUFFIXES = (".gif", ".webp", ".png", ".apng", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Files that Pillow reads: animations, and single pictures, which are clips of one frame."""
 
+_MOTION_JPEG = (".mjpeg", ".mjpg")  # films that are nothing but one JPEG behind the other
 _FORMATS = ("GIF", "WEBP", "PNG", "JPEG", "BMP", "TIFF")
 _ANIMATED = ("GIF", "WEBP", "PNG")
 _STILL_RATE = Fraction(10)  # frames per second; a picture lasts as long as a frame without a delay
@@ -124,6 +125,8 @@ def is_picture(path: Path) -> bool:
     """Whether a file is for Pillow to read: by its first bytes, for pages serve MP4 as .gif and WebP as .jpg."""
     with clip_errors((OSError,), path, "cannot be read"), open(path, "rb") as file:
         head = file.read(12)
+    if head.startswith(b"\xff\xd8\xff") and path.suffix.lower() in _MOTION_JPEG:
+        return False
     if head.startswith(PICTURES) or head[:4] + head[8:] == b"RIFFWEBP":
         return True
     video = head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3")  # MP4 and Matroska

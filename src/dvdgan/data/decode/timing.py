@@ -51,7 +51,7 @@ class Length:
         """The numbers of the frames that `on_grid` gives from `first` up to but not including `last`, without jumps."""
         if self.still:
             return [range(first, min(1, 1 if last is None else last))]
-        end = max(1, round(self.seconds * rate), floor(self.change * rate) + 1)
+        end = max(1, _nearest(self.seconds * rate), floor(self.change * rate) + 1)
         end = end if last is None else min(end, last)
         runs, begin = [], first
         for before, after in self.jumps:
@@ -135,8 +135,8 @@ def window_numbers(start: float, end: float | None, begins: float, rate: Fractio
 
     The window is in seconds on the container's clock, on which the clip's first frame is shown at `begins`.
     """
-    first = max(0, round((start - begins) * float(rate)))
-    return first, None if end is None or end > LATEST else round((end - begins) * float(rate))
+    first = max(0, _nearest((_exactly(start) - _exactly(begins)) * rate))
+    return first, None if end is None or end > LATEST else _nearest((_exactly(end) - _exactly(begins)) * rate)
 
 
 def nominal_rate(
@@ -218,7 +218,7 @@ def on_grid(
     if before is None:
         return 0, Fraction(0)
     seconds = before.time + _hold(before.duration, nominal, longest_gap)
-    end = max(1, round(seconds * rate))
+    end = max(1, _nearest(seconds * rate))
     end = end if last is None else min(end, last)
     if number < end:
         yield from repeat(before.pixels(), end - number)
@@ -240,6 +240,16 @@ def measure(times: Sequence[Fraction], duration: Fraction, rate: Fraction, longe
     if len(times) > 1 and times[-1] - times[-2] <= longest_gap:
         change = _change(times[-2], times[-1], rate)
     return Length(rate, times[-1] + _hold(duration, rate, longest_gap), change, jumps)
+
+
+def _nearest(number: Fraction) -> int:
+    """The nearest whole number; always the higher of two, so that equal times of whole frames have equally many."""
+    return floor(number + Fraction(1, 2))
+
+
+def _exactly(seconds: float) -> Fraction:
+    """The time that a float stands for, to the microsecond: 0.1 is a tenth, and 0.1 + 0.2 three of them."""
+    return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def _change(before: Fraction, after: Fraction, nominal: Fraction) -> Fraction:

@@ -61,7 +61,8 @@ def inspect_clip(entry: Entry, packing: Reading, whole: bool, thumbnails: bool) 
     count, still, sample = sum(map(len, numbers)), None, None
     if whole or thumbnails:
         end = math.inf if entry.end is None else entry.end
-        _, frames = reading.open(entry.path, entry.start, end if whole else min(entry.start + _SHOWN_SECONDS, end))
+        begins = max(entry.start, header.begins)
+        _, frames = reading.open(entry.path, entry.start, end if whole else min(begins + _SHOWN_SECONDS, end))
         decoded, moves, sample = scan(frames)
         if whole:
             count, still = decoded, decoded > 1 and not moves

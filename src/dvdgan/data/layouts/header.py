@@ -32,8 +32,11 @@ def twice(names: Sequence[str], used: Iterable[str]) -> str:
     return ""
 
 
-def lacks(names: Sequence[str], needed: Sequence[str], mend: str = "") -> str:
-    """What is wrong with a header that lacks columns, and the mend, unless that is given; empty if it has all."""
+def lacks(names: Sequence[str], needed: Sequence[str], mend: str = "", first: str = "") -> str:
+    """What is wrong with a header that lacks columns, and the mend, unless that is given; empty if it has all.
+
+    `first` is the first of its names, as it is written.
+    """
     missing = [name for name in needed if name not in names]
     if not missing:
         return ""
@@ -45,8 +48,9 @@ def lacks(names: Sequence[str], needed: Sequence[str], mend: str = "") -> str:
         return f"{there}; {mend or f'let its first line be {line}'}"
     if Path(names[0]).suffix in CLIP_SUFFIXES:
         return (
-            f"has no header, and of its files not even half are there; the first is {shortened(names[0])}; mend their "
-            f"paths, which are relative to the clips' folder or to the list, or let its first line be {line}"
+            "has no header, and is read so only where all rows have equally many fields, and more than half of the "
+            f"files are there; the first is {shortened(first or names[0])}; mend their paths, which are relative to "
+            f"the clips' folder or to the list, or let its first line be {line}"
         )
     words = re.split(r"\W+", known[0])
     if len(known) == 1 and len(words) > 1 and missing[0] in words:

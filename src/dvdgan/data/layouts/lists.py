@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import unicodedata
@@ -11,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dvdgan.data.decode.sequences import frames_in
+from dvdgan.data.decode.timing import LATEST
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.header import unused
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, composed, with_times
 from dvdgan.data.layouts.splits import settle_validation, side
 from dvdgan.data.layouts.tables import Row, RowError, quoted, read_table
-from dvdgan.documents import shortened
+from dvdgan.documents import MOST_DIGITS, shortened
 
 _TIME = re.compile(r"(?:(?:([0-9]+):)?([0-9]+):)?([0-9]+(?:[.,][0-9]*)?)")
 
@@ -76,12 +78,13 @@ def read_list(root: Path, path: Path) -> Listing:
 def with_labels(entries: Iterable[Entry], labels: dict[str, str]) -> tuple[list[Entry], list[str]]:
     """Entries with the indices of the classes that their labels, by source, name; and these classes, in order.
 
-    The order is that of numbers if all labels are numbers, else that of text. Empty labels name no class.
+    The order is that of numbers if all labels are numbers of up to 40 digits, else that of text. Empty labels name no
+    class.
     """
     entries = list(entries)
     labels = {source: composed(label) for source, label in labels.items()}
     names = {label for entry in entries if (label := labels[entry.source])}
-    numeric = all(map(str.isdecimal, names))
+    numeric = all(name.isdecimal() and len(name) <= MOST_DIGITS for name in names)
     classes = sorted(names, key=lambda name: (int(name) if numeric else 0, name))
     number = {name: index for index, name in enumerate(classes)}
     return [replace(entry, label=number.get(labels[entry.source], 0)) for entry in entries], classes
@@ -91,12 +94,14 @@ def seconds(text: str, field: str) -> float:
     """A time such as ``1.5``, ``1:02.5`` or ``0:01:02``, in seconds.
 
     Raises:
-        RowError: it is none.
+        RowError: it is none, or too large for a float.
     """
     if (match := _TIME.fullmatch(text)) is None:
         raise RowError(f"{field}: {quoted(text)} is neither seconds nor H:MM:SS")
-    hours, minutes, rest = match.groups()
-    return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(rest.replace(",", "."))
+    hours, minutes, rest = (float((part or "0").replace(",", ".")) for part in match.groups())
+    if math.isinf(time := 3600 * hours + 60 * minutes + rest):
+        raise RowError(f"{field}: {quoted(text)} is too large")
+    return time
 
 
 def source_of(path: Path, root: Path, start: float = 0.0, end: float | None = None) -> str:
@@ -112,6 +117,8 @@ def _entry(row: Row, root: Path, beside: Path) -> Entry:
         raise RowError("path: is empty")
     path = _find(row["path"], (root, beside))
     start = seconds(row["start"], "start") if row["start"] else 0.0
+    if start >= LATEST:
+        raise RowError(f"start: {quoted(row['start'])} is later than any clip ends")
     end = seconds(row["end"], "end") if row["end"] else None
     if end is not None and start >= end:
         raise RowError(f"end: {row['end']} is not after the start, {row['start'] or 0}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from dvdgan.data.decode.clip import CLIP_SUFFIXES
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.header import COLUMNS, column_name, lacks, twice
 from dvdgan.data.layouts.listing import Problem
@@ -72,12 +74,13 @@ def read_table(path: Path, needed: Sequence[str], is_there: Callable[[str], bool
     """
     text = _text(path)
     problems: list[Problem] = []
-    note = ""
+    note = first = ""
     if path.suffix.lower() in JSON_SUFFIXES or text.lstrip()[:2] in ("[{", "[\n", "[\r"):
         rows = list(_json_rows(path, text, problems))
         columns = list(dict.fromkeys(name for row in rows for name in row.values))
     else:
         lines, delimiter = _lines(path, text, problems)
+        first = lines[0][1][0] if lines else ""
         columns = [column_name(name) for name in lines[0][1]] if lines else []
         named = None
         if lines and is_there is not None and "path" not in columns:
@@ -92,7 +95,7 @@ def read_table(path: Path, needed: Sequence[str], is_there: Callable[[str], bool
         else:
             rows = list(_headed(path, columns, lines[1:], problems))
     mend = _JSON_FORM if path.suffix.lower() in JSON_SUFFIXES else ""
-    wrong = lacks(columns, needed, mend) or twice(columns, (*needed, *COLUMNS) if needed else ())
+    wrong = lacks(columns, needed, mend, first) or twice(columns, (*needed, *COLUMNS) if needed else ())
     if wrong and (rows or not problems):
         raise DataError(f"{path}:1: {wrong}")
     return Table(rows, problems, columns, note)
@@ -132,21 +135,31 @@ def _lines(path: Path, text: str, problems: list[Problem]) -> tuple[list[tuple[i
         text, skipped = rest, 1
     first = next(filter(str.strip, text.splitlines()), "")
     delimiter = match[1] if match else max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines = []
+    lines, wrong = _cells(text, delimiter)
+    if wrong:  # maybe for blanks between quotes and commas
+        tidy = re.sub(rf'(?<=") +(?=[{delimiter}\r\n]|\Z)', "", text)
+        again, still_wrong = _cells(tidy, delimiter, skipinitialspace=True)
+        lines, wrong = (lines, wrong) if still_wrong else (again, still_wrong)
+    for number, error in wrong:
+        place = f"{path.name}:{number + skipped}"
+        problems.append(Problem(place, f"{place}: is not CSV ({error}); it and what follows is left out"))
+    return [(number + skipped, cells) for number, cells in lines], delimiter
+
+
+def _cells(text: str, delimiter: str, **options: Any) -> tuple[list[tuple[int, list[str]]], list[tuple[int, str]]]:
+    """The lines of a CSV that are not empty, and the one that is not CSV, where it ends; each with its number."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, **options)
+    lines: list[tuple[int, list[str]]] = []
     while True:
-        number = reader.line_num + 1 + skipped
+        number = reader.line_num + 1
         try:
             cells = [cell.strip() for cell in next(reader)]
         except StopIteration:
-            break
+            return lines, []
         except csv.Error as error:
-            place = f"{path.name}:{number}"
-            problems.append(Problem(place, f"{place}: is not CSV ({error}); it and what follows is left out"))
-            break
+            return lines, [(number, str(error))]
         if any(cells):
             lines.append((number, cells))
-    return lines, delimiter
 
 
 def _headed(
@@ -176,7 +189,8 @@ def _without_header(
         [(number, [line]) for number, line in whole],
     ):
         width = {len(cells) for _, cells in found}
-        if len(width) != 1 or not is_there(found[0][1][0]):
+        first = found[0][1][0]
+        if len(width) != 1 or not (is_there(first) or os.path.splitext(first)[1].lower() in CLIP_SUFFIXES):
             continue
         counts = {1: ("path",), 2: ("path", "label"), 3: ("path", "frames", "label")}
         names = counts.get(len(found[0][1]), ())

@@ -22,6 +22,7 @@ _NO_CLIPS = {
     *(".zip", ".gz", ".npz", ".npy", ".h5", ".mat", ".srt", ".vtt"),
 }
 """Suffixes of files that need not be opened to know that they are no clips."""
+_NOT_UTF8 = "its name is not UTF-8; rename it"  # a file's or a folder's
 
 Parts = tuple[str, ...]
 """A path below the root, as its names."""
@@ -82,7 +83,9 @@ def walk(root: Path) -> Walk:
             else:
                 files.append(name)
         for name, kind in inside:
-            if kind not in ("", "folder") and suffix_of(name) in ("", *SUFFIXES):
+            suffix = suffix_of(name)
+            unreadable = suffix not in _NO_CLIPS if kind == _NOT_UTF8 else suffix in ("", *SUFFIXES)
+            if kind not in ("", "folder") and unreadable:
                 source = os.fsencode("/".join((*parts, name))).decode("utf-8", "backslashreplace")
                 problems.append(Problem(source, kind))
         folders.append(Folder(parts, tuple(files), subfolders))
@@ -113,7 +116,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if entry.is_file():
             return ""
     except UnicodeEncodeError:
-        return "its name is not UTF-8; rename it"
+        return _NOT_UTF8
     except OSError:  # a link to itself
         return "a broken link"
     return "a broken link" if entry.is_symlink() else "is not a file"

@@ -22,6 +22,7 @@ import numpy as np
 from rich.filesize import decimal
 
 from dvdgan.atomic import write_all
+from dvdgan.console import one_line
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, none_usable, with_times
@@ -214,7 +215,7 @@ def _plan(
 def _report(listing: Listing, writer: StoreWriter) -> None:
     """Log what was skipped, and refuse a store without clips."""
     for problem in writer.skipped[:_SHOWN_PROBLEMS]:
-        _log.warning("%s: skipped %s: %s", listing.root, problem.source, problem.reason)
+        _log.warning("%s: skipped %s: %s", listing.root, one_line(problem.source), problem.reason)
     if (more := len(writer.skipped) - _SHOWN_PROBLEMS) > 0:
         _log.warning("%s: skipped %d more; the store's index.json lists them", listing.root, more)
     if not len(writer):

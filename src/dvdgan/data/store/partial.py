@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from dvdgan.atomic import write_all
 from dvdgan.data.store.index import FRAMES, INDEX, StoreError, is_indexed, is_of_store
+from dvdgan.data.write.mark import check_above
 from dvdgan.documents import DocumentError, parse_json, read_lines
 
 try:
@@ -39,8 +40,10 @@ def check_place(path: Path) -> None:
     """Refuse a place that holds anything but a store: it would be gone once the new store is whole.
 
     Raises:
+        DataError: it lies below a file.
         StoreError: it is a link, or holds something else.
     """
+    check_above(path)
     if path.is_symlink():
         raise StoreError(path, "is a link; name the place that it leads to, or choose another one")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):

@@ -1,4 +1,4 @@
-"""The mark at the end of files of clips and sheets, by which they may be written over: nothing of a user's is."""
+"""Places for results, and the mark of files by which they may be written over: nothing of a user's is."""
 
 from __future__ import annotations
 
@@ -49,6 +49,17 @@ def _is_signed(head: bytes, tail: bytes) -> bool:
     return _MARK in tail[-64:]
 
 
+def check_above(path: Path) -> None:
+    """Refuse a place below a file.
+
+    Raises:
+        DataError: there is no directory that it could be made in.
+    """
+    above = next((above for above in path.absolute().parents if above.exists()), None)
+    if above is not None and not above.is_dir():
+        raise DataError(f"{path}: {above} is a file; choose another place")
+
+
 def check_free(path: Path, is_own: Callable[[bytes, bytes], bool] = _is_signed) -> None:
     """Refuse a place where something else is than an empty file or an earlier result.
 
@@ -57,10 +68,11 @@ def check_free(path: Path, is_own: Callable[[bytes, bytes], bool] = _is_signed) 
         is_own: whether a file with such a beginning and such an end is an earlier result.
 
     Raises:
-        DataError: it is a directory, or a file that is not known to be of this program.
+        DataError: it is a directory, lies below a file, or is a file that is not known to be of this program.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a directory; name a file")
+    check_above(path)
     if not path.exists():
         return
     try:

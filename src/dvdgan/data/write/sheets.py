@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dvdgan.data.errors import DataError
 from dvdgan.data.write.encode import signed_path
 
 BACKGROUND = (24, 24, 27)
@@ -16,6 +17,7 @@ TEXT = (228, 228, 231)
 FAINT_TEXT = (130, 130, 138)
 MARK = (245, 158, 11)  # of frames that were given, not made
 
+_IMAGES = (".png", ".jpg", ".jpeg", ".webp")  # whose mark says that dvdgan made them
 _MARGIN = 16  # pixels, as are the rest
 _FRAME_GAP = 2
 _ROW_GAP = 4
@@ -129,6 +131,16 @@ def write_image(path: str | Path, image: np.ndarray) -> Path:
     with signed_path(path) as temporary:
         Image.fromarray(image).save(temporary)
     return Path(path)
+
+
+def check_image_suffix(path: str | Path) -> None:
+    """Refuse a name by which `write_image` could not write an image, or not write it again over the first.
+
+    Raises:
+        DataError: its suffix is not that of a PNG, JPEG or WebP.
+    """
+    if (suffix := Path(path).suffix.lower()) not in _IMAGES:
+        raise DataError(f"{path}: images are written as {', '.join(_IMAGES)}, not as {suffix or 'no suffix'}")
 
 
 def _enlarged(frame: np.ndarray, scale: int) -> Image.Image:

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from pydantic import ValidationError
 
 from conftest import tiny_config
+from dvdgan.config import Config
 from dvdgan.networks import TemporalDiscriminator
 from dvdgan.training.batches import Batch
 from dvdgan.training.generate import generate
@@ -92,5 +94,20 @@ def test_instance_noise_falls_evenly():
     state = TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
     clips, deviations = torch.zeros(3, 4, 3, 32, 32), []
     for state.step in (0, 4, 8, 12):
-        deviations.append(augmented(state, clips, state.noise("d", 0, None), "real").std().item())
+        deviations.append(augmented(state, clips, state.noise("d", 0, None), "real")["spatial"].std().item())
     assert deviations == pytest.approx([0.5, 0.3, 0.1, 0.1], rel=0.02)
+
+
+def test_instance_noise_on_one_discriminator_leaves_the_other_its_clips():
+    config = tiny_config("unused", regularisation={"noise": 0.5, "noise_on": "temporal"})
+    state = TrainingState(config, torch.device("cpu"), "fp32", "contiguous")
+    clips = torch.zeros(3, 4, 3, 32, 32)
+    shown = augmented(state, clips, state.noise("d", 0, None), "real")
+    assert torch.equal(shown["spatial"], clips)
+    assert shown["temporal"].std().item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_noise_for_a_discriminator_that_is_not_there():
+    config = tiny_config("unused", regularisation={"noise_on": "temporal"}).model_dump()
+    with pytest.raises(ValidationError, match=r"noise_on=temporal, but there is no network\.temporal"):
+        Config.model_validate(config | {"network": config["network"] | {"temporal": None}})

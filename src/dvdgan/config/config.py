@@ -36,6 +36,12 @@ class Config(FrozenModel):
                 "training.regularisation.reconstruction compares with what followed given frames: set "
                 "network.first_frames, or training.regularisation.reconstruction=0"
             )
+        noise_on = self.training.regularisation.noise_on
+        if noise_on != "both" and getattr(self.network, noise_on) is None:
+            raise ValueError(
+                f"training.regularisation.noise_on={noise_on}, but there is no network.{noise_on}: set "
+                "training.regularisation.noise_on=both"
+            )
         if self.training.long_clips:
             self._check_long_clips()
         size, group, parts = self.training.batch_size, self.network.group, self.training.accumulate

@@ -42,8 +42,8 @@ def discriminator_losses(
     for name, discriminator in state.discriminators.items():
         # Score real and generated clips in one call.
         with autocast(state.device, state.precision):
-            seen_real = view(state, discriminator, shown_real, noise, "real")
-            seen_fake = view(state, discriminator, shown_fake, noise, "fake")
+            seen_real = view(state, discriminator, shown_real[name], noise, "real")
+            seen_fake = view(state, discriminator, shown_fake[name], noise, "fake")
             scores = state.learners[name](torch.cat([seen_real, seen_fake]), both_labels).float()
         real_scores, fake_scores = scores.chunk(2)
         total = plain = loss.discriminator(real_scores, fake_scores)
@@ -86,15 +86,16 @@ def generator_loss(
         with autocast(state.device, state.precision):
             return discriminator(view(state, discriminator, clips, noise, side), labels).float()
 
-    def score_real(discriminator: nn.Module) -> Tensor:
+    def score_real(name: str) -> Tensor:
         with torch.no_grad():
-            return score(discriminator, augmented(state, real.clips, noise, "real"), real.labels, "real")
+            shown = augmented(state, real.clips, noise, "real")[name]
+            return score(state.discriminators[name], shown, real.labels, "real")
 
     shown = augmented(state, fake.clips.float(), noise, "fake")
     total = torch.zeros((), device=state.device)
     losses: dict[str, Tensor] = {}
     for name, discriminator in state.discriminators.items():
-        one = loss.generator(partial(score_real, discriminator), score(discriminator, shown, fake.labels, "fake"))
+        one = loss.generator(partial(score_real, name), score(discriminator, shown[name], fake.labels, "fake"))
         total, losses[name] = total + one, one.detach()
     if reconstruction and not fake.start:  # of later windows it is not known what really followed
         made = slice(state.config.network.first_frames, None)

@@ -11,8 +11,8 @@ from dvdgan.runs.noise import SampleNoise
 from dvdgan.training.state import TrainingState
 
 
-def augmented(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
-    """Clips with ``regularisation.augment`` and ``regularisation.noise``: once for both discriminators.
+def augmented(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str) -> dict[str, Tensor]:
+    """For each discriminator, clips with ``regularisation.augment`` and ``regularisation.noise``, the same for both.
 
     Args:
         state: the training's.
@@ -26,10 +26,12 @@ def augmented(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str
         clips = diff_augment(clips, reg.augment, noise.uniform(f"augment/{side}", NUMBERS))
     end = reg.noise if reg.noise_end is None else reg.noise_end
     deviation = reg.noise + (end - reg.noise) * min(state.step / t.steps, 1.0)
+    shown = dict.fromkeys(state.discriminators, clips)
     if deviation:
         added = torch.from_numpy(noise.normal(f"noise/{side}", clips[0].numel())).to(clips.device)  # [B, T * 3 * H * W]
-        clips = torch.add(clips, added.view_as(clips), alpha=deviation)
-    return clips
+        noisy = torch.add(clips, added.view_as(clips), alpha=deviation)
+        shown |= dict.fromkeys(shown if reg.noise_on == "both" else [reg.noise_on], noisy)
+    return shown
 
 
 def view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:

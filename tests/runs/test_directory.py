@@ -21,3 +21,10 @@ def test_a_lock_that_is_held_for_a_moment_is_waited_for(tmp_path):
     threading.Timer(0.1, lock.release).start()
     with RunDirectory(tmp_path).locked():
         pass
+
+
+def test_a_place_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    refused = pytest.raises(TrainingError, match=r"run: cannot be made \(Not a directory\); choose another --out")
+    with refused, RunDirectory(tmp_path / "file" / "run").locked():
+        pass

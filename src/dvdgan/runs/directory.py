@@ -50,10 +50,14 @@ class RunDirectory:
         """Keep other trainings out while this one runs, where the file system has locks.
 
         Raises:
-            TrainingError: another training is at work here; the directory holds something else, or links.
+            TrainingError: another training is at work here; the directory holds something else, or links, or cannot
+                be made.
         """
         self._check_place()
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (NotADirectoryError, PermissionError) as error:
+            raise TrainingError(f"{self.path}: cannot be made ({error.strerror}); choose another --out") from None
         lock = FileLock(self._lock, timeout=_PATIENCE)
         try:
             lock.acquire()

@@ -42,6 +42,14 @@ def opened(folder, tmp_path, frames=5, **fields):
     return open_dataset(config, SIZE, frames, tmp_path / "cache")
 
 
+def test_settings_of_packing_change_nothing_in_a_packed_store_and_are_said_to(folder, tmp_path, caplog):
+    opened(folder, tmp_path, target_fps=8.0)
+    opened(tmp_path / "cache", tmp_path / "no", target_fps=8.0)
+    assert "changes nothing" not in caplog.text
+    opened(tmp_path / "cache", tmp_path / "no", target_fps=6.0)
+    assert "data.target_fps=6.0 changes nothing: it is packed" in caplog.text
+
+
 @pytest.mark.parametrize("settings", [{}, {"target_fps": 8.0, "stride": 2}, {"max_seconds": 1.0, "windows": 2}])
 def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkeypatch, caplog):
     if settings:  # without, in processes

@@ -79,6 +79,10 @@ def open_dataset(
     store: ClipSource
     if source != PHENOMENA and is_store(source):
         store = _checked(ClipStore.open(source))
+        packed = store.about.get("reading") or {}
+        for name, as_packed in (("target_fps", packed.get("fps")), ("max_seconds", packed.get("max_seconds"))):
+            if (wanted := getattr(config, name)) not in (None, as_packed):
+                _log.warning("%s: data.%s=%s changes nothing: it is packed; pack anew with it", source, name, wanted)
     elif keep and config.pack and is_store(cache):
         store = _checked(ClipStore.open(cache))
     elif source == PHENOMENA:

@@ -56,16 +56,8 @@ def full():
 
 
 ERRORS = {
-    "a source that is not there": (
-        lambda: opened("nowhere"),
-        DataError,
-        "nowhere: no such folder",
-    ),
-    "a file that is no clip": (
-        lambda: open_clip("empty.mp4", 16),
-        ClipError,
-        "empty.mp4: the file is empty",
-    ),
+    "a source that is not there": (lambda: opened("nowhere"), DataError, "nowhere: no such folder"),
+    "a file that is no clip": (lambda: open_clip("empty.mp4", 16), ClipError, "empty.mp4: the file is empty"),
     "a list without paths": (
         lambda: opened("list.csv"),
         DataError,
@@ -154,11 +146,7 @@ ERRORS = {
         OSError,
         "out: cannot be written (No space left on device); mend that and start again: it goes on",
     ),
-    "no store": (
-        lambda: ClipStore.open("gone"),
-        StoreError,
-        "gone: no such store",
-    ),
+    "no store": (lambda: ClipStore.open("gone"), StoreError, "gone: no such store"),
     "no index": (
         lambda: ClipStore.open("empty"),
         StoreError,

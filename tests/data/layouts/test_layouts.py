@@ -378,13 +378,7 @@ def test_json_lines_that_cannot_be_used_name_line_and_field(tmp_path):
     listing = layout_of(listed(tmp_path, "\n".join(lines), "list.jsonl"))
     assert [entry.source for entry in listing.entries] == ["a.mp4#t=0.01-"]
     places = sorted(problem.reason.split(" is ")[0] for problem in listing.problems)
-    assert places == [
-        "list.jsonl:2:",
-        "list.jsonl:3:",
-        "list.jsonl:4: path:",
-        "list.jsonl:5: path:",
-        "list.jsonl:6:",
-    ]
+    assert places == ["list.jsonl:2:", "list.jsonl:3:", "list.jsonl:4: path:", "list.jsonl:5: path:", "list.jsonl:6:"]
 
 
 def test_lists_that_are_none_are_one_line(tmp_path):
@@ -863,10 +857,7 @@ PATH = r"list\.csv:1: no column named path; .*"
         ("path,label,path\na.mp4,x,b.mp4\n", r"list\.csv:1: the column path is there 2 times \(fields 1, 3\); rename"),
         ("Path,path,label\na.mp4,b.mp4,x\n", r"the column path is there 2 times \(fields 1, 2\); rename all but one"),
         ("path,Label,label\na.mp4,x,y\n", r"the column label is there 2 times \(fields 2, 3\)"),
-        (
-            "q.mp4,x\nr.mp4,y\n",
-            r"list\.csv:1: .* q\.mp4;",
-        ),
+        ("q.mp4,x\nr.mp4,y\n", r"list\.csv:1: .* q\.mp4;"),
         ("A.MP4,x\na.mp4,y\nb.mp4\n", r"list\.csv:1: .* all rows have equally many fields, .* is A\.MP4;"),
         ("file,label\na.mp4,x\nb.mp4,y\n", f"{PATH} file, label; rename file to path"),
         ("path,label\n", r"list\.csv: "),
@@ -962,16 +953,8 @@ def test_finding_nothing_says_what_was_looked_for_and_what_to_set(tmp_path):
     empty = tree(tmp_path / "empty", "notes.txt")
     flat = tree(tmp_path / "flat", "a.mp4")
     for root, layout, message in [
-        (
-            empty,
-            "auto",
-            r"data\.layout to folders, flat, frames, list",
-        ),
-        (
-            flat,
-            "folders",
-            r"a\.mp4: .*folders.*data\.layout to flat",
-        ),
+        (empty, "auto", r"data\.layout to folders, flat, frames, list"),
+        (flat, "folders", r"a\.mp4: .*folders.*data\.layout to flat"),
         (flat, "frames", r"a\.mp4"),
         (empty, "frames", r"data\.layout"),
         (empty, "list", r"clips\.csv.*data\.list_file"),

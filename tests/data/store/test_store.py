@@ -307,10 +307,7 @@ DAMAGE = {
     "a list": (lambda p: (p / "index.json").write_text("[1]"), "index.json"),
     "foreign index": (lambda p: (p / "index.json").write_text('{"format": "coco"}'), "index.json"),
     "newer": (lambda p: edit(p, version=4), "version 4"),
-    "version 1": (
-        lambda p: edit(p, version=1, clips=[{"label": 0}]),
-        "version 1",
-    ),
+    "version 1": (lambda p: edit(p, version=1, clips=[{"label": 0}]), "version 1"),
     "field of another type": (lambda p: edit(p, classes="ab"), "classes"),
     "clips without a field": (lambda p: change_fields(p, frames=None), r"\(clips.frames\)"),
     "field that is too short": (lambda p: change_fields(p, label=[0, 1]), r"\(clips.label\)"),

@@ -31,16 +31,7 @@ from dvdgan.data.store.index import (
     StoreError,
     is_store,
 )
-from dvdgan.data.store.partial import (
-    LOG,
-    Hold,
-    PackingLog,
-    check_place,
-    is_packing,
-    remove_abandoned,
-    remove_own,
-    sync,
-)
+from dvdgan.data.store.partial import LOG, Hold, PackingLog, check_place, is_packing, remove_abandoned, remove_own, sync
 
 
 class StoreWriter:

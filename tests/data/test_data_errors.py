@@ -17,16 +17,14 @@ from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.mark import check_free
 from support.windows import SIZE, coded_clip, windows_of
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, here):
     """A folder to work in, with ``store`` of two clips in the classes a and b, ``clips`` of two GIFs, and odd files."""
-    monkeypatch.setattr(Workers, "_start", lambda self: None)
     monkeypatch.chdir(tmp_path)
     with StoreWriter("store", SIZE, ["a", "b"], {}) as writer:
         for number in range(2):

@@ -24,18 +24,12 @@ from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.packing import ScratchError, decode_to_file, pack, parts
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data.workers import Limits, Workers
+from dvdgan.data.workers import Limits
 from dvdgan.data.write.encode import write_clip
 from support.clips import read_clip
 from support.errors import refused
 
 READING = Reading(16)
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """No processes, for what has nothing to do with them."""
-    monkeypatch.setattr(Workers, "_start", lambda self: None)
 
 
 def moving(seed, frames=6, height=16, width=20):

@@ -505,15 +505,10 @@ def _as_hlg(light):
 )
 def test_transfer_and_primaries_are_followed(tmp_path, name, signal, matrix, primaries, transfer):
     """One scene, however it is coded, has the colours of its recording in standard range."""
-
-    def tag(stream):
-        context = stream.codec_context
-        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
-        context.color_range = 1
-
     frames = [_plain(255 * rgb, "yuv420p10le", 9 if matrix == 2 else matrix, False, 10) for rgb in signal(SCENE**2.4)]
     for frame in frames:
         frame.colorspace = matrix
+    tag = _tagged(matrix, primaries, transfer)
     path = write_video(tmp_path / "a.mkv", frames, 24, "ffv1", "yuv420p10le", tag=tag)
     shown = read_clip(path)[0][:, 16, 16].astype(int)
     wrong = np.abs(shown - 255 * SCENE).max(axis=1)
@@ -535,6 +530,7 @@ def _tagged(matrix, primaries, transfer):
     def tag(stream):
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+        context.color_range = 1
 
     return tag
 

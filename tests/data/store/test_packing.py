@@ -212,15 +212,19 @@ def interrupted(number, *args, error=KeyboardInterrupt, **options):
             pack_all(*args, **options)
 
 
-def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, here):
-    out, lines = tmp_path / "store", []
+@pytest.mark.parametrize("shards", [None, 3])
+def test_an_interrupted_packing_goes_on_where_it_was(clips, tmp_path, here, shards):
+    whole, out, lines = tmp_path / "whole", tmp_path / "out" / "store", []
+    pack_all(clips, whole, shards=shards)
     for number, error in ((3, KeyboardInterrupt), (2, SystemExit)):
-        interrupted(number, clips, out, error=error, say=lines.append)
-        assert os.listdir(tmp_path) == [".store.partial"]
-    pack_all(clips, out, say=lines.append)
+        interrupted(number, clips, out, error=error, shards=shards, say=lines.append)
+        assert os.listdir(out.parent) == [".store.partial"]
+    pack_all(clips, out, shards=shards, say=lines.append)
     assert [line.partition("; ")[2] for line in lines] == ["", "2 are packed already", "3 are packed already"]
-    assert contents(out) == whole
-    assert os.listdir(tmp_path) == ["store"]
+    assert contents(out) == contents(whole)
+    assert os.listdir(out.parent) == ["store"]
+    frames = [f"clips-{number:06d}.tar" for number in range(shards)] if shards else ["frames.u8"]
+    assert sorted(os.listdir(out)) == [*frames, "index.json"]
 
 
 def test_an_interrupted_packing_of_other_clips_is_not_given_up_silently(clips, tmp_path, here):
@@ -230,17 +234,6 @@ def test_an_interrupted_packing_of_other_clips_is_not_given_up_silently(clips, t
     shutil.copy(first, first.with_name("more.mp4"))
     pack_all(clips, tmp_path / "store", say=lines.append)
     assert [line.partition("; ")[2].partition(":")[0] for line in lines] == ["", "begun anew"]
-
-
-def test_an_interrupted_packing_into_shards_goes_on_where_it_was(clips, tmp_path, here):
-    out, lines = tmp_path / "store", []
-    pack_all(clips, tmp_path / "whole", shards=3)
-    for number in (3, 2):
-        interrupted(number, clips, out, shards=3, say=lines.append)
-    pack_all(clips, out, shards=3, say=lines.append)
-    assert [line.partition("; ")[2] for line in lines] == ["", "2 are packed already", "3 are packed already"]
-    assert contents(out) == contents(tmp_path / "whole")
-    assert sorted(os.listdir(out)) == ["clips-000000.tar", "clips-000001.tar", "clips-000002.tar", "index.json"]
 
 
 KILLED = """

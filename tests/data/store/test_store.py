@@ -35,11 +35,8 @@ def test_round_trip(tmp_path):
     for index, clip in enumerate(CLIPS):
         assert np.array_equal(store.clip(index), clip)
     assert (store.size, store.classes, store.labels.tolist()) == (16, ["a", "b"], [0, 1, 1])
-    assert (store.lengths.tolist(), store.heights.tolist(), store.widths.tolist()) == (
-        [5, 3, 7],
-        [16, 16, 21],
-        [16, 28, 16],
-    )
+    assert store.lengths.tolist() == [5, 3, 7]
+    assert (store.heights.tolist(), store.widths.tolist()) == ([16, 16, 21], [16, 28, 16])
     assert (store.about, store.sources[1], store.fps[2]) == ({"made": "by hand", "seed": 3}, "clip 1", 12)
     assert store.skipped == [Problem("bad.mp4", "truncated")]
     assert (store.splits, store.groups, store.channels.tolist()) == ([""] * 3, [""] * 3, [3, 3, 3])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from dvdgan.data import phenomena
-from dvdgan.evaluation.behaviours import BEHAVIOURS, calibration
 from support.measures import correlation, luma
 
 SMALL = {"size": 32, "frames": 4}
@@ -131,20 +130,6 @@ def test_every_clip_is_alive(label):
         moved = changes(rendered(label, index).clip)
         assert np.median(moved) >= ALIVE[label][0], index
         assert moved.min() > ALIVE[label][1], index
-
-
-BEHAVING = [(label, size, frames) for label in ("pen", "bounce", "turn") for size, frames in ((32, 12), (64, 16))]
-
-
-@pytest.mark.parametrize(("label", "size", "frames"), [*BEHAVING, ("bounce", 32, 48)])
-def test_behaviour_is_on_the_pixels(label, size, frames):
-    """As evaluation measures it. (The other classes have tests of their own, against the truth of their scenes.)"""
-    behaviour, stored = BEHAVIOURS[label], calibration(size, {32: 12, 64: 16}[size])
-    limits = stored.limits[label] | {"least_one_tip": 0}  # a percentile of real clips: one of these is below it
-    for index in range(30):
-        found = behaviour.measure(rendered(label, index, size, frames).clip)
-        assert found.missing == "", index
-        assert behaviour.check(found.numbers, limits) == "", index
 
 
 @pytest.mark.parametrize("label", phenomena.CLASSES)

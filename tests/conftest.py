@@ -10,6 +10,7 @@ from dvdgan.config import Config, DataConfig, TrainingConfig
 from dvdgan.config.network import GeneratorConfig, NetworkConfig, SpatialConfig, TemporalConfig
 from dvdgan.data.progress import hidden_progress
 from dvdgan.data.store.writer import StoreWriter
+from dvdgan.data.workers import Workers
 from dvdgan.training import train
 
 settings.register_profile("dvdgan", deadline=None)  # a busy machine is no failure
@@ -50,6 +51,12 @@ def _threads():
     """Two threads at most; one in each of several processes, whose idle threads would spin in each other's way."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else min(2, cores))
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Decode in this process: what others are for is tested with the workers."""
+    monkeypatch.setattr(Workers, "_start", lambda self: None)
 
 
 def write_store(path, size=32, frames=6, per_class=5, classes=("dot", "bar", "sky"), shards=None):

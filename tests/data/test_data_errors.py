@@ -17,16 +17,14 @@ from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from dvdgan.data.write.mark import check_free
 from support.windows import SIZE, coded_clip, windows_of
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, here):
     """A folder to work in, with ``store`` of two clips in the classes a and b, ``clips`` of two GIFs, and odd files."""
-    monkeypatch.setattr(Workers, "_start", lambda self: None)
     monkeypatch.chdir(tmp_path)
     with StoreWriter("store", SIZE, ["a", "b"], {}) as writer:
         for number in range(2):
@@ -56,16 +54,8 @@ def full():
 
 
 ERRORS = {
-    "a source that is not there": (
-        lambda: opened("nowhere"),
-        DataError,
-        "nowhere: no such folder",
-    ),
-    "a file that is no clip": (
-        lambda: open_clip("empty.mp4", 16),
-        ClipError,
-        "empty.mp4: the file is empty",
-    ),
+    "a source that is not there": (lambda: opened("nowhere"), DataError, "nowhere: no such folder"),
+    "a file that is no clip": (lambda: open_clip("empty.mp4", 16), ClipError, "empty.mp4: the file is empty"),
     "a list without paths": (
         lambda: opened("list.csv"),
         DataError,
@@ -154,11 +144,7 @@ ERRORS = {
         OSError,
         "out: cannot be written (No space left on device); mend that and start again: it goes on",
     ),
-    "no store": (
-        lambda: ClipStore.open("gone"),
-        StoreError,
-        "gone: no such store",
-    ),
+    "no store": (lambda: ClipStore.open("gone"), StoreError, "gone: no such store"),
     "no index": (
         lambda: ClipStore.open("empty"),
         StoreError,

@@ -19,16 +19,11 @@ from dvdgan.data.sources import open_dataset, pack_source
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from support.errors import refused
 from support.windows import SIZE, coded_clip, origin, windows_of
 
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch):
-    """No processes: what they are for is tested with the workers."""
-    monkeypatch.setattr(Workers, "_start", lambda self: None)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(scope="module")

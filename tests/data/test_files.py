@@ -12,19 +12,12 @@ from dvdgan.data.decode.clip import open_clip
 from dvdgan.data.errors import DataError
 from dvdgan.data.sources import content_of, open_dataset, pack_source
 from dvdgan.data.windows import Window
-from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from support.clips import numbers, read_clip, smooth, write_animation, write_frames, write_late, write_video
 from support.errors import refused
 
 SIZE = 16
 MS = Fraction(1, 1000)
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """No processes, for what has nothing to do with them."""
-    monkeypatch.setattr(Workers, "_start", lambda self: None)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +44,9 @@ def test_settings_of_packing_change_nothing_in_a_packed_store_and_are_said_to(fo
 
 
 @pytest.mark.parametrize("settings", [{}, {"target_fps": 8.0, "stride": 2}, {"max_seconds": 1.0, "windows": 2}])
-def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, monkeypatch, caplog):
+def test_files_give_what_a_packed_store_gives(folder, tmp_path, settings, request, caplog):
     if settings:  # without, in processes
-        monkeypatch.setattr(Workers, "_start", lambda self: None)
+        request.getfixturevalue("here")
     files = opened(folder, tmp_path, pack=False, crop="random", flip=True, **settings)
     try:
         assert not (tmp_path / "cache").exists()
@@ -138,22 +131,8 @@ def test_windows_of_a_long_file_are_packed_as_clips(folder, tmp_path, here):
     assert set(store.lengths.tolist()) == {12}
 
 
-RECORDED = [
-    "mp4",
-    "mkv",
-    "webm",
-    "live.webm",
-    "avi",
-    "h264.avi",
-    "ts",
-    "mpg",
-    "flv",
-    "wmv",
-    "mov",
-    "h264",
-    "gif",
-    "webp",
-]
+RECORDED = ["mp4", "mkv", "webm", "live.webm", "avi", "h264.avi", "ts", "mpg", "flv", "wmv"]
+RECORDED += ["mov", "h264", "gif", "webp"]
 
 
 @pytest.mark.parametrize("kind", RECORDED)

@@ -92,6 +92,18 @@ def write_video(
     return path
 
 
+def cut_mp4(source, path, frames):
+    """An MP4 as phones trim it: an edit list hides what is before the cut, so many frames of a whole rate."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                packet.pts, packet.dts = packet.pts - 512 * frames, packet.dts - 512 * frames
+                container.mux(packet)
+    return path
+
+
 def write_late(path, frames, late, rate=30):
     """Coded frames at a rate, H.264, that begin so many seconds after a tone."""
     second = 48000

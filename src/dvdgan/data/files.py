@@ -79,10 +79,10 @@ class FileSource:
         """
         todo = [row for row, window in enumerate(windows) if window.clip not in self._hopeless]
         clips: list[np.ndarray | None] = [None] * len(windows)
-        drawn = [(windows[row].clip, windows[row]) for row in todo]
-        tasks = [(self._entries[clip], self._reading, self._numbers[clip], window) for clip, window in drawn]
-        for row, (clip, _), result in zip(todo, drawn, self._pool.run(decode_window, tasks)):
-            clips[row] = result.value
+        drawn = [windows[row] for row in todo]
+        tasks = [(self._entries[w.clip], self._reading, self._numbers[w.clip], w) for w in drawn]
+        for row, result in zip(todo, self._pool.run(decode_window, tasks)):
+            clips[row], clip = result.value, windows[row].clip
             if result.reason is not None and clip not in self._reported:
                 self._reported.add(clip)
                 _log.warning("%s: skipped a window of %s: %s", self.path, one_line(self.sources[clip]), result.reason)

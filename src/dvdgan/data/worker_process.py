@@ -31,8 +31,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEX
 
 _running: Any = None  # process ids of the tasks, by their slots
 _seconds: float | None = None  # of the task at hand, if it is limited
-_limited = False  # whether the memory is
-_before = 0  # bytes of memory that the process had when it was limited
+_before: int | None = None  # bytes of memory that the process had before its first task, when it was limited
 _nowhere: Any = None  # where faulthandler writes
 
 
@@ -89,20 +88,19 @@ def _follow_parent() -> None:
 
 def work(call: bytes, limits: Limits, slot: int) -> Result:
     """Do a task within its limits."""
-    global _seconds, _limited, _before
+    global _seconds, _before
     _running[slot] = os.getpid()
     function, args = pickle.loads(call)  # here, where a module that cannot be imported is an error like others
-    if not _limited:  # now that the modules of the first task are there
+    if _before is None:  # now that the modules of the first task are there
         _before = _memory()
         _limit_memory(limits.gib)
-        _limited = True
     spent = _memory() - _before > _SPENT_SHARE * limits.gib * 2**30
     _seconds = limits.seconds if math.isfinite(limits.seconds) else None
     try:
         heartbeat()
         result = attempt(function, args, f"needs more than {limits.gib:g} GiB of memory")
     finally:
-        _disarm()
+        _arm(0)
         _seconds = None
     if spent and result.reason is not None:  # decoders call it damage, too, when they get no memory
         os._exit(SPENT)
@@ -149,15 +147,10 @@ def _memory() -> int:
 
 
 def _arm(seconds: float) -> None:
-    """End this process in so many seconds, whatever it does then."""
+    """End this process in so many seconds, whatever it does then; 0 is never."""
     if HAS_TIMERS:
         signal.setitimer(signal.ITIMER_REAL, seconds)
-    else:
+    elif seconds:
         faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere)
-
-
-def _disarm() -> None:
-    if HAS_TIMERS:
-        signal.setitimer(signal.ITIMER_REAL, 0)
     else:
         faulthandler.cancel_dump_traceback_later()

@@ -186,36 +186,32 @@ class Pending:
             RuntimeError: the workers were closed.
             Exception: what the function raised, unless it is an error of the data.
         """
-        while self._result is None:
-            if self._pool is None:
-                self._result = attempt(*self._call, "needs more memory than there is")
-                break
+        if self._result is None:
+            self._result = self._outcome()
+        return self._result
+
+    def _outcome(self) -> Result:
+        while self._pool is not None:
             try:
-                self._result = self._wait()
+                return self._wait()
             except ProcessExpired as error:
                 if error.exitcode == SPENT:  # no process does so at its first task: a new one has the last word
                     self._send()
                     continue
                 if self._tries > 1 or not _may_be_chance(error.exitcode):
-                    self._result = Result(None, _how_it_ended(error.exitcode, self._workers.limits), ended=True)
-                    break
-                self._again()
+                    return Result(None, _how_it_ended(error.exitcode, self._workers.limits), ended=True)
             except BrokenProcessPool:
                 self._workers._drop(self._pool)
                 if self._tries == _TRIES:
-                    self._result = Result(None, "the decoder crashed", ended=True)
-                    break
-                self._again()
-        return self._result
+                    return Result(None, "the decoder crashed", ended=True)
+            self._tries += 1
+            self._send()
+        return attempt(*self._call, "needs more memory than there is")
 
     def cancel(self) -> None:
         """Leave it undone; its process is ended if it has begun."""
         if self._future is not None:
             self._future.cancel()
-
-    def _again(self) -> None:
-        self._tries += 1
-        self._send()
 
     def _send(self) -> None:
         self._pool, self._future, self._slot = self._workers._send(self._call)

@@ -245,7 +245,7 @@ class TrainingDirectory(RunDirectory):
         remove_staging(self.path / "model")
         for path in sorted(self.path.glob(".data*")):
             if aside := _ASIDE.fullmatch(path.name):
-                remove_abandoned(self.path / aside[1], is_store, resume=True)
+                remove_abandoned(self.path / aside[1], resume=True)
         for folder in (self.path, *(self.path / name for name in ("checkpoints", "samples", "evaluation"))):
             for path in folder.glob(".*"):
                 if _LEFT.fullmatch(path.name) and not path.is_dir():

@@ -16,7 +16,7 @@ from dvdgan.data.decode import streams as decode_streams
 from dvdgan.data.decode import video as decode_video
 from dvdgan.data.decode.clip import CLIP_SUFFIXES, open_clip, read_header
 from dvdgan.data.errors import ClipError
-from support.clips import coded, numbers, read_clip, turn_mp4, write_animation, write_frames, write_video
+from support.clips import coded, cut_mp4, numbers, read_clip, turn_mp4, write_animation, write_frames, write_video
 from support.errors import refused
 
 QUICK = {"libx264": {"preset": "veryfast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
@@ -216,15 +216,8 @@ def _windowed(tmp_path, name):
         return write_video(path, 120, ticks=ticks, time_base=MS, b_frames=2, gop=30)
     if name == "open.mkv":
         return write_video(path, 120, options={"x264-params": "open-gop=1:keyint=20:bframes=3"})
-    if name == "trimmed.mp4":  # as phones do: an edit list hides what is before the cut
-        source = write_video(tmp_path / "a.mp4", 150, 25, gop=25, b_frames=3)
-        with av.open(str(source)) as given, av.open(str(path), "w") as container:
-            stream = container.add_stream_from_template(given.streams.video[0])
-            for packet in given.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    packet.pts, packet.dts = packet.pts - 33 * 512, packet.dts - 33 * 512
-                    container.mux(packet)
+    if name == "trimmed.mp4":
+        cut_mp4(write_video(tmp_path / "a.mp4", 150, 25, gop=25, b_frames=3), path, 33)
         assert numbers(read_clip(path)[0]) == list(range(33, 150))
         return path
     if name == "torn.ts":  # as recordings from the air: it begins between two keyframes
@@ -505,15 +498,10 @@ def _as_hlg(light):
 )
 def test_transfer_and_primaries_are_followed(tmp_path, name, signal, matrix, primaries, transfer):
     """One scene, however it is coded, has the colours of its recording in standard range."""
-
-    def tag(stream):
-        context = stream.codec_context
-        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
-        context.color_range = 1
-
     frames = [_plain(255 * rgb, "yuv420p10le", 9 if matrix == 2 else matrix, False, 10) for rgb in signal(SCENE**2.4)]
     for frame in frames:
         frame.colorspace = matrix
+    tag = _tagged(matrix, primaries, transfer)
     path = write_video(tmp_path / "a.mkv", frames, 24, "ffv1", "yuv420p10le", tag=tag)
     shown = read_clip(path)[0][:, 16, 16].astype(int)
     wrong = np.abs(shown - 255 * SCENE).max(axis=1)
@@ -535,6 +523,7 @@ def _tagged(matrix, primaries, transfer):
     def tag(stream):
         context = stream.codec_context
         context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+        context.color_range = 1
 
     return tag
 

@@ -1,14 +1,21 @@
 """What holds for every class of phenomena."""
 
 import base64
+from functools import cache
 
 import numpy as np
 import pytest
 
 from dvdgan.data import phenomena
-from support.measures import luma
+from support.measures import correlation, luma
 
 SMALL = {"size": 32, "frames": 4}
+CAMERAS = ("zoom-in", "zoom-out", "pan-left", "pan-right")
+
+
+@cache
+def rendered(label, index, size=32, frames=12):
+    return phenomena.render(label, index, size=size, frames=frames)
 
 
 def thumbnail(clip):
@@ -72,6 +79,79 @@ def test_no_two_clips_are_alike(label):
     clips = np.stack([phenomena.render(label, index, **SMALL).clip for index in range(30)]).astype(np.float32)
     for index in range(1, 30):
         assert np.abs(clips[:index] - clips[index]).mean((1, 2, 3, 4)).min() > 5, index
+
+
+@pytest.mark.parametrize("label", phenomena.CLASSES)
+def test_a_scene_is_a_function_of_its_key(label):
+    first, again = rendered(label, 3), rendered.__wrapped__(label, 3)
+    assert np.array_equal(first.clip, again.clip)
+    assert first.truth.keys() == again.truth.keys()
+    assert all(np.array_equal(first.truth[name], again.truth[name]) for name in first.truth)
+    assert np.abs(first.clip.astype(float) - rendered(label, 4).clip).mean() > 10
+
+
+@pytest.mark.parametrize("label", ["pen", "bounce", "turn", "flow"])
+def test_a_longer_clip_begins_like_a_shorter_one(label):
+    """In the other classes a longer clip goes to the same end more slowly."""
+    for index in (2, 3):
+        short, long = rendered(label, index), rendered(label, index, frames=20)
+        assert np.array_equal(long.clip[:12], short.clip)
+        for name in {"tip", "center", "angle"} & short.truth.keys():
+            assert np.array_equal(long.truth[name][:12], short.truth[name])
+
+
+# How far the large clip, shrunk, may be from the small one, in codes on the average.
+TWO_SIZES = {"pen": 2, "bounce": 2, "turn": 2, "flow": 3, "passing": 1.5} | dict.fromkeys(CAMERAS, 5)
+
+
+@pytest.mark.parametrize("label", phenomena.CLASSES)
+@pytest.mark.parametrize("index", range(8))
+def test_two_sizes_show_the_same_scene(label, index):
+    small, large = rendered(label, index, 64, 6), rendered(label, index, 128, 6)
+    shrunk = large.clip.reshape(6, 64, 2, 64, 2, 3).mean((2, 4))
+    assert np.abs(shrunk - small.clip).mean() < TWO_SIZES[label]
+    assert correlation(luma(shrunk), luma(small.clip)) > 0.98
+    for name in set(small.truth) - {"mask", "ink"}:
+        assert np.array_equal(small.truth[name], large.truth[name])
+
+
+# How much frames change from one to the next at least, in luma on the average: in the median, each, and in any length.
+ALIVE = {"pen": (0.006, 0, 0), "bounce": (0.006, 0, 0), "turn": (0.006, 0, 0)}
+ALIVE |= {"flow": (0.01, 0.006, 0), "passing": (0.009, 0, 0)} | dict.fromkeys(CAMERAS, (0.012, 0.005, 0.002))
+
+
+def changes(clip):
+    return np.abs(np.diff(luma(clip), axis=0)).mean((1, 2))
+
+
+@pytest.mark.parametrize("label", phenomena.CLASSES)
+def test_every_clip_is_alive(label):
+    for index in range(60):
+        moved = changes(rendered(label, index).clip)
+        assert np.median(moved) >= ALIVE[label][0], index
+        assert moved.min() > ALIVE[label][1], index
+
+
+@pytest.mark.parametrize("label", phenomena.CLASSES)
+@pytest.mark.parametrize(("size", "frames"), [(32, 2), (256, 2), (256, 4), (32, 48)])
+def test_extreme_sizes_and_lengths(label, size, frames):
+    scene = phenomena.render(label, 5, size=size, frames=frames)
+    assert (scene.clip.shape, scene.clip.dtype) == ((frames, size, size, 3), np.uint8)
+    assert changes(scene.clip).min() > ALIVE[label][2]
+    path, picture = (frames, 2), (frames, size, size)
+    balls = len(scene.truth["radius"]) if label == "bounce" else 0
+    shapes = {
+        "pen": {"tip": path, "ink": picture},
+        "bounce": {"center": (frames, balls, 2), "radius": (balls,), "hue": (balls,)},
+        "turn": {"angle": (frames,), "mask": (size, size)},
+        "passing": {"center": path, "mask": picture},
+        "flow": {},
+    }
+    arrays = {name: value for name, value in scene.truth.items() if np.ndim(value)}
+    assert {name: value.shape for name, value in arrays.items()} == shapes.get(
+        label, {"center": path, "log_scale": (frames,)}
+    )
+    assert all(np.isfinite(value).all() for value in arrays.values())
 
 
 @pytest.mark.parametrize("label", phenomena.CLASSES)

@@ -86,22 +86,6 @@ def measure(clip):
     return sorted(failed)
 
 
-def test_same_key_same_clip_and_other_index_other_clip():
-    first, truth = draw(3)
-    assert np.array_equal(first, draw.__wrapped__(3)[0])
-    assert not np.array_equal(first, draw(4)[0])
-    longer, longer_truth = draw(3, frames=20)
-    assert np.array_equal(longer[:12], first)
-    assert np.array_equal(longer_truth["center"][:12], truth["center"])
-
-
-@pytest.mark.parametrize("index", range(4))
-def test_one_scene_at_two_sizes(index):
-    small, large = draw(index, 64, 6)[0], draw(index, 128, 6)[0]
-    shrunk = large.reshape(6, 64, 2, 64, 2, 3).mean((2, 4))
-    assert np.abs(shrunk - small).mean() < 2.0
-
-
 @pytest.mark.parametrize(("size", "frames"), [(32, 12), (64, 16), (32, 48)])
 def test_behaviour_is_on_the_pixels(size, frames):
     failed = {i: measure(draw(i, size, frames)[0]) for i in range(30)}
@@ -114,11 +98,6 @@ def test_controls_fail():
         assert measure(clip[:, ::-1])
         assert measure(clip[np.random.default_rng(i).permutation(12)])
         assert measure(np.broadcast_to(clip[:1], clip.shape))
-
-
-def test_every_clip_is_alive():
-    for i in range(40):
-        assert np.median(np.abs(np.diff(luma(draw(i)[0]), axis=0)).mean((1, 2))) >= 0.006
 
 
 def test_truth_obeys_the_rules():
@@ -152,14 +131,7 @@ def test_balls_go_on_bouncing_at_any_length():
             heights = [np.ptp(centre[t : t + 10, b, 1]) for t in range(0, 120, 10)]
             assert min(heights) >= 0.03, i
             assert np.ptp(centre[-12:, b, 1]) >= 0.05, i  # flights of 6 frames
-    clip = draw(0, 32, 100)[0]
+    clip = draw(0, 32, 300)[0]
+    assert clip.shape == (300, 32, 32, 3)
     assert np.array_equal(draw(0, 32, 48)[0], clip[:48])
     assert np.abs(np.diff(luma(clip[-8:]), axis=0)).mean() >= 0.002
-
-
-@pytest.mark.parametrize(("size", "frames"), [(32, 2), (256, 2), (32, 300)])
-def test_sizes_and_lengths(size, frames):
-    clip, truth = draw(5, size, frames)
-    assert clip.shape == (frames, size, size, 3)
-    assert clip.dtype == np.uint8
-    assert truth["center"].shape == (frames, len(truth["radius"]), 2)

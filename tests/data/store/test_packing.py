@@ -24,18 +24,12 @@ from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError
 from dvdgan.data.store.packing import ScratchError, decode_to_file, pack, parts
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data.workers import Limits, Workers
+from dvdgan.data.workers import Limits
 from dvdgan.data.write.encode import write_clip
 from support.clips import read_clip
 from support.errors import refused
 
 READING = Reading(16)
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """No processes, for what has nothing to do with them."""
-    monkeypatch.setattr(Workers, "_start", lambda self: None)
 
 
 def moving(seed, frames=6, height=16, width=20):
@@ -210,44 +204,36 @@ def stop_at(monkeypatch, number, error):
     monkeypatch.setattr(StoreWriter, "add", add)
 
 
-def test_an_interrupted_packing_goes_on_where_it_was(clips, whole, tmp_path, here, monkeypatch):
-    out, lines = tmp_path / "store", []
-    for number, error in ((3, KeyboardInterrupt()), (2, SystemExit(143))):
-        with monkeypatch.context() as patch:
-            stop_at(patch, number, error)
-            with pytest.raises(type(error)):
-                pack_all(clips, out, say=lines.append)
-        assert os.listdir(tmp_path) == [".store.partial"]
-    pack_all(clips, out, say=lines.append)
+def interrupted(number, *args, error=KeyboardInterrupt, **options):
+    """Pack up to half of the given clip."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, number, error)
+        with pytest.raises(error):
+            pack_all(*args, **options)
+
+
+@pytest.mark.parametrize("shards", [None, 3])
+def test_an_interrupted_packing_goes_on_where_it_was(clips, tmp_path, here, shards):
+    whole, out, lines = tmp_path / "whole", tmp_path / "out" / "store", []
+    pack_all(clips, whole, shards=shards)
+    for number, error in ((3, KeyboardInterrupt), (2, SystemExit)):
+        interrupted(number, clips, out, error=error, shards=shards, say=lines.append)
+        assert os.listdir(out.parent) == [".store.partial"]
+    pack_all(clips, out, shards=shards, say=lines.append)
     assert [line.partition("; ")[2] for line in lines] == ["", "2 are packed already", "3 are packed already"]
-    assert contents(out) == whole
-    assert os.listdir(tmp_path) == ["store"]
+    assert contents(out) == contents(whole)
+    assert os.listdir(out.parent) == ["store"]
+    frames = [f"clips-{number:06d}.tar" for number in range(shards)] if shards else ["frames.u8"]
+    assert sorted(os.listdir(out)) == [*frames, "index.json"]
 
 
-def test_an_interrupted_packing_of_other_clips_is_not_given_up_silently(clips, tmp_path, here, monkeypatch):
+def test_an_interrupted_packing_of_other_clips_is_not_given_up_silently(clips, tmp_path, here):
     clips, lines = shutil.copytree(clips, tmp_path / "clips"), []
-    with monkeypatch.context() as patch:
-        stop_at(patch, 3, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            pack_all(clips, tmp_path / "store", say=lines.append)
+    interrupted(3, clips, tmp_path / "store", say=lines.append)
     first = min(path for path in clips.rglob("*.mp4"))
     shutil.copy(first, first.with_name("more.mp4"))
     pack_all(clips, tmp_path / "store", say=lines.append)
     assert [line.partition("; ")[2].partition(":")[0] for line in lines] == ["", "begun anew"]
-
-
-def test_an_interrupted_packing_into_shards_goes_on_where_it_was(clips, tmp_path, here, monkeypatch):
-    out, lines = tmp_path / "store", []
-    pack_all(clips, tmp_path / "whole", shards=3)
-    for number in (3, 2):
-        with monkeypatch.context() as patch:
-            stop_at(patch, number, KeyboardInterrupt())
-            with pytest.raises(KeyboardInterrupt):
-                pack_all(clips, out, shards=3, say=lines.append)
-    pack_all(clips, out, shards=3, say=lines.append)
-    assert [line.partition("; ")[2] for line in lines] == ["", "2 are packed already", "3 are packed already"]
-    assert contents(out) == contents(tmp_path / "whole")
-    assert sorted(os.listdir(out)) == ["clips-000000.tar", "clips-000001.tar", "clips-000002.tar", "index.json"]
 
 
 KILLED = """
@@ -284,12 +270,9 @@ def test_a_killed_packing_goes_on_where_it_was(clips, whole, tmp_path, here):
     assert os.listdir(out.parent) == ["store"]
 
 
-def test_a_changed_listing_starts_anew(clips, tmp_path, here, monkeypatch):
+def test_a_changed_listing_starts_anew(clips, tmp_path, here):
     out, lines = tmp_path / "store", []
-    with monkeypatch.context() as patch:
-        stop_at(patch, 3, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            pack_all(clips, out)
+    interrupted(3, clips, out)
     listing = list_clips(clips)
     fewer = replace(listing, entries=listing.entries[1:])
     assert pack_all(clips, out, listing=fewer, say=lines.append).sources[0] == "a/2.gif"
@@ -321,10 +304,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_decoded(clips, t
 
 
 def test_what_is_packed_already_needs_no_more_room(clips, whole, tmp_path, here, monkeypatch):
-    with monkeypatch.context() as patch:
-        stop_at(patch, 5, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            pack_all(clips, tmp_path / "store")
+    interrupted(5, clips, tmp_path / "store")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 40, 0, 30_000))
     pack_all(clips, tmp_path / "store")
     assert contents(tmp_path / "store") == whole

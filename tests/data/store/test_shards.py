@@ -18,18 +18,13 @@ from dvdgan.data.store import clip_store
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.index import StoreError, is_store
 from dvdgan.data.store.writer import StoreWriter
-from dvdgan.data.workers import Workers
 from dvdgan.data.write.encode import write_clip
 from support.errors import refused
 from support.windows import SIZE, coded_clip, origin, windows_of
 
+pytestmark = pytest.mark.usefixtures("here")
+
 COUNT, SHARDS = 14, 4
-
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch):
-    """No processes: what they are for is tested with the workers."""
-    monkeypatch.setattr(Workers, "_start", lambda self: None)
 
 
 @pytest.fixture(scope="module")

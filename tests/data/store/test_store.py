@@ -35,11 +35,8 @@ def test_round_trip(tmp_path):
     for index, clip in enumerate(CLIPS):
         assert np.array_equal(store.clip(index), clip)
     assert (store.size, store.classes, store.labels.tolist()) == (16, ["a", "b"], [0, 1, 1])
-    assert (store.lengths.tolist(), store.heights.tolist(), store.widths.tolist()) == (
-        [5, 3, 7],
-        [16, 16, 21],
-        [16, 28, 16],
-    )
+    assert store.lengths.tolist() == [5, 3, 7]
+    assert (store.heights.tolist(), store.widths.tolist()) == ([16, 16, 21], [16, 28, 16])
     assert (store.about, store.sources[1], store.fps[2]) == ({"made": "by hand", "seed": 3}, "clip 1", 12)
     assert store.skipped == [Problem("bad.mp4", "truncated")]
     assert (store.splits, store.groups, store.channels.tolist()) == ([""] * 3, [""] * 3, [3, 3, 3])
@@ -307,10 +304,7 @@ DAMAGE = {
     "a list": (lambda p: (p / "index.json").write_text("[1]"), "index.json"),
     "foreign index": (lambda p: (p / "index.json").write_text('{"format": "coco"}'), "index.json"),
     "newer": (lambda p: edit(p, version=4), "version 4"),
-    "version 1": (
-        lambda p: edit(p, version=1, clips=[{"label": 0}]),
-        "version 1",
-    ),
+    "version 1": (lambda p: edit(p, version=1, clips=[{"label": 0}]), "version 1"),
     "field of another type": (lambda p: edit(p, classes="ab"), "classes"),
     "clips without a field": (lambda p: change_fields(p, frames=None), r"\(clips.frames\)"),
     "field that is too short": (lambda p: change_fields(p, label=[0, 1]), r"\(clips.label\)"),

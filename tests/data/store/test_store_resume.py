@@ -60,32 +60,18 @@ def whole_shards(tmp_path_factory):
     return contents(path)
 
 
-def test_resuming_or_not_the_bytes_are_the_same(tmp_path, whole):
-    write(tmp_path / "store", resume=False)
-    assert contents(tmp_path / "store") == whole
-
-
-def test_an_interrupted_writer_goes_on(tmp_path, whole):
+@pytest.mark.parametrize("shards", [None, 6])
+def test_an_interrupted_writer_goes_on(tmp_path, whole, whole_shards, shards):
     path = tmp_path / "store"
-    for last in (2, 1, 5):
+    for last in (3, 2, 1, 5):
         with pytest.raises(KeyboardInterrupt):
-            write(path, last)
+            write(path, last, shards=shards)
         assert not path.exists()
         assert os.listdir(tmp_path) == [".store.partial"]
-    assert write(path) == ["0", "1", "2", "3", "4"]
-    assert contents(path) == whole
-    assert os.listdir(tmp_path) == ["store"]
-
-
-def test_an_interrupted_writer_of_shards_goes_on(tmp_path, whole_shards):
-    path = tmp_path / "store"
-    for last in (3, 1, 5):
-        with pytest.raises(KeyboardInterrupt):
-            write(path, last, shards=6)
-    assert write(path, shards=6) == ["0", "1", "2", "3", "4"]
-    assert contents(path) == whole_shards
-    write(path, resume=False, shards=6)
-    assert contents(path) == whole_shards
+    assert write(path, shards=shards) == ["0", "1", "2", "3", "4"]
+    assert contents(path) == (whole_shards if shards else whole)
+    write(path, resume=False, shards=shards)
+    assert contents(path) == (whole_shards if shards else whole), "resuming or not, the bytes are the same"
     assert os.listdir(tmp_path) == ["store"]
 
 

@@ -11,7 +11,7 @@ from dvdgan.data.errors import ClipError, DataError
 from dvdgan.data.write.encode import signed_path, write_clip
 from dvdgan.data.write.mark import check_free
 from dvdgan.data.write.sheets import write_image
-from support.clips import read_clip, smooth
+from support.clips import cut_mp4, read_clip, smooth, write_video
 from support.errors import refused
 
 
@@ -31,22 +31,18 @@ def lavfi(source, count):
     raise AssertionError("the source ended")
 
 
-def encode(path, count=48, codec="libx264", size=(128, 96), pix_fmt="yuv420p", options=None, audio_only=False):
-    """A file made by FFmpeg's test sources, not by the writers under test."""
-    width, height = size
-    with av.open(str(path), "w", options=options or {}) as container:
-        if audio_only:
-            stream = container.add_stream("aac", rate=44100)
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
-            frame.rate = 44100
-        else:
-            stream = container.add_stream(codec, rate=24)
-            stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
-            for array in lavfi(f"testsrc2=s={width}x{height}:r=24", count):
-                frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format=pix_fmt)
-                container.mux(stream.encode(frame))
-        if audio_only:
-            container.mux(stream.encode(frame))
+def encode(path, count=48, codec="libx264", options=None):
+    """A file made of one of FFmpeg's test sources, not by the writers under test."""
+    return write_video(path, lavfi("testsrc2=s=128x96:r=24", count), 24, codec, container_options=options)
+
+
+def sound(path):
+    """A file of nothing but silence."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        frame.rate = 44100
+        container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
@@ -262,7 +258,7 @@ def test_what_is_no_video_is_named_in_one_line(tmp_path, name, content):
 
 
 def test_missing_file_folder_and_sound_only(tmp_path):
-    for path in (tmp_path / "a.mp4", tmp_path, encode(tmp_path / "sound.mp4", audio_only=True)):
+    for path in (tmp_path / "a.mp4", tmp_path, sound(tmp_path / "sound.mp4")):
         with refused(ClipError) as caught:
             open_clip(path)
         assert caught.value.path == path
@@ -296,16 +292,7 @@ def test_truncated_files_are_named(tmp_path, name, codec, share):
 
 def test_video_cut_by_an_edit_list_is_not_truncated(tmp_path):
     """Packets before the cut are in the file but not shown; fewer frames than packets is no fault."""
-    source = encode(tmp_path / "a.mp4", 48)
-    with av.open(str(source)) as given, av.open(str(tmp_path / "b.mp4"), "w") as container:
-        stream = container.add_stream_from_template(given.streams.video[0])
-        for packet in given.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                packet.pts -= 20 * 512  # frames at negative times are cut by an edit list
-                packet.dts -= 20 * 512
-                container.mux(packet)
-    clip, _ = read_clip(tmp_path / "b.mp4")
+    clip, _ = read_clip(cut_mp4(encode(tmp_path / "a.mp4", 48), tmp_path / "b.mp4", 20))
     assert 20 <= len(clip) <= 48
 
 

@@ -34,19 +34,8 @@ _FIRST_FRAMES = 256  # whose delays are read to learn the rate of an animation
 _TICKS = {"GIF": Fraction(1, 100), "WEBP": Fraction(1, 1000), "PNG": Fraction(1, 1000)}
 _ORIENTATION = 0x0112  # the Exif tag
 _ERRORS = (  # what Pillow's readers raise for files that make no sense
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(AssertionError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
     Image.DecompressionBombWarning,  # where warnings are errors
 )
 

@@ -142,9 +142,7 @@ def _container_name(path: Path, container: InputContainer) -> str:
     return suffix if suffix in {*names, "mkv", "m4v"} else names[0]
 
 
-def _first_packets(
-    path: Path, container: InputContainer, stream: VideoStream
-) -> tuple[av.VideoFrame, int, list[int]]:
+def _first_packets(path: Path, container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame, int, list[int]]:
     """The first frame, when it is shown, in ticks, and sorted times of the frames that are known, in ticks after it."""
     decode, by_dts = decoder_of(stream), in_dts_order(container, stream)
     late = container.format.name in MID_STREAM

@@ -13,7 +13,7 @@ from dvdgan.data.layouts.listing import TEST, TRAIN, Entry, Listing, Problem
 from dvdgan.data.layouts.lists import seconds, source_of, with_labels
 from dvdgan.data.layouts.splits import settle_validation, side
 from dvdgan.data.layouts.tables import Row, RowError, column_names, quoted, read_table
-from dvdgan.data.layouts.trees import clips_in, frame_folder, name_of, natural, parts_of
+from dvdgan.data.layouts.trees import clips_in, name_of, natural, parts_of
 from dvdgan.data.layouts.walk import walk
 from dvdgan.documents import MOST_TABLE_BYTES, DocumentError, read_text
 
@@ -88,7 +88,7 @@ def _listed_clips(root: Path, listed: Container[str], lists: str) -> tuple[dict[
     there = walk(root)
     problems = there.problems
     clips: dict[str, Entry] = {}
-    for clip in clips_in(root, there.folders, frame_folder)[0]:
+    for clip in clips_in(root, there.folders)[0]:
         name = name_of(clip).casefold()
         if name not in listed:
             problems.append(Problem(clip.source, f"is not in {lists}"))
@@ -161,7 +161,7 @@ def read_something(root: Path, lists: list[Path]) -> Listing:
     """
     there = walk(root)
     problems = list(there.problems)
-    clips, notes = clips_in(root, there.folders, frame_folder)
+    clips, notes = clips_in(root, there.folders)
     by_name = {name_of(clip): clip for clip in reversed(clips)}
     labels: dict[str, str] = {}
     entries: list[Entry] = []
@@ -214,7 +214,7 @@ def read_kinetics(root: Path, lists: list[Path]) -> Listing:
     """
     there = walk(root)
     problems = there.problems
-    clips, _ = clips_in(root, there.folders, frame_folder)
+    clips, _ = clips_in(root, there.folders)
     clips.sort(key=lambda clip: not any(_REPLACEMENT in name for name in parts_of(clip)))
     whole = {name_of(clip): clip for clip in reversed(clips)}
     timed = {_timed(name_of(clip)): clip for clip in reversed(clips)}

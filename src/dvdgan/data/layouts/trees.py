@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,13 +36,8 @@ def natural(text: str) -> tuple[list[tuple[str, int]], str]:
     return [(words, int(number or 0)) for words, number in re.findall(r"([^0-9]*)([0-9]*)", text)], text
 
 
-def frame_folder(folder: Folder) -> FolderOfFrames:
-    """The sequences of a folder, if it is one of frames."""
-    return frames_in(folder.files)
-
-
 def clips_in(
-    root: Path, folders: list[Folder], frames: Callable[[Folder], FolderOfFrames]
+    root: Path, folders: list[Folder], frames: Mapping[Parts, FolderOfFrames] | None = None
 ) -> tuple[list[Entry], list[str]]:
     """The clips of folders, in natural order, without class, part and group, and lines that say what is left out.
 
@@ -51,7 +46,8 @@ def clips_in(
     Args:
         root: what the folders' parts are relative to.
         folders: as `walk` gives them.
-        frames: the sequences of a folder, which are clips; none where its files are clips each, or animated WebP.
+        frames: the sequences of each folder, which are clips; none where its files are clips each, or animated WebP.
+            None: those that its stills are.
     """
     videos = any(suffix_of(name) in VIDEO_SUFFIXES for folder in folders for name in folder.files)
     entries: list[Entry] = []
@@ -59,7 +55,7 @@ def clips_in(
     thumbnails: list[str] = []
     for folder in folders:
         place, source = root.joinpath(*folder.parts), "/".join(folder.parts)
-        found = frames(folder) if folder.files else FolderOfFrames()
+        found = frames_in(folder.files) if frames is None else frames[folder.parts]
         if not found.clips or _is_animated(place / found.clips[0].names[0]):
             for name in folder.files:
                 if videos and suffix_of(name) in _ONLY_STILL:
@@ -140,7 +136,7 @@ def read_tree(root: Path, layout: str, config: DataConfig, pictures: bool) -> Li
     holding = [folder.parts for folder in folders if folder.files]
     levels = find_levels(holding, [*_places(folders, found)], config.parts, config.class_depth)
     ambiguous = _settle_frames(folders, found, layout, levels)
-    clips, notes = clips_in(root, folders, lambda folder: found[folder.parts])
+    clips, notes = clips_in(root, folders, found)
     places = [parts_of(clip) for clip in clips]
     in_frames = {place for place, clip in zip(places, clips) if _is_of_frames(place, found)}
     usable = [place for place in places if layout != "frames" or place in in_frames]
@@ -190,7 +186,7 @@ def _frames_of(folder: Folder, layout: str, pictures: bool) -> FolderOfFrames:
     """The sequences of a folder that may be frames; the root never is one clip."""
     if not folder.files or (layout == "frames" and not folder.parts) or (layout != "frames" and pictures):
         return FolderOfFrames()
-    found = frame_folder(folder)
+    found = frames_in(folder.files)
     if layout != "frames":
         return FolderOfFrames() if not folder.parts and len(found.clips) == 1 else found
     numbered = [

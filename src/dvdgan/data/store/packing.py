@@ -23,6 +23,7 @@ from rich.filesize import decimal
 
 from dvdgan.atomic import write_all
 from dvdgan.console import one_line
+from dvdgan.data.decode.pixels import reason
 from dvdgan.data.decode.timing import Header
 from dvdgan.data.errors import DataError
 from dvdgan.data.layouts.listing import Entry, Listing, Problem, none_usable, with_times
@@ -125,9 +126,8 @@ def pack(
                         writer.add(_frames(file, shape), clip.label, clip.source, fps, clip.split, clip.group)
                     file.unlink(missing_ok=True)
             except (OSError, ScratchError) as error:
-                reason = " ".join(str(getattr(error, "strerror", None) or error).split())
                 mend = "mend that and start again: it goes on"
-                raise OSError(f"{out}: cannot be written ({reason}); {mend}") from None
+                raise OSError(f"{out}: cannot be written ({reason(error)}); {mend}") from None
         known = set(writer.skipped)
         for problem in listing.problems:
             if problem not in known:
@@ -169,7 +169,7 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ScratchError(error.strerror or str(error)) from None
+        raise ScratchError(reason(error)) from None
 
 
 def _plan(

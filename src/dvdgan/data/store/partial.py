@@ -13,12 +13,11 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from dvdgan.atomic import write_all
-from dvdgan.data.store.index import FRAMES, INDEX, StoreError, is_indexed, is_of_store
+from dvdgan.data.store.index import FRAMES, INDEX, StoreError, is_indexed, is_of_store, is_store
 from dvdgan.data.write.mark import check_above
 from dvdgan.documents import DocumentError, parse_json, read_lines
 
@@ -135,19 +134,18 @@ def _locked(path: Path, flags: int) -> int | None:
     return None
 
 
-def remove_abandoned(path: Path, is_whole: Callable[[Path], bool], resume: bool) -> None:
+def remove_abandoned(path: Path, resume: bool) -> None:
     """Remove half-written directories of `path` whose process has ended: nobody holds them.
 
     One that was moved aside by a process that ended before it put the new one in its place goes back first.
 
     Args:
         path: the place.
-        is_whole: whether a directory can go back to its place.
         resume: leave the directory that can be resumed.
     """
     beside, name = list(path.parent.glob(f".{glob.escape(path.name)}.*")), re.escape(path.name)
     for old in beside:
-        if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.old", old.name) and is_own(old) and is_whole(old):
+        if re.fullmatch(rf"\.{name}\.[0-9a-f]{{8}}\.old", old.name) and is_own(old) and is_store(old):
             if not path.exists():
                 os.rename(old, path)
             else:  # replaced already

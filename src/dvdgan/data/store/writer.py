@@ -20,27 +20,8 @@ from dvdgan.capacity import gib
 from dvdgan.data.layouts.listing import Problem
 from dvdgan.data.store.entries import all_but_renamed, is_entry
 from dvdgan.data.store.frame_files import FrameFile, TarShards, remove_beyond
-from dvdgan.data.store.index import (
-    FORMAT,
-    FRAMES,
-    INDEX,
-    MOST_INDEX,
-    SHARDS_VERSION,
-    VERSION,
-    Clip,
-    StoreError,
-    is_store,
-)
-from dvdgan.data.store.partial import (
-    LOG,
-    Hold,
-    PackingLog,
-    check_place,
-    is_packing,
-    remove_abandoned,
-    remove_own,
-    sync,
-)
+from dvdgan.data.store.index import FORMAT, FRAMES, INDEX, MOST_INDEX, SHARDS_VERSION, VERSION, Clip, StoreError
+from dvdgan.data.store.partial import LOG, Hold, PackingLog, check_place, is_packing, remove_abandoned, remove_own, sync
 
 
 class StoreWriter:
@@ -90,7 +71,7 @@ class StoreWriter:
         self._keep, self._over = resume, False
         check_place(self.path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(self.path, is_store, resume)
+        remove_abandoned(self.path, resume)
         self._partial = self.path.with_name(f".{self.path.name}.{'' if resume else secrets.token_hex(4) + '.'}partial")
         self.scratch = self._partial / f"scratch.{secrets.token_hex(4)}"
         if os.path.lexists(self._partial) and not is_packing(self._partial):

@@ -59,9 +59,7 @@ def write_clip(path: str | Path, clip: np.ndarray, fps: float, crf: int = 16) ->
     return Path(path)
 
 
-def clip_writer(
-    path: str | Path, height: int, width: int, fps: float, crf: int = 16
-) -> AbstractContextManager[Write]:
+def clip_writer(path: str | Path, height: int, width: int, fps: float, crf: int = 16) -> AbstractContextManager[Write]:
     """Write a clip some frames at a time, in the format that the suffix names: .mp4, .gif or .webp.
 
     Args:
@@ -148,9 +146,7 @@ class _Animation(NamedTuple):
 
 
 @contextmanager
-def _animation_writer(
-    path: str | Path, height: int, width: int, fps: float, animation: _Animation
-) -> Iterator[Write]:
+def _animation_writer(path: str | Path, height: int, width: int, fps: float, animation: _Animation) -> Iterator[Write]:
     """Write one packet per frame. (Pillow's writers merge equal frames, so a still clip would lose its length.)"""
     ticks, suffix = animation.ticks, Path(path).suffix
     check_fps(path, fps)

@@ -10,17 +10,9 @@ import numpy as np
 
 from dvdgan.data.progress import with_progress
 from dvdgan.evaluation import behaviours
-from dvdgan.evaluation.behaviours import (
-    BEHAVIOURS,
-    OTHER,
-    Calibration,
-    ClipScorer,
-    control_clips,
-    pass_rate,
-    rendered_calibration,
-    score_as_others,
-)
-from dvdgan.evaluation.behaviours.calibration import load, save, stored
+from dvdgan.evaluation.behaviours import BEHAVIOURS
+from dvdgan.evaluation.behaviours.calibration import Calibration, load, rendered_calibration, save, stored
+from dvdgan.evaluation.behaviours.scoring import OTHER, ClipScorer, control_clips, pass_rate, score_as_others
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError

@@ -12,9 +12,8 @@ from dvdgan.data import phenomena
 from dvdgan.data.progress import with_progress
 from dvdgan.data.workers import Limits as TaskLimits
 from dvdgan.data.workers import Workers
-from dvdgan.evaluation.behaviours import whole
+from dvdgan.evaluation.behaviours import BEHAVIOURS, whole
 from dvdgan.evaluation.behaviours.behaviour import Limits, Measurements, percentiles
-from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 
 STORED = Path(__file__).with_name("thresholds.json")

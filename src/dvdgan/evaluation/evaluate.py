@@ -103,7 +103,7 @@ def evaluate(
     with _timed(seconds, "data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
         given = open_inputs(model, clips, data, fields, known, settings, folder, device, say)
-    with closing(given):
+    with closing(given.parts):
         parts, learned = _without_learned(given.parts, known)
         sets = choose_sets(given.made, parts, settings, cache)
         spaces = open_spaces(sets.reference, known, settings, where)

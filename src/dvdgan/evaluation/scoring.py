@@ -55,15 +55,7 @@ def extract_all(extractor: FeatureExtractor, sets: Sets, corrupted: Mapping[str,
 def score_space(
     space: FeatureSpace, sets: Sets, corrupted: Mapping[str, ClipSet], settings: EvaluationSettings, cache: Cache
 ) -> list[Score]:
-    """All scores of a space.
-
-    Args:
-        space: features that are not kept yet are computed first, see `extract_all`.
-        sets: the clips.
-        corrupted: controls, by the corruption's name.
-        settings: how many repeats of real against real, and their seed.
-        cache: where features are kept.
-    """
+    """All scores of a space; features that are not kept yet are computed first, see `extract_all`."""
     real, held_out = side(space, sets.reference, cache), side(space, sets.held_out, cache)
     generated = [side(space, clips, cache) for clips in sets.generated]
     controls = {name: side(space, clips, cache) for name, clips in corrupted.items()}
@@ -178,16 +170,7 @@ def sweep(
     truncations: Sequence[float],
     cache: Cache,
 ) -> Sweep:
-    """Scores over truncation, on as many clips of the first seed as a set has.
-
-    Args:
-        spaces: cheap ones.
-        model: makes the clips.
-        sets: the real clips.
-        settings: of the clips.
-        truncations: at which it is looked, in the order of the points.
-        cache: where clips and features are kept.
-    """
+    """Scores over truncation in spaces that are cheap, on as many clips of the first seed as a set has."""
     points = []
     with progress_bar("over truncation", len(truncations) * len(spaces)) as advance:
         reals = [side(space, sets.reference, cache) for space in spaces]

@@ -66,12 +66,6 @@ def stored(size: int, frames: int) -> Calibration | None:
 def rendered_calibration(size: int, frames: int, clips: int = CLIPS, seed: int = 0) -> Calibration:
     """Make limits from phenomena that are rendered for it: the first training clips of each class, and nothing kept.
 
-    Args:
-        size: height and width, in pixels.
-        frames: frames per clip.
-        clips: of each class.
-        seed: the data set's seed.
-
     Raises:
         EvaluationError: phenomena cannot be rendered so, or too few clips.
     """

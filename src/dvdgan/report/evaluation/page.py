@@ -150,7 +150,7 @@ def _settings(results: Evaluation) -> list[tuple[str, list[Property]]]:
             "resize": reference.resize,
             "clips, key": reference.clips.key,
         },
-        "How": {name.replace("_", " "): value for name, value in results.settings.items()},
+        "How": results.settings,
         "Feature spaces": {
             space.name: f"{space.dimension:,} numbers per {'clip' if space.unit == 'clip' else 'frame'}"
             + "".join(f"; {part}" for part in (space.resize, space.weights, f"key {space.key}") if part)

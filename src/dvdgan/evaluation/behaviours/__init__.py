@@ -5,8 +5,8 @@ to end), valid (the thing that its class is about can be found) and shows the be
 failed detection is a failure. Their limits come from real training clips of the same size and length, and were stored
 before any model was scored.
 
-    limits = calibration(size=32, frames=12)
-    rates = score(clips, labels, classes, limits)      # {"pen": PassRate(hits=…, of=…, low=…, high=…), …}
+    limits = calibration.calibration(size=32, frames=12)
+    rates = scoring.score(clips, labels, classes, limits)   # {"pen": PassRate(hits=…, of=…, low=…, high=…), …}
 """
 
 from dvdgan.evaluation.behaviours import bounce, camera, flow, passing, pen, turn

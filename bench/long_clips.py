@@ -18,7 +18,8 @@ import dvdgan
 from dvdgan import Pipeline
 from dvdgan.data import phenomena
 from dvdgan.data.write.sheets import clip_sheet, write_image
-from dvdgan.evaluation.behaviours import calibration, score
+from dvdgan.evaluation.behaviours.calibration import calibration
+from dvdgan.evaluation.behaviours.scoring import score
 from dvdgan.evaluation.features.transnet import TransNetClips
 from dvdgan.evaluation.metrics.frechet import frechet_distance, gaussian
 from dvdgan.sampling import from_uint8

@@ -18,8 +18,8 @@ from dvdgan.config import DataConfig
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.errors import DataError
 from dvdgan.data.rendering import packed_phenomena
-from dvdgan.evaluation.behaviours import OTHER, calibration, rendered_calibration
-from dvdgan.evaluation.behaviours.calibration import STORED, load, save
+from dvdgan.evaluation.behaviours.calibration import STORED, calibration, load, rendered_calibration, save
+from dvdgan.evaluation.behaviours.scoring import OTHER
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.measured import PassRate
 from dvdgan.evaluation.pass_rates import score_sets

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dvdgan.data import phenomena
-from dvdgan.evaluation.behaviours import BEHAVIOURS, Calibration, ClipScorer, bounce, calibration, pen, whole
+from dvdgan.evaluation.behaviours import BEHAVIOURS, bounce, pen, whole
+from dvdgan.evaluation.behaviours.calibration import Calibration, calibration
+from dvdgan.evaluation.behaviours.scoring import ClipScorer
 from dvdgan.randomness import numpy_generator
 from support import cheats
 

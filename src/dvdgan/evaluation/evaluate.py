@@ -23,14 +23,14 @@ from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.report import in_record
 from dvdgan.evaluation.classifier.results import ClassifierResults, confusion
 from dvdgan.evaluation.clip_set import ClipSet, chunks
-from dvdgan.evaluation.corruptions import CORRUPTIONS, Corruption
+from dvdgan.evaluation.corruptions import CORRUPTIONS
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import extract
 from dvdgan.evaluation.inputs import open_inputs
 from dvdgan.evaluation.memorisation.copies import Copies, find_copies
 from dvdgan.evaluation.parts import Parts
 from dvdgan.evaluation.pass_rates import score_behaviours
-from dvdgan.evaluation.prediction.naive import Naive, naive
+from dvdgan.evaluation.prediction.naive import naive
 from dvdgan.evaluation.prediction.scoring import futures_of, score_prediction
 from dvdgan.evaluation.provenance import evaluated_of, reference_of, settings_of, versions_of
 from dvdgan.evaluation.record import AbsentPart, Evaluation, is_record
@@ -103,7 +103,7 @@ def evaluate(
     with _timed(seconds, "data"):
         model, clips = (None if path is None else Path(path) for path in (model, clips))
         given = open_inputs(model, clips, data, fields, known, settings, folder, device, say)
-    with closing(given):
+    with closing(given.parts):
         parts, learned = _without_learned(given.parts, known)
         sets = choose_sets(given.made, parts, settings, cache)
         spaces = open_spaces(sets.reference, known, settings, where)
@@ -157,14 +157,14 @@ def evaluate(
             absent["behaviours"] = str(error)
 
         # The record.
-        described: dict[str, Corruption | Naive] = {**CORRUPTIONS, **naive(sets.given)}
+        described = {name: one.description for name, one in CORRUPTIONS.items()} | naive(sets.given)
         results = Evaluation(
             made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             evaluated=evaluated_of(given, sets, settings),
             reference=reference_of(given, sets),
             spaces=[space.record for space in spaces.spaces],
             scores=scores,
-            corruptions={name: described[name].description for name in corrupted},
+            corruptions={name: described[name] for name in corrupted},
             sweep=curve,
             classifier=_classifier(known, sets, cache, absent),
             memorisation=None if copies is None else copies.record,

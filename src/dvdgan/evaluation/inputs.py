@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +48,6 @@ class Inputs:
     parts: Parts
     data: DataConfig
     unsearched: str = ""
-
-    def close(self) -> None:
-        """End the processes that decode, if any."""
-        with ExitStack() as stack:
-            stack.enter_context(closing(self.parts))
-            if isinstance(self.made, RealClips):
-                stack.enter_context(closing(self.made.dataset.store))
 
 
 def open_inputs(
@@ -109,16 +101,9 @@ def open_inputs(
     most = settings.clips(classes or (len(phenomena.CLASSES) if data.source == PHENOMENA else 0))
     if not classes and data.source != PHENOMENA:
         most = max(most, settings.clips(10**6))  # how many classes there are is not known yet
-    made: Model | RealClips
-    with ExitStack() as opened:
-        if loaded is not None:
-            made = loaded
-        else:
-            made = open_folder(place, size, frames, folder / "clips")
-            opened.enter_context(closing(made.dataset.store))
-        held_out_clips = max(REFERENCE * most, _LEAST_HELD_OUT)
-        parts = open_parts(data, size, frames, folder, held_out_clips=held_out_clips, say=say)
-        opened.pop_all()
+    made = loaded if loaded is not None else open_folder(place, size, frames, folder / "clips")
+    held_out_clips = max(REFERENCE * most, _LEAST_HELD_OUT)
+    parts = open_parts(data, size, frames, folder, held_out_clips=held_out_clips, say=say)
     unsearched = "" if loaded is None else _unsearched(loaded.config.data, data, parts, own)
     return Inputs(made, place, parts, data, unsearched)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +36,8 @@ class Parts:
 
     def close(self) -> None:
         """End the processes that decode, if any."""
-        with ExitStack() as stack:
-            stack.enter_context(closing(self.train.store))
-            stack.enter_context(closing(self.held_out.dataset.store))
+        self.train.store.close()
+        self.held_out.dataset.store.close()
 
 
 def open_parts(

@@ -10,17 +10,9 @@ import numpy as np
 
 from dvdgan.data.progress import with_progress
 from dvdgan.evaluation import behaviours
-from dvdgan.evaluation.behaviours import (
-    BEHAVIOURS,
-    OTHER,
-    Calibration,
-    ClipScorer,
-    control_clips,
-    pass_rate,
-    rendered_calibration,
-    score_as_others,
-)
-from dvdgan.evaluation.behaviours.calibration import load, save, stored
+from dvdgan.evaluation.behaviours import BEHAVIOURS
+from dvdgan.evaluation.behaviours.calibration import Calibration, load, rendered_calibration, save, stored
+from dvdgan.evaluation.behaviours.scoring import OTHER, ClipScorer, control_clips, pass_rate, score_as_others
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.clip_set import ClipSet, content_key
 from dvdgan.evaluation.errors import EvaluationError
@@ -34,12 +26,6 @@ _PIECE = 32  # clips that are in memory at once
 
 def score_behaviours(sets: Sets, stride: int, seed: int, cache: Cache) -> Behaviours:
     """Pass rates of generated clips beside real, frozen, shuffled, reversed and other classes' clips.
-
-    Args:
-        sets: the clips.
-        stride: every how many frames of the source are taken.
-        seed: of shuffled frames.
-        cache: where what was found is kept.
 
     Raises:
         EvaluationError: the clips have no classes with behaviours, or are not as the limits of behaviours need them.
@@ -69,8 +55,8 @@ def score_sets(
     """Pass rates, a few clips at a time: sets of large clips do not fit into memory.
 
     Args:
-        generated: sets of generated clips, which count together.
-        real: real clips of the same classes, of which controls are made.
+        generated: these count together.
+        real: clips of the same classes, of which controls are made.
         limits: for clips of this size and length.
         seed: of shuffled frames.
         others: real clips of each class that are scored as each other class.

@@ -9,7 +9,7 @@ import numpy as np
 from dvdgan.data.progress import progress_bar
 from dvdgan.evaluation import corruptions
 from dvdgan.evaluation.cache import Cache
-from dvdgan.evaluation.clip_set import ClipSet, content_key
+from dvdgan.evaluation.clip_set import ClipSet
 from dvdgan.evaluation.features.extract import FeatureExtractor, extract
 from dvdgan.evaluation.measured import Measured
 from dvdgan.evaluation.metrics.baselines import baseline, held_out_draws
@@ -41,8 +41,7 @@ def corrupted_sets(sets: Sets, settings: EvaluationSettings) -> dict[str, ClipSe
 
 def side(space: FeatureSpace, clips: ClipSet, cache: Cache) -> Side:
     """The features of a set, in a space."""
-    features = space.view(extract(clips, space.extractor, cache))
-    return Side(features, clips.labels, cache, content_key("gaussian", clips.key, space.record.key))
+    return Side(space.view(extract(clips, space.extractor, cache)), clips.labels)
 
 
 def extract_all(extractor: FeatureExtractor, sets: Sets, corrupted: Mapping[str, ClipSet], cache: Cache) -> None:
@@ -56,15 +55,7 @@ def extract_all(extractor: FeatureExtractor, sets: Sets, corrupted: Mapping[str,
 def score_space(
     space: FeatureSpace, sets: Sets, corrupted: Mapping[str, ClipSet], settings: EvaluationSettings, cache: Cache
 ) -> list[Score]:
-    """All scores of a space.
-
-    Args:
-        space: features that are not kept yet are computed first, see `extract_all`.
-        sets: the clips.
-        corrupted: controls, by the corruption's name.
-        settings: how many repeats of real against real, and their seed.
-        cache: where features and Gaussians are kept.
-    """
+    """All scores of a space; features that are not kept yet are computed first, see `extract_all`."""
     real, held_out = side(space, sets.reference, cache), side(space, sets.held_out, cache)
     generated = [side(space, clips, cache) for clips in sets.generated]
     controls = {name: side(space, clips, cache) for name, clips in corrupted.items()}
@@ -117,8 +108,7 @@ def _baselines(
     counts, asked = (len(draws[0]), len(real)), (generated, len(real))
     there = f"{len(real)} real and {len(held_out)} held-out clips"
     return {
-        metric.key: baseline([one[metric.key].value for one in found], counts, asked, there)
-        for metric in group.metrics
+        metric.key: baseline([one[metric.key].value for one in found], counts, asked, there) for metric in group.metrics
     }
 
 
@@ -144,9 +134,7 @@ def _by_class(
         values = [group.measure(own, some, False) for some in made]
         baselines = _baselines(group, own, others, counts[0], settings) if len(others) >= _FEWEST else {}
         found[title] = {
-            metric.key: _class_score(
-                over_seeds([one[metric.key] for one in values]), baselines.get(metric.key), counts
-            )
+            metric.key: _class_score(over_seeds([one[metric.key] for one in values]), baselines.get(metric.key), counts)
             for metric in group.metrics
         }
     return found
@@ -182,16 +170,7 @@ def sweep(
     truncations: Sequence[float],
     cache: Cache,
 ) -> Sweep:
-    """Scores over truncation, on as many clips of the first seed as a set has.
-
-    Args:
-        spaces: cheap ones.
-        model: makes the clips.
-        sets: the real clips.
-        settings: of the clips.
-        truncations: at which it is looked, in the order of the points.
-        cache: where clips and features are kept.
-    """
+    """Scores over truncation in spaces that are cheap, on as many clips of the first seed as a set has."""
     points = []
     with progress_bar("over truncation", len(truncations) * len(spaces)) as advance:
         reals = [side(space, sets.reference, cache) for space in spaces]

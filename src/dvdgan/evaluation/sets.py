@@ -71,12 +71,6 @@ class Sets:
 def choose_sets(made: Model | RealClips, parts: Parts, settings: EvaluationSettings, cache: Cache) -> Sets:
     """Choose the clips, classes coming as often as training shows them; the rest follows from the settings' seed.
 
-    Args:
-        made: a model, or clips from a folder.
-        parts: both parts of the data, of the same size and length.
-        settings: how many.
-        cache: where a model's clips are kept.
-
     Raises:
         EvaluationError: no class in common, or too few clips to compare anything.
     """

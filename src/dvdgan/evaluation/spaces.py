@@ -149,19 +149,13 @@ def pair_frames(frames: int) -> np.ndarray:
 def open_spaces(
     reference: ClipSet, classifier: Classifier | None, settings: EvaluationSettings, device: torch.device
 ) -> Spaces:
-    """Find out what can look at the clips.
-
-    Args:
-        reference: clips of the size, length and classes that are looked at.
-        classifier: None does without.
-        settings: at which size frames are seen, and the files of the field's own networks.
-        device: where networks run.
+    """Find out what can look at clips of this size and length and of these classes.
 
     Raises:
         EvaluationError: the classifier does not know a class, or a file of the user's cannot be used.
     """
     found = Spaces()
-    own_networks = [_field_space(network) for network in _field_networks(settings, device)]
+    own_networks = _field_spaces(settings, device)
     if classifier is None:
         found.missing.append(
             "No classifier: without one there are no Inception Score, class fidelity and classifier Fréchet distance."
@@ -244,30 +238,26 @@ def _add_pixels(found: Spaces) -> None:
         found.spaces.append(FeatureSpace("pixels", record, extractor, groups, swept=True))
 
 
-def _field_networks(settings: EvaluationSettings, device: torch.device) -> list[TorchScriptFeatures]:
-    """The field's own networks, from files that the user brings."""
+def _field_spaces(settings: EvaluationSettings, device: torch.device) -> list[FeatureSpace]:
+    """FVD and FID, or what is measured like them with other files, of the files that the user brings."""
     found = []
-    for path, sha256, network, name in (
+    for path, sha256, known, name in (
         (settings.fvd_weights, settings.fvd_sha256, I3D, "fvd"),
         (settings.inception_weights, settings.inception_sha256, INCEPTION, "inception"),
     ):
-        if path is not None:
-            found.append(TorchScriptFeatures(path, network, sha256, device=device))
-        elif sha256 is not None:
+        if path is None and sha256 is not None:
             raise EvaluationError(f"{name}_sha256 is the hash of a file: name it with {name}_weights")
+        if path is None:
+            continue
+        network = TorchScriptFeatures(path, known, sha256, device)
+        frames = network.unit == "frames"
+        extractor: FeatureExtractor = SomeFrames(network, pairs=False) if frames else network
+        whose = "the field's own network" if network.score_name == known.score else "a network that the user named"
+        about = f"{whose}; {PAIRS} frames of each clip at most" if frames else whose
+        record = _record(extractor, network.resize, str(network.path), about)
+        groups = [
+            frechet(network.score_name, headline=True),
+            kernel("KID" if network.score_name == INCEPTION.score else "Kernel distance"),
+        ]
+        found.append(FeatureSpace(known.score.lower(), record, extractor, groups))
     return found
-
-
-def _field_space(network: TorchScriptFeatures) -> FeatureSpace:
-    """FVD or FID, or what is measured like it with another file."""
-    frames = network.unit == "frames"
-    extractor: FeatureExtractor = SomeFrames(network, pairs=False) if frames else network
-    genuine = network.score_name in (I3D.score, INCEPTION.score)
-    whose = "the field's own network" if genuine else "a network that the user named"
-    about = f"{whose}; {PAIRS} frames of each clip at most" if frames else whose
-    record = _record(extractor, network.resize, str(network.path), about)
-    groups = [
-        frechet(network.score_name, headline=True),
-        kernel("KID" if network.score_name == INCEPTION.score else "Kernel distance"),
-    ]
-    return FeatureSpace("fid" if frames else "fvd", record, extractor, groups)

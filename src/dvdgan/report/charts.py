@@ -26,26 +26,13 @@ class Chart:
 
 
 def plain(text: str, longest: int = 40) -> str:
-    """A text that Plotly shows as it is, on one line: its labels are a small HTML of their own.
-
-    Args:
-        text: any text, such as the name of a class.
-        longest: how many characters of it are shown.
-    """
+    """A text that Plotly shows as it is, on one line of at most so many characters: its labels are a small HTML."""
     text = " ".join(text.split())
     return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
 
 
 def add_level(figure: go.Figure, at: float, label: str, colour: str = GREY, axis: Literal["x", "y"] = "y") -> None:
-    """A line across the chart with its meaning; the axis reaches it whatever the data are.
-
-    Args:
-        figure: the figure to draw in.
-        at: where the line crosses the axis.
-        label: what it says beside the line.
-        colour: of the line and the label.
-        axis: ``y`` for a horizontal line.
-    """
+    """A line with a label across the chart, from a place on the ``x`` or ``y`` axis, which reaches it in any case."""
     look = {"line": {"color": colour, "width": 1, "dash": "dash"}}
     text = {"text": label, "font": {"size": 11, "color": colour}}
     if axis == "y":

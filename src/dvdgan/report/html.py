@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from dvdgan import __version__
 from dvdgan.atomic import atomic_path
 from dvdgan.documents import DocumentError, open_regular
 from dvdgan.report import words
+from dvdgan.wording import counted
 
 if TYPE_CHECKING:
     from dvdgan.report.charts import Chart
 
 _GENERATOR = b'<meta name="generator" content="dvdgan '  # as base.html.j2 has it
-_FILTERS = ("number", "percent", "share", "share_interval", "clips", "moment", "setting")
+_FILTERS = ("number", "percent", "share", "share_interval", "moment", "setting")
 
 
 class ReportError(ValueError):
@@ -74,10 +76,12 @@ def write_page(out: Path, template: str, charts: Sequence[Chart], **values: Any)
     Raises:
         OSError: the file cannot be written.
     """
-    page = _templates().get_template(template).render(
+    figures = [{"key": chart.key, "figure": json.loads(chart.figure.to_json())} for chart in charts]
+    page_template = _templates().get_template(template)
+    page = page_template.render(
         charts=charts,
         version=__version__,
-        figures=_script_json([{"key": chart.key, "figure": json.loads(chart.figure.to_json())} for chart in charts]),
+        figures=htmlsafe_json_dumps(figures, separators=(",", ":"), allow_nan=False),
         plotly=Markup(plotly_js(out)) if charts else "",
         **values,
     )
@@ -96,11 +100,5 @@ def _templates() -> Environment:
         loader=PackageLoader("dvdgan.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {name: getattr(words, name) for name in _FILTERS}
-    environment.filters["grouped"] = "{:,}".format
+    environment.filters |= {"grouped": "{:,}".format, "counted": counted}
     return environment
-
-
-def _script_json(value: Any) -> Markup:
-    """JSON that can stand inside a script element: nothing in it can end the element."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

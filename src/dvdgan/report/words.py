@@ -90,11 +90,6 @@ def share_whole(result: Share) -> str:
     return f"{share(result)} ({share_interval(result)})" if result.of else f"not measured: {result.missing}"
 
 
-def clips(count: int, what: str = "clip") -> str:
-    """So many clips, or other things."""
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
-
-
 def moment(iso: str) -> str:
     """An ISO 8601 time as a reader would say it; what is none is given back."""
     try:

@@ -15,8 +15,8 @@ import torch
 
 from dvdgan.data.dataset import ClipDataset
 from dvdgan.data.phenomena import CLASSES
-from dvdgan.evaluation.behaviours import score
 from dvdgan.evaluation.behaviours.calibration import stored
+from dvdgan.evaluation.behaviours.scoring import score
 from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.results import confusion

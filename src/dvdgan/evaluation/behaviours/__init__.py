@@ -5,32 +5,22 @@ to end), valid (the thing that its class is about can be found) and shows the be
 failed detection is a failure. Their limits come from real training clips of the same size and length, and were stored
 before any model was scored.
 
-    limits = calibration(size=32, frames=12)
-    rates = score(clips, labels, classes, limits)      # {"pen": PassRate(hits=…, of=…, low=…, high=…), …}
+    limits = calibration.calibration(size=32, frames=12)
+    rates = scoring.score(clips, labels, classes, limits)   # {"pen": PassRate(hits=…, of=…, low=…, high=…), …}
 """
 
+from dvdgan.evaluation.behaviours import bounce, camera, flow, passing, pen, turn
 from dvdgan.evaluation.behaviours.behaviour import Behaviour
-from dvdgan.evaluation.behaviours.calibration import Calibration, calibration, rendered_calibration
-from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
-from dvdgan.evaluation.behaviours.scoring import (
-    OTHER,
-    ClipScorer,
-    control_clips,
-    pass_rate,
-    score,
-    score_as_others,
-)
 
-__all__ = [
-    "BEHAVIOURS",
-    "OTHER",
-    "Behaviour",
-    "Calibration",
-    "ClipScorer",
-    "calibration",
-    "control_clips",
-    "pass_rate",
-    "rendered_calibration",
-    "score",
-    "score_as_others",
-]
+BEHAVIOURS: dict[str, Behaviour] = {
+    "pen": pen.PEN,
+    "zoom-in": camera.ZOOM_IN,
+    "zoom-out": camera.ZOOM_OUT,
+    "pan-left": camera.PAN_LEFT,
+    "pan-right": camera.PAN_RIGHT,
+    "passing": passing.PASSING,
+    "bounce": bounce.BOUNCE,
+    "turn": turn.TURN,
+    "flow": flow.FLOW,
+}
+"""Which behaviour each class of phenomena is scored by."""

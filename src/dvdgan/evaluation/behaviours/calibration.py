@@ -12,9 +12,8 @@ from dvdgan.data import phenomena
 from dvdgan.data.progress import with_progress
 from dvdgan.data.workers import Limits as TaskLimits
 from dvdgan.data.workers import Workers
-from dvdgan.evaluation.behaviours import whole
+from dvdgan.evaluation.behaviours import BEHAVIOURS, whole
 from dvdgan.evaluation.behaviours.behaviour import Limits, Measurements, percentiles
-from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 
 STORED = Path(__file__).with_name("thresholds.json")
@@ -66,12 +65,6 @@ def stored(size: int, frames: int) -> Calibration | None:
 
 def rendered_calibration(size: int, frames: int, clips: int = CLIPS, seed: int = 0) -> Calibration:
     """Make limits from phenomena that are rendered for it: the first training clips of each class, and nothing kept.
-
-    Args:
-        size: height and width, in pixels.
-        frames: frames per clip.
-        clips: of each class.
-        seed: the data set's seed.
 
     Raises:
         EvaluationError: phenomena cannot be rendered so, or too few clips.

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dvdgan.data.progress import with_progress
-from dvdgan.evaluation.behaviours import whole
+from dvdgan.evaluation.behaviours import BEHAVIOURS, whole
 from dvdgan.evaluation.behaviours.behaviour import Measurements
 from dvdgan.evaluation.behaviours.calibration import Calibration
-from dvdgan.evaluation.behaviours.registry import BEHAVIOURS
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.measured import PassRate
 from dvdgan.randomness import numpy_generator

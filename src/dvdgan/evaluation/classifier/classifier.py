@@ -152,15 +152,7 @@ class Classifier:
         accuracy: Accuracies,
         versions: dict[str, str],
     ) -> None:
-        """Write the classifier, and remember where.
-
-        Args:
-            directory: made if missing.
-            data: what it was trained on.
-            training: how.
-            accuracy: how often it is right.
-            versions: of what the numbers were made with.
-        """
+        """Write the classifier into a directory, which is made if missing, and remember where."""
         directory = Path(directory)
         with atomic_path(directory / WEIGHTS) as partial:
             partial.write_bytes(self._weights())

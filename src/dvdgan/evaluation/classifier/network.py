@@ -21,11 +21,7 @@ STEM_STRIDE = 2
 
 
 def default_widths(size: int) -> tuple[int, ...]:
-    """Channels of each stage for clips of a size: stages until their map is about 4 x 4, at most 128 channels.
-
-    Args:
-        size: height and width, in pixels, 32 and more.
-    """
+    """Channels of each stage for clips of 32 px and more: stages until their map is about 4 x 4, at most 128."""
     widths = [128, 64, 32]
     while size >= STEM_STRIDE * 2 ** len(widths) * 4:
         widths.append(16)

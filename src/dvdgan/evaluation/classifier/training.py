@@ -9,6 +9,7 @@ No labels are smoothed: that would bound the probabilities, and with them the In
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -21,15 +22,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dvdgan.atomic import atomic_path
 from dvdgan.capacity import gib, machine_memory
 from dvdgan.config import DataConfig
+from dvdgan.config.data import PHENOMENA
 from dvdgan.data.prefetch import Prefetcher
 from dvdgan.devices import autocast, pick_device
+from dvdgan.documents import read_json
 from dvdgan.evaluation.classifier.classifier import ABOUT, WEIGHTS, Classifier, is_classifier
 from dvdgan.evaluation.classifier.network import ClassifierNetwork, default_widths
 from dvdgan.evaluation.classifier.report import in_lines, measure, versions
 from dvdgan.evaluation.classifier.results import TrainingClips, TrainingDone
-from dvdgan.evaluation.classifier.settings import in_short, resuming
 from dvdgan.evaluation.clip_set import choose
 from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.parts import Parts, open_parts
@@ -38,7 +41,7 @@ from dvdgan.evaluation.settings import ClassifierSettings
 from dvdgan.networks import use_channels_last
 from dvdgan.randomness import torch_generator
 from dvdgan.runs.augment import NUMBERS, diff_augment
-from dvdgan.runs.checkpoint import is_disk_full
+from dvdgan.runs.checkpoint import is_disk_full, list_checkpoints
 from dvdgan.runs.directory import RunDirectory, TrainingFailed
 from dvdgan.runs.memory import keep_freed_memory
 from dvdgan.runs.noise import SampleNoise, sample_numbers
@@ -113,7 +116,7 @@ def train_classifier(
     folder = out / TRAINING
     try:
         with RunDirectory(folder).locked():
-            going_on = resuming(folder, settings, data)
+            going_on = _resuming(folder, settings, data)
             parts = open_parts(
                 data,
                 settings.size,
@@ -137,6 +140,37 @@ def train_classifier(
         if not is_disk_full(error):
             raise
         raise TrainingFailed(f"{out}: the disk is full; make room and give the same command again") from error
+
+
+def _resuming(folder: Path, settings: ClassifierSettings, data: DataConfig) -> bool:
+    """Whether there is a training to go on with; what it was started with lies beside its checkpoints.
+
+    Raises:
+        EvaluationError: it was started with other settings, each of which is named.
+    """
+    path = folder / "settings.json"
+    # what decides which clips there are; not how quickly they are decoded, nor at what speed they are watched
+    deciding = data.model_dump(mode="json", exclude={"workers", "decode_seconds", "decode_gib", "fps", "split"})
+    now = settings.model_dump(mode="json") | {f"data.{k}": v for k, v in deciding.items()}
+    if not list_checkpoints(folder / "checkpoints"):
+        with atomic_path(path) as partial:
+            partial.write_text(json.dumps(now, indent=1), encoding="utf-8")
+        return False
+    try:
+        before = read_json(path)
+        sources = before.get("data.source"), data.source  # as paths: one may be spelled in several ways
+        same = None not in sources and PHENOMENA not in sources and len(set(map(os.path.abspath, sources))) == 1
+        other = [
+            f"{k} was {before.get(k)}, not {now.get(k)}"
+            for k in before | now
+            if before.get(k) != now.get(k) and not (same and k == "data.source")
+        ]
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise EvaluationError(f"{path}: missing or damaged beside checkpoints; choose another --out") from None
+    if other:
+        mend = "give the same again, or choose another --out"
+        raise EvaluationError(f"{folder.parent}: its training began otherwise ({'; '.join(other[:5])}); {mend}")
+    return True
 
 
 def _checked(parts: Parts, settings: ClassifierSettings, source: str) -> Parts:
@@ -275,7 +309,8 @@ def _finish(
     if "frames" in state.networks:
         by_looks = Classifier(state.networks["frames"], classes, s.size, 1, s.widths)
     learned = TrainingClips(
-        **in_short(data),
+        source=data.source,
+        **data.model_dump(mode="json", exclude_defaults=True, exclude={"source", "split"}),
         training_clips=len(parts.train),
         held_out_clips=len(parts.held_out),
         held_out=parts.how,

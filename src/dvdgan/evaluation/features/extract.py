@@ -40,13 +40,7 @@ class FeatureExtractor(Protocol):
 
 
 def extract(clips: ClipSet, extractor: FeatureExtractor, cache: Cache, advance: Advance | None = None) -> np.ndarray:
-    """Features of all clips of a set, from the cache as far as they are there.
-
-    Args:
-        clips: at least one.
-        extractor: what looks at them.
-        cache: holds a file per chunk of clips.
-        advance: called with how many more clips are done.
+    """Features of all clips of a set, one or more; chunks of clips that are in the cache are not looked at again.
 
     Returns:
         float32 ``[N, D]``, or ``[N, T', D]`` if the extractor's unit is frames.

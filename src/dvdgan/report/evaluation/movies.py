@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +37,6 @@ def movies(shown: ShownClips, fps: float) -> tuple[dict[str, Movie], list[Movie]
     """The videos of the classes and of the pairs, as data URIs of at most `BUDGET` bytes in all.
 
     One video holds both halves, so that they can never get out of step.
-
-    Args:
-        shown: the clips.
-        fps: frames per second.
 
     Raises:
         ReportError: clips that are no clips, or that differ in length or size.
@@ -96,15 +91,11 @@ def _side_by_side(there: list[np.ndarray], pixels: int) -> np.ndarray:
     """Mosaics of one size of clips uint8 ``[N, T, H, W, 3]``, side by side: uint8 ``[T, H', W', 3]``."""
     most = max(len(clips) for clips in there)
     columns = min(2 if most <= 6 else 3, most)
-    places = columns * math.ceil(most / columns)
-    height, width = there[0].shape[2:4]
-    scale = max(1, round(pixels / max(height, width)))
+    shape = there[0].shape[1:]
+    scale = max(1, round(pixels / max(shape[1:3])))
     mosaics = []
     for clips in there:
-        grid = clip_grid(clips[np.minimum(np.arange(places), len(clips) - 1)], columns, scale, _GAP)
-        for place in range(len(clips), places):  # where there is no clip, the last stands again: paint it over
-            top = _GAP + place // columns * (height * scale + _GAP)
-            at = _GAP + place % columns * (width * scale + _GAP)
-            grid[:, top : top + height * scale, at : at + width * scale] = BACKGROUND
-        mosaics.append(grid)
+        filled = np.full((most, *shape), BACKGROUND, np.uint8)  # places without a clip stay as they are
+        filled[: len(clips)] = clips
+        mosaics.append(clip_grid(filled, columns, scale, _GAP))
     return np.concatenate(mosaics, axis=2)

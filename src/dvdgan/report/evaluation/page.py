@@ -13,7 +13,8 @@ from dvdgan.report.evaluation.answers import answers, headlines
 from dvdgan.report.evaluation.movies import Movie, movies
 from dvdgan.report.evaluation.tables import class_table, control_table, most_confused, prediction_table, score_groups
 from dvdgan.report.html import ReportError, check_path, plotly_js, write_page
-from dvdgan.report.words import Property, clips, duration, setting
+from dvdgan.report.words import Property, duration, setting
+from dvdgan.wording import counted
 
 SHOWN_CLASSES = 12
 """With more classes than this, the rest is folded away."""
@@ -92,10 +93,10 @@ def _header(results: Evaluation) -> list[Property]:
     evaluated, reference = results.evaluated, results.reference
     used, seconds = evaluated.clips, sum(results.seconds.values())
     found = {
-        "Generated": clips(used.count),
-        "Real": f"{clips(reference.clips.count)}, {reference.split}",
+        "Generated": counted(used.count, "clip"),
+        "Real": f"{counted(reference.clips.count, 'clip')}, {reference.split}",
         "Each clip": f"{used.frames} frames, {used.size}×{used.size}, {used.fps:g} fps",
-        "Given": f"{clips(results.prediction.given, 'first frame')} of held-out clips" if results.prediction else "",
+        "Given": f"{counted(results.prediction.given, 'first frame')} of held-out clips" if results.prediction else "",
         "Classes": len(results.classes) or "none (unlabelled)",
         "Seeds": ", ".join(map(str, evaluated.seeds[:6])) + (" …" if len(evaluated.seeds) > 6 else ""),
         "Truncation": "" if evaluated.truncation is None else f"{evaluated.truncation:g}",
@@ -149,7 +150,7 @@ def _settings(results: Evaluation) -> list[tuple[str, list[Property]]]:
             "resize": reference.resize,
             "clips, key": reference.clips.key,
         },
-        "How": {name.replace("_", " "): value for name, value in results.settings.items()},
+        "How": results.settings,
         "Feature spaces": {
             space.name: f"{space.dimension:,} numbers per {'clip' if space.unit == 'clip' else 'frame'}"
             + "".join(f"; {part}" for part in (space.resize, space.weights, f"key {space.key}") if part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from dvdgan.evaluation.classifier.results import Accuracy
 from dvdgan.evaluation.measured import Share
@@ -54,13 +55,7 @@ class Table:
     @property
     def groups(self) -> list[tuple[str, int]]:
         """The shared headings, each with how many columns it spans."""
-        spans: list[tuple[str, int]] = []
-        for column in self.columns:
-            if spans and spans[-1][0] == column.group:
-                spans[-1] = (column.group, spans[-1][1] + 1)
-            else:
-                spans.append((column.group, 1))
-        return spans
+        return [(group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)]
 
 
 def by_space(evaluation: Evaluation) -> list[tuple[Space, list[Score]]]:

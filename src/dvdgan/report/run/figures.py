@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -72,15 +71,12 @@ def _band(figure: go.Figure, bins: Bins, name: str, classes: list[str]) -> None:
     steps, table = bins.table([(name, part) for part in classes])
     there = ~np.isnan(table).all(axis=0)
     steps, table = steps[there], table[:, there]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        low, middle, high = np.nanmin(table, axis=0), np.nanmedian(table, axis=0), np.nanmax(table, axis=0)
-    thin: dict[str, Any] = {"line": {"width": 0}, "legendgroup": "band"}
-    figure.add_trace(trace(steps, low, "lowest class", GREY, showlegend=False, **thin))
+    low, middle, high = np.nanmin(table, axis=0), np.nanmedian(table, axis=0), np.nanmax(table, axis=0)
+    thin: dict[str, Any] = {"line": {"width": 0}, "legendgroup": "band", "showlegend": False}
+    figure.add_trace(trace(steps, low, "lowest class", GREY, **thin))
     figure.add_trace(
         trace(steps, high, "highest class", GREY, fill="tonexty", fillcolor="rgba(139,139,148,0.2)", **thin)
     )
-    figure.data[-1].update(showlegend=False)
     figure.add_trace(
         trace(steps, middle, "median class", GREY, line={"width": 1.5, "dash": "dash"}, legendgroup="band")
     )
@@ -90,9 +86,7 @@ def trace(steps: np.ndarray, values: np.ndarray, name: str, colour: str, **more:
     """A line over steps, with a dot at each point where they are few; ``more`` goes to Plotly."""
     line = {"color": colour, "width": 2} | more.pop("line", {})
     few = {"mode": "lines+markers", "marker": {"size": 5}} if len(steps) < 30 else {"mode": "lines"}
-    return go.Scatter(
-        x=np.rint(steps), y=values.astype(np.float32), name=plain(name), line=line, **few | more
-    )
+    return go.Scatter(x=np.rint(steps), y=values.astype(np.float32), name=plain(name), line=line, **few | more)
 
 
 def chart_of(key: str, title: str, about: str, figure: go.Figure, *levels: Level, wide: bool = False) -> Chart | None:

@@ -21,20 +21,12 @@ from dvdgan.report.html import ReportError
 from dvdgan.report.media import Sample
 from dvdgan.report.run.thinning import Bins, Key
 from dvdgan.runs.events import Event
+from dvdgan.runs.retention import SavedCheckpoint
 
 State = Literal["running", "finished", "stopped"]
 
 _RECENT_LINES = 50
 _MOST_STEPS = 10**18
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint on the disk; it is not opened."""
-
-    step: int
-    path: Path
-    size: int  # bytes
 
 
 @dataclass
@@ -52,7 +44,7 @@ class Record:
     events: list[Event] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)  # by step
     real: Sample | None = None
-    checkpoints: list[Checkpoint] = field(default_factory=list)  # by step
+    checkpoints: list[SavedCheckpoint] = field(default_factory=list)  # by step; they are not opened
     card: str = ""  # the finished model's
     state: State = "stopped"
     step: int = 0  # finished generator steps
@@ -242,7 +234,7 @@ def _list_files(record: Record) -> None:
         except OSError:  # a running training has just removed it
             continue
         if step is not None:
-            record.checkpoints.append(Checkpoint(step, path, size))
+            record.checkpoints.append(SavedCheckpoint(path, step, size))
     record.samples.sort(key=lambda sample: sample.step)
     record.checkpoints.sort(key=lambda checkpoint: checkpoint.step)
     record.step = max([record.step, *(c.step for c in record.checkpoints)])

@@ -268,8 +268,8 @@ def in_lines(config: Config, clips: int | None, devices: int, flops: float | Non
 
 def table(configs: Mapping[str, Config], devices: int, flops: float | None) -> str:
     """Plans of several configurations, as a table in Markdown; see `in_lines`."""
-    heading = ["preset", "parameters of the networks in M", "batch", "TFLOP a step and device", "memory", "GFLOP a clip"]
-    heading += ["memory", "streamed", "steps", "time"]
+    heading = ["preset", "parameters of the networks in M", "batch", "TFLOP a step and device", "memory"]
+    heading += ["GFLOP a clip", "memory", "streamed", "steps", "time"]
     rows, rate = [heading, ["---"] * len(heading)], flops or sustained_flops()
     for name, config in configs.items():
         try:

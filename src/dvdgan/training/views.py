@@ -30,7 +30,7 @@ def augmented(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str
     if deviation:
         added = torch.from_numpy(noise.normal(f"noise/{side}", clips[0].numel())).to(clips.device)  # [B, T * 3 * H * W]
         noisy = torch.add(clips, added.view_as(clips), alpha=deviation)
-        shown |= dict.fromkeys(shown if reg.noise_on == "both" else [reg.noise_on], noisy)
+        shown |= dict.fromkeys(shown if reg.noise_on == "all" else [reg.noise_on], noisy)
     return shown
 
 

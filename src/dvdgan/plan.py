@@ -20,8 +20,15 @@ from dvdgan.config.files import ConfigError, updated
 from dvdgan.counting import Counter
 from dvdgan.data.phenomena import CLASSES
 from dvdgan.devices import autocast, pick_device
-from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
+from dvdgan.networks import (
+    Generator,
+    ProjectedDiscriminator,
+    SpatialDiscriminator,
+    TemporalDiscriminator,
+    use_channels_last,
+)
 from dvdgan.networks.checkpointing import KINDS, set_checkpointing
+from dvdgan.networks.efficientnet import EfficientNetLite0
 from dvdgan.runs.precision import seconds_of
 from dvdgan.sampling import largest_pass
 
@@ -36,7 +43,7 @@ class Plan:
     """What a configuration costs. FLOPs count a multiplication and an addition as two, as PyTorch does.
 
     Attributes:
-        parameters: by network: ``generator``, ``spatial``, ``temporal``.
+        parameters: by network: ``generator``, ``spatial``, ``temporal``, ``projected``.
         flops_clip: to make one clip.
         flops_step: of a training step, all discriminator steps and the generator's, of a batch on one process.
         training_bytes: of memory at a training step's peak, PyTorch itself included.
@@ -113,11 +120,7 @@ def _step(config: Config, devices: int, cpu: bool) -> tuple[dict[str, int], int,
         )
     dtype = torch.float32 if t.precision == "fp32" else torch.bfloat16
     with torch.device("meta"):
-        nets: dict[str, torch.nn.Module] = {"generator": Generator(network)}
-        if network.spatial is not None:
-            nets["spatial"] = SpatialDiscriminator(network)
-        if network.temporal is not None:
-            nets["temporal"] = TemporalDiscriminator(network)
+        nets: dict[str, torch.nn.Module] = {"generator": Generator(network), **build_discriminators(network)}
     parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
     for net in nets.values():
         set_checkpointing(net, "none" if t.checkpointing == "auto" else t.checkpointing)
@@ -131,6 +134,18 @@ def _step(config: Config, devices: int, cpu: bool) -> tuple[dict[str, int], int,
     uncounted = [n * (_BYTES - dtype.itemsize) for n in (both - g, g)]  # of gradients, which are fp32 in truth
     of_phases = [int((_CPU if cpu else 1) * peak) + n for peak, n in zip(peaks, uncounted)]
     return parameters, counted.flops, _PROCESS + kept + max(of_phases)
+
+
+def build_discriminators(network: NetworkConfig) -> dict[str, torch.nn.Module]:
+    """The discriminators that a configuration asks for, by name; to be counted, not trained."""
+    made: dict[str, torch.nn.Module] = {}
+    if network.spatial is not None:
+        made["spatial"] = SpatialDiscriminator(network)
+    if network.temporal is not None:
+        made["temporal"] = TemporalDiscriminator(network)
+    if network.projected is not None:
+        made["projected"] = ProjectedDiscriminator(network, EfficientNetLite0())
+    return made
 
 
 def _training_step(
@@ -152,7 +167,7 @@ def _training_step(
     first = real[:, : network.first_frames].to(dtype) if network.first_frames else None
 
     def view(net: torch.nn.Module, clips: Tensor) -> Tensor:
-        if isinstance(net, SpatialDiscriminator):
+        if isinstance(net, (SpatialDiscriminator, ProjectedDiscriminator)):
             return net.view(clips, torch.empty(batch, network.made_frames, device="meta"))
         assert isinstance(net, TemporalDiscriminator)
         return net.view(clips, torch.zeros(batch, 2) if net.config.crop else None)
@@ -253,8 +268,8 @@ def in_lines(config: Config, clips: int | None, devices: int, flops: float | Non
 
 def table(configs: Mapping[str, Config], devices: int, flops: float | None) -> str:
     """Plans of several configurations, as a table in Markdown; see `in_lines`."""
-    heading = ["preset", "parameters of G, D_S, D_T in M", "batch", "TFLOP a step and device", "memory", "GFLOP a clip"]
-    heading += ["memory", "streamed", "steps", "time"]
+    heading = ["preset", "parameters of the networks in M", "batch", "TFLOP a step and device", "memory"]
+    heading += ["GFLOP a clip", "memory", "streamed", "steps", "time"]
     rows, rate = [heading, ["---"] * len(heading)], flops or sustained_flops()
     for name, config in configs.items():
         try:

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import os
 import shutil
@@ -12,19 +13,23 @@ from safetensors.torch import load_file
 import dvdgan
 from conftest import CHECKED, tiny_config, tiny_network, write_store
 from dvdgan.config.files import updated
+from dvdgan.config.network import ProjectedConfig
 from dvdgan.data.store.writer import StoreWriter
 from dvdgan.data.write.encode import write_clip
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0
 from dvdgan.models import load_model
 from dvdgan.pipeline import PipelineError
 from dvdgan.runs.checkpoint import list_checkpoints
 from dvdgan.runs.directory import RunDirectory
-from dvdgan.training import Interrupted, TrainingError, TrainingFailed, train
+from dvdgan.training import Interrupted, TrainingError, TrainingFailed, start, train
 from dvdgan.training import step as training_step
 from dvdgan.training.batches import Batch
+from dvdgan.training.export import export_model
 from dvdgan.training.generate import generate
 from dvdgan.training.state import TrainingState
 from dvdgan.training.step import discriminator_step, generator_step
-from support.runs import assert_equal_runs, lines_of, quiet
+from support.errors import refused
+from support.runs import assert_equal_runs, lines_of, quiet, tensors_of
 
 OPTIONS = {
     "plain": {"health": CHECKED},
@@ -249,6 +254,38 @@ def test_either_discriminator_and_images(store, tmp_path, network):
     model = load_model(train(config, tmp_path / "run", say=quiet))
     frames = config.network.frames
     assert model.generator(torch.randn(2, 8), torch.tensor([0, 1])).shape == (2, frames, 3, 32, 32)
+
+
+def test_a_projected_discriminator_learns_resumes_and_goes_on_elsewhere(store, tmp_path):
+    network = tiny_network(projected=ProjectedConfig(width=4))
+    whole, parts = (tiny_config(store, steps=steps).model_copy(update={"network": network}) for steps in (2, 1))
+    train(whole, tmp_path / "whole", say=quiet)
+    train(parts, tmp_path / "parts", say=quiet)
+    train(whole, tmp_path / "parts", say=quiet)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    line = lines_of(tmp_path / "whole")[-1]
+    assert {"loss_projected", "auc_projected", "grad_projected", "loss_g_projected"} <= set(line)
+
+    classes = ("sky", "new", "dot")
+    elsewhere = tiny_config(write_store(tmp_path / "other", classes=classes), steps=1, discriminators_first=1)
+    model = export_model(tmp_path / "whole", tmp_path / "model", with_discriminators=True)
+    elsewhere = updated(elsewhere.model_copy(update={"network": network}), training={"start_from": str(model)})
+    elsewhere = updated(elsewhere, training={"lr_d": 1e-30})
+    train(elsewhere, tmp_path / "elsewhere", say=quiet)
+    for name, old in tensors_of(tmp_path / "whole").items():
+        if name.startswith("projected/scales") and name.endswith("embed.weight"):
+            new = tensors_of(tmp_path / "elsewhere")[name]
+            assert torch.allclose(new[0], old[2], atol=1e-6), name
+            assert torch.allclose(new[2], old[0], atol=1e-6), name
+
+
+def test_a_projected_discriminator_without_its_features_is_refused_before_any_work(store, tmp_path, monkeypatch):
+    nowhere = dataclasses.replace(EFFICIENTNET_LITE0, distribution="dvdgan-no-such-package")
+    monkeypatch.setattr(start, "EFFICIENTNET_LITE0", nowhere)
+    config = tiny_config(store).model_copy(update={"network": tiny_network(projected=ProjectedConfig(width=4))})
+    with refused(TrainingError, r"network\.projected: .*not installed; pip install 'dvdgan\[eval\]'"):
+        train(config, tmp_path / "run", say=quiet)
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_flat_folder_trains_an_unconditional_model(tmp_path):

@@ -37,10 +37,10 @@ class Config(FrozenModel):
                 "network.first_frames, or training.regularisation.reconstruction=0"
             )
         noise_on = self.training.regularisation.noise_on
-        if noise_on != "both" and getattr(self.network, noise_on) is None:
+        if noise_on != "all" and getattr(self.network, noise_on) is None:
             raise ValueError(
                 f"training.regularisation.noise_on={noise_on}, but there is no network.{noise_on}: set "
-                "training.regularisation.noise_on=both"
+                "training.regularisation.noise_on=all"
             )
         if self.training.long_clips:
             self._check_long_clips()

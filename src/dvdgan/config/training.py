@@ -45,8 +45,9 @@ class RegularisationConfig(FrozenModel):
     noise: float = Field(0.0, ge=0, le=10)
     """Standard deviation of Gaussian noise on all clips that discriminators see, whose pixels are in [-1, 1]: they
     cannot rely on details too fine for G to learn from (instance noise, Sonderby et al. 2017)."""
-    noise_on: Literal["both", "spatial", "temporal"] = "both"
-    """Which discriminators' clips get that noise."""
+    noise_on: Literal["all", "spatial", "temporal"] = "all"
+    """Which discriminators get that noise: all of them, or one. D_T alone is left details that it must not rely on, and
+    D_S still sees frames as they are."""
     noise_end: float | None = Field(None, ge=0, le=10)
     """Standard deviation of that noise at training.steps, to which it goes evenly from noise: less noise lets G learn
     finer details. null: noise throughout."""

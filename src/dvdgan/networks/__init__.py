@@ -3,10 +3,12 @@
 from dvdgan.networks.discriminators import SpatialDiscriminator, TemporalDiscriminator, choose_frames
 from dvdgan.networks.generator import Generator
 from dvdgan.networks.layers import fold_spectral_norm, power_iterate, use_channels_last
+from dvdgan.networks.projected import ProjectedDiscriminator
 from dvdgan.networks.statistics import estimate_statistics
 
 __all__ = [
     "Generator",
+    "ProjectedDiscriminator",
     "SpatialDiscriminator",
     "TemporalDiscriminator",
     "choose_frames",

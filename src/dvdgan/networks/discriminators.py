@@ -45,8 +45,7 @@ class SpatialDiscriminator(nn.Module):
         Returns:
             ``[B, k, 3, S / pool, S / pool]``.
         """
-        rows = torch.arange(clip.shape[0], device=clip.device)[:, None]  # [B, 1]
-        frames = clip[rows, self.first_frames + choose_frames(noise, self.frames).to(clip.device)]
+        frames = random_frames(clip, noise, self.frames, self.first_frames)
         return frames if self.pool == 1 else pool_frames(frames, self.pool)
 
     def forward(self, frames: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -205,6 +204,19 @@ def block_name(size: int, before: nn.Module) -> str:
 def pool_frames(clip: Tensor, side: int) -> Tensor:
     """Average-pool frames: ``[B, T, 3, S, S]`` to ``[B, T, 3, S / side, S / side]``."""
     return F.avg_pool2d(clip.flatten(0, 1), side).unflatten(0, clip.shape[:2])
+
+
+def random_frames(clip: Tensor, noise: Tensor, k: int, first_frames: int) -> Tensor:
+    """``[B, k, 3, S, S]``: k random frames of clips ``[B, T, 3, S, S]``, in order, but not of the first ones.
+
+    Args:
+        clip: the clips.
+        noise: uniform noise ``[B, T - first_frames]`` for `choose_frames`.
+        k: how many frames of each.
+        first_frames: how many are never chosen.
+    """
+    rows = torch.arange(clip.shape[0], device=clip.device)[:, None]  # [B, 1]
+    return clip[rows, first_frames + choose_frames(noise, k).to(clip.device)]
 
 
 def choose_frames(noise: Tensor, k: int) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -261,6 +262,6 @@ def fold_spectral_norm(network: nn.Module) -> None:
 def use_channels_last(network: nn.Module) -> None:
     """Put every convolution's weights in channels-last layout; activations follow the weights."""
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for parameter in network.parameters():
-        if parameter.dim() in formats:
-            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.dim()])
+    for weight in chain(network.parameters(), network.buffers()):
+        if weight.dim() in formats:
+            weight.data = weight.data.contiguous(memory_format=formats[weight.dim()])

@@ -10,9 +10,9 @@ from dvdgan.capacity import gib
 from dvdgan.config import Config
 from dvdgan.config.files import ConfigError, updated
 from dvdgan.devices import free_memory_of, memory_of
-from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator
+from dvdgan.networks import Generator
 from dvdgan.networks.checkpointing import CHUNKS, KINDS, Checkpointing
-from dvdgan.plan import Plan, plan, training_bytes
+from dvdgan.plan import Plan, build_discriminators, plan, training_bytes
 from dvdgan.runs.directory import TrainingError
 
 _BYTES = 4  # of a parameter
@@ -41,14 +41,7 @@ def check_memory(config: Config, device: torch.device, devices: int = 1) -> int:
         with torch.device("meta"):
             networks = (
                 Generator(network).parameters(),
-                *(
-                    kind(network).parameters()
-                    for kind, part in (
-                        (SpatialDiscriminator, network.spatial),
-                        (TemporalDiscriminator, network.temporal),
-                    )
-                    if part is not None
-                ),
+                *(discriminator.parameters() for discriminator in build_discriminators(network).values()),
             )
         counts = [sum(parameter.numel() for parameter in parameters) for parameters in networks]
     except RuntimeError:  # a size beyond 64 bits

@@ -15,8 +15,8 @@ from dvdgan.training.batches import Batch
 from dvdgan.training.losses import DiscriminatorLoss
 from dvdgan.training.motion import first_frame_jump, motion
 
-DISCRIMINATORS = {"spatial": "D_S", "temporal": "D_T"}
-"""The discriminators' names, and the paper's."""
+DISCRIMINATORS = {"spatial": "D_S", "temporal": "D_T", "projected": "D_P"}
+"""The discriminators' names, and the paper's, which has no D_P."""
 
 _STILL = 1e-4  # motion of real clips, in units of the luma range, that a ratio divides by at least
 

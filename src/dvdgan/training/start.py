@@ -12,6 +12,8 @@ from dvdgan.capacity import gib
 from dvdgan.config import Config
 from dvdgan.config.files import updated
 from dvdgan.data.dataset import ClipDataset
+from dvdgan.evaluation.errors import EvaluationError
+from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, find_weights
 from dvdgan.model_place import check_model_place
 from dvdgan.networks.checkpointing import Checkpointing
 from dvdgan.runs import distributed
@@ -55,12 +57,18 @@ def prepare(
     """Settle what can be settled, and refuse what can be refused, before the clips are opened.
 
     Raises:
-        TrainingError: other settings than the run's, or networks that do not fit into memory.
+        TrainingError: other settings than the run's, or networks that do not fit into memory; the projected
+            discriminator's features are not installed.
         ConfigError: a step that does not fit into memory; the message names the largest batch that does.
         ModelError: there is something else in the model's place.
     """
     resuming = directory.started
     check_model_place(directory.path / "model")
+    if config.network.projected is not None:
+        try:
+            find_weights(EFFICIENTNET_LITE0)
+        except EvaluationError as error:
+            raise TrainingError(f"network.projected: {error}") from None
     directory.remove_leftovers()
     changes = directory.changes(config, override) if resuming else {}
     kind = config.training.checkpointing

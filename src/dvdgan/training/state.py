@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dvdgan.config import Config
-from dvdgan.networks import Generator, SpatialDiscriminator, TemporalDiscriminator, use_channels_last
+from dvdgan.evaluation.features.efficientnet import load_efficientnet
+from dvdgan.networks import (
+    Generator,
+    ProjectedDiscriminator,
+    SpatialDiscriminator,
+    TemporalDiscriminator,
+    use_channels_last,
+)
 from dvdgan.networks.batch_norm import replicate_batch_norms
 from dvdgan.networks.checkpointing import Checkpointing, set_checkpointing
 from dvdgan.randomness import torch_generator
@@ -41,7 +48,7 @@ class TrainingState(RunState):
 
     Attributes:
         generator: G.
-        discriminators: D_S as ``spatial`` and D_T as ``temporal``.
+        discriminators: D_S as ``spatial``, D_T as ``temporal``, D_P as ``projected``.
         learners: the networks by name, to call where they learn: their gradients are then those of all processes.
         ema: the average of G's weights.
         lecam: LeCam's moving averages, by discriminator.
@@ -71,6 +78,9 @@ class TrainingState(RunState):
         if network.temporal is not None:
             rng = torch_generator(t.seed, "init/temporal")
             self.discriminators["temporal"] = TemporalDiscriminator(network, generator=rng)
+        if network.projected is not None:
+            rng = torch_generator(t.seed, "init/projected")
+            self.discriminators["projected"] = ProjectedDiscriminator(network, load_efficientnet(), generator=rng)
         networks = {"generator": self.generator, **self.discriminators}
         for net in networks.values():
             net.to(device)

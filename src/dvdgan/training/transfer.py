@@ -17,7 +17,7 @@ from dvdgan.training.directory import TrainingDirectory
 from dvdgan.training.run_file import StartedFrom
 from dvdgan.training.state import TrainingState
 
-_BY_CLASS = ("embed.weight", "head.embed.weight")  # a row for each class
+_BY_CLASS = ("embed", "weight")  # the end of the names of what has a row for each class
 _SETTLE = 30  # power iterations after which the singular vectors fit weights that were put in
 
 
@@ -46,7 +46,7 @@ def transfer(source: str, state: TrainingState, classes: list[str]) -> StartedFr
         agree, total = 0, 0
         for key, parameter in network.named_parameters():
             total += parameter.numel()
-            by_class = key in _BY_CLASS
+            by_class = tuple(key.split(".")[-2:]) == _BY_CLASS
             found = tensors.get(f"{name}/{key}")
             if found is None or found.shape[by_class:] != parameter.shape[by_class:]:
                 continue

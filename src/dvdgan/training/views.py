@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dvdgan.networks import SpatialDiscriminator, TemporalDiscriminator
+from dvdgan.networks import ProjectedDiscriminator, SpatialDiscriminator, TemporalDiscriminator
 from dvdgan.runs.augment import NUMBERS, diff_augment
 from dvdgan.runs.noise import SampleNoise
 from dvdgan.training.state import TrainingState
@@ -30,18 +30,18 @@ def augmented(state: TrainingState, clips: Tensor, noise: SampleNoise, side: str
     if deviation:
         added = torch.from_numpy(noise.normal(f"noise/{side}", clips[0].numel())).to(clips.device)  # [B, T * 3 * H * W]
         noisy = torch.add(clips, added.view_as(clips), alpha=deviation)
-        shown |= dict.fromkeys(shown if reg.noise_on == "both" else [reg.noise_on], noisy)
+        shown |= dict.fromkeys(shown if reg.noise_on == "all" else [reg.noise_on], noisy)
     return shown
 
 
 def view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: SampleNoise, side: str) -> Tensor:
-    """What a discriminator scores of clips: D_S some frames, chosen by noise; D_T all, pooled or cropped by noise.
+    """What a discriminator scores of clips: D_S and D_P some frames, chosen by noise; D_T all, pooled or cropped.
 
     Clips of a group show the same frames and places, or their features would differ as these do.
 
     Args:
         state: the training's.
-        discriminator: D_S or D_T.
+        discriminator: D_S, D_T or D_P.
         clips: ``[B, T, 3, H, W]``.
         noise: of the batch.
         side: ``real`` or ``fake``, which have random numbers of their own.
@@ -51,7 +51,7 @@ def view(state: TrainingState, discriminator: nn.Module, clips: Tensor, noise: S
         group = state.config.network.group
         return torch.from_numpy(noise.uniform(f"{purpose}/{side}", count)[::group].repeat(group, 0))
 
-    if isinstance(discriminator, SpatialDiscriminator):
+    if isinstance(discriminator, (SpatialDiscriminator, ProjectedDiscriminator)):
         return discriminator.view(clips, shared("frames", clips.shape[1] - discriminator.first_frames))
     assert isinstance(discriminator, TemporalDiscriminator)
     return discriminator.view(clips, shared("crop", 2) if discriminator.config.crop else None)

@@ -1,15 +1,9 @@
-"""Features of single frames: EfficientNet-Lite0, trained on ImageNet, before its classifier.
-
-EfficientNet (Tan and Le 2019, table 1) without squeeze-and-excitation and with ReLU6 in place of swish, as its authors
-released it under the name Lite: 4.7M parameters, 0.4 billion multiplications and additions per frame of 224 × 224.
-"""
+"""Features of single frames: EfficientNet-Lite0, trained on ImageNet, before its classifier."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from dvdgan.devices import full_fp32, pick_device
 from dvdgan.evaluation.clip_set import content_key
@@ -17,21 +11,9 @@ from dvdgan.evaluation.errors import EvaluationError
 from dvdgan.evaluation.features.extract import Unit
 from dvdgan.evaluation.features.resize import resize, resize_name
 from dvdgan.evaluation.features.weights import EFFICIENTNET_LITE0, load_weights
-
-DIMENSION = 1280
-"""Features of a frame."""
+from dvdgan.networks.efficientnet import DIMENSION, EfficientNetLite0
 
 _VERSION = 1  # raised whenever features change
-_STAGES = (  # blocks, kernel, stride of the first block, expansion, channels out
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
-_STEM = 32
 _NORM_EPS = 1e-3  # of the batch norms that the weights were trained with
 _LEAST = 32  # pixels: the network halves the picture five times
 _FRAMES_AT_ONCE = 128
@@ -76,61 +58,6 @@ class EfficientNetFrames:
                 pixels = pixels.sub_(127).div_(128).contiguous(memory_format=torch.channels_last)
                 parts.append(self._network(pixels).cpu().numpy())
         return np.concatenate(parts).reshape(*clips.shape[:2], DIMENSION)
-
-
-class EfficientNetLite0(nn.Module):
-    """The network up to its pooled features; its batch norms are folded into the convolutions before them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = _SameConv(3, _STEM, 3, 2)
-        blocks, channels = [], _STEM
-        for count, kernel, stride, expansion, out in _STAGES:
-            for number in range(count):
-                blocks.append(_Block(channels, out, kernel, stride if number == 0 else 1, expansion))
-                channels = out
-        self.blocks = nn.ModuleList(blocks)
-        self.head = _SameConv(channels, DIMENSION, 1)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """``[M, 3, H, W]`` in about [−1, 1] to ``[M, 1280]``."""
-        x = F.relu6(self.stem(pixels), inplace=True)
-        for block in self.blocks:
-            x = block(x)
-        return F.relu6(self.head(x), inplace=True).mean((2, 3))
-
-
-class _Block(nn.Module):
-    """Inverted bottleneck: widen by 1 × 1, look around depthwise, narrow by 1 × 1; add the input where shapes agree."""
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        wide = channels * expansion
-        self.expand = _SameConv(channels, wide, 1) if expansion > 1 else None
-        self.depthwise = _SameConv(wide, wide, kernel, stride, groups=wide)
-        self.project = _SameConv(wide, out, 1)
-        self.residual = stride == 1 and channels == out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[M, C, H, W]`` to ``[M, C', H / stride, W / stride]``, rounded up."""
-        wide = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = self.project(F.relu6(self.depthwise(wide), inplace=True))
-        return x + y if self.residual else y
-
-
-class _SameConv(nn.Conv2d):
-    """A convolution that pads as TensorFlow's SAME: the odd pixel of padding, with stride 2, goes right and below."""
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(channels, out, kernel, stride, padding=kernel // 2 if stride == 1 else 0, groups=groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[M, C, H, W]`` to ``[M, C', H / stride, W / stride]``, rounded up."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride > 1:
-            down, right = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
-            x = F.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
-        return super().forward(x)
 
 
 def load_efficientnet() -> EfficientNetLite0:

@@ -12,7 +12,11 @@ from dvdgan.report.run.figures import Look, chart_of, classes_chart, finish, lin
 from dvdgan.report.run.record import Record, is_number
 from dvdgan.report.run.thinning import Bins
 
-_DISCRIMINATORS = {"spatial": ("D_S, single frames", BLUE), "temporal": ("D_T, whole clip", AMBER)}
+_DISCRIMINATORS = {
+    "spatial": ("D_S, single frames", BLUE),
+    "temporal": ("D_T, whole clip", AMBER),
+    "projected": ("D_P, single frames by features", GREEN),
+}
 
 
 def charts(record: Record) -> list[Chart]:
@@ -47,7 +51,7 @@ def _losses(lines: Bins) -> list[Chart | None]:
             _of_both("loss"),
             "discriminator-losses",
             "Discriminator losses",
-            "What the two discriminators fail at, lower being better for them. Healthy: wavering with no trend below "
+            "What the discriminators fail at, lower being better for them. Healthy: wavering with no trend below "
             "the start; a fall to 0 that stays means that the discriminator has won and teaches nothing more.",
         ),
         lines_chart(

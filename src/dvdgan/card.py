@@ -20,6 +20,10 @@ def card(config: Config, classes: list[str], summary: dict[str, Any]) -> str:
     if network.first_frames:
         what += f", the first {network.first_frames} given," if network.first_frames > 1 else ", the first given,"
         command = "dvdgan predict --model THIS_DIRECTORY --first picture.png --num 4 --out futures.mp4"
+    if network.projected is not None:
+        summary = summary | {
+            "Discriminators": "one of them saw frames by features of EfficientNet-Lite0, which flatters scores by them"
+        }
     lines = [
         f"# {config.name}",
         "",

@@ -306,7 +306,7 @@ def test_sets_have_the_classes_of_training_and_share_no_clip(tmp_path, trained):
     ],
 )
 def test_training_clips_that_are_not_searched_for_copies_are_told(tmp_path, trained, own, fields, said):
-    model = edited_copy(trained / "model", tmp_path / "model", own)
+    model = edited_copy(trained / "model", tmp_path / "model", data=own)
     given = open_inputs(model, None, None, fields, None, SMALL, tmp_path, "cpu", print)
     assert (said in given.unsearched) if said else given.unsearched == ""
 
@@ -372,18 +372,27 @@ def test_copies_of_other_clips_than_those_searched_are_not_ruled_out(tmp_path, t
     quick = EvaluationSettings(**QUICK | {"num": 12, "cache": tmp_path / "cache"})
     sure = run(tmp_path / "sure", quick, model=trained)
     assert {space.verdict for space in sure.memorisation.spaces} == {"no sign of copies"}
-    model = edited_copy(trained / "model", tmp_path / "model", {"test_fraction": 0.0})
+    model = edited_copy(trained / "model", tmp_path / "model", data={"test_fraction": 0.0})
     unsure = run(tmp_path / "unsure", quick, model=model)
     assert {space.verdict for space in unsure.memorisation.spaces} == {"cannot tell"}
     assert "data.test_fraction" in unsure.memorisation.spaces[0].reason
     assert any(warning.startswith("copies: ") for warning in unsure.warnings)
 
 
-def edited_copy(model, place, own):
-    """A model that says to have been trained on other clips of its data."""
+def test_scores_by_features_that_a_discriminator_saw_are_said_to_be_flattered(tmp_path, trained):
+    quick = EvaluationSettings(**QUICK | {"num": 12, "cache": tmp_path / "cache"})
+    told = "frames: a discriminator of the model's training saw them"
+    assert not any(warning.startswith(told) for warning in run(tmp_path / "plain", quick, model=trained).warnings)
+    model = edited_copy(trained / "model", tmp_path / "model", network={"projected": {}})
+    assert any(warning.startswith(told) for warning in run(tmp_path / "projected", quick, model=model).warnings)
+
+
+def edited_copy(model, place, **changes):
+    """A model that says to have been trained otherwise, by sections of its configuration."""
     shutil.copytree(model, place)
     config = yaml.safe_load((place / "config.yaml").read_text())
-    config["data"].update(own)
+    for section, own in changes.items():
+        config[section].update(own)
     (place / "config.yaml").write_text(yaml.safe_dump(config))
     return place
 

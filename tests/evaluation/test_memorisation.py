@@ -235,9 +235,7 @@ def test_held_out_clips_with_near_copies_in_training_do_not_count():
 def test_a_note_where_classes_are_mixed_otherwise():
     training, samples, held_out = normal(7, 100, 60, 70)
     half = np.arange(70) % 2
-    assert (
-        "how often each class comes" not in points(samples, training, held_out, labels=(half[:60], half))[0].reason
-    )
+    assert "how often each class comes" not in points(samples, training, held_out, labels=(half[:60], half))[0].reason
     skewed = points(samples, training, held_out, labels=(np.zeros(60, int), half))[0]
     assert "50 %" in skewed.reason
 

@@ -1,7 +1,8 @@
 import pytest
 
-from conftest import tiny_config
+from conftest import tiny_config, tiny_network
 from dvdgan.card import UNMEASURED, card, with_scores
+from dvdgan.config.network import ProjectedConfig
 from dvdgan.report.evaluation.card import write_scores
 from support.records import example, prediction
 
@@ -18,6 +19,13 @@ def scored(path, text):
 def test_new_card_says_that_nothing_was_measured_and_how():
     assert CARD.rstrip().endswith(UNMEASURED)
     assert with_scores(CARD) == CARD
+
+
+def test_features_that_a_discriminator_saw_are_named():
+    config = tiny_config("store")
+    projected = config.model_copy(update={"network": tiny_network(projected=ProjectedConfig())})
+    assert "EfficientNet" not in CARD
+    assert "features of EfficientNet-Lite0, which flatters" in card(projected, ["dot", "bar"], {})
 
 
 def test_scores_stand_beside_their_baselines(tmp_path):

@@ -57,9 +57,7 @@ def test_every_sheet_is_evaluated_on_the_clips_of_its_check(store, tmp_path, cla
     dataset = open_dataset(tiny_config(store).data, 32, 4, tmp_path / "unused")
     real = known(middle_windows(dataset).read(range(15)))
     for (clips, labels), one in zip(made, found.values()):
-        assert one["distance"] == pytest.approx(
-            frechet_distance(gaussian(real), gaussian(known(clips))), rel=1e-3
-        )
+        assert one["distance"] == pytest.approx(frechet_distance(gaussian(real), gaussian(known(clips))), rel=1e-3)
         taken_for = np.array(known.classes)[known.probabilities(clips).argmax(1)]
         asked = np.array(dataset.classes)[labels]
         assert one["fidelity"] == pytest.approx((taken_for == asked).mean(), abs=1e-4)
@@ -98,9 +96,7 @@ def test_the_classifier_chooses_the_best_checkpoint(store, tmp_path, classifier,
 @pytest.mark.slow
 def test_an_evaluated_run_resumes_as_if_uninterrupted_and_learns_the_same(store, tmp_path, classifier, monkeypatch):
     looked_at, look = [], Classifier.__call__
-    monkeypatch.setattr(
-        Classifier, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips)
-    )
+    monkeypatch.setattr(Classifier, "__call__", lambda self, clips: looked_at.append(len(clips)) or look(self, clips))
     options = {"steps": 2, "sample_every": 1, "checkpoint_every": 1, "health": CHECKED}
     evaluated = options | {"classifier": str(classifier)}
     train(tiny_config(store, **evaluated), tmp_path / "whole", say=quiet)

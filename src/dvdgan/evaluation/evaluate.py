@@ -112,6 +112,11 @@ def evaluate(
         warnings = [*learned, *sets.warnings, *spaces.missing, *_about_classifier(known, sets, given.data.stride)]
         if given.unsearched:
             warnings.append(f"copies: {given.unsearched}")
+        if isinstance(given.made, Model) and given.made.config.network.projected is not None:
+            warnings.append(
+                "frames: a discriminator of the model's training saw them by features of EfficientNet-Lite0, too, "
+                "which flatters scores that are measured with these"
+            )
 
         # Clips and features, as far as they are not kept yet.
         futures: list[ClipSet] = []

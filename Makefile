@@ -33,6 +33,7 @@ endif
 
 test: $(VENV)/.installed
 	$(BIN)/ruff check src tests docs bench scripts
+	$(BIN)/ruff format --check src tests docs bench scripts
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 

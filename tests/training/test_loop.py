@@ -104,7 +104,7 @@ def test_training_learns_a_colour(tmp_path):
             clip[..., index % 3] = 200 + index
             writer.add(clip, index % 3, str(index), 12.0)
     options = {"batch_size": 6, "d_steps": 1, "lr_g": 3e-3, "lr_d": 6e-3, "log_every": 20, "sample_every": 50}
-    config = tiny_config(tmp_path / "store", steps=100, health={"clips": 24, "grace": 50}, **options)
+    config = tiny_config(tmp_path / "store", steps=200, health={"clips": 24, "grace": 50}, **options)
     config = config.model_copy(update={"network": tiny_network(frames=2, temporal=None, spatial={"frames": 1})})
     train(config, tmp_path / "run", say=quiet)
     generator = load_model(tmp_path / "run").generator

@@ -173,14 +173,17 @@ class Conv3d(SpectralWeight):
 def conv3d(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int | tuple[int, ...] = 1, padding: int = 0
 ) -> Tensor:
-    """`torch.nn.functional.conv3d` of ``[B, in_channels, T, H, W]`` that keeps T; right in bf16 for few frames, too."""
+    """`torch.nn.functional.conv3d` of ``[B, in_channels, T, H, W]`` that keeps T; right in bf16 for small x, too."""
     frames = x.shape[2]
-    if frames < 3 and weight.dtype == torch.bfloat16:
-        # oneDNN's bf16 gradient of the weight is wrong for exactly two frames, and with AMX everything for a single
-        # one; the added frames of zeros are as padding
-        x = F.pad(x, (0, 0, 0, 0, 0, 3 - frames))  # [B, in_channels, 3, H, W]
-        return F.conv3d(x, weight, bias, stride, padding)[:, :, :frames]
-    return F.conv3d(x, weight, bias, stride, padding)
+    if weight.dtype != torch.bfloat16:
+        return F.conv3d(x, weight, bias, stride, padding)
+    # oneDNN's bf16 gradient of the weight is wrong for exactly two frames, and with AMX everything for a single one;
+    # added frames of zeros are as padding. With AVX-512 but without its bf16 it is wrong, and may end the process, for
+    # kernels larger than the picture, unless that is padded before.
+    around, pads = (padding, (padding, 0, 0)) if weight.shape[-1] > min(x.shape[-2:]) else (0, padding)
+    if around or frames < 3:
+        x = F.pad(x, (around, around, around, around, 0, max(3 - frames, 0)))
+    return F.conv3d(x, weight, bias, stride, pads)[:, :, :frames]
 
 
 ATTENTION_AXES = {

@@ -100,7 +100,7 @@ class GeneratorConfig(FrozenModel):
 
 
 class DiscriminatorConfig(FrozenModel):
-    """What both discriminators have."""
+    """What D_S and D_T have in common."""
 
     width: int = Field(96, ge=1, le=4096)
     """Base width, in channels. Not in the paper; BigGAN's is 96."""

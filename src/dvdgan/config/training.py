@@ -112,7 +112,7 @@ class TrainingConfig(FrozenModel):
     lr_g: float = Field(1e-4, gt=0, le=1)
     """Adam's learning rate for G. Paper: 1e-4."""
     lr_d: float = Field(5e-4, gt=0, le=1)
-    """Adam's learning rate for both discriminators. Paper: 5e-4."""
+    """Adam's learning rate for the discriminators. Paper: 5e-4."""
     beta1: float = Field(0.0, ge=0, lt=1)
     """Adam's beta1. Paper's predecessor BigGAN: 0."""
     beta2: float = Field(0.999, ge=0, lt=1)

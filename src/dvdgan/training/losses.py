@@ -1,4 +1,4 @@
-"""Losses on scores. A discriminator's score of a clip is one number; scores come as ``[B]`` in fp32."""
+"""Losses on scores, fp32. D_S and D_T give each clip one number, ``[B]``; D_P several, ``[B, N]``."""
 
 from __future__ import annotations
 

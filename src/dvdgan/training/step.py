@@ -62,7 +62,7 @@ def training_step(state: TrainingState, batches: Batches, classes: Sequence[str]
 
 
 def discriminator_step(state: TrainingState, real: Batch, fake: Batch, index: int = 0) -> DiscriminatorUpdate:
-    """Update both discriminators.
+    """Update the discriminators.
 
     Args:
         state: the training's.

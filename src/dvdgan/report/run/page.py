@@ -129,6 +129,7 @@ def _latest(record: Record) -> list[Property]:
         (record.evaluations, "behaviours", "Behaviours", "share that behaves as its class; 1 is all"),
         (record.lines, "auc_spatial", "AUC of D_S", "0.5 guesses, 1 is too good"),
         (record.lines, "auc_temporal", "AUC of D_T", "0.5 guesses, 1 is too good"),
+        (record.lines, "auc_projected", "AUC of D_P", "0.5 guesses, 1 is too good"),
     ]
     return [
         Property(heading, f"{bins.last[name, '']:.3g}", about)

@@ -10,8 +10,9 @@ from conftest import tiny_config, tiny_network
 from dvdgan.config import DataConfig
 from dvdgan.config.files import ConfigError, load_config, updated
 from dvdgan.data.sources import open_dataset
-from dvdgan.networks import Generator
+from dvdgan.networks import Generator, ProjectedDiscriminator
 from dvdgan.networks.checkpointing import KINDS
+from dvdgan.networks.efficientnet import EfficientNetLite0
 from dvdgan.plan import in_lines, plan
 from dvdgan.runs.directory import TrainingError
 from dvdgan.training.memory import check_memory, fit
@@ -35,6 +36,16 @@ def test_published_sizes():
     assert found.flops_step == pytest.approx(138e12, rel=0.01)
     assert found.streaming_bytes < 4 * 2**30 < found.sampling_bytes
     assert found.store_bytes == 500_000 * 95 * 256 * 256 * 3  # windows of 48 frames, every second one
+
+
+def test_a_projected_discriminator_is_counted():
+    without, with_it = (plan(load_config("cpu-32-quick", [*SMALL, *more])) for more in ([], ["network.projected={}"]))
+    network = load_config("cpu-32-quick", [*SMALL, "network.projected={}"]).network
+    built = ProjectedDiscriminator(network, EfficientNetLite0())
+    assert with_it.parameters["projected"] == sum(parameter.numel() for parameter in built.parameters())
+    assert "projected" not in without.parameters
+    assert with_it.flops_step > 1.1 * without.flops_step
+    assert with_it.flops_clip == without.flops_clip
 
 
 def test_rendered_clips_take_the_disk_that_is_planned(tmp_path):

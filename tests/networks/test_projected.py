@@ -3,7 +3,7 @@ import torch
 
 from conftest import tiny_network
 from dvdgan.config.network import ProjectedConfig
-from dvdgan.networks import ProjectedDiscriminator
+from dvdgan.networks import ProjectedDiscriminator, use_channels_last
 from dvdgan.networks.efficientnet import EfficientNetLite0
 
 
@@ -65,6 +65,27 @@ def test_a_score_depends_on_its_group_and_class(frames):
     assert (others[1:3] != scores[1:3]).any()
     assert torch.allclose(others[3:], scores[3:], atol=1e-5)
     assert not torch.allclose(network(pixels, labels.roll(1)), scores)
+
+
+def test_clips_are_scored_apart(frames):
+    """As the processes of a training do with a batch."""
+    pixels, labels = frames
+    network, found = build(), []
+    for parts in ([slice(0, 6)], [slice(0, 2), slice(2, 6)]):
+        network.zero_grad()
+        for part in parts:
+            network(pixels[part], labels[part]).sum().backward()
+        found.append(torch.cat([parameter.grad.flatten() for parameter in network.parameters()]))
+    assert (found[0] - found[1]).norm() < 1e-5 * found[0].norm()
+
+
+def test_fixed_weights_are_in_channels_last_too(frames):
+    network = build()
+    before = network(*frames)
+    use_channels_last(network)
+    assert network.features.stem.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not network.features.stem.weight.is_contiguous()
+    torch.testing.assert_close(network(*frames), before, rtol=1e-3, atol=1e-4)
 
 
 def test_other_sizes():
